@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Events as JSON, the one schema of every face. One event is one object on one line, keys in the order of the field list:
+ *
+ *   {"seq":7,"type":"exit","timeUsec":…,"pid":4711,…,"status":{"code":0},"usage":{"userUsec":0,…}}
+ *
+ * Strings are valid UTF-8: each byte that is part of no valid sequence becomes U+FFFD, and the raw bytes then follow as
+ * base64 under the key with "Raw" appended ("comm":"caf\ufffd","commRaw":"Y2Fm6Q=="). NUL and other control characters
+ * are escaped.
+ */
+
+#include "event.h"
+
+/* The longest encoding: every field there, every text at its limit, every byte of it escaped, its raw form beside it. */
+#define EVENT_JSON_OF_TEXT(_max) (6 * (_max) + 4 * (((_max) + 2) / 3) + 64)
+#define EVENT_JSON_OF_U32	 64
+#define EVENT_JSON_OF_U64	 64
+#define EVENT_JSON_OF_BOOL	 64
+#define EVENT_JSON_KIND_U32	 EVENT_JSON_OF_U32
+#define EVENT_JSON_KIND_U64	 EVENT_JSON_OF_U64
+#define EVENT_JSON_KIND_BOOL	 EVENT_JSON_OF_BOOL
+#define EVENT_JSON_KIND_TEXT	 EVENT_JSON_OF_TEXT(EVENT_TEXT_MAX)
+#define EVENT_JSON_KIND_PATH	 EVENT_JSON_OF_TEXT(EVENT_PATH_MAX)
+enum {
+	EVENT_JSON_MAX = 256
+#define F(_member, _kind, _group, _key) +EVENT_JSON_KIND_##_kind
+#include "event-fields.h"
+#undef F
+};
+
+/*
+ * event_json_encode() - write the object to @buf, which has room for EVENT_JSON_MAX bytes
+ * @mask: fields outside are left out, as if the event had not got them; ~0 for all
+ * Allocates nothing; no newline, no NUL. Texts are cut at the limit of their kind. A group none of whose fields is there is
+ * left out.
+ * Return: the length.
+ */
+size_t event_json_encode(const struct fb_event *event, uint64_t mask, char *buf);
+
+/* Where event_json_decode() puts texts. */
+struct event_store {
+	char data[EVENT_PACKED_MAX];
+};
+
+/*
+ * event_json_decode() - read one object
+ * The inverse: where <key>Raw is there, it is the value. Unknown keys are ignored. Texts point into @store.
+ * Return: 0; -EBADMSG where the line is not one JSON object, has no known type, or a known key has a value of the wrong kind
+ * or out of its range; -ENOMEM.
+ */
+int event_json_decode(struct fb_event *event, struct event_store *store, const char *line, size_t len);

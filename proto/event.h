@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * An event: one thing that happened to a process, or to the broker's own sight.
+ *
+ * One struct for all types. A field counts only where its presence bit is set in @has; what a source cannot know is absent.
+ *
+ * It is struct fb_event because libevent has a struct event of its own, and a pointer to the one would pass as the other.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+enum event_type {
+	EVENT_NONE,
+	EVENT_FORK,
+	EVENT_EXEC,
+	EVENT_EXIT,
+	EVENT_ID,
+	EVENT_COMM,
+	EVENT_SESSION,
+	EVENT_CHROOT,
+	EVENT_COREDUMP,
+	EVENT_PTRACE,
+	EVENT_SOURCE,
+	EVENT_LOST,
+	/* made for one subscriber, never in the log */
+	EVENT_PROCESS,
+	EVENT_READY,
+	EVENT_HEARTBEAT,
+	_EVENT_TYPE_MAX,
+};
+
+#define EVENT_TYPE_BIT(_type) (UINT32_C(1) << (_type))
+
+/* Told to every subscriber, whatever its filter. */
+#define EVENT_TYPES_ALWAYS                                                                                   \
+	(EVENT_TYPE_BIT(EVENT_SOURCE) | EVENT_TYPE_BIT(EVENT_LOST) | EVENT_TYPE_BIT(EVENT_READY) |           \
+	 EVENT_TYPE_BIT(EVENT_HEARTBEAT))
+
+/*
+ * Bytes that belong to somebody else: to the log, to a netlink message, to a constant. Not terminated, any bytes. Valid
+ * as long as what they belong to; an event that is kept is packed first.
+ */
+struct event_text {
+	const char *data;
+	size_t len;
+};
+
+/* Longest text of the kinds PATH (the kernel's own limit) and TEXT, in bytes. Longer ones are cut when packed. */
+#define EVENT_PATH_MAX 4096
+#define EVENT_TEXT_MAX 255
+
+#define EVENT_C_U32    uint32_t
+#define EVENT_C_U64    uint64_t
+#define EVENT_C_BOOL   bool
+#define EVENT_C_TEXT   struct event_text
+#define EVENT_C_PATH   struct event_text
+
+struct fb_event {
+	uint64_t has; /* bit EVENT_F_member: the field is there */
+	enum event_type type;
+#define F(_member, _kind, _group, _key) EVENT_C_##_kind _member;
+#include "event-fields.h"
+#undef F
+};
+
+/* Positions of the presence bits, named after the members. */
+enum event_field {
+#define F(_member, _kind, _group, _key) EVENT_F_##_member,
+#include "event-fields.h"
+#undef F
+	_EVENT_FIELD_MAX,
+};
+
+_Static_assert(_EVENT_FIELD_MAX <= 64, "presence bits are one word");
+
+enum event_kind { EVENT_KIND_U32, EVENT_KIND_U64, EVENT_KIND_BOOL, EVENT_KIND_TEXT, EVENT_KIND_PATH };
+enum event_group { EVENT_GROUP_TOP, EVENT_GROUP_STATUS, EVENT_GROUP_USAGE, EVENT_GROUP_OLD, EVENT_GROUP_NONE };
+
+/* What the list says of a field. */
+struct event_field_info {
+	uint16_t offset; /* in struct fb_event */
+	uint8_t kind;	 /* enum event_kind */
+	uint8_t group;	 /* enum event_group */
+	const char *key; /* in JSON; NULL in group NONE */
+};
+
+extern const struct event_field_info event_fields[_EVENT_FIELD_MAX];
+
+#define EVENT_BIT(_member)	  (UINT64_C(1) << EVENT_F_##_member)
+#define EVENT_HAS(_event, _member) (((_event)->has & EVENT_BIT(_member)) != 0)
+#define EVENT_SET(_event, _member, _value)                                                                   \
+	do {                                                                                                 \
+		(_event)->_member = (_value);                                                                \
+		(_event)->has |= EVENT_BIT(_member);                                                         \
+	} while (0)
+#define EVENT_CLEAR(_event, _member) ((_event)->has &= ~EVENT_BIT(_member))
+
+/* Field numbers of the bits of a mask, lowest first; eats @_mask. */
+#define EVENT_FIELD_FOREACH(_field, _mask)                                                                   \
+	for (unsigned int _field; (_mask) && (_field = (unsigned int)__builtin_ctzll(_mask), true); (_mask) &= (_mask)-1)
+
+static inline struct event_text event_text(const char *string)
+{
+	return (struct event_text){ string, string ? strlen(string) : 0 };
+}
+
+static inline bool event_text_equal(struct event_text a, struct event_text b)
+{
+	return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+}
+
+/* An event of a type with no fields. */
+static inline void fb_event_init(struct fb_event *event, enum event_type type)
+{
+	event->has = 0;
+	event->type = type;
+}
+
+/* The name on the wire ("fork"), or NULL outside the enum. */
+const char *event_type_name(enum event_type type);
+/* The type of a name, or EVENT_NONE. */
+enum event_type event_type_from_name(const char *name);
+
+/* Of a thread other than the leader: told to those who asked for threads only. */
+static inline bool fb_event_is_thread(const struct fb_event *event)
+{
+	return EVENT_HAS(event, tid) && event->tid != event->pid;
+}
+
+/* Same type, same fields, same values. */
+bool fb_event_equal(const struct fb_event *a, const struct fb_event *b);
+
+/*
+ * fb_event_set_status() - fill the status of an exit from a wait status (as waitpid(2) gives it)
+ */
+void fb_event_set_status(struct fb_event *event, uint32_t wait_status);
+
+/*
+ * The packed form, as the log keeps it: 8 bytes of presence bits, 1 of type, then the fields that are there in the order of
+ * the list, integers in the machine's byte order without padding, a text as 2 bytes of length and its bytes.
+ */
+
+/* No packed event is longer: every field there, all texts at their limits. */
+#define EVENT_PACKED_FIXED 9
+#define EVENT_SIZE_U32	   4
+#define EVENT_SIZE_U64	   8
+#define EVENT_SIZE_BOOL	   1
+#define EVENT_SIZE_TEXT	   (2 + EVENT_TEXT_MAX)
+#define EVENT_SIZE_PATH	   (2 + EVENT_PATH_MAX)
+enum {
+	EVENT_PACKED_MAX = EVENT_PACKED_FIXED
+#define F(_member, _kind, _group, _key) +EVENT_SIZE_##_kind
+#include "event-fields.h"
+#undef F
+};
+
+/*
+ * fb_event_pack() - write the packed form to @data, which has room for EVENT_PACKED_MAX bytes
+ * Texts over their limit are cut. Return: its length.
+ */
+size_t fb_event_pack(const struct fb_event *event, void *data);
+
+/*
+ * fb_event_unpack() - read a packed form; texts point into @data
+ * Trusts nothing: any bytes are answered, never more than @size of them read.
+ * Return: 0, or -EBADMSG where it is not a whole packed event and nothing else.
+ */
+int fb_event_unpack(struct fb_event *event, const void *data, size_t size);
+
+/* Changes whenever the list of fields or of types does: logs of another schema are not read. */
+uint64_t event_schema_hash(void);

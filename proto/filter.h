@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * A filter: which events a subscriber wants. One grammar for all faces, a JSON object; keys are ANDed, the values within
+ * a key ORed, an event without a key's field does not match. A key's value is one value or an array of them (not empty).
+ *
+ *   types           event type names ("fork", …; not "process", "ready", "heartbeat", which belong to the answer)
+ *   pids            process ids. A bare one means the process that lives now; {"pid": 1, "startUsec": 2} means any
+ *   tree            one process, as in pids: itself and all its descendants
+ *   uids            real user ids; an id event matches by its old one too
+ *   comm, exe, cgroup, unit   glob patterns (fnmatch(3), no flags: * matches / too)
+ *   status          "any", "success" (code 0), "failure" (another code, or a signal), "signal"
+ *   minElapsedUsec  one integer: only events with usage.elapsedUsec of at least it
+ *   threads         true: events of threads other than the leader too (false is the same as absent)
+ *
+ * source, lost, ready and heartbeat always match. Events of threads match only with "threads".
+ */
+
+#include <jansson.h>
+
+#include "event.h"
+
+struct filter_pid {
+	uint32_t pid;
+	uint64_t start_usec; /* 0: bare, to be resolved with the table of live processes */
+};
+
+enum filter_status {
+	FILTER_STATUS_ANY = 1 << 0,
+	FILTER_STATUS_SUCCESS = 1 << 1,
+	FILTER_STATUS_FAILURE = 1 << 2,
+	FILTER_STATUS_SIGNAL = 1 << 3,
+};
+
+/* Sorted, without doubles. */
+struct filter_globs {
+	char **patterns;
+	size_t n;
+};
+
+struct filter {
+	uint32_t types; /* mask of EVENT_TYPE_BIT(); 0: all */
+	struct filter_pid *pids;
+	size_t n_pids;
+	bool has_tree;
+	struct filter_pid tree;
+	uint32_t *uids;
+	size_t n_uids;
+	struct filter_globs comm, exe, cgroup, unit;
+	unsigned int status; /* mask of enum filter_status; 0: not asked */
+	bool has_min_elapsed;
+	uint64_t min_elapsed_usec;
+	bool threads;
+};
+
+/* What is wrong with a request: the key, and a sentence for people. */
+struct filter_error {
+	char key[64];
+	char detail[192];
+};
+
+/* Limits on what a peer may ask us to hold and to match. */
+#define FILTER_VALUES_MAX  1024 /* in one key */
+#define FILTER_PATTERN_MAX 4096 /* bytes */
+
+enum {
+	_FILTER_E_SUCCESS,
+	FILTER_E_INVALID, /* told in struct filter_error */
+};
+
+/*
+ * filter_parse() - read a filter from a JSON object
+ * @ret: the filter, to be freed by filter_free(); untouched on failure
+ * @error: filled where FILTER_E_INVALID is returned
+ * Return: 0, FILTER_E_INVALID, or -ENOMEM.
+ */
+int filter_parse(struct filter **ret, json_t *object, struct filter_error *error);
+
+/* NULL is fine. Return: NULL. */
+struct filter *filter_free(struct filter *filter);
+
+/*
+ * filter_print() - the normal form
+ * A JSON object with keys in a fixed order, values sorted and without doubles, defaults left out: filters that
+ * want the same print the same (call it after pids are resolved), and parsing it gives the same filter again.
+ * Return: a string to free(), or NULL without memory.
+ */
+char *filter_print(const struct filter *filter);
+
+/*
+ * filter_match() - does an event match all keys but tree?
+ * tree is stateful; who holds the state asks for it beside this. Allocates nothing.
+ */
+bool filter_match(const struct filter *filter, const struct fb_event *event);

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * What a subscriber asks for: a filter, and where to begin. On the stream face one JSON object, the filter's keys and these
+ * beside each other:
+ *
+ *   snapshot   true: first every process that lives and matches
+ *   since      "EPOCH:SEQ", a cursor: all after SEQ; or a span before now, "-5min": all that the log holds since then
+ *   query      "status" instead of all else: one object with the broker's figures, then the end
+ *
+ * An empty line is an empty object: everything that one may see, from now on.
+ */
+
+#include "filter.h"
+
+enum request_since { REQUEST_SINCE_NOW, REQUEST_SINCE_CURSOR, REQUEST_SINCE_TIME };
+enum request_query { REQUEST_SUBSCRIBE, REQUEST_STATUS };
+
+struct request {
+	enum request_query query;
+	struct filter *filter; /* owned; NULL for a query */
+	bool snapshot;
+	enum request_since since;
+	uint64_t epoch, seq; /* REQUEST_SINCE_CURSOR */
+	uint64_t ago_usec;   /* REQUEST_SINCE_TIME */
+};
+
+/*
+ * request_parse() - read a request from one line, its newline not included
+ * @request: to be freed by request_done(); untouched on failure
+ * Return: 0, FILTER_E_INVALID (told in @error; key "" where the line as a whole is wrong), or -ENOMEM.
+ */
+int request_parse(struct request *request, const char *line, size_t len, struct filter_error *error);
+
+/* Frees what it holds and empties it; an emptied one is fine. */
+void request_done(struct request *request);
+
+/* Longest cursor, with its NUL: 16 hexadecimal digits, a colon, 20 digits. */
+#define CURSOR_TEXT_MAX 38
+
+/* cursor_print() - write "EPOCH:SEQ" to @buf. Return: @buf. */
+char *cursor_print(char buf[static CURSOR_TEXT_MAX], uint64_t epoch, uint64_t seq);
+
+/* cursor_parse() - Return: 0, or -EINVAL where it is not exactly what cursor_print() writes. */
+int cursor_parse(const char *text, uint64_t *epoch, uint64_t *seq);
+
+/*
+ * timespan_parse() - "90s", "5min", "1h 30min": numbers with the units us ms s min h d w, added up; a bare number is seconds
+ * Return: 0, or -EINVAL where it is not understood or passes 2^63 µs.
+ */
+int timespan_parse(const char *text, uint64_t *usec);
