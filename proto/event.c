@@ -193,7 +193,7 @@ static uint64_t hash_string(uint64_t hash, const char *string)
 	return hash;
 }
 
-uint64_t event_schema_hash(void)
+uint64_t fb_event_schema_hash(void)
 {
 	uint64_t hash = UINT64_C(0xcbf29ce484222325);
 

@@ -173,4 +173,4 @@ size_t fb_event_pack(const struct fb_event *event, void *data);
 int fb_event_unpack(struct fb_event *event, const void *data, size_t size);
 
 /* Changes whenever the list of fields or of types does: logs of another schema are not read. */
-uint64_t event_schema_hash(void);
+uint64_t fb_event_schema_hash(void);

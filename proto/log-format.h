@@ -13,7 +13,7 @@
  * Writer:  publish the new tail, then write the record, then publish the head.
  * Reader:  load the head, copy, then load the tail again: what lies before it may have been overwritten while it was read.
  *
- * Every word that a reader relies on checks itself: the header by @check, positions by a CRC of their own, records by
+ * Every word that a reader relies on checks itself: the header by @check, positions by a parity of their own, records by
  * @check. A file with any byte of these changed, of another size, boot, schema or machine is not believed.
  */
 
@@ -31,7 +31,7 @@ struct log_header {
 	uint32_t version;
 	uint32_t block_size;
 	uint64_t n_blocks;
-	uint64_t schema; /* event_schema_hash() */
+	uint64_t schema; /* fb_event_schema_hash() */
 	uint64_t epoch;	 /* random; the first part of a cursor */
 	uint8_t boot_id[16];
 	uint64_t first_seq; /* of the first record ever, at position 0 */
@@ -73,21 +73,19 @@ static inline uint64_t log_record_check(const struct log_record *record)
 	return log_check(log_check(LOG_MAGIC, record, 16), record->data, record->size - sizeof(*record));
 }
 
-/* CRC-8 (polynomial 0x07) of the low 56 bits: finds every change within one byte. */
-static inline uint8_t log_position_crc(uint64_t position)
+/* The exclusive or of a position's seven bytes, and of a constant, so that a zeroed word is none: finds every change
+ * within one byte. */
+static inline uint8_t log_position_parity(uint64_t position)
 {
-	uint64_t rest = position << 8;
-
-	for (int bit = 63; bit >= 8; bit--)
-		if (rest >> bit & 1)
-			rest ^= UINT64_C(0x107) << (bit - 8);
-	return (uint8_t)rest;
+	position ^= position >> 32;
+	position ^= position >> 16;
+	return (uint8_t)(position ^ position >> 8 ^ 0xa5);
 }
 
-/* A position as it stands in the file: 56 bits, 72 PB, in the upper part, their CRC in the lowest byte. */
+/* A position as it stands in the file: 56 bits, 72 PB, in the upper part, their parity in the lowest byte. */
 static inline uint64_t log_position_seal(uint64_t position)
 {
-	return position << 8 | log_position_crc(position);
+	return position << 8 | log_position_parity(position & UINT64_MAX >> 8);
 }
 
 /* The way back; @ok says whether it is whole. */
@@ -95,6 +93,6 @@ static inline uint64_t log_position_open(uint64_t sealed, _Bool *ok)
 {
 	uint64_t position = sealed >> 8;
 
-	*ok = log_position_crc(position) == (uint8_t)sealed;
+	*ok = log_position_parity(position) == (uint8_t)sealed;
 	return position;
 }
