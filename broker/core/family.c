@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <errno.h>
+#include <stdlib.h>
+
+#define HASH_NONFATAL_OOM	    1
+#define uthash_nonfatal_oom(_entry) (oom = true)
+#include "core/family.h"
+
+struct awaited {
+	uint32_t pid;
+	struct process *children;
+	UT_hash_handle hh;
+};
+
+static struct awaited *awaited_find(const struct family *family, uint32_t pid)
+{
+	struct awaited *awaited;
+
+	HASH_FIND(hh, family->awaited, &pid, sizeof(pid), awaited);
+	return awaited;
+}
+
+static struct awaited *awaited_get(struct family *family, uint32_t pid)
+{
+	struct awaited *awaited = awaited_find(family, pid);
+	bool oom = false;
+
+	if (awaited)
+		return awaited;
+	awaited = calloc(1, sizeof(*awaited));
+	if (!awaited)
+		return NULL;
+	awaited->pid = pid;
+	HASH_ADD(hh, family->awaited, pid, sizeof(pid), awaited);
+	if (oom) {
+		free(awaited);
+		return NULL;
+	}
+	return awaited;
+}
+
+static void awaited_drop_empty(struct family *family, struct awaited *awaited)
+{
+	if (awaited && !awaited->children) {
+		HASH_DEL(family->awaited, awaited);
+		free(awaited);
+	}
+}
+
+static void child_link(struct process **children, struct process *parent, struct process *child)
+{
+	child->parent = parent;
+	child->sibling = *children;
+	child->sibling_prev = children;
+	if (child->sibling)
+		child->sibling->sibling_prev = &child->sibling;
+	*children = child;
+}
+
+static void child_unlink(struct process *child)
+{
+	if (!child->sibling_prev)
+		return;
+	*child->sibling_prev = child->sibling;
+	if (child->sibling)
+		child->sibling->sibling_prev = child->sibling_prev;
+	child->parent = NULL;
+	child->sibling = NULL;
+	child->sibling_prev = NULL;
+}
+
+static void child_orphan(struct process *child)
+{
+	child_unlink(child);
+	child->has &= ~(EVENT_BIT(ppid) | EVENT_BIT(parent_start_usec));
+}
+
+/* Is it the parent that the child means, and no descendant of it? */
+static bool child_may_join(const struct process *child, const struct process *parent)
+{
+	if ((parent->has & EVENT_BIT(start_usec)) && (child->has & EVENT_BIT(parent_start_usec)) &&
+	    !table_start_same(parent->start_usec, child->parent_start_usec))
+		return false;
+	if (parent == child)
+		return false;
+	if (child->children)
+		for (const struct process *up = parent->parent; up; up = up->parent)
+			if (up == child)
+				return false;
+	return true;
+}
+
+int family_join(struct family *family, struct process *process, struct process *parent)
+{
+	struct awaited *awaited;
+
+	/* pid 0, the kernel itself, is in no table. */
+	if (!(process->has & EVENT_BIT(ppid)) || process->ppid == 0)
+		return 0;
+	if (parent && child_may_join(process, parent)) {
+		child_link(&parent->children, parent, process);
+		return 0;
+	}
+	awaited = awaited_get(family, process->ppid);
+	if (!awaited)
+		return -ENOMEM;
+	child_link(&awaited->children, NULL, process);
+	return 0;
+}
+
+void family_leave(struct family *family, struct process *process)
+{
+	bool waited = process->sibling_prev && !process->parent;
+
+	child_unlink(process);
+	if (waited)
+		awaited_drop_empty(family, awaited_find(family, process->ppid));
+}
+
+void family_adopt(struct family *family, struct process *process)
+{
+	struct awaited *awaited = awaited_find(family, process->pid);
+	struct process *child, *next;
+
+	if (!awaited)
+		return;
+	for (child = awaited->children; child; child = next) {
+		next = child->sibling;
+		if (!child_may_join(child, process))
+			continue;
+		child_unlink(child);
+		child_link(&process->children, process, child);
+	}
+	awaited_drop_empty(family, awaited);
+}
+
+void family_orphan(struct process *process)
+{
+	while (process->children)
+		child_orphan(process->children);
+}
+
+void family_orphan_awaited(struct family *family, uint32_t pid)
+{
+	struct awaited *awaited = awaited_find(family, pid);
+
+	if (!awaited)
+		return;
+	while (awaited->children)
+		child_orphan(awaited->children);
+	awaited_drop_empty(family, awaited);
+}

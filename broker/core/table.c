@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HASH_NONFATAL_OOM	    1
+#define uthash_nonfatal_oom(_entry) (oom = true)
+#include "core/table.h"
+
+#include "core/family.h"
+#include "core/intern.h"
+
+/* Structs of ended processes that are kept for the next forks. */
+#define SPARE_MAX 4096
+
+/* The number fields of an event that a process keeps as they are. */
+#define PROCESS_NUMBERS(_number)                                                                  \
+	_number(uid) _number(gid) _number(euid) _number(egid) _number(login_uid) _number(session) \
+		_number(cgroup_id) _number(ns_pid) _number(pid_ns)
+
+/* Types of events that tell of a process. */
+#define PROCESS_TYPES                                                                                   \
+	(EVENT_TYPE_BIT(EVENT_FORK) | EVENT_TYPE_BIT(EVENT_EXEC) | EVENT_TYPE_BIT(EVENT_EXIT) |         \
+	 EVENT_TYPE_BIT(EVENT_ID) | EVENT_TYPE_BIT(EVENT_COMM) | EVENT_TYPE_BIT(EVENT_SESSION) |        \
+	 EVENT_TYPE_BIT(EVENT_CHROOT) | EVENT_TYPE_BIT(EVENT_COREDUMP) | EVENT_TYPE_BIT(EVENT_PTRACE) | \
+	 EVENT_TYPE_BIT(EVENT_PROCESS))
+
+#define SLOT_NONE (SIZE_MAX >> 1)
+
+struct table {
+	struct process *processes; /* by pid */
+	struct family family;
+	struct intern *texts;
+	uintptr_t *slots; /* places of the walk: a struct process, or (next free slot << 1 | 1) */
+	size_t n_slots, slots_max;
+	size_t free_slot; /* SLOT_NONE: none */
+	struct process *spare;
+	unsigned int n_spare;
+};
+
+int table_new(struct table **ret)
+{
+	struct table *table = calloc(1, sizeof(*table));
+
+	if (!table)
+		return -ENOMEM;
+	if (intern_new(&table->texts) < 0) {
+		free(table);
+		return -ENOMEM;
+	}
+	table->free_slot = SLOT_NONE;
+	*ret = table;
+	return 0;
+}
+
+size_t table_count(const struct table *table)
+{
+	return HASH_COUNT(table->processes);
+}
+
+struct process *table_find(const struct table *table, uint32_t pid)
+{
+	struct process *process;
+
+	HASH_FIND(hh, table->processes, &pid, sizeof(pid), process);
+	return process;
+}
+
+/* Slots */
+
+static int slot_take(struct table *table, struct process *process)
+{
+	size_t max = table->slots_max ? 2 * table->slots_max : 1024;
+	uintptr_t *slots;
+
+	if (table->free_slot != SLOT_NONE) {
+		process->slot = table->free_slot;
+		table->free_slot = table->slots[process->slot] >> 1;
+		table->slots[process->slot] = (uintptr_t)process;
+		return 0;
+	}
+	if (table->n_slots == table->slots_max) {
+		slots = reallocarray(table->slots, max, sizeof(*slots));
+		if (!slots)
+			return -ENOMEM;
+		table->slots = slots;
+		table->slots_max = max;
+	}
+	process->slot = table->n_slots++;
+	table->slots[process->slot] = (uintptr_t)process;
+	return 0;
+}
+
+static void slot_give(struct table *table, struct process *process)
+{
+	table->slots[process->slot] = table->free_slot << 1 | 1;
+	table->free_slot = process->slot;
+}
+
+const struct process *table_walk(const struct table *table, size_t *slot)
+{
+	while (*slot < table->n_slots) {
+		uintptr_t value = table->slots[(*slot)++];
+
+		if (!(value & 1))
+			return (const struct process *)value;
+	}
+	return NULL;
+}
+
+/* Processes */
+
+static struct process *process_alloc(struct table *table)
+{
+	struct process *process = table->spare;
+
+	if (!process)
+		return calloc(1, sizeof(*process));
+	table->spare = process->sibling;
+	table->n_spare--;
+	memset(process, 0, sizeof(*process));
+	return process;
+}
+
+static void process_recycle(struct table *table, struct process *process)
+{
+	intern_put(table->texts, process->exe);
+	intern_put(table->texts, process->cgroup);
+	if (table->n_spare == SPARE_MAX) {
+		free(process);
+		return;
+	}
+	process->sibling = table->spare;
+	table->spare = process;
+	table->n_spare++;
+}
+
+static struct process *process_add(struct table *table, uint32_t pid)
+{
+	struct process *process = process_alloc(table);
+	bool oom = false;
+
+	if (!process)
+		return NULL;
+	process->pid = pid;
+	if (slot_take(table, process) < 0) {
+		process_recycle(table, process);
+		return NULL;
+	}
+	HASH_ADD(hh, table->processes, pid, sizeof(pid), process);
+	if (oom) {
+		slot_give(table, process);
+		process_recycle(table, process);
+		return NULL;
+	}
+	return process;
+}
+
+static void process_detach(struct table *table, struct process *process)
+{
+	family_orphan(process);
+	family_leave(&table->family, process);
+	slot_give(table, process);
+	HASH_DEL(table->processes, process);
+}
+
+struct table *table_free(struct table *table)
+{
+	struct process *process, *next;
+
+	if (!table)
+		return NULL;
+	HASH_ITER (hh, table->processes, process, next) {
+		process_detach(table, process);
+		process_recycle(table, process);
+	}
+	while ((process = table->spare)) {
+		table->spare = process->sibling;
+		free(process);
+	}
+	intern_free(table->texts);
+	free(table->slots);
+	free(table);
+	return NULL;
+}
+
+/* What an event tells */
+
+static uint8_t copy_text(char *to, size_t max, struct event_text from)
+{
+	size_t len = from.len < max ? from.len : max - 1;
+
+	if (len > 0)
+		memmove(to, from.data, len);
+	to[len] = '\0';
+	return (uint8_t)len;
+}
+
+/* A path ends at a NUL, whatever a peer says. Return: 1 if it is another one than before, 0, or -ENOMEM. */
+static int replace_path(struct table *table, const char **path, struct event_text from)
+{
+	size_t len = from.len ? strnlen(from.data, from.len < EVENT_PATH_MAX ? from.len : EVENT_PATH_MAX) : 0;
+	const char *text;
+
+	if (*path && strncmp(*path, from.len ? from.data : "", len) == 0 && (*path)[len] == '\0')
+		return 0;
+	text = intern_get(table->texts, from.len ? from.data : "", len);
+	if (!text)
+		return -ENOMEM;
+	intern_put(table->texts, *path);
+	*path = text;
+	return 1;
+}
+
+static int process_set_paths(struct table *table, struct process *process, const struct fb_event *event)
+{
+	const char *unit;
+	int r;
+
+	if (EVENT_HAS(event, exe)) {
+		r = replace_path(table, &process->exe, event->exe);
+		if (r < 0)
+			return r;
+		process->has |= EVENT_BIT(exe);
+	} else if (event->type == EVENT_EXEC) {
+		process->exe = intern_put(table->texts, process->exe);
+		process->has &= ~EVENT_BIT(exe);
+	}
+	if (EVENT_HAS(event, cgroup)) {
+		r = replace_path(table, &process->cgroup, event->cgroup);
+		if (r < 0)
+			return r;
+		process->has |= EVENT_BIT(cgroup);
+		if (r > 0)
+			process->has &= ~EVENT_BIT(unit);
+	}
+	if (EVENT_HAS(event, unit) && process->cgroup && event->unit.len > 0) {
+		unit = memmem(process->cgroup, strlen(process->cgroup), event->unit.data, event->unit.len);
+		process->has &= ~EVENT_BIT(unit);
+		if (unit) {
+			process->unit = (struct event_text){ unit, event->unit.len };
+			process->has |= EVENT_BIT(unit);
+		}
+	}
+	return 0;
+}
+
+static void process_set_values(struct process *process, const struct fb_event *event)
+{
+	if (EVENT_HAS(event, start_usec) && !(process->has & EVENT_BIT(start_usec))) {
+		process->start_usec = event->start_usec;
+		process->has |= EVENT_BIT(start_usec);
+	}
+#define SET(_member)                                \
+	if (EVENT_HAS(event, _member)) {            \
+		process->_member = event->_member;  \
+		process->has |= EVENT_BIT(_member); \
+	}
+	PROCESS_NUMBERS(SET)
+#undef SET
+	if (EVENT_HAS(event, tty)) {
+		process->tty_len = copy_text(process->tty, sizeof(process->tty), event->tty);
+		process->has |= EVENT_BIT(tty);
+	}
+	if (EVENT_HAS(event, comm)) {
+		process->comm_len = copy_text(process->comm, sizeof(process->comm), event->comm);
+		process->has |= EVENT_BIT(comm);
+	}
+}
+
+static int process_set_parent(struct table *table, struct process *process, const struct fb_event *event)
+{
+	bool same = (process->has & EVENT_BIT(ppid)) && event->ppid == process->ppid;
+
+	if (!EVENT_HAS(event, ppid))
+		return 0;
+	if (same && !EVENT_HAS(event, parent_start_usec))
+		return 0;
+	if (same && (process->has & EVENT_BIT(parent_start_usec)) &&
+	    process->parent_start_usec == event->parent_start_usec)
+		return 0;
+	family_leave(&table->family, process);
+	process->ppid = event->ppid;
+	process->has |= EVENT_BIT(ppid);
+	process->has &= ~EVENT_BIT(parent_start_usec);
+	if (EVENT_HAS(event, parent_start_usec)) {
+		process->parent_start_usec = event->parent_start_usec;
+		process->has |= EVENT_BIT(parent_start_usec);
+	}
+	return family_join(&table->family, process, table_find(table, process->ppid));
+}
+
+/* Is it the same process, as far as both sides know? */
+static bool process_is_of(const struct process *process, const struct fb_event *event)
+{
+	return !(process->has & EVENT_BIT(start_usec)) || !EVENT_HAS(event, start_usec) ||
+	       table_start_same(process->start_usec, event->start_usec);
+}
+
+/* Did it happen before the process started? */
+static bool process_is_younger(const struct process *process, const struct fb_event *event)
+{
+	return (process->has & EVENT_BIT(start_usec)) && EVENT_HAS(event, boot_usec) &&
+	       event->boot_usec + TABLE_START_SLACK_USEC < process->start_usec;
+}
+
+/* Does the event tell of another process than the one that is held? A fork of the same start is the fork of
+ * that one. */
+static bool process_is_reused(const struct process *process, const struct fb_event *event)
+{
+	bool known = (process->has & EVENT_BIT(start_usec)) && EVENT_HAS(event, start_usec);
+
+	return known ? !process_is_of(process, event) : event->type == EVENT_FORK;
+}
+
+static int table_update(struct table *table, struct process *process, const struct fb_event *event)
+{
+	bool added = !process;
+	int r;
+
+	if (added) {
+		process = process_add(table, event->pid);
+		if (!process)
+			return -ENOMEM;
+	}
+	if (event->type == EVENT_FORK)
+		process->born = event->seq;
+	process_set_values(process, event);
+	r = process_set_parent(table, process, event);
+	if (r == 0)
+		r = process_set_paths(table, process, event);
+	if (added)
+		family_adopt(&table->family, process);
+	return r;
+}
+
+int table_apply(struct table *table, const struct fb_event *event)
+{
+	struct process *process, *gone = NULL;
+	int r = 0;
+
+	if (!(EVENT_TYPE_BIT(event->type) & PROCESS_TYPES) || !EVENT_HAS(event, pid) ||
+	    fb_event_is_thread(event))
+		return 0;
+	process = table_find(table, event->pid);
+	if (process && !process_is_of(process, event) && process_is_younger(process, event))
+		return 0;
+	if (process && (event->type == EVENT_EXIT || process_is_reused(process, event))) {
+		process_detach(table, process);
+		gone = process;
+		process = NULL;
+	}
+	if (event->type == EVENT_EXIT)
+		family_orphan_awaited(&table->family, event->pid);
+	else
+		r = table_update(table, process, event);
+	/* Not before: the event's texts may be those of the process that went. */
+	if (gone)
+		process_recycle(table, gone);
+	return r;
+}
+
+void process_describe(const struct process *process, struct fb_event *event, uint64_t fields)
+{
+	uint64_t wanted = process->has & fields & ~event->has;
+
+	if (fields & ~event->has & EVENT_BIT(pid))
+		EVENT_SET(event, pid, process->pid);
+#define SET(_member)                     \
+	if (wanted & EVENT_BIT(_member)) \
+		EVENT_SET(event, _member, process->_member);
+	PROCESS_NUMBERS(SET)
+	SET(start_usec)
+	SET(ppid)
+	SET(parent_start_usec)
+	SET(unit)
+#undef SET
+	if (wanted & EVENT_BIT(tty))
+		EVENT_SET(event, tty, ((struct event_text){ process->tty, process->tty_len }));
+	if (wanted & EVENT_BIT(comm))
+		EVENT_SET(event, comm, ((struct event_text){ process->comm, process->comm_len }));
+	if (wanted & EVENT_BIT(exe))
+		EVENT_SET(event, exe, event_text(process->exe));
+	if (wanted & EVENT_BIT(cgroup))
+		EVENT_SET(event, cgroup, event_text(process->cgroup));
+}

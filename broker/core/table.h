@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The processes that live, as the events tell: filled from /proc by the source when it starts, kept by what
+ * is published. Sources ask it for what their events do not carry; snapshots walk it.
+ */
+
+#include <uthash.h>
+
+#include "event.h"
+#include "filter.h"
+
+/* One clock tick of /proc/PID/stat: starts that are no further apart are the same process. */
+#define TABLE_START_SLACK_USEC 10000
+
+static inline bool table_start_same(uint64_t a, uint64_t b)
+{
+	return (a > b ? a - b : b - a) <= TABLE_START_SLACK_USEC;
+}
+
+#define PROCESS_TTY_MAX	 16
+#define PROCESS_COMM_MAX 64
+
+struct process {
+	uint32_t pid;
+	uint64_t start_usec; /* the first value heard stays */
+	uint64_t has;	     /* EVENT_BIT()s of the fields that are known, start_usec among them */
+	uint32_t ppid, uid, gid, euid, egid, login_uid, session;
+	uint64_t parent_start_usec, cgroup_id, pid_ns;
+	uint32_t ns_pid;
+	uint8_t tty_len, comm_len;
+	char tty[PROCESS_TTY_MAX];
+	char comm[PROCESS_COMM_MAX];
+	const char *exe, *cgroup; /* shared with all that have the same, see intern.h; NULL where not known */
+	struct event_text unit;	  /* within cgroup */
+	uint64_t born;		  /* seq of the fork, 0: older than the table */
+	struct process *parent;	  /* as far as it is in the table; never in a circle */
+	struct process *children;
+	struct process *sibling, **sibling_prev;
+	size_t slot;
+	UT_hash_handle hh;
+};
+
+struct table;
+
+int table_new(struct table **ret);
+struct table *table_free(struct table *table);
+
+size_t table_count(const struct table *table);
+
+/* table_find() - the living process with a pid, or NULL */
+struct process *table_find(const struct table *table, uint32_t pid);
+
+/*
+ * table_apply() - take in what an event tells
+ * fork adds (as does any other event of an unknown process, but exit), exit removes, all others update.
+ * Fields that an event has not got stay as they are, except that exec drops exe when it brings no new one, a
+ * new cgroup the unit, and a new ppid parentStartUsec. Events of threads are passed over. A process event
+ * (from /proc) adds or updates as well. A fork, or another startUsec, means that the pid was reused: what was
+ * known of it goes, and its children have lost their parent as by its exit. What happened before the one that
+ * is held started tells of its predecessor and is passed over. Return: 0 or -ENOMEM.
+ */
+int table_apply(struct table *table, const struct fb_event *event);
+
+/*
+ * process_describe() - set the fields that @event has not got yet from what is known of its process
+ * @fields: those to consider, ~0 for all, exe among them. Texts point into the table, valid until the next
+ * table_apply().
+ */
+void process_describe(const struct process *process, struct fb_event *event, uint64_t fields);
+
+/*
+ * table_resolve() - make the bare pids of a filter mean the processes that live now
+ * Return: 0, or FILTER_E_INVALID with @error naming the key and the pid that does not live.
+ */
+int table_resolve(const struct table *table, struct filter *filter, struct filter_error *error);
+
+/*
+ * table_walk() - the next process at or after a slot, in an order that changes of the table do not disturb
+ * Begin with *slot = 0. Processes born after the walk began may show (see process.born). Return: NULL at the
+ * end.
+ */
+const struct process *table_walk(const struct table *table, size_t *slot);

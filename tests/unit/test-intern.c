@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/intern.h"
+
+static int setup(void **state)
+{
+	return intern_new((struct intern **)state);
+}
+
+static int teardown(void **state)
+{
+	assert_null(intern_free(*state));
+	return 0;
+}
+
+static void test_shared(void **state)
+{
+	struct intern *intern = *state;
+	char bytes[] = "/usr/bin/trueXYZ";
+	const char *a = intern_get(intern, bytes, 13);
+	const char *b = intern_get(intern, "/usr/bin/true", 13);
+	const char *c = intern_get(intern, "/usr/bin/tru", 12);
+
+	assert_string_equal(a, "/usr/bin/true");
+	assert_ptr_equal(a, b);
+	assert_ptr_not_equal(a, c);
+	assert_string_equal(c, "/usr/bin/tru");
+	assert_int_equal(intern_count(intern), 2);
+	assert_null(intern_put(intern, a));
+	assert_string_equal(b, "/usr/bin/true");
+	intern_put(intern, b);
+	intern_put(intern, c);
+	assert_null(intern_put(intern, NULL));
+}
+
+static void test_empty(void **state)
+{
+	struct intern *intern = *state;
+	const char *a = intern_get(intern, "", 0);
+	const char *b = intern_get(intern, "x", 0);
+
+	assert_string_equal(a, "");
+	assert_ptr_equal(a, b);
+	intern_put(intern, a);
+	intern_put(intern, b);
+}
+
+/* The latest that nobody holds stay, and no more of them than said. */
+static void test_idle(void **state)
+{
+	struct intern *intern = *state;
+	const char *held = intern_get(intern, "held", 4);
+	const char *back;
+	char text[32];
+
+	for (unsigned int i = 0; i < 4 * INTERN_IDLE_MAX; i++) {
+		int len = snprintf(text, sizeof(text), "%u", i);
+
+		intern_put(intern, intern_get(intern, text, (size_t)len));
+	}
+	assert_int_equal(intern_count(intern), INTERN_IDLE_MAX + 1);
+	assert_string_equal(held, "held");
+	/* One that was idle is held again, and is not pushed out by others. */
+	back = intern_get(intern, text, strlen(text));
+	assert_int_equal(intern_count(intern), INTERN_IDLE_MAX + 1);
+	for (unsigned int i = 0; i < 2 * INTERN_IDLE_MAX; i++) {
+		char other[32];
+		int len = snprintf(other, sizeof(other), "other %u", i);
+
+		intern_put(intern, intern_get(intern, other, (size_t)len));
+	}
+	assert_string_equal(back, text);
+	assert_int_equal(intern_count(intern), INTERN_IDLE_MAX + 2);
+	intern_put(intern, back);
+	intern_put(intern, held);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_shared, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_empty, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_idle, setup, teardown),
+	};
+
+	return cmocka_run_group_tests_name("intern", tests, NULL, NULL);
+}
