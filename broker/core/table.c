@@ -258,6 +258,11 @@ static void process_set_values(struct process *process, const struct fb_event *e
 	}
 	PROCESS_NUMBERS(SET)
 #undef SET
+	/* An exec names the process after the file; no session begins with a terminal. */
+	if (event->type == EVENT_EXEC)
+		process->has &= ~EVENT_BIT(comm);
+	if (event->type == EVENT_SESSION)
+		process->has &= ~EVENT_BIT(tty);
 	if (EVENT_HAS(event, tty)) {
 		process->tty_len = copy_text(process->tty, sizeof(process->tty), event->tty);
 		process->has |= EVENT_BIT(tty);

@@ -54,12 +54,14 @@ struct process *table_find(const struct table *table, uint32_t pid);
 
 /*
  * table_apply() - take in what an event tells
- * fork adds (as does any other event of an unknown process, but exit), exit removes, all others update.
- * Fields that an event has not got stay as they are, except that exec drops exe when it brings no new one, a
- * new cgroup the unit, and a new ppid parentStartUsec. Events of threads are passed over. A process event
- * (from /proc) adds or updates as well. A fork, or another startUsec, means that the pid was reused: what was
+ * fork adds (as does any other event of an unknown process, but exit), exit removes, all others update. A
+ * process event (from /proc) adds or updates as well. Events of threads are passed over. Fields that an event
+ * has not got stay as they are, unless the event itself made them wrong: exec drops exe and comm, session the
+ * terminal, a new cgroup the unit, and a new ppid parentStartUsec.
+ * A fork (but of the very start that is held), or another startUsec, means that the pid was reused: what was
  * known of it goes, and its children have lost their parent as by its exit. What happened before the one that
- * is held started tells of its predecessor and is passed over. Return: 0 or -ENOMEM.
+ * is held started tells of its predecessor and is passed over.
+ * Return: 0 or -ENOMEM.
  */
 int table_apply(struct table *table, const struct fb_event *event);
 

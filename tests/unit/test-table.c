@@ -110,7 +110,7 @@ static void test_life(void **state)
 	apply(table, &event);
 	assert_null(process->exe);
 	assert_false(knows(process, EVENT_BIT(exe)));
-	assert_string_equal(process->comm, "make");
+	assert_false(knows(process, EVENT_BIT(comm)));
 
 	event = make(EVENT_ID, 100, 5000000);
 	EVENT_SET(&event, uid, 0);
@@ -126,6 +126,9 @@ static void test_life(void **state)
 	apply(table, &event);
 	assert_int_equal(process->session, 100);
 	assert_string_equal(process->tty, "pts/3");
+	EVENT_CLEAR(&event, tty);
+	apply(table, &event);
+	assert_false(knows(process, EVENT_BIT(tty)));
 
 	apply_exit(table, 100, 5000000);
 	assert_null(table_find(table, 100));
@@ -597,8 +600,8 @@ static void model_apply(struct model *model, const struct fb_event *event, int e
 	}
 	if (EVENT_HAS(event, exe) || event->type == EVENT_EXEC)
 		it->exe = EVENT_HAS(event, exe) ? exe : -1;
-	if (EVENT_HAS(event, comm))
-		it->comm = comm;
+	if (EVENT_HAS(event, comm) || event->type == EVENT_EXEC)
+		it->comm = EVENT_HAS(event, comm) ? comm : -1;
 }
 
 static void model_compare(const struct model *model, const struct table *table)
