@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "core/access.h"
+
+#include "core/peer.h"
+
+/* They tell of the broker's own sight, not of anybody's process. */
+#define ACCESS_EVERYONE EVENT_TYPES_ALWAYS
+
+/* What was read and written can tell a secret: the length of a key, of a password. */
+#define ACCESS_IO_COUNTERS \
+	(EVENT_BIT(read_bytes) | EVENT_BIT(write_bytes) | EVENT_BIT(read_chars) | EVENT_BIT(write_chars))
+
+struct visibility access_of(const struct peer *peer)
+{
+	return (struct visibility){ .all = peer->uid == 0 || peer->member, .uid = peer->uid };
+}
+
+uint64_t access_fields(struct visibility visibility, const struct fb_event *event)
+{
+	bool own, left;
+
+	if (visibility.all || (EVENT_TYPE_BIT(event->type) & ACCESS_EVERYONE))
+		return ~UINT64_C(0);
+	own = EVENT_HAS(event, uid) && event->uid == visibility.uid;
+	left = event->type == EVENT_ID && EVENT_HAS(event, old_uid) && event->old_uid == visibility.uid;
+	if (!own && !left)
+		return 0;
+	/* Not to know the effective uid must not open what knowing it might close. */
+	if (EVENT_HAS(event, euid) && event->euid == visibility.uid)
+		return ~UINT64_C(0);
+	return ~ACCESS_IO_COUNTERS;
+}
