@@ -15,10 +15,17 @@
 #define LINE_MAX_BYTES 2048
 
 static int max_level = LOG_INFO;
+static bool use_syslog;
 
 void msg_set_level(int level)
 {
 	max_level = level;
+}
+
+void msg_use_syslog(void)
+{
+	openlog("forkbusd", LOG_PID, LOG_DAEMON);
+	use_syslog = true;
 }
 
 int msg_level_from_name(const char *name)
@@ -99,7 +106,8 @@ void msg_write(int level, const char *format, ...)
 
 	if (level > max_level)
 		return;
-	n = journal_reads() ? snprintf(line, sizeof(line), "<%d>", level)
+	n = use_syslog	      ? snprintf(line, sizeof(line), "%s", "")
+	    : journal_reads() ? snprintf(line, sizeof(line), "<%d>", level)
 			    : snprintf(line, sizeof(line), "forkbusd: ");
 	prefix = (size_t)n;
 	errno = saved; /* for %m */
@@ -111,6 +119,11 @@ void msg_write(int level, const char *format, ...)
 		if (len > sizeof(line) - 1)
 			len = sizeof(line) - 1;
 		line_clean(line + prefix, len - prefix);
+		if (use_syslog) {
+			syslog(level, "%.*s", (int)len, line);
+			errno = saved;
+			return;
+		}
 		line[len++] = '\n';
 		/* One write a line, so that nobody's comes between. There is nobody to tell where it fails.
 		 */

@@ -11,6 +11,9 @@
 /* Lines less important than @level (LOG_ERR to LOG_DEBUG) are not written; LOG_INFO at first. */
 void msg_set_level(int level);
 
+/* From now on to syslog(3): a broker in the background has nobody at its standard error. */
+void msg_use_syslog(void);
+
 /* Return: the level of "err", "warning", "notice", "info", "debug", or -1. */
 int msg_level_from_name(const char *name);
 

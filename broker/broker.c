@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <errno.h>
+#include <grp.h>
+#include <limits.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+
+#include "broker.h"
+#include "sources.h"
+#include "status.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/msg.h"
+
+/* How often the service manager is told how things are. */
+#define REPORT_SEC  5
+/* Descriptors beside those of connections. */
+#define OTHER_FILES 512
+
+static struct timeval timeval_of(uint64_t usec)
+{
+	return (struct timeval){ (time_t)(usec / USEC_PER_SEC), (suseconds_t)(usec % USEC_PER_SEC) };
+}
+
+static void report(const struct broker *broker)
+{
+	const struct bus *bus = broker->bus;
+
+	(void)sd_notifyf(0, "STATUS=Source %s, %llu events, %u subscribers in %u views.", bus->source,
+			 (unsigned long long)log_next(bus->log) - 1,
+			 stream_stats(broker->stream)->subscribers, views_stats(bus->views)->views);
+}
+
+static void on_report(evutil_socket_t fd, short what, void *userdata)
+{
+	(void)fd, (void)what;
+	report(userdata);
+}
+
+static void on_watchdog(evutil_socket_t fd, short what, void *userdata)
+{
+	(void)fd, (void)what, (void)userdata;
+	(void)sd_notify(0, "WATCHDOG=1");
+}
+
+static void on_end(evutil_socket_t signal, short what, void *userdata)
+{
+	struct broker *broker = userdata;
+
+	(void)what;
+	msg_info("ending on %s", strsignal((int)signal));
+	event_base_loopbreak(broker->base);
+}
+
+static void get_stream_options(const struct broker *broker, struct stream_options *options)
+{
+	const struct config *config = &broker->config;
+
+	*options = (struct stream_options){
+		.group = broker->group,
+		.request_max = config->request_size,
+		.request_usec = config->request_timeout_usec,
+		.heartbeat_usec = config->heartbeat_usec,
+	};
+}
+
+/* A group that this machine has not got is no reason to stop: then root alone sees all. */
+static void set_group(struct broker *broker)
+{
+	if (config_group(&broker->config, &broker->group) != 0)
+		msg_warning("this machine has no group '%s': only root sees all processes",
+			    broker->config.group);
+}
+
+/* What may change while it runs; the rest stays as it was when it began. */
+static void apply(struct broker *broker)
+{
+	const struct config *config = &broker->config;
+	struct stream_options options;
+
+	set_group(broker);
+	msg_set_level(config->log_level);
+	quota_set(broker->quota, (unsigned int)config->connections,
+		  (unsigned int)config->connections_per_user);
+	get_stream_options(broker, &options);
+	stream_set(broker->stream, &options);
+}
+
+static void on_reload(evutil_socket_t signal, short what, void *userdata)
+{
+	struct broker *broker = userdata;
+	struct config config;
+
+	(void)signal, (void)what;
+	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
+			 (unsigned long long)clock_usec(CLOCK_MONOTONIC));
+	if (options_load(broker->options, &config) == 0) {
+		broker->config = config;
+		apply(broker);
+		msg_info("configuration reloaded");
+	} else {
+		msg_warning("the configuration stays as it was");
+	}
+	(void)sd_notify(0, "READY=1");
+}
+
+static void on_armed(void *userdata)
+{
+	struct broker *broker = userdata;
+
+	if (!broker->source || !broker->source->ops->arm)
+		return;
+	broker->source->ops->arm(broker->source);
+	bus_source_changed(broker->bus, broker->source->ops->name, "armed", broker->bus->source_detail);
+}
+
+static char *on_status(void *userdata)
+{
+	return status_print(userdata);
+}
+
+static void raise_limits(const struct config *config)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = config->connections + OTHER_FILES;
+	if (limit.rlim_cur > limit.rlim_max)
+		limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int in_runtime_dir(char path[static PATH_MAX], const struct config *config, const char *name)
+{
+	return snprintf(path, PATH_MAX, "%s/%s", config->runtime_directory, name) < PATH_MAX ? 0
+											     : -ENAMETOOLONG;
+}
+
+static int open_log(struct broker *broker, struct log **ret)
+{
+	const struct config *config = &broker->config;
+	char path[PATH_MAX];
+	int r;
+
+	if (mkdir(config->runtime_directory, 0755) < 0 && errno != EEXIST) {
+		msg_err("cannot make %s: %m", config->runtime_directory);
+		return -errno;
+	}
+	r = in_runtime_dir(path, config, "log");
+	if (r == 0)
+		r = log_open(ret, path, config->log_size, broker->group);
+	if (r == LOG_E_BUSY) {
+		msg_err("another broker runs in %s", config->runtime_directory);
+		return -EBUSY;
+	}
+	if (r < 0) {
+		errno = -r;
+		msg_err("cannot open the log in %s: %m", config->runtime_directory);
+		return r;
+	}
+	if (log_origin(*ret) == LOG_REPLACED)
+		msg_warning("the log that was there is not used: %s; a new one begins",
+			    log_origin_reason(*ret));
+	else if (log_origin(*ret) == LOG_REOPENED)
+		msg_info("the log goes on: it holds %llu events",
+			 (unsigned long long)(log_next(*ret) - log_first(*ret)));
+	return 0;
+}
+
+/* What a reopened log cannot know: what happened while nobody wrote it. */
+static int bridge_outage(struct broker *broker)
+{
+	struct bus *bus = broker->bus;
+	int r;
+
+	if (log_origin(bus->log) != LOG_REOPENED || broker->config.source == CONFIG_SOURCE_REPLAY)
+		return 0;
+	r = bus_restore(bus);
+	if (r < 0)
+		return r;
+	if (log_next(bus->log) > 1)
+		bus_lost(bus, "unarmed", BUS_COUNT_UNKNOWN, log_last_time(bus->log),
+			 clock_usec(CLOCK_REALTIME), "the broker was not running");
+	return 0;
+}
+
+static int add_signals(struct broker *broker)
+{
+	uint64_t watchdog_usec = 0;
+	struct timeval every;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	broker->on_term = evsignal_new(broker->base, SIGTERM, on_end, broker);
+	broker->on_int = evsignal_new(broker->base, SIGINT, on_end, broker);
+	broker->on_hup = evsignal_new(broker->base, SIGHUP, on_reload, broker);
+	broker->report = event_new(broker->base, -1, EV_PERSIST, on_report, broker);
+	broker->watchdog = event_new(broker->base, -1, EV_PERSIST, on_watchdog, broker);
+	if (!broker->on_term || !broker->on_int || !broker->on_hup || !broker->report || !broker->watchdog)
+		return -ENOMEM;
+	event_add(broker->on_term, NULL);
+	event_add(broker->on_int, NULL);
+	event_add(broker->on_hup, NULL);
+	every = (struct timeval){ .tv_sec = REPORT_SEC };
+	event_add(broker->report, &every);
+	if (sd_watchdog_enabled(0, &watchdog_usec) > 0) {
+		every = timeval_of(watchdog_usec / 2);
+		event_add(broker->watchdog, &every);
+	}
+	return 0;
+}
+
+static int begin(struct broker *broker)
+{
+	const struct config *config = &broker->config;
+	struct stream_options options;
+	struct log *log = NULL;
+	char path[PATH_MAX];
+	int r;
+
+	set_group(broker);
+	raise_limits(config);
+	broker->base = event_base_new();
+	if (!broker->base)
+		return -ENOMEM;
+	r = add_signals(broker);
+	if (r == 0)
+		r = open_log(broker, &log);
+	if (r < 0)
+		return r;
+	r = bus_new(&broker->bus, log, config->encoding_cache);
+	if (r < 0) {
+		log_free(log);
+		return r;
+	}
+	broker->bus->on_armed = on_armed;
+	broker->bus->userdata = broker;
+	r = bridge_outage(broker);
+	if (r == 0)
+		r = quota_new(&broker->quota, (unsigned int)config->connections,
+			      (unsigned int)config->connections_per_user);
+	if (r == 0)
+		r = sources_start(&broker->source, config, broker->bus, broker->base);
+	if (r == 0)
+		r = in_runtime_dir(path, config, "stream");
+	if (r < 0)
+		return r;
+	get_stream_options(broker, &options);
+	r = stream_new(&broker->stream, path, broker->bus, broker->base, broker->quota, &options, on_status,
+		       broker);
+	if (r < 0) {
+		errno = -r;
+		msg_err("cannot listen at %s: %m", path);
+	}
+	return r;
+}
+
+static void free_event(struct event *event)
+{
+	if (event)
+		event_free(event);
+}
+
+static void end(struct broker *broker)
+{
+	stream_free(broker->stream);
+	if (broker->source)
+		broker->source->ops->stop(broker->source);
+	bus_free(broker->bus);
+	quota_free(broker->quota);
+	free_event(broker->on_term);
+	free_event(broker->on_int);
+	free_event(broker->on_hup);
+	free_event(broker->report);
+	free_event(broker->watchdog);
+	if (broker->base)
+		event_base_free(broker->base);
+}
+
+int broker_run(const struct options *options, const struct config *config, void (*ready)(void))
+{
+	struct broker broker = { .options = options,
+				 .config = *config,
+				 .started_usec = clock_usec(CLOCK_REALTIME) };
+	int r;
+
+	msg_set_level(broker.config.log_level);
+	r = begin(&broker);
+	if (r == 0) {
+		(void)sd_notify(0, "READY=1");
+		report(&broker);
+		msg_info("ready in %s", broker.config.runtime_directory);
+		if (ready)
+			ready();
+		event_base_dispatch(broker.base);
+		(void)sd_notify(0, "STOPPING=1");
+	} else if (r == -ENOMEM) {
+		msg_err("out of memory");
+	}
+	end(&broker);
+	return r;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The broker as a whole: wires source, core and faces together and runs them in one event loop.
+ */
+
+#include <event2/event.h>
+
+#include "config.h"
+#include "core/bus.h"
+#include "core/quota.h"
+#include "options.h"
+#include "serve/stream.h"
+#include "source/source.h"
+
+struct broker {
+	const struct options *options;
+	struct config config;
+	gid_t group;	       /* whose members see all */
+	uint64_t started_usec; /* CLOCK_REALTIME */
+
+	struct event_base *base;
+	struct bus *bus;
+	struct quota *quota;
+	struct source *source;
+	struct stream *stream;
+
+	struct event *on_term, *on_int, *on_hup, *watchdog, *report;
+};
+
+/*
+ * broker_run() - begin, tell that it is ready, serve until SIGTERM or SIGINT, end cleanly
+ * @ready: called once subscribers can come
+ * Return: 0, or a negative errno after saying what was wrong.
+ */
+int broker_run(const struct options *options, const struct config *config, void (*ready)(void));

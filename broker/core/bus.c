@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <errno.h>
+#include <stdlib.h>
+
+#include "core/bus.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+
+DEFINE_CLEANUP(struct bus, bus_free)
+
+int bus_new(struct bus **ret, struct log *log, size_t cache_size)
+{
+	_cleanup_(bus_free_p) struct bus *bus = calloc(1, sizeof(*bus));
+	int r;
+
+	if (!bus)
+		return -ENOMEM;
+	bus->armed = BUS_ARMED_ALWAYS;
+	r = table_new(&bus->table);
+	if (r == 0)
+		r = views_new(&bus->views, log, cache_size);
+	if (r < 0)
+		return r;
+	bus->log = log;
+	*ret = steal(bus);
+	return 0;
+}
+
+struct bus *bus_free(struct bus *bus)
+{
+	if (!bus)
+		return NULL;
+	views_free(bus->views);
+	table_free(bus->table);
+	log_free(bus->log);
+	free(bus);
+	return NULL;
+}
+
+int bus_restore(struct bus *bus)
+{
+	struct log_place place;
+	struct fb_event event;
+	int r = 0;
+
+	if (log_seek(bus->log, log_first(bus->log), &place) != 0)
+		return 0;
+	while (r == 0 && log_read(bus->log, &place, &event) == 0)
+		r = table_apply(bus->table, &event);
+	return r;
+}
+
+void bus_publish(struct bus *bus, struct fb_event *event)
+{
+	log_append(bus->log, event);
+	bus->stats.events[event->type]++;
+	/* Without memory for a process, it is only missing from snapshots; its events are in the log. */
+	(void)table_apply(bus->table, event);
+	views_dispatch(bus->views, event);
+}
+
+void bus_flush(struct bus *bus)
+{
+	views_flush(bus->views);
+}
+
+static void set_now(struct fb_event *event)
+{
+	EVENT_SET(event, time_usec, clock_usec(CLOCK_REALTIME));
+	EVENT_SET(event, boot_usec, clock_usec(CLOCK_BOOTTIME));
+}
+
+void bus_lost(struct bus *bus, const char *reason, uint64_t count, uint64_t since_usec, uint64_t until_usec,
+	      const char *detail)
+{
+	struct bus_loss *loss = strcmp(reason, "kernel") == 0	 ? &bus->stats.kernel
+				: strcmp(reason, "netlink") == 0 ? &bus->stats.netlink
+				: strcmp(reason, "unarmed") == 0 ? &bus->stats.unarmed
+								 : &bus->stats.source;
+	struct fb_event event;
+
+	fb_event_init(&event, EVENT_LOST);
+	set_now(&event);
+	EVENT_SET(&event, reason, event_text(reason));
+	loss->times++;
+	if (count != BUS_COUNT_UNKNOWN) {
+		EVENT_SET(&event, count, count);
+		loss->count += count;
+	}
+	if (since_usec)
+		EVENT_SET(&event, since_usec, since_usec);
+	if (until_usec)
+		EVENT_SET(&event, until_usec, until_usec);
+	if (detail)
+		EVENT_SET(&event, detail, event_text(detail));
+	bus_publish(bus, &event);
+}
+
+const char *bus_armed_print(const struct bus *bus, char buf[static EVENT_TEXT_MAX])
+{
+	size_t at = 0;
+
+	buf[0] = '\0';
+	for (enum event_type type = EVENT_NONE + 1; type < _EVENT_TYPE_MAX; type++)
+		if (bus->armed & EVENT_TYPE_BIT(type))
+			at += (size_t)snprintf(buf + at, EVENT_TEXT_MAX - at, "%s%s", at ? " " : "",
+					       event_type_name(type));
+	if (bus->armed & BUS_ARMED_THREADS)
+		snprintf(buf + at, EVENT_TEXT_MAX - at, " threads");
+	return buf;
+}
+
+void bus_source_changed(struct bus *bus, const char *source, const char *reason, const char *detail)
+{
+	char armed[EVENT_TEXT_MAX];
+	struct fb_event event;
+
+	snprintf(bus->source, sizeof(bus->source), "%s", source);
+	snprintf(bus->source_detail, sizeof(bus->source_detail), "%s", detail ? detail : "");
+	fb_event_init(&event, EVENT_SOURCE);
+	set_now(&event);
+	bus->source_since_usec = event.time_usec;
+	EVENT_SET(&event, source, event_text(source));
+	EVENT_SET(&event, armed, event_text(bus_armed_print(bus, armed)));
+	EVENT_SET(&event, reason, event_text(reason));
+	if (detail)
+		EVENT_SET(&event, detail, event_text(detail));
+	bus_publish(bus, &event);
+}
+
+void bus_rearm(struct bus *bus)
+{
+	uint32_t extra = EVENT_TYPE_BIT(EVENT_CHROOT) | EVENT_TYPE_BIT(EVENT_COREDUMP) |
+			 EVENT_TYPE_BIT(EVENT_PTRACE) | BUS_ARMED_THREADS;
+	uint32_t armed = BUS_ARMED_ALWAYS | (views_wanted(bus->views) & extra);
+
+	if (armed == bus->armed)
+		return;
+	bus->armed = armed;
+	if (bus->on_armed)
+		bus->on_armed(bus->userdata);
+}

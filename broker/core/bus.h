@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The middle of the broker: what a source publishes goes into the log, into the table, and to the views that
+ * want it.
+ */
+
+#include "event.h"
+#include "log.h"
+#include "table.h"
+#include "view.h"
+
+/*
+ * Event types that are told while the broker runs, since history and the table need them; what a filter can
+ * add; and events of threads, which have no type of their own.
+ */
+#define BUS_ARMED_ALWAYS                                                                        \
+	(EVENT_TYPE_BIT(EVENT_FORK) | EVENT_TYPE_BIT(EVENT_EXEC) | EVENT_TYPE_BIT(EVENT_EXIT) | \
+	 EVENT_TYPE_BIT(EVENT_ID) | EVENT_TYPE_BIT(EVENT_COMM) | EVENT_TYPE_BIT(EVENT_SESSION))
+#define BUS_ARMED_THREADS EVENT_TYPE_BIT(EVENT_NONE)
+
+struct bus_stats {
+	uint64_t events[_EVENT_TYPE_MAX]; /* published by type */
+	/* lost events by reason: how often told, and the sum of the counts that are known */
+	struct bus_loss {
+		uint64_t times, count;
+	} kernel, netlink, unarmed, source, slow; /* slow: with expired and epoch, of single subscribers */
+};
+
+struct bus {
+	struct log *log;     /* owned */
+	struct table *table; /* owned */
+	struct views *views; /* owned */
+	struct bus_stats stats;
+	uint32_t armed; /* mask of types, and BUS_ARMED_THREADS */
+
+	/* What bus_source_changed() said last. */
+	char source[32];
+	char source_detail[EVENT_TEXT_MAX + 1];
+	uint64_t source_since_usec;
+
+	/* Called when @armed changed: main passes it on to the source. */
+	void (*on_armed)(void *userdata);
+	void *userdata;
+};
+
+/* bus_new() - @log becomes the bus' own, on success only; @cache_size: bytes for encoded events */
+int bus_new(struct bus **ret, struct log *log, size_t cache_size);
+struct bus *bus_free(struct bus *bus);
+
+/*
+ * bus_restore() - fill the table with what a reopened log tells
+ * The source's scan of /proc then finds who of them still lives, under the start times that were told before.
+ * Return: 0 or -ENOMEM.
+ */
+int bus_restore(struct bus *bus);
+
+/*
+ * bus_publish() - one event from a source
+ * Its seq is set; nothing is kept of it but copies. Subscribers are not told before bus_flush(), so that a
+ * batch goes out in one piece.
+ */
+void bus_publish(struct bus *bus, struct fb_event *event);
+
+/* bus_flush() - the end of a batch: wake the subscribers that have something new */
+void bus_flush(struct bus *bus);
+
+/*
+ * bus_lost() - publish that events are missing
+ * @reason: "kernel", "netlink", "unarmed", "source"
+ * @count: how many, or BUS_COUNT_UNKNOWN
+ * @since_usec, @until_usec: CLOCK_REALTIME; 0 where not known
+ */
+#define BUS_COUNT_UNKNOWN UINT64_MAX
+void bus_lost(struct bus *bus, const char *reason, uint64_t count, uint64_t since_usec, uint64_t until_usec,
+	      const char *detail);
+
+/*
+ * bus_source_changed() - publish which source tells from now on, what it arms, and why it changed
+ */
+void bus_source_changed(struct bus *bus, const char *source, const char *reason, const char *detail);
+
+/* The armed types as words, separated by spaces, as in source events. Return: @buf. */
+const char *bus_armed_print(const struct bus *bus, char buf[static EVENT_TEXT_MAX]);
+
+/* bus_rearm() - recompute @armed after a subscriber came or went; calls @on_armed if it changed */
+void bus_rearm(struct bus *bus);

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Encoded lines, cached: a chunk holds what one view has to say of a range of sequence numbers. Chunks come
+ * from a pool of fixed size; taking one takes it away from whoever used his least recently. Nobody owns a
+ * chunk for longer than a call: what is gone is encoded again from the log.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "event-json.h"
+
+/* A chunk takes lines while the longest one still fits, so usually about this much. */
+#define CHUNK_FULL  (64 * 1024)
+#define CHUNK_SIZE  (CHUNK_FULL + EVENT_JSON_MAX + 1)
+#define CHUNK_LINES 512
+
+struct chunk_line {
+	uint64_t seq;
+	size_t end; /* in the data, behind the newline */
+};
+
+LIST_HEAD(chunk_list, chunk);
+
+struct chunk {
+	struct chunk_list *owner; /* the view's list that it is in, NULL: free */
+	uint64_t first, next;	  /* it covers [first, next) */
+	bool open; /* what is published is added at once: next is the log's end, whatever it says */
+	unsigned int n_lines;
+	struct chunk_line lines[CHUNK_LINES];
+	LIST_ENTRY(chunk) link; /* in the view */
+	TAILQ_ENTRY(chunk) age; /* in the pool, least recently used first */
+	char data[CHUNK_SIZE];
+};
+
+struct chunk_pool;
+
+/* chunk_pool_new() - room for @size bytes of chunks, at least four; pages are taken when first used */
+int chunk_pool_new(struct chunk_pool **ret, size_t size);
+struct chunk_pool *chunk_pool_free(struct chunk_pool *pool);
+
+/* chunk_take() - an empty chunk in @owner's list, covering nothing from @first on. Never fails: another is
+ * evicted. */
+struct chunk *chunk_take(struct chunk_pool *pool, struct chunk_list *owner, uint64_t first);
+
+/* chunk_drop() - it is not needed any more */
+void chunk_drop(struct chunk_pool *pool, struct chunk *chunk);
+
+/* chunk_use() - it was just useful */
+void chunk_use(struct chunk_pool *pool, struct chunk *chunk);
+
+/* chunk_find() - the chunk of a list that covers @seq, or ends right before it and could go on; or NULL */
+struct chunk *chunk_find(const struct chunk_list *list, uint64_t seq);
+
+/* chunk_limit() - where the next chunk of a list after @seq begins; UINT64_MAX if there is none */
+uint64_t chunk_limit(const struct chunk_list *list, uint64_t seq);
+
+bool chunk_is_full(const struct chunk *chunk);
+
+/* chunk_add() - one line more, for an event with the sequence number @seq; the chunk is not full */
+void chunk_add(struct chunk *chunk, uint64_t seq, const struct fb_event *event, uint64_t fields);
+
+static inline size_t chunk_size(const struct chunk *chunk)
+{
+	return chunk->n_lines ? chunk->lines[chunk->n_lines - 1].end : 0;
+}
+
+/* chunk_line_from() - index of the first line at or after @seq; n_lines if there is none */
+unsigned int chunk_line_from(const struct chunk *chunk, uint64_t seq);

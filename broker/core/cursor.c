@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <errno.h>
+#include <stdlib.h>
+
+#include "core/cursor.h"
+#include "event-json.h"
+#include "util/clock.h"
+
+/* A snapshot goes out in pieces of about this many bytes, or this many processes looked at. */
+#define SNAPSHOT_PIECE	   (32 * 1024)
+#define SNAPSHOT_PROCESSES 1024
+
+/* Where own lines are made before they are copied to their length; the broker is one thread. */
+static char scratch[SNAPSHOT_PIECE + EVENT_JSON_MAX + 1];
+
+static void set_live(struct cursor *cursor, bool live)
+{
+	if (cursor->live == live)
+		return;
+	cursor->live = live;
+	if (live)
+		cursor->view->n_live++;
+	else
+		cursor->view->n_live--;
+}
+
+static int set_own(struct cursor *cursor, const char *data, size_t size)
+{
+	cursor->own = malloc(size);
+	if (!cursor->own)
+		return -ENOMEM;
+	memcpy(cursor->own, data, size);
+	cursor->own_at = 0;
+	cursor->own_end = size;
+	return 0;
+}
+
+static int set_own_event(struct cursor *cursor, struct fb_event *event)
+{
+	size_t size;
+
+	EVENT_SET(event, time_usec, clock_usec(CLOCK_REALTIME));
+	size = event_json_encode(event, UINT64_MAX, scratch);
+	scratch[size++] = '\n';
+	return set_own(cursor, scratch, size);
+}
+
+static int set_own_position(struct cursor *cursor, enum event_type type)
+{
+	char text[CURSOR_TEXT_MAX];
+	struct fb_event event;
+
+	fb_event_init(&event, type);
+	EVENT_SET(&event, cursor,
+		  event_text(cursor_print(text, log_epoch(cursor->bus->log), cursor->next - 1)));
+	return set_own_event(cursor, &event);
+}
+
+/* Tell that [from, to] of the log is not to be had any more; @to before @from: that nobody can say what. */
+static int set_own_lost(struct cursor *cursor, const char *reason, uint64_t from, uint64_t to)
+{
+	struct fb_event event;
+
+	fb_event_init(&event, EVENT_LOST);
+	EVENT_SET(&event, reason, event_text(reason));
+	if (from <= to) {
+		EVENT_SET(&event, from, from);
+		EVENT_SET(&event, to, to);
+		EVENT_SET(&event, count, to - from + 1);
+		cursor->bus->stats.slow.times++;
+		cursor->bus->stats.slow.count += to - from + 1;
+	}
+	if (cursor->gap_since_usec) {
+		EVENT_SET(&event, since_usec, cursor->gap_since_usec);
+		EVENT_SET(&event, until_usec, log_first_time(cursor->bus->log));
+	}
+	cursor->gap_reason = NULL;
+	cursor->gap_since_usec = 0;
+	return set_own_event(cursor, &event);
+}
+
+static int start_at_cursor(struct cursor *cursor, const struct request *request, struct filter_error *error)
+{
+	const struct log *log = cursor->bus->log;
+
+	if (request->epoch != log_epoch(log)) {
+		/* All of this log is news to it; what came after its cursor in the other one is gone. */
+		cursor->gap_reason = "epoch";
+		cursor->next = log_first(log);
+		return 0;
+	}
+	if (request->seq >= log_next(log)) {
+		snprintf(error->key, sizeof(error->key), "since");
+		snprintf(error->detail, sizeof(error->detail),
+			 "the cursor is from the future: the newest event has the number %llu",
+			 (unsigned long long)log_next(log) - 1);
+		return FILTER_E_INVALID;
+	}
+	cursor->next = request->seq + 1;
+	if (cursor->next < log_first(log))
+		cursor->gap_reason = "expired";
+	return 0;
+}
+
+static void start_at_time(struct cursor *cursor, uint64_t ago_usec)
+{
+	const struct log *log = cursor->bus->log;
+	uint64_t now = clock_usec(CLOCK_REALTIME);
+	uint64_t since = ago_usec < now ? now - ago_usec : 0;
+
+	cursor->next = log_seek_time(log, since);
+	/* Does the log begin later only because it has forgotten? */
+	if (cursor->next == log_first(log) && cursor->next > 1 && log_first_time(log) > since) {
+		cursor->gap_reason = "expired";
+		cursor->gap_since_usec = since;
+	}
+}
+
+int cursor_init(struct cursor *cursor, struct bus *bus, struct request *request, struct visibility visibility,
+		void (*wake)(struct cursor *cursor), struct filter_error *error)
+{
+	int r;
+
+	*cursor = (struct cursor){ .bus = bus, .wake = wake, .snapshot = request->snapshot };
+	cursor->next = cursor->position = log_next(bus->log);
+	r = table_resolve(bus->table, request->filter, error);
+	if (r == 0 && request->since == REQUEST_SINCE_CURSOR)
+		r = start_at_cursor(cursor, request, error);
+	else if (r == 0 && request->since == REQUEST_SINCE_TIME)
+		start_at_time(cursor, request->ago_usec);
+	if (r == 0)
+		r = view_get(&cursor->view, bus->views, request->filter, visibility, bus->table);
+	if (r)
+		return r;
+	request->filter = NULL;
+	LIST_INSERT_HEAD(&cursor->view->cursors, cursor, link);
+	cursor->phase = CURSOR_REBUILD;
+	cursor->rebuilt = cursor->view->tree ? log_first(bus->log) : cursor->next;
+	bus_rearm(bus);
+	return 0;
+}
+
+void cursor_done(struct cursor *cursor)
+{
+	if (!cursor->view)
+		return;
+	set_live(cursor, false);
+	LIST_REMOVE(cursor, link);
+	cursor->view = view_put(cursor->view);
+	free(cursor->own);
+	cursor->own = NULL;
+	bus_rearm(cursor->bus);
+}
+
+/*
+ * One piece of the snapshot. A process that was born since shows by its fork, one that ended since by its
+ * exit: both come later in the log than the position that was taken first.
+ */
+static int fill_snapshot(struct cursor *cursor)
+{
+	const struct process *process = NULL;
+	struct fb_event event;
+	uint64_t fields;
+	size_t size = 0;
+
+	for (unsigned int n = 0; n < SNAPSHOT_PROCESSES && size < SNAPSHOT_PIECE; n++) {
+		process = table_walk(cursor->bus->table, &cursor->slot);
+		if (!process)
+			break;
+		if (process->born >= cursor->position)
+			continue;
+		fb_event_init(&event, EVENT_PROCESS);
+		process_describe(process, &event, UINT64_MAX);
+		fields = view_match(cursor->view, &event);
+		if (fields == 0)
+			continue;
+		size += event_json_encode(&event, fields, scratch + size);
+		scratch[size++] = '\n';
+	}
+	if (!process)
+		cursor->phase = CURSOR_READY;
+	return size ? set_own(cursor, scratch, size) : 0;
+}
+
+static ssize_t peek_stream(struct cursor *cursor, const char **data)
+{
+	const struct log *log = cursor->bus->log;
+
+	if (cursor->next < log_next(log) && view_may_have(cursor->view, cursor->next)) {
+		view_read(cursor->view, cursor->next, &cursor->lines);
+		*data = cursor->lines.data;
+		if (cursor->lines.size > 0)
+			return (ssize_t)cursor->lines.size;
+		cursor->next = cursor->lines.next;
+		if (cursor->next < log_next(log))
+			return -EAGAIN;
+	}
+	cursor->next = log_next(log);
+	set_live(cursor, true);
+	return 0;
+}
+
+/* Make the next lines of its own, if it is their turn. Return: 0, or -EAGAIN for another turn, or -ENOMEM. */
+static int fill_own(struct cursor *cursor)
+{
+	const struct log *log = cursor->bus->log;
+	uint64_t first = log_first(log);
+	uint64_t from = cursor->next;
+
+	switch (cursor->phase) {
+	case CURSOR_REBUILD:
+		if (cursor->rebuilt < cursor->next &&
+		    !view_rebuild(cursor->view, &cursor->rebuilt, cursor->next))
+			return -EAGAIN;
+		cursor->phase = cursor->snapshot ? CURSOR_SNAPSHOT : CURSOR_READY;
+		return -EAGAIN;
+	case CURSOR_SNAPSHOT:
+		return fill_snapshot(cursor);
+	case CURSOR_READY:
+		cursor->phase = CURSOR_STREAM;
+		return set_own_position(cursor, EVENT_READY);
+	case CURSOR_STREAM:
+		break;
+	}
+	if (cursor->gap_reason && strcmp(cursor->gap_reason, "epoch") == 0)
+		from = 1;
+	if (from < first && (cursor->gap_reason || view_may_have(cursor->view, from))) {
+		cursor->next = first;
+		return set_own_lost(cursor, cursor->gap_reason ? cursor->gap_reason : "slow", from,
+				    first - 1);
+	}
+	if (cursor->gap_reason)
+		return set_own_lost(cursor, cursor->gap_reason, 1, 0);
+	return 0;
+}
+
+ssize_t cursor_peek(struct cursor *cursor, const char **data)
+{
+	int r = 0;
+
+	if (!cursor->own)
+		r = fill_own(cursor);
+	if (r < 0)
+		return r;
+	if (cursor->own) {
+		*data = cursor->own + cursor->own_at;
+		return (ssize_t)(cursor->own_end - cursor->own_at);
+	}
+	return cursor->phase == CURSOR_STREAM ? peek_stream(cursor, data) : -EAGAIN;
+}
+
+int cursor_sent(struct cursor *cursor, size_t size)
+{
+	const char *rest;
+	size_t rest_size;
+
+	if (cursor->own) {
+		cursor->own_at += size;
+		if (cursor->own_at == cursor->own_end) {
+			free(cursor->own);
+			cursor->own = NULL;
+		}
+		return 0;
+	}
+	cursor->next = view_lines_taken(&cursor->lines, size, &rest, &rest_size);
+	if (cursor->view->tree)
+		tree_forget(cursor->view->tree, cursor->next);
+	return rest_size ? set_own(cursor, rest, rest_size) : 0;
+}
+
+void cursor_block(struct cursor *cursor)
+{
+	set_live(cursor, false);
+}
+
+int cursor_heartbeat(struct cursor *cursor)
+{
+	if (cursor->own || !cursor->live || view_may_have(cursor->view, cursor->next))
+		return 0;
+	cursor->next = log_next(cursor->bus->log);
+	return set_own_position(cursor, EVENT_HEARTBEAT);
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * A subscriber's place: all that it costs beside its socket. Faces ask it what to send and say how much went
+ * out; where it is in the log, what it missed, the snapshot before and the heartbeat between are its own
+ * affair.
+ *
+ *   the snapshot, if asked for -> ready -> the log from there on, with lost where it no longer goes back so
+ * far
+ */
+
+#include <sys/queue.h>
+
+#include "bus.h"
+#include "request.h"
+#include "view.h"
+
+enum cursor_phase {
+	CURSOR_REBUILD,	 /* finds out who belonged to a tree in the past */
+	CURSOR_SNAPSHOT, /* walks the table */
+	CURSOR_READY,	 /* says where it stands */
+	CURSOR_STREAM,	 /* the log, from next on */
+};
+
+struct cursor {
+	struct bus *bus;
+	struct view *view; /* a reference of its own */
+	enum cursor_phase phase;
+	bool snapshot;
+	uint64_t next;	   /* the sequence number that it gets next */
+	uint64_t position; /* the log's end when it began */
+	uint64_t rebuilt;  /* CURSOR_REBUILD: the log is read up to here */
+	size_t slot;	   /* CURSOR_SNAPSHOT: in the table */
+	bool live;	   /* has all that passed, and can take more */
+
+	/* What it could not get from the start: told once, after ready. */
+	const char *gap_reason; /* NULL: nothing */
+	uint64_t gap_since_usec;
+
+	/* Lines that are its own, or the rest of a shared one that was begun: sent before all else. NULL
+	 * while there is none */
+	char *own;
+	size_t own_at, own_end;
+	struct view_lines lines; /* what cursor_peek() showed last, if not @own */
+
+	void (*wake)(struct cursor *cursor); /* there may be something to send */
+	LIST_ENTRY(cursor) link;	     /* in the view */
+};
+
+/*
+ * cursor_init() - begin what a request asks for
+ * Takes the request's filter. A since from before what the log holds, or of another epoch, is no error: it is
+ * told by a lost event. Return: 0; FILTER_E_INVALID, told in @error, where a pid does not live or since lies
+ * in the future; or -ENOMEM.
+ */
+int cursor_init(struct cursor *cursor, struct bus *bus, struct request *request, struct visibility visibility,
+		void (*wake)(struct cursor *cursor), struct filter_error *error);
+/* A zeroed one is fine. */
+void cursor_done(struct cursor *cursor);
+
+/*
+ * cursor_peek() - what to send next
+ * Return: a number of bytes at *data, valid until the next call of anything in core; 0 if all is told;
+ * -EAGAIN if there is more to look at in the loop's next turn; -ENOMEM.
+ */
+ssize_t cursor_peek(struct cursor *cursor, const char **data);
+
+/* cursor_sent() - the first @size bytes of what cursor_peek() just showed went out. Return: 0 or -ENOMEM. */
+int cursor_sent(struct cursor *cursor, size_t size);
+
+/* cursor_block() - its socket takes no more for now: nothing is encoded on its account until it is peeked at
+ * again */
+void cursor_block(struct cursor *cursor);
+
+/* cursor_heartbeat() - let a heartbeat be sent next, if all else is told. Return: 0 or -ENOMEM. */
+int cursor_heartbeat(struct cursor *cursor);

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#include "core/log-file.h"
+#include "event.h"
+#include "util/cleanup.h"
+
+/* The 128 bits that the kernel draws at boot: a log in memory-backed storage may still outlive what it speaks
+ * of. */
+static int read_boot_id(uint8_t id[static 16])
+{
+	_cleanup_fclose_ FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
+	unsigned int digit;
+	int c, n = 0;
+
+	if (!file)
+		return -errno;
+	memset(id, 0, 16);
+	while (n < 32 && (c = fgetc(file)) != EOF) {
+		if (c == '-')
+			continue;
+		if (sscanf((char[]){ (char)c, '\0' }, "%x", &digit) != 1)
+			return -EBADMSG;
+		id[n / 2] = (uint8_t)(id[n / 2] << 4 | digit);
+		n++;
+	}
+	return n == 32 ? 0 : -EBADMSG;
+}
+
+static int map_file(struct log_file *file, int fd)
+{
+	void *map;
+	int r;
+
+	/* Before the mapping is written: a file system without room must say so here, not by SIGBUS. */
+	r = posix_fallocate(fd, 0, (off_t)file->size);
+	if (r)
+		return -r;
+	map = mmap(NULL, file->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED)
+		return -errno;
+	file->header = map;
+	return 0;
+}
+
+static void unmap_file(struct log_file *file)
+{
+	if (file->header)
+		munmap(file->header, file->size);
+	file->header = NULL;
+}
+
+static void fill_header(struct log_file *file, struct log_header *header, uint64_t epoch)
+{
+	header->magic = LOG_MAGIC;
+	header->version = LOG_VERSION;
+	header->block_size = LOG_BLOCK_SIZE;
+	header->n_blocks = (file->size - LOG_HEADER_SIZE) / LOG_BLOCK_SIZE;
+	header->schema = fb_event_schema_hash();
+	header->epoch = epoch;
+	memcpy(header->boot_id, file->boot_id, sizeof(header->boot_id));
+	header->first_seq = 1;
+	header->check = log_check(0, header, offsetof(struct log_header, check));
+	header->tail = header->head = log_position_seal(0);
+}
+
+/* A new file under another name, then given its own. */
+static int create(struct log_file *file)
+{
+	_cleanup_close_ int fd = -1;
+	char made[PATH_MAX];
+	uint64_t epoch;
+	mode_t mode = 0640;
+	int r;
+
+	if (getrandom(&epoch, sizeof(epoch), 0) != sizeof(epoch))
+		return -EIO;
+	if (snprintf(made, sizeof(made), "%s.new", file->path) >= (int)sizeof(made))
+		return -ENAMETOOLONG;
+	if (unlink(made) < 0 && errno != ENOENT)
+		return -errno;
+	fd = open(made, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return -errno;
+	r = map_file(file, fd);
+	if (r < 0)
+		goto fail;
+	fill_header(file, file->header, epoch);
+	/* A broker that has no group to give it to, or may not, keeps it to itself. */
+	if (file->group == (gid_t)-1 || fchown(fd, (uid_t)-1, file->group) < 0)
+		mode = 0600;
+	if (fchmod(fd, mode) < 0 || rename(made, file->path) < 0) {
+		r = -errno;
+		goto fail;
+	}
+	return 0;
+fail:
+	unmap_file(file);
+	unlink(made);
+	return r;
+}
+
+static void refuse(struct log_file *file, const char *reason)
+{
+	unmap_file(file);
+	file->origin = LOG_REPLACED;
+	snprintf(file->reason, sizeof(file->reason), "%s", reason);
+}
+
+/* What there is to object to before its records are looked at. NULL: nothing; the file is mapped. */
+static const char *look_at(struct log_file *file, int fd)
+{
+	struct log_header *header;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid())
+		return "it is not a file of this broker";
+	if ((uint64_t)st.st_size != file->size)
+		return "it is of another size";
+	if (map_file(file, fd) < 0)
+		return "it cannot be mapped";
+	header = file->header;
+	if (header->magic != LOG_MAGIC)
+		return "it is damaged";
+	if (header->version != LOG_VERSION)
+		return "it is of another version";
+	if (header->check != log_check(0, header, offsetof(struct log_header, check)))
+		return "it is damaged";
+	if (header->schema != fb_event_schema_hash())
+		return "it is of another version";
+	if (memcmp(header->boot_id, file->boot_id, sizeof(file->boot_id)) != 0)
+		return "it is from before the machine was booted";
+	return NULL;
+}
+
+static int reopen(struct log_file *file)
+{
+	_cleanup_close_ int fd = open(file->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	const char *reason;
+
+	if (fd < 0 && errno == ENOENT)
+		return -ENOENT;
+	reason = fd < 0 ? "it cannot be opened" : look_at(file, fd);
+	if (reason) {
+		refuse(file, reason);
+		return -ESTALE;
+	}
+	file->origin = LOG_REOPENED;
+	return 0;
+}
+
+/* The lock is on the directory, because the file may be replaced while another broker waits for it. */
+static int lock_directory(struct log_file *file)
+{
+	char copy[PATH_MAX];
+
+	if (snprintf(copy, sizeof(copy), "%s", file->path) >= (int)sizeof(copy))
+		return -ENAMETOOLONG;
+	file->directory = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (file->directory < 0)
+		return -errno;
+	if (flock(file->directory, LOCK_EX | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK ? LOG_E_BUSY : -errno;
+	return 0;
+}
+
+int log_file_open(struct log_file *file, const char *path, uint64_t n_blocks, gid_t group)
+{
+	int r;
+
+	*file = (struct log_file){ .size = LOG_HEADER_SIZE + n_blocks * LOG_BLOCK_SIZE,
+				   .group = group,
+				   .directory = -1 };
+	file->path = strdup(path);
+	r = file->path ? lock_directory(file) : -ENOMEM;
+	if (r == 0)
+		r = read_boot_id(file->boot_id);
+	if (r == 0 && reopen(file) < 0)
+		r = create(file);
+	if (r)
+		log_file_close(file);
+	return r;
+}
+
+int log_file_replace(struct log_file *file, const char *reason)
+{
+	refuse(file, reason);
+	return create(file);
+}
+
+void log_file_close(struct log_file *file)
+{
+	unmap_file(file);
+	file->directory = close_fd(file->directory);
+	free(file->path);
+	file->path = NULL;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The file under a log: locked, preallocated, mapped, replaced by a new one when it cannot be believed. log.c
+ * alone uses it.
+ */
+
+#include <sys/types.h>
+
+#include "core/log.h"
+#include "log-format.h"
+
+struct log_file {
+	struct log_header *header; /* the mapping of the whole file */
+	uint64_t size;
+	char *path;
+	gid_t group;
+	int directory; /* holds the lock as long as this broker lives */
+	uint8_t boot_id[16];
+	enum log_origin origin;
+	char reason[64];
+};
+
+/*
+ * log_file_open() - map the log at @path, or a new one if there is none or its header says that it is not
+ * ours to go on with Where origin is LOG_REOPENED, its records are still to be checked. Return: 0,
+ * LOG_E_BUSY, or a negative errno.
+ */
+int log_file_open(struct log_file *file, const char *path, uint64_t n_blocks, gid_t group);
+
+/* log_file_replace() - take a new one after all, because of @reason */
+int log_file_replace(struct log_file *file, const char *reason);
+
+/* A zeroed or closed one is fine, as long as its directory is -1. */
+void log_file_close(struct log_file *file);

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <errno.h>
+#include <string.h>
+
+#include "core/log-file.h"
+#include "core/log.h"
+#include "log-reader.h"
+#include "util/cleanup.h"
+
+struct log {
+	struct log_file file;
+	struct log_header *header; /* of the file */
+	uint64_t n_blocks;
+
+	uint64_t tail, head; /* positions, as published */
+	uint64_t next_seq;
+	uint64_t first_time, last_time;
+	struct log_summary *summaries; /* of each block */
+	_Alignas(8) unsigned char scratch[EVENT_PACKED_MAX];
+};
+
+DEFINE_CLEANUP(struct log, log_free)
+
+static struct log_summary *summary_at(const struct log *log, uint64_t position)
+{
+	return &log->summaries[position / LOG_BLOCK_SIZE % log->n_blocks];
+}
+
+static struct log_record *record_at(const struct log *log, uint64_t position)
+{
+	unsigned char *blocks = (unsigned char *)log->header + LOG_HEADER_SIZE;
+
+	return (struct log_record *)(blocks + position % (log->n_blocks * LOG_BLOCK_SIZE));
+}
+
+static uint64_t block_end(uint64_t position)
+{
+	return position - position % LOG_BLOCK_SIZE + LOG_BLOCK_SIZE;
+}
+
+static void publish(uint64_t *word, uint64_t position)
+{
+	__atomic_store_n(word, log_position_seal(position), __ATOMIC_RELEASE);
+}
+
+static void summarize(struct log *log, uint64_t position, const struct fb_event *event)
+{
+	struct log_summary *summary = summary_at(log, position);
+
+	if (position % LOG_BLOCK_SIZE == 0)
+		*summary = (struct log_summary){ .first_seq = event->seq };
+	summary->n_records++;
+	summary->types |= EVENT_TYPE_BIT(event->type);
+	if (EVENT_HAS(event, uid))
+		summary->uids |= log_uid_bit(event->uid);
+	if (EVENT_HAS(event, old_uid))
+		summary->uids |= log_uid_bit(event->old_uid);
+	if (EVENT_HAS(event, time_usec)) {
+		if (event->time_usec > summary->last_time_usec)
+			summary->last_time_usec = event->time_usec;
+		log->last_time = event->time_usec;
+	}
+}
+
+/* Walk all that the file holds: every record must be whole, and they must lead exactly to the head. */
+static const char *believe(struct log *log)
+{
+	_cleanup_free_ struct log_reader *reader = malloc(sizeof(*reader));
+	struct fb_event event;
+	bool head_ok;
+	int r;
+
+	if (!reader)
+		return "there is no memory to check it";
+	if (log_reader_init(reader, log->header, log->file.size) != 0)
+		return "it is damaged";
+	log->tail = reader->position;
+	log->head = log_position_open(log->header->head, &head_ok);
+	if (log->head == 0)
+		log->next_seq = reader->header.first_seq;
+	while ((r = log_reader_next(reader, &event)) == 0) {
+		if (log->first_time == 0)
+			log->first_time = event.time_usec;
+		summarize(log, reader->position - ((struct log_record *)reader->record)->size, &event);
+		log->next_seq = event.seq + 1;
+	}
+	/* An empty one has its head at 0; any other holds something. */
+	return r == LOG_READER_E_END && head_ok && log->next_seq != 0 ? NULL : "it is damaged";
+}
+
+static void begin(struct log *log)
+{
+	log->header = log->file.header;
+	log->tail = log->head = log->first_time = log->last_time = 0;
+	log->next_seq = 0;
+	memset(log->summaries, 0, log->n_blocks * sizeof(*log->summaries));
+}
+
+int log_open(struct log **ret, const char *path, uint64_t size, unsigned int gid)
+{
+	_cleanup_(log_free_p) struct log *log = calloc(1, sizeof(*log));
+	const char *reason;
+	int r;
+
+	if (!log)
+		return -ENOMEM;
+	log->file.directory = -1;
+	log->n_blocks = size / LOG_BLOCK_SIZE < LOG_BLOCKS_MIN ? LOG_BLOCKS_MIN : size / LOG_BLOCK_SIZE;
+	log->summaries = calloc(log->n_blocks, sizeof(*log->summaries));
+	if (!log->summaries)
+		return -ENOMEM;
+	r = log_file_open(&log->file, path, log->n_blocks, gid);
+	if (r)
+		return r;
+	begin(log);
+	reason = log->file.origin == LOG_REOPENED ? believe(log) : NULL;
+	if (reason) {
+		r = log_file_replace(&log->file, reason);
+		if (r < 0)
+			return r;
+		begin(log);
+	}
+	if (log->next_seq == 0)
+		log->next_seq = log->header->first_seq;
+	*ret = steal(log);
+	return 0;
+}
+
+struct log *log_free(struct log *log)
+{
+	if (!log)
+		return NULL;
+	log_file_close(&log->file);
+	free(log->summaries);
+	free(log);
+	return NULL;
+}
+
+enum log_origin log_origin(const struct log *log)
+{
+	return log->file.origin;
+}
+
+const char *log_origin_reason(const struct log *log)
+{
+	return log->file.reason;
+}
+
+/* Enter the next block. Where the ring is full, the oldest block is given up first. */
+static void enter_block(struct log *log, uint64_t position)
+{
+	uint64_t oldest = position + LOG_BLOCK_SIZE - log->n_blocks * LOG_BLOCK_SIZE;
+	struct log_record *first;
+	struct fb_event event;
+
+	if (position + LOG_BLOCK_SIZE < log->n_blocks * LOG_BLOCK_SIZE || oldest <= log->tail)
+		return;
+	log->tail = oldest;
+	publish(&log->header->tail, oldest);
+	/* A reader that sees a byte of what is written next also sees the new tail. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	first = record_at(log, oldest);
+	if (fb_event_unpack(&event, first->data, first->length) == 0)
+		log->first_time = event.time_usec;
+}
+
+uint64_t log_append(struct log *log, struct fb_event *event)
+{
+	struct log_record *record;
+	uint64_t position = log->head;
+	size_t length, size;
+
+	EVENT_SET(event, seq, log->next_seq);
+	length = fb_event_pack(event, log->scratch);
+	size = sizeof(*record) + ((length + 7) & ~(size_t)7);
+
+	if (position + size > block_end(position) && position % LOG_BLOCK_SIZE != 0) {
+		memset(record_at(log, position), 0, 8);
+		position = block_end(position);
+	}
+	if (position % LOG_BLOCK_SIZE == 0)
+		enter_block(log, position);
+
+	record = record_at(log, position);
+	record->size = (uint32_t)size;
+	record->length = (uint32_t)length;
+	record->seq = event->seq;
+	memcpy(record->data, log->scratch, length);
+	memset(record->data + length, 0, size - sizeof(*record) - length);
+	record->check = log_record_check(record);
+	if (log->first_time == 0)
+		log->first_time = EVENT_HAS(event, time_usec) ? event->time_usec : 0;
+	summarize(log, position, event);
+	log->head = position + size;
+	log->next_seq++;
+	publish(&log->header->head, log->head);
+	return event->seq;
+}
+
+uint64_t log_epoch(const struct log *log)
+{
+	return log->header->epoch;
+}
+
+uint64_t log_first(const struct log *log)
+{
+	return log->head == log->tail ? log->next_seq : summary_at(log, log->tail)->first_seq;
+}
+
+uint64_t log_next(const struct log *log)
+{
+	return log->next_seq;
+}
+
+uint64_t log_size(const struct log *log)
+{
+	return log->n_blocks * LOG_BLOCK_SIZE;
+}
+
+uint64_t log_used(const struct log *log)
+{
+	return log->head - log->tail;
+}
+
+uint64_t log_first_time(const struct log *log)
+{
+	return log->first_time;
+}
+
+uint64_t log_last_time(const struct log *log)
+{
+	return log->last_time;
+}
+
+/* The last block from [tail, head) for which @before does not hold; blocks are ordered. */
+static uint64_t find_block(const struct log *log, uint64_t seq)
+{
+	uint64_t low = log->tail / LOG_BLOCK_SIZE;
+	uint64_t high = (log->head - 1) / LOG_BLOCK_SIZE;
+
+	while (low < high) {
+		uint64_t middle = low + (high - low + 1) / 2;
+
+		if (summary_at(log, middle * LOG_BLOCK_SIZE)->first_seq > seq)
+			high = middle - 1;
+		else
+			low = middle;
+	}
+	return low * LOG_BLOCK_SIZE;
+}
+
+int log_seek(const struct log *log, uint64_t seq, struct log_place *place)
+{
+	uint64_t position;
+
+	if (seq < log_first(log))
+		return LOG_E_GONE;
+	if (seq >= log->next_seq)
+		return LOG_E_END;
+	position = find_block(log, seq);
+	for (uint64_t n = seq - summary_at(log, position)->first_seq; n > 0; n--)
+		position += record_at(log, position)->size;
+	*place = (struct log_place){ seq, position };
+	return 0;
+}
+
+uint64_t log_seek_time(const struct log *log, uint64_t time_usec)
+{
+	struct log_place place;
+	struct fb_event event;
+
+	for (uint64_t position = log->tail; position < log->head; position = block_end(position)) {
+		if (summary_at(log, position)->last_time_usec < time_usec)
+			continue;
+		place = (struct log_place){ summary_at(log, position)->first_seq, position };
+		while (log_read(log, &place, &event) == 0)
+			if (EVENT_HAS(&event, time_usec) && event.time_usec >= time_usec)
+				return event.seq;
+	}
+	return log->next_seq;
+}
+
+int log_read(const struct log *log, struct log_place *place, struct fb_event *event)
+{
+	const struct log_record *record;
+
+	if (place->position >= log->head)
+		return LOG_E_END;
+	record = record_at(log, place->position);
+	if (place->position % LOG_BLOCK_SIZE != 0 && record->size == 0) {
+		place->position = block_end(place->position);
+		if (place->position >= log->head)
+			return LOG_E_END;
+		record = record_at(log, place->position);
+	}
+	if (fb_event_unpack(event, record->data, record->length) < 0)
+		return LOG_E_END; /* cannot be: this process wrote or checked it */
+	place->position += record->size;
+	place->seq = event->seq + 1;
+	return 0;
+}
+
+bool log_skip(const struct log *log, struct log_place *place, uint32_t types, uint64_t uids)
+{
+	const struct log_summary *summary = summary_at(log, place->position);
+
+	if (place->position >= log->head || block_end(place->position) > log->head)
+		return false;
+	if (summary->types & EVENT_TYPES_ALWAYS)
+		return false;
+	if ((summary->types & types) && (summary->uids & uids))
+		return false;
+	place->seq = summary->first_seq + summary->n_records;
+	place->position = block_end(place->position);
+	return true;
+}

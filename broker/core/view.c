@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <errno.h>
+#include <stdlib.h>
+
+#include "core/cursor.h"
+#include "core/view.h"
+#include "util/cleanup.h"
+
+/* How many records one view_read() looks at: some hundred microseconds, so that a source never waits for one
+ * laggard. */
+#define READ_SLICE 2048
+
+struct views {
+	const struct log *log;
+	struct chunk_pool *pool;
+	struct view_index *index;
+	struct view *by_key;
+	LIST_HEAD(, view) dirty;
+	struct views_stats stats;
+};
+
+DEFINE_CLEANUP(struct views, views_free)
+DEFINE_CLEANUP(struct view, view_put)
+
+int views_new(struct views **ret, const struct log *log, size_t cache_size)
+{
+	_cleanup_(views_free_p) struct views *views = calloc(1, sizeof(*views));
+	int r;
+
+	if (!views)
+		return -ENOMEM;
+	views->log = log;
+	LIST_INIT(&views->dirty);
+	r = chunk_pool_new(&views->pool, cache_size);
+	if (r == 0)
+		r = view_index_new(&views->index);
+	if (r < 0)
+		return r;
+	*ret = steal(views);
+	return 0;
+}
+
+struct views *views_free(struct views *views)
+{
+	if (!views)
+		return NULL;
+	view_index_free(views->index);
+	chunk_pool_free(views->pool);
+	free(views);
+	return NULL;
+}
+
+const struct views_stats *views_stats(const struct views *views)
+{
+	return &views->stats;
+}
+
+uint32_t views_wanted(const struct views *views)
+{
+	uint32_t wanted = 0;
+
+	for (const struct view *view = views->by_key; view; view = view->hh.next) {
+		/* Who names no types wants what there is; only names arm what is not armed anyway. */
+		wanted |= view->filter->types;
+		if (view->filter->threads)
+			wanted |= BUS_ARMED_THREADS;
+	}
+	return wanted;
+}
+
+static char *make_key(const struct view *view)
+{
+	_cleanup_free_ char *normal = filter_print(view->filter);
+	char *key;
+
+	if (!normal)
+		return NULL;
+	/* A tree has state, which is its subscriber's: no two of them are equal. */
+	if (asprintf(&key, "%s %u %p %s", view->visibility.all ? "all" : "uid", view->visibility.uid,
+		     view->filter->has_tree ? (const void *)view : NULL, normal) < 0)
+		return NULL;
+	return key;
+}
+
+static int find_or_add(struct view **ret, struct views *views, struct view *view)
+{
+	struct view *equal;
+	int r;
+
+	HASH_FIND_STR(views->by_key, view->key, equal);
+	if (equal) {
+		equal->references++;
+		filter_free(steal(view->filter));
+		*ret = equal;
+		return 0;
+	}
+	r = view_index_add(views->index, view, &view->place, view->filter, view->visibility);
+	if (r < 0)
+		return r;
+	view->references = 1;
+	HASH_ADD_KEYPTR(hh, views->by_key, view->key, strlen(view->key), view);
+	views->stats.views++;
+	*ret = view;
+	return 0;
+}
+
+int view_get(struct view **ret, struct views *views, struct filter *filter, struct visibility visibility,
+	     const struct table *table)
+{
+	_cleanup_(view_put_p) struct view *view = calloc(1, sizeof(*view));
+	int r = 0;
+
+	if (!view)
+		return -ENOMEM;
+	view->views = views;
+	view->visibility = visibility;
+	if (visibility.all)
+		view->visibility.uid = 0;
+	view->since = log_next(views->log);
+	LIST_INIT(&view->chunks);
+	LIST_INIT(&view->cursors);
+	if (filter->has_tree)
+		r = tree_new(&view->tree, filter->tree.pid, filter->tree.start_usec, table);
+	if (r < 0)
+		return r;
+	view->filter = filter;
+	view->key = make_key(view);
+	r = view->key ? find_or_add(ret, views, view) : -ENOMEM;
+	if (r < 0)
+		view->filter = NULL; /* still the caller's */
+	else if (*ret == view)
+		view = NULL;
+	return r;
+}
+
+struct view *view_put(struct view *view)
+{
+	if (!view || (view->references > 0 && --view->references > 0))
+		return NULL;
+	while (!LIST_EMPTY(&view->chunks))
+		chunk_drop(view->views->pool, LIST_FIRST(&view->chunks));
+	if (view->dirty)
+		LIST_REMOVE(view, dirty_link);
+	if (view->hh.tbl) {
+		HASH_DEL(view->views->by_key, view);
+		view->views->stats.views--;
+	}
+	view_index_remove(view->views->index, &view->place);
+	tree_free(view->tree);
+	filter_free(view->filter);
+	free(view->key);
+	free(view);
+	return NULL;
+}
+
+uint64_t view_match(const struct view *view, const struct fb_event *event)
+{
+	uint32_t bit = EVENT_TYPE_BIT(event->type);
+	bool member;
+	uint64_t fields;
+
+	/* The cheapest test first; but a tree wants to hear of every fork. */
+	if (view->filter->types &&
+	    !((view->filter->types | EVENT_TYPES_ALWAYS | EVENT_TYPE_BIT(EVENT_PROCESS)) & bit) &&
+	    !view->tree)
+		return 0;
+	member = !view->tree || tree_take(view->tree, event);
+	fields = access_fields(view->visibility, event);
+	if (fields == 0 || EVENT_TYPES_ALWAYS & bit)
+		return fields;
+	return member && filter_match(view->filter, event) ? fields : 0;
+}
+
+static void encode(struct view *view, struct chunk *chunk, const struct fb_event *event, uint64_t fields)
+{
+	size_t before = chunk_size(chunk);
+
+	chunk_add(chunk, event->seq, event, fields);
+	view->views->stats.encoded++;
+	view->views->stats.encoded_bytes += chunk_size(chunk) - before;
+}
+
+static struct chunk *find_open(const struct view *view)
+{
+	struct chunk *chunk = LIST_FIRST(&view->chunks);
+
+	while (chunk && !chunk->open)
+		chunk = LIST_NEXT(chunk, link);
+	return chunk;
+}
+
+/* The chunk that @event, the log's newest, goes into. */
+static struct chunk *open_chunk(struct view *view, const struct fb_event *event)
+{
+	struct chunk *chunk = find_open(view);
+	/* Nothing between the last event that passed and this one did: the chunk covers that too. */
+	uint64_t first = view->last >= view->since ? view->last + 1 : view->since;
+
+	if (chunk && chunk_is_full(chunk)) {
+		chunk->open = false;
+		chunk->next = event->seq;
+		first = event->seq;
+		chunk = NULL;
+	}
+	if (!chunk) {
+		chunk = chunk_take(view->views->pool, &view->chunks, first);
+		chunk->open = true;
+	}
+	chunk_use(view->views->pool, chunk);
+	return chunk;
+}
+
+static void offer(struct view *view, const struct fb_event *event)
+{
+	uint64_t fields;
+
+	/* Offered already, by the other uid of an id event. */
+	if (view->last == event->seq)
+		return;
+	fields = view_match(view, event);
+	if (fields == 0)
+		return;
+	if (view->n_live > 0) {
+		encode(view, open_chunk(view, event), event, fields);
+	} else {
+		struct chunk *chunk = find_open(view);
+
+		if (chunk) {
+			chunk->open = false;
+			chunk->next = event->seq;
+		}
+	}
+	view->last = event->seq;
+	if (!view->dirty) {
+		view->dirty = true;
+		LIST_INSERT_HEAD(&view->views->dirty, view, dirty_link);
+	}
+}
+
+static void offer_list(struct view_entry_list *list, const struct fb_event *event)
+{
+	struct view_entry *entry;
+
+	if (list)
+		LIST_FOREACH (entry, list, link)
+			offer(entry->view, event);
+}
+
+void views_dispatch(struct views *views, const struct fb_event *event)
+{
+	if (EVENT_TYPES_ALWAYS & EVENT_TYPE_BIT(event->type)) {
+		for (struct view *view = views->by_key; view; view = view->hh.next)
+			offer(view, event);
+		return;
+	}
+	offer_list(view_index_others(views->index), event);
+	if (EVENT_HAS(event, uid))
+		offer_list(view_index_uid(views->index, event->uid), event);
+	if (EVENT_HAS(event, old_uid))
+		offer_list(view_index_uid(views->index, event->old_uid), event);
+}
+
+void views_flush(struct views *views)
+{
+	struct cursor *cursor, *next_cursor;
+	struct view *view;
+
+	while ((view = LIST_FIRST(&views->dirty))) {
+		LIST_REMOVE(view, dirty_link);
+		view->dirty = false;
+		/* A cursor that is woken may go away; the others stay, and so does the view while they hold
+		 * it. */
+		view->references++;
+		for (cursor = LIST_FIRST(&view->cursors); cursor; cursor = next_cursor) {
+			next_cursor = LIST_NEXT(cursor, link);
+			cursor->wake(cursor);
+		}
+		view_put(view);
+	}
+}
+
+/* Encode what the log holds from the end of a chunk on, until @limit, for at most one slice. */
+static void fill(struct view *view, struct chunk *chunk, uint64_t limit)
+{
+	const struct log *log = view->views->log;
+	uint64_t uids = view->visibility.all ? UINT64_MAX : log_uid_bit(view->visibility.uid);
+	uint32_t types = view->filter->types ? view->filter->types : UINT32_MAX;
+	struct log_place place;
+	struct fb_event event;
+	uint64_t fields;
+
+	if (view->tree)
+		uids = UINT64_MAX, types |= EVENT_TYPE_BIT(EVENT_FORK) | EVENT_TYPE_BIT(EVENT_EXIT);
+	if (log_seek(log, chunk->next, &place) != 0)
+		return;
+	for (unsigned int n = 0; n < READ_SLICE && place.seq < limit && !chunk_is_full(chunk); n++) {
+		if (log_skip(log, &place, types, uids))
+			continue;
+		if (log_read(log, &place, &event) != 0)
+			break;
+		fields = view_match(view, &event);
+		if (fields)
+			encode(view, chunk, &event, fields);
+	}
+	chunk->next = place.seq < limit ? place.seq : limit;
+}
+
+void view_read(struct view *view, uint64_t seq, struct view_lines *lines)
+{
+	struct chunk_pool *pool = view->views->pool;
+	uint64_t end = log_next(view->views->log);
+	struct chunk *chunk = chunk_find(&view->chunks, seq);
+	uint64_t limit = chunk_limit(&view->chunks, seq);
+
+	if (!chunk)
+		chunk = chunk_take(pool, &view->chunks, seq);
+	if (!chunk->open && chunk->next <= seq)
+		fill(view, chunk, limit < end ? limit : end);
+	chunk_use(pool, chunk);
+
+	lines->chunk = chunk;
+	lines->line = chunk_line_from(chunk, seq);
+	lines->data = chunk->data + (lines->line ? chunk->lines[lines->line - 1].end : 0);
+	lines->size = chunk_size(chunk) - (size_t)(lines->data - chunk->data);
+	lines->next = chunk->open ? end : chunk->next;
+	if (chunk->n_lines == 0)
+		chunk_drop(pool, chunk);
+}
+
+uint64_t view_lines_taken(const struct view_lines *lines, size_t size, const char **rest, size_t *rest_size)
+{
+	const struct chunk *chunk = lines->chunk;
+	size_t taken = (size_t)(lines->data - chunk->data) + size;
+	unsigned int line = lines->line;
+
+	*rest_size = 0;
+	if (size >= lines->size)
+		return lines->next;
+	while (line < chunk->n_lines && chunk->lines[line].end <= taken)
+		line++;
+	*rest = chunk->data + taken;
+	if (taken > (line ? chunk->lines[line - 1].end : 0)) {
+		*rest_size = chunk->lines[line].end - taken;
+		line++;
+	}
+	return line < chunk->n_lines ? chunk->lines[line].seq : lines->next;
+}
+
+bool view_rebuild(struct view *view, uint64_t *from, uint64_t until)
+{
+	const struct log *log = view->views->log;
+	struct log_place place;
+	struct fb_event event;
+
+	if (*from < log_first(log))
+		*from = log_first(log);
+	if (log_seek(log, *from, &place) != 0)
+		return true;
+	for (unsigned int n = 0; n < READ_SLICE && place.seq < until; n++) {
+		if (log_skip(log, &place, EVENT_TYPE_BIT(EVENT_FORK), UINT64_MAX))
+			continue;
+		if (log_read(log, &place, &event) != 0)
+			break;
+		if (event.type == EVENT_FORK)
+			(void)tree_take(view->tree, &event);
+	}
+	*from = place.seq;
+	return *from >= until;
+}

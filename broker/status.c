@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <jansson.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "request.h"
+#include "status.h"
+#include "util/clock.h"
+
+static json_t *pack_loss(const struct bus_loss *loss)
+{
+	return json_pack("{s:I, s:I}", "times", (json_int_t)loss->times, "count", (json_int_t)loss->count);
+}
+
+static json_t *pack_events(const struct bus_stats *stats)
+{
+	json_t *events = json_object();
+
+	for (enum event_type type = EVENT_NONE + 1; type < EVENT_PROCESS; type++)
+		json_object_set_new(events, event_type_name(type),
+				    json_integer((json_int_t)stats->events[type]));
+	return events;
+}
+
+static json_t *pack_lost(const struct bus_stats *stats)
+{
+	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "kernel", pack_loss(&stats->kernel), "netlink",
+			 pack_loss(&stats->netlink), "unarmed", pack_loss(&stats->unarmed), "source",
+			 pack_loss(&stats->source), "slow", pack_loss(&stats->slow));
+}
+
+static json_t *pack_source(const struct broker *broker)
+{
+	const struct bus *bus = broker->bus;
+	char armed[EVENT_TEXT_MAX];
+	json_t *source = json_pack("{s:s, s:s, s:I, s:s}", "name", bus->source, "detail", bus->source_detail,
+				   "sinceUsec", (json_int_t)bus->source_since_usec, "armed",
+				   bus_armed_print(bus, armed));
+
+	if (source && broker->source)
+		broker->source->ops->describe(broker->source, source);
+	return source;
+}
+
+static json_t *pack_log(const struct log *log)
+{
+	uint64_t now = clock_usec(CLOCK_REALTIME);
+	uint64_t first = log_first_time(log);
+
+	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "size", (json_int_t)log_size(log), "used",
+			 (json_int_t)log_used(log), "firstSeq", (json_int_t)log_first(log), "nextSeq",
+			 (json_int_t)log_next(log), "reachesBackUsec",
+			 (json_int_t)(first && first < now ? now - first : 0));
+}
+
+char *status_print(const struct broker *broker)
+{
+	const struct bus *bus = broker->bus;
+	const struct views_stats *views = views_stats(bus->views);
+	const struct stream_stats *stream = stream_stats(broker->stream);
+	char cursor[CURSOR_TEXT_MAX];
+	char *text;
+	json_t *status;
+
+	status = json_pack("{s:s, s:i, s:s, s:I, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:{s:I, s:I}, s:I, s:o}",
+			   "version", FORKBUS_VERSION, "pid", (int)getpid(), "cursor",
+			   cursor_print(cursor, log_epoch(bus->log), log_next(bus->log) - 1), "startedUsec",
+			   (json_int_t)broker->started_usec, "source", pack_source(broker), "events",
+			   pack_events(&bus->stats), "lost", pack_lost(&bus->stats), "processes",
+			   (json_int_t)table_count(bus->table), "connections",
+			   (json_int_t)stream->connections, "subscribers", (json_int_t)stream->subscribers,
+			   "views", (json_int_t)views->views, "encoded", "events", (json_int_t)views->encoded,
+			   "bytes", (json_int_t)views->encoded_bytes, "sentBytes",
+			   (json_int_t)stream->sent_bytes, "log", pack_log(bus->log));
+	if (!status)
+		return NULL;
+	text = json_dumps(status, JSON_COMPACT);
+	json_decref(status);
+	return text;
+}
