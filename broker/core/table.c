@@ -36,6 +36,7 @@ struct table {
 	size_t free_slot; /* SLOT_NONE: none */
 	struct process *spare;
 	unsigned int n_spare;
+	struct process *gone; /* ended by the last event, whose texts may be its */
 };
 
 int table_new(struct table **ret)
@@ -170,10 +171,12 @@ struct table *table_free(struct table *table)
 
 	if (!table)
 		return NULL;
-	HASH_ITER (hh, table->processes, process, next) {
+	HASH_ITER(hh, table->processes, process, next) {
 		process_detach(table, process);
 		process_recycle(table, process);
 	}
+	if (table->gone)
+		process_recycle(table, table->gone);
 	while ((process = table->spare)) {
 		table->spare = process->sibling;
 		free(process);
@@ -341,9 +344,12 @@ static int table_update(struct table *table, struct process *process, const stru
 
 int table_apply(struct table *table, const struct fb_event *event)
 {
-	struct process *process, *gone = NULL;
-	int r = 0;
+	struct process *process;
 
+	if (table->gone) {
+		process_recycle(table, table->gone);
+		table->gone = NULL;
+	}
 	if (!(EVENT_TYPE_BIT(event->type) & PROCESS_TYPES) || !EVENT_HAS(event, pid) ||
 	    fb_event_is_thread(event))
 		return 0;
@@ -352,17 +358,13 @@ int table_apply(struct table *table, const struct fb_event *event)
 		return 0;
 	if (process && (event->type == EVENT_EXIT || process_is_reused(process, event))) {
 		process_detach(table, process);
-		gone = process;
+		table->gone = process;
 		process = NULL;
 	}
-	if (event->type == EVENT_EXIT)
-		family_orphan_awaited(&table->family, event->pid);
-	else
-		r = table_update(table, process, event);
-	/* Not before: the event's texts may be those of the process that went. */
-	if (gone)
-		process_recycle(table, gone);
-	return r;
+	if (event->type != EVENT_EXIT)
+		return table_update(table, process, event);
+	family_orphan_awaited(&table->family, event->pid);
+	return 0;
 }
 
 void process_describe(const struct process *process, struct fb_event *event, uint64_t fields)

@@ -67,8 +67,8 @@ int table_apply(struct table *table, const struct fb_event *event);
 
 /*
  * process_describe() - set the fields that @event has not got yet from what is known of its process
- * @fields: those to consider, ~0 for all, exe among them. Texts point into the table, valid until the next
- * table_apply().
+ * @fields: those to consider, ~0 for all, exe among them. Texts point into the table: they outlive the
+ * table_apply() of this event, even if it ends the process, but no other.
  */
 void process_describe(const struct process *process, struct fb_event *event, uint64_t fields);
 

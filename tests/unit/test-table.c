@@ -470,6 +470,32 @@ static void test_describe(void **state)
 	assert_string_equal(process->exe, "/e");
 }
 
+/* Whoever publishes an exit needs its texts when the process has left the table. */
+static void test_last_words(void **state)
+{
+	enum { N = 10000 };
+	struct table *table = *state;
+	struct fb_event event;
+	char exe[32];
+
+	for (uint32_t pid = 1; pid <= N; pid++) {
+		event = make(EVENT_PROCESS, pid, pid);
+		snprintf(exe, sizeof(exe), "/exe/%u", pid);
+		EVENT_SET(&event, comm, event_text(exe + 1));
+		EVENT_SET(&event, exe, event_text(exe));
+		apply(table, &event);
+	}
+	for (uint32_t pid = 1; pid <= N; pid++) {
+		event = make(EVENT_EXIT, pid, pid);
+		process_describe(table_find(table, pid), &event, ~UINT64_C(0));
+		apply(table, &event);
+		assert_null(table_find(table, pid));
+		snprintf(exe, sizeof(exe), "/exe/%u", pid);
+		assert_true(event_text_equal(event.exe, event_text(exe)));
+		assert_true(event_text_equal(event.comm, event_text(exe + 1)));
+	}
+}
+
 static void test_resolve(void **state)
 {
 	struct table *table = *state;
@@ -736,6 +762,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_circles, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_texts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_describe, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_last_words, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_resolve, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_walk, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_model, setup, teardown),
