@@ -12,6 +12,13 @@ PREFIX   ?= /usr/local
 DESTDIR  ?=
 SECONDS  ?= 60
 
+bindir        ?= $(PREFIX)/bin
+mandir        ?= $(PREFIX)/share/man
+completiondir ?= $(PREFIX)/share/bash-completion/completions
+systemunitdir ?= $(PREFIX)/lib/systemd/system
+sysusersdir   ?= $(PREFIX)/lib/sysusers.d
+sysconfdir    ?= /etc
+
 comma := ,
 # Where everything goes; what is built with a sanitizer has a place of its own.
 O := $(BUILD)$(if $(SANITIZE),/sanitize-$(subst $(comma),-,$(SANITIZE)))
@@ -24,19 +31,31 @@ MAKEFLAGS += --no-builtin-rules
 # --- what there is to build -----------------------------------------------------------------------------------------
 
 PROTO_SRC  := $(wildcard proto/*.c)
-BROKER_SRC := $(filter-out broker/main.c,$(wildcard broker/*.c broker/util/*.c broker/core/*.c broker/source/*.c broker/serve/*.c))
+BROKER_SRC := $(filter-out broker/main.c,$(wildcard broker/*.c broker/*/*.c))
 CTL_SRC    := $(filter-out clients/ctl/main.c,$(wildcard clients/ctl/*.c))
 UNIT_SRC   := $(wildcard tests/unit/test-*.c)
 UNIT_LIB   := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
 HELPER_SRC := $(wildcard tests/integration/*.c)
 FUZZ_SRC   := $(wildcard tests/fuzz/fuzz-*.c)
-ALL_SRC    := $(PROTO_SRC) $(BROKER_SRC) $(CTL_SRC) $(wildcard broker/main.c clients/ctl/main.c) \
-              $(UNIT_SRC) $(UNIT_LIB) $(HELPER_SRC)
+ALL_SRC    := $(PROTO_SRC) $(BROKER_SRC) $(CTL_SRC) broker/main.c clients/ctl/main.c $(UNIT_SRC) $(UNIT_LIB) $(HELPER_SRC)
 
-PROGRAMS := $(if $(wildcard broker/main.c),$(O)/bin/forkbusd) $(if $(wildcard clients/ctl/main.c),$(O)/bin/forkbusctl)
+PROGRAMS := $(O)/bin/forkbusd $(O)/bin/forkbusctl
 UNIT     := $(UNIT_SRC:%.c=$(O)/%)
 HELPERS  := $(HELPER_SRC:%.c=$(O)/%)
 FUZZERS  := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/fuzz/%)
+
+# The field list is a table, which is laid out by hand.
+FORMATTED := $(filter-out proto/event-fields.h,$(ALL_SRC) $(FUZZ_SRC) \
+             $(wildcard proto/*.h broker/*.h broker/*/*.h clients/*/*.h tests/*/*.h))
+
+MAN        := $(wildcard docs/*.[1-8])
+COMPLETION := $(wildcard clients/ctl/*.bash)
+CONFIG     := $(sysconfdir)/forkbus/forkbusd.conf
+
+# What "make install" puts where, beside the configuration.
+INSTALLED = $(PROGRAMS:$(O)/bin/%=$(bindir)/%) $(systemunitdir)/forkbusd.service $(sysusersdir)/forkbus.conf \
+            $(foreach page,$(MAN),$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
+            $(foreach file,$(COMPLETION),$(completiondir)/$(basename $(notdir $(file))))
 
 # --- how ------------------------------------------------------------------------------------------------------------
 
@@ -64,11 +83,15 @@ PKG_LIBS   = $(eval PKG_LIBS := $$(call pkg,--libs,$(LIBRARIES)))$(PKG_LIBS)
 UNIT_LIBS  = $(eval UNIT_LIBS := $$(call pkg,--libs,cmocka))$(UNIT_LIBS)
 
 DEFINES = -D_GNU_SOURCE -DFORKBUS_VERSION='"$(FORKBUS_VERSION)"' -Iproto -Ibroker -I.
-COMPILE = $(CC) -std=gnu17 $(DEFINES) $(WARNINGS) $(WERROR) $(HARDEN_C) $(SANITIZE_FLAGS) $(PKG_CFLAGS) -pthread $(CFLAGS) $(CPPFLAGS)
+COMPILE = $(CC) -std=gnu17 $(DEFINES) $(WARNINGS) $(WERROR) $(HARDEN_C) $(SANITIZE_FLAGS) $(PKG_CFLAGS) -pthread \
+          $(CFLAGS) $(CPPFLAGS)
 LINK    = $(CC) $(CFLAGS) $(SANITIZE_FLAGS) $(HARDEN_LD) -pthread $(LDFLAGS)
 
 FUZZ_FLAGS   = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 FUZZ_COMPILE = $(FUZZ_CC) -std=gnu17 $(DEFINES) -Wall -Wextra $(WERROR) -O1 -g $(FUZZ_FLAGS) $(PKG_CFLAGS) -pthread
+
+# As many jobs as there are processors, unless asked for another number.
+JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc)) --no-print-directory
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
@@ -134,7 +157,95 @@ $(FUZZERS): $(BUILD)/fuzz/fuzz-%: $(BUILD)/fuzz/obj/tests/fuzz/fuzz-%.o $(BUILD)
 -include $(ALL_SRC:%.c=$(O)/obj/%.d)
 -include $(patsubst %.c,$(BUILD)/fuzz/obj/%.d,$(PROTO_SRC) $(BROKER_SRC) $(FUZZ_SRC))
 
+##@ Run
+
+run: ## install what is missing, build, start a broker on build/run and watch it (ARGS= for the monitor, BROKER_ARGS=)
+	@.ci/packages build
+	@$(MAKE) $(JOBS) all
+	@BROKER_ARGS='$(BROKER_ARGS)' setpriv --pdeathsig TERM tests/run-live $(O) $(ARGS)
+
+##@ Check
+
+# All goes through prove, so that a run has one kind of output and ends with its totals. A unit test is one group of
+# cmocka: its TAP knows no second plan, and what it makes of skip() counts as failed.
+TESTS_lint        := $(wildcard tests/lint/*.t)
+TESTS_unit        := $(UNIT)
+TESTS_integration := $(wildcard tests/integration/*.t)
+
+export CMOCKA_MESSAGE_OUTPUT := TAP
+export FORKBUS_BUILD := $(abspath $(O))
+export UBSAN_OPTIONS := print_stacktrace=1
+
+# Build, and run those of the kinds in WHAT.
+prove: all tests
+	@prove $(PROVE_FLAGS) --exec '$(UNDER)' $(foreach kind,$(WHAT),$(TESTS_$(kind)))
+
+check: WHAT := lint unit integration
+check-unit: WHAT := unit
+check-integration: WHAT := integration
+lint: WHAT := lint
+
+check: ## install what is missing, build, lint, unit and integration tests: ends with the totals
+check-unit: ## unit tests only
+check-integration: ## integration tests only
+lint: ## formatting, cppcheck, include rules, man pages, scripts, units
+check check-unit check-integration lint:
+	@.ci/packages all
+	@$(MAKE) $(JOBS) prove WHAT='$(WHAT)'
+
+check-all: ## check, then all that takes longer: the three below
+	@.ci/run
+
+check-sanitize: ## unit and integration tests with AddressSanitizer and UndefinedBehaviorSanitizer
+	@.ci/packages all
+	@$(MAKE) $(JOBS) prove SANITIZE=address,undefined WHAT='unit integration'
+
+# Valgrind writes what it finds to files, since not every test looks at how its broker ended.
+VALGRIND = valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,indirect,possible \
+           --log-file=$(abspath $(O))/valgrind/%p
+
+check-valgrind: ## unit tests, and the broker under the integration tests, in valgrind
+	@.ci/packages all
+	@rm -rf $(O)/valgrind && mkdir -p $(O)/valgrind
+	@$(MAKE) $(JOBS) prove WHAT=unit UNDER='$(VALGRIND)'
+	@FORKBUSD_WRAPPER='$(VALGRIND)' $(MAKE) $(JOBS) prove WHAT=integration
+	@if cat $(O)/valgrind/* | grep .; then exit 1; fi
+
+fuzz: ## each fuzz target for SECONDS= (60), from the corpus in the tree
+	@.ci/packages all
+	@$(MAKE) $(JOBS) $(FUZZERS)
+	@tests/run-fuzz $(SECONDS) $(FUZZERS)
+
+format: ## format the sources
+	clang-format-14 -i $(FORMATTED)
+
+##@ Install
+
+# Into a DESTDIR for another machine, or where systemd is not in charge, there is nothing to tell it.
+reload_systemd = $(if $(DESTDIR),,[ ! -d /run/systemd/system ] || systemctl daemon-reload)
+
+install: all ## to DESTDIR and PREFIX= (/usr/local), with unit, sysusers entry, configuration, man pages, completion
+	install -d $(foreach dir,$(sort $(dir $(INSTALLED) $(CONFIG))),'$(DESTDIR)$(dir)')
+	install -m 755 $(PROGRAMS) '$(DESTDIR)$(bindir)'
+	sed 's|@bindir@|$(bindir)|' systemd/forkbusd.service >'$(DESTDIR)$(systemunitdir)/forkbusd.service'
+	chmod 644 '$(DESTDIR)$(systemunitdir)/forkbusd.service'
+	install -m 644 systemd/forkbus.sysusers '$(DESTDIR)$(sysusersdir)/forkbus.conf'
+	test -e '$(DESTDIR)$(CONFIG)' || install -m 644 systemd/forkbusd.conf '$(DESTDIR)$(CONFIG)'
+	for page in $(MAN); do install -m 644 $$page "$(DESTDIR)$(mandir)/man$${page##*.}"; done
+	for file in $(COMPLETION); do install -m 644 $$file "$(DESTDIR)$(completiondir)/$$(basename $$file .bash)"; done
+	$(if $(DESTDIR),,[ ! -d /run/systemd/system ] || systemd-sysusers '$(sysusersdir)/forkbus.conf')
+	$(reload_systemd)
+
+uninstall: ## remove what install put there; a changed configuration stays
+	rm -f $(foreach file,$(INSTALLED),'$(DESTDIR)$(file)')
+	@conf='$(DESTDIR)$(CONFIG)'; \
+	if cmp -s systemd/forkbusd.conf "$$conf"; then rm -f "$$conf"; elif [ -e "$$conf" ]; then echo "kept: $$conf"; fi
+	$(reload_systemd)
+
 ##@ Other
+
+packages: ## install the Debian packages that building and testing need, or name them
+	@.ci/packages all
 
 clean: ## remove what was built
 	rm -rf $(BUILD)
@@ -143,4 +254,5 @@ help: ## show this
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
 		/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: all tests clean help
+.PHONY: all tests run prove check check-unit check-integration lint check-all check-sanitize check-valgrind fuzz \
+        format install uninstall packages clean help

@@ -1,0 +1,59 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Man pages, help, and what "make install" leaves behind.
+use strict;
+use warnings;
+use File::Find;
+use File::Temp 'tempdir';
+use FindBin '$Bin';
+use lib $Bin;
+use Sources;
+use Test::More;
+
+my @pages = files(qr{^docs/[^/]+\.[1-8]$});
+tool_ok("$_ is a well-formed man page", 'mandoc', '-T', 'lint', '-W', 'warning', $_) for @pages;
+
+my $makefile = content('Makefile');
+my $help     = qx(make -s help);
+for my $target (split ' ', $makefile =~ s/\\\n//gr =~ /^\.PHONY: (all .*)$/m ? $1 : die 'no .PHONY') {
+    next if $target eq 'prove';    # not for people
+    like($help, qr/^  \Q$target\E +\S/m, "make help tells of $target");
+}
+
+# The configuration names every key that the man page does, and the other way round.
+SKIP: {
+    -e 'docs/forkbusd.conf.5' or skip 'there is no forkbusd.conf(5)', 1;
+    my %example = map  { $_ => 1 } content('systemd/forkbusd.conf') =~ /^#?([A-Z]\w+)=/mg;
+    my @missing = grep { content('docs/forkbusd.conf.5') !~ /\b$_/ } sort keys %example;
+    is_deeply(\@missing, [], 'forkbusd.conf(5) documents every key of the example');
+}
+
+my $build = $ENV{FORKBUS_BUILD};
+SKIP: {
+    $build && -x "$build/bin/forkbusd" && $build !~ /sanitize/ or skip 'nothing is built', 3;
+    my $root = tempdir(CLEANUP => 1);
+    my @make = ('make', '-s', "BUILD=$build", "DESTDIR=$root", 'PREFIX=/usr');
+    tool_ok('make install', @make, 'install');
+    my $files = sub {
+        my @found;
+        find({ no_chdir => 1, wanted => sub { push @found, s/^\Q$root\E//r if -f } }, $root);
+        return [sort @found];
+    };
+    my $unit = content("$root/usr/lib/systemd/system/forkbusd.service");
+    like($unit, qr{^ExecStart=/usr/bin/forkbusd\b}m, 'the unit starts what was installed');
+    is(scalar(grep { m{^/usr/share/man/man\d/} } @{ $files->() }), scalar @pages, 'man pages are installed');
+  SKIP: {
+        -x '/usr/bin/systemd-analyze' or skip 'no systemd here', 1;
+        # The paths are those of the machine that it will be on.
+        open my $copy, '>', "$root/forkbusd.service" or die "$root: $!\n";
+        print {$copy} $unit =~ s{/usr/bin/forkbusd}{/bin/true}r =~ s/^Documentation=.*\n//mr;
+        close $copy;
+        tool_ok('systemd-analyze verify', 'systemd-analyze', 'verify', "$root/forkbusd.service");
+        unlink "$root/forkbusd.service";
+    }
+    tool_ok('make uninstall', @make, 'uninstall');
+    is_deeply($files->(), [], 'nothing is left');
+}
+
+done_testing;
