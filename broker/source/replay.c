@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Events from a file of JSON lines, as the stream face writes them: as fast as they were recorded, at a
+ * factor, or flat out. What a subscriber was told for itself alone (ready, heartbeats, what it missed) is not
+ * told again; the processes of its snapshot go to the table.
+ */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "event-json.h"
+#include "source/source.h"
+
+#include "util/clock.h"
+#include "util/lines.h"
+#include "util/msg.h"
+
+/* Lines that are read before the loop serves others. */
+#define BATCH_LINES 256
+
+/* A longer line is no event. */
+#define LINE_SIZE (256 * 1024)
+_Static_assert(LINE_SIZE > EVENT_JSON_MAX, "the longest event fits");
+
+/* Clocks that step back further than this belong to another recording; by less, CPUs do not agree. */
+#define NEW_RECORDING_USEC USEC_PER_SEC
+
+/* A clock of the recording. */
+struct played_clock {
+	bool known;
+	uint64_t latest;
+};
+
+struct replay {
+	struct source source;
+	struct bus *bus;
+	char *path;
+	struct lines lines;
+	double speed;
+	struct event *timer, *readable;
+	bool done;
+
+	/* The event that comes next, if it is not its time yet. */
+	struct fb_event next;
+	struct event_store store;
+	bool waits;
+
+	uint64_t began_usec; /* CLOCK_MONOTONIC */
+	double played_usec;  /* of the recording */
+	struct played_clock boot, real;
+
+	uint64_t n_lines, events, processes, passed_over, malformed;
+};
+
+static struct replay *replay_of(const struct source *source)
+{
+	return (struct replay *)((uintptr_t)source - offsetof(struct replay, source));
+}
+
+static void replay_is_malformed(struct replay *replay)
+{
+	if (replay->malformed++ == 0)
+		msg_warning("%s:%" PRIu64 ": this line is no event; it and others like it are passed over",
+			    replay->path, replay->n_lines);
+}
+
+/* Time */
+
+/* How far a clock of the recording went on since the last event. */
+static uint64_t clock_advance(struct played_clock *clock, uint64_t usec)
+{
+	uint64_t step = 0;
+
+	if (clock->known && usec < clock->latest && clock->latest - usec < NEW_RECORDING_USEC)
+		return 0;
+	if (clock->known && usec > clock->latest)
+		step = usec - clock->latest;
+	clock->known = true;
+	clock->latest = usec;
+	return step;
+}
+
+/* Notes where the next event stands in the recording. Without a time of its own it comes with the one before. */
+static void replay_advance(struct replay *replay)
+{
+	const struct fb_event *event = &replay->next;
+	bool by_boot = EVENT_HAS(event, boot_usec) && replay->boot.known;
+	uint64_t boot = 0, real = 0;
+
+	if (EVENT_HAS(event, boot_usec))
+		boot = clock_advance(&replay->boot, event->boot_usec);
+	if (EVENT_HAS(event, time_usec))
+		real = clock_advance(&replay->real, event->time_usec);
+	replay->played_usec += (double)(by_boot ? boot : real);
+}
+
+/* How long until the next event is due; 0: it is. */
+static uint64_t replay_wait(const struct replay *replay)
+{
+	double passed, left;
+
+	if (replay->speed <= 0)
+		return 0;
+	passed = (double)(clock_usec(CLOCK_MONOTONIC) - replay->began_usec);
+	left = replay->played_usec / replay->speed - passed;
+	/* A day at a time: a timer has an end, a recording's clock need not. */
+	return left <= 0 ? 0 : left > 86400e6 ? UINT64_C(86400000000) : (uint64_t)left + 1;
+}
+
+/* What the lines say */
+
+/* Is it an event that everyone was told? Takes a process of a snapshot into the table. */
+static bool replay_take(struct replay *replay)
+{
+	struct fb_event *event = &replay->next;
+
+	EVENT_CLEAR(event, seq);
+	EVENT_CLEAR(event, cursor);
+	switch (event->type) {
+	case EVENT_READY:
+	case EVENT_HEARTBEAT:
+		replay->passed_over++;
+		return false;
+	case EVENT_PROCESS:
+		replay->processes++;
+		if (table_apply(replay->bus->table, event) < 0)
+			msg_err("%s:%" PRIu64 ": %s", replay->path, replay->n_lines, strerror(ENOMEM));
+		return false;
+	case EVENT_LOST:
+		/* Positions in another log: somebody's who was slow or came late. */
+		if (EVENT_HAS(event, from) || EVENT_HAS(event, to)) {
+			replay->passed_over++;
+			return false;
+		}
+		return true;
+	default:
+		return true;
+	}
+}
+
+static void replay_line(struct replay *replay, const char *line, size_t len)
+{
+	while (len > 0 && strchr(" \t\r\n", line[len - 1]))
+		len--;
+	if (len == 0)
+		return;
+	if (event_json_decode(&replay->next, &replay->store, line, len) < 0) {
+		replay_is_malformed(replay);
+		return;
+	}
+	if (!replay_take(replay))
+		return;
+	replay_advance(replay);
+	replay->waits = true;
+}
+
+/* r: LINES_E_END, or a negative errno. */
+static void replay_finish(struct replay *replay, int r)
+{
+	char detail[EVENT_TEXT_MAX];
+
+	replay->done = true;
+	snprintf(detail, sizeof(detail),
+		 "%" PRIu64 " lines: %" PRIu64 " events, %" PRIu64 " processes, %" PRIu64
+		 " passed over, %" PRIu64 " malformed",
+		 replay->n_lines, replay->events, replay->processes, replay->passed_over, replay->malformed);
+	if (r < 0)
+		msg_err("%s: %s; before: %s", replay->path, strerror(-r), detail);
+	else
+		msg_info("%s: end of file, %s", replay->path, detail);
+	bus_source_changed(replay->bus, replay_source.name, r < 0 ? "read error" : "end of file", detail);
+	bus_flush(replay->bus);
+}
+
+static void replay_again(struct replay *replay, uint64_t usec)
+{
+	const struct timeval after = { (time_t)(usec / USEC_PER_SEC), (suseconds_t)(usec % USEC_PER_SEC) };
+
+	evtimer_add(replay->timer, &after);
+}
+
+/* Reads on until there is an event, or @budget lines are read. Return: 0, or as lines_next(). */
+static int replay_read(struct replay *replay, unsigned int *budget)
+{
+	const char *line;
+	size_t len;
+	int r;
+
+	while (!replay->waits && *budget > 0) {
+		r = lines_next(&replay->lines, &line, &len);
+		if (r != 0 && r != LINES_E_TOO_LONG)
+			return r;
+		--*budget;
+		replay->n_lines++;
+		if (r == LINES_E_TOO_LONG)
+			replay_is_malformed(replay);
+		else
+			replay_line(replay, line, len);
+	}
+	return 0;
+}
+
+/* One turn: publishes what is due, up to a batch, and says when to go on. */
+static void replay_run(struct replay *replay)
+{
+	uint64_t published = replay->events, wait = 0;
+	unsigned int budget = BATCH_LINES;
+	int r;
+
+	for (;;) {
+		r = replay_read(replay, &budget);
+		if (!replay->waits)
+			break;
+		wait = replay_wait(replay);
+		if (wait > 0)
+			break;
+		replay->waits = false;
+		replay->events++;
+		bus_publish(replay->bus, &replay->next);
+	}
+	if (replay->events != published)
+		bus_flush(replay->bus);
+	if (r == 0)
+		replay_again(replay, wait);
+	else if (r == LINES_E_LATER)
+		event_add(replay->readable, NULL);
+	else
+		replay_finish(replay, r);
+}
+
+static void replay_on_event(evutil_socket_t fd, short what, void *userdata)
+{
+	(void)fd;
+	(void)what;
+	replay_run(userdata);
+}
+
+/* The source */
+
+static struct source *replay_stop(struct source *source)
+{
+	struct replay *replay;
+
+	if (!source)
+		return NULL;
+	replay = replay_of(source);
+	if (replay->timer)
+		event_free(replay->timer);
+	if (replay->readable)
+		event_free(replay->readable);
+	lines_close(&replay->lines);
+	free(replay->path);
+	free(replay);
+	return NULL;
+}
+
+static void replay_speed_print(const struct replay *replay, char *buf, size_t size)
+{
+	if (replay->speed > 0)
+		snprintf(buf, size, "%g", replay->speed);
+	else
+		snprintf(buf, size, "flat");
+}
+
+static void replay_arm(struct source *source)
+{
+	(void)source; /* A recording holds what it holds. */
+}
+
+static void replay_describe(const struct source *source, json_t *object)
+{
+	const struct replay *replay = replay_of(source);
+	char speed[32];
+
+	replay_speed_print(replay, speed, sizeof(speed));
+	json_object_set_new(object, "file", json_string(replay->path));
+	json_object_set_new(object, "speed", json_string(speed));
+	json_object_set_new(object, "lines", json_integer((json_int_t)replay->n_lines));
+	json_object_set_new(object, "malformed", json_integer((json_int_t)replay->malformed));
+	json_object_set_new(object, "done", json_boolean(replay->done));
+}
+
+static bool replay_probe(char found[static SOURCE_SENTENCE_MAX], char advice[static SOURCE_SENTENCE_MAX])
+{
+	snprintf(found, SOURCE_SENTENCE_MAX, "reads a file of JSON lines; needs no privileges");
+	advice[0] = '\0';
+	return true;
+}
+
+static int replay_init(struct replay *replay, struct event_base *base, const struct source_options *options)
+{
+	int r;
+
+	replay->speed = options->replay_speed;
+	replay->path = strdup(options->replay_file);
+	if (!replay->path)
+		return -ENOMEM;
+	r = lines_open(&replay->lines, replay->path, LINE_SIZE);
+	if (r < 0)
+		return r;
+	replay->timer = evtimer_new(base, replay_on_event, replay);
+	replay->readable = event_new(base, replay->lines.fd, EV_READ, replay_on_event, replay);
+	return replay->timer && replay->readable ? 0 : -ENOMEM;
+}
+
+static int replay_start(struct source **ret, struct bus *bus, struct event_base *base,
+			const struct source_options *options)
+{
+	struct replay *replay = calloc(1, sizeof(*replay));
+	char speed[32], detail[EVENT_TEXT_MAX];
+	int r = -ENOMEM;
+
+	if (replay) {
+		replay->source.ops = &replay_source;
+		replay->bus = bus;
+		replay->lines.fd = -1;
+		r = replay_init(replay, base, options);
+	}
+	if (r < 0) {
+		msg_err("cannot replay %s: %s", options->replay_file, strerror(-r));
+		if (replay)
+			replay_stop(&replay->source);
+		return r;
+	}
+	replay_speed_print(replay, speed, sizeof(speed));
+	snprintf(detail, sizeof(detail), "speed %s, %s", speed, replay->path);
+	bus_source_changed(bus, replay_source.name, "started", detail);
+	bus_flush(bus);
+	replay->began_usec = clock_usec(CLOCK_MONOTONIC);
+	replay_again(replay, 0);
+	*ret = &replay->source;
+	return 0;
+}
+
+const struct source_ops replay_source = {
+	.name = "replay",
+	.start = replay_start,
+	.arm = replay_arm,
+	.describe = replay_describe,
+	.stop = replay_stop,
+	.probe = replay_probe,
+};
