@@ -6,9 +6,9 @@
  *
  *   {"seq":7,"type":"exit","timeUsec":…,"pid":4711,…,"status":{"code":0},"usage":{"userUsec":0,…}}
  *
- * Strings are valid UTF-8: each byte that is part of no valid sequence becomes U+FFFD, and the raw bytes then follow as
- * base64 under the key with "Raw" appended ("comm":"caf\ufffd","commRaw":"Y2Fm6Q=="). NUL and other control characters
- * are escaped.
+ * Strings are valid UTF-8: each byte that is part of no valid sequence becomes U+FFFD, written as the escape \ufffd, and the
+ * raw bytes then follow as base64 under the key with "Raw" appended ("comm":"caf\ufffd","commRaw":"Y2Fm6Q=="). Control
+ * characters below 0x20, NUL among them, are escaped; all other valid UTF-8 stands as it is.
  */
 
 #include "event.h"
@@ -32,9 +32,10 @@ enum {
 
 /*
  * event_json_encode() - write the object to @buf, which has room for EVENT_JSON_MAX bytes
+ * @event: of a known type
  * @mask: fields outside are left out, as if the event had not got them; ~0 for all
- * Allocates nothing; no newline, no NUL. Texts are cut at the limit of their kind. A group none of whose fields is there is
- * left out.
+ * Allocates nothing; no newline, no NUL. Texts are cut at the limit of their kind, at the same byte as in the packed form
+ * (so one that is cut within a character has a raw form). A group none of whose fields is there is left out.
  * Return: the length.
  */
 size_t event_json_encode(const struct fb_event *event, uint64_t mask, char *buf);
@@ -47,7 +48,7 @@ struct event_store {
 /*
  * event_json_decode() - read one object
  * The inverse: where <key>Raw is there, it is the value. Unknown keys are ignored. Texts point into @store.
- * Return: 0; -EBADMSG where the line is not one JSON object, has no known type, or a known key has a value of the wrong kind
- * or out of its range; -ENOMEM.
+ * Return: 0; -EBADMSG where the line is not one JSON object, has a key twice, has no known type, or a known key has a value
+ * of the wrong kind or out of its range (a text over its limit, a raw form that is no base64); -ENOMEM.
  */
 int event_json_decode(struct fb_event *event, struct event_store *store, const char *line, size_t len);

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Bytes as JSON text: UTF-8, escapes, base64. Nothing here allocates or ends what it writes with a NUL.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/*
+ * utf8_sequence() - the valid UTF-8 sequence that @data begins with
+ * Overlong forms, surrogates and what lies beyond U+10FFFF are not valid. @len is not 0.
+ * Return: its length in bytes, 0 if there is none.
+ */
+size_t utf8_sequence(const char *data, size_t len);
+
+/* Longest that a byte becomes in json_text_write(). */
+#define JSON_TEXT_FACTOR 6
+
+/*
+ * json_text_write() - the inside of a JSON string, without its quotes
+ * Control characters, quotes and backslashes are escaped; valid UTF-8 stays as it is; each byte that is part
+ * of no valid sequence becomes \ufffd.
+ * @at: room for JSON_TEXT_FACTOR * @len bytes
+ * @broken: set to true where a byte was replaced, else left alone
+ * Return: the end of what was written.
+ */
+char *json_text_write(char *at, const char *data, size_t len, bool *broken);
+
+/* Bytes that base64_write() makes of @_len. */
+#define BASE64_LENGTH(_len) (4 * (((_len) + 2) / 3))
+
+/* base64_write() - in the standard alphabet, padded. Return: the end of what was written. */
+char *base64_write(char *at, const char *data, size_t len);
+
+/*
+ * base64_read() - the way back
+ * Takes exactly what base64_write() makes, padding and unused bits included.
+ * Return: how many bytes went to @data, or -1 where it is no base64 or would be more than @max of them.
+ */
+ssize_t base64_read(char *data, size_t max, const char *text, size_t len);
