@@ -20,8 +20,8 @@ struct entry {
 };
 
 struct intern {
-	struct entry *entries;	  /* by text */
-	TAILQ_HEAD(, entry) idle; /* longest idle first */
+	struct entry *entries;	      /* by text */
+	TAILQ_HEAD(idle, entry) idle; /* longest idle first */
 	size_t n_idle;
 };
 

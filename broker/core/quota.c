@@ -33,11 +33,11 @@ int quota_new(struct quota **ret, unsigned int total_max, unsigned int user_max)
 
 struct quota *quota_free(struct quota *quota)
 {
-	struct quota_user *user, *next;
+	struct quota_user *user;
 
 	if (!quota)
 		return NULL;
-	HASH_ITER (hh, quota->users, user, next) {
+	while ((user = quota->users)) {
 		HASH_DEL(quota->users, user);
 		free(user);
 	}

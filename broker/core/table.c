@@ -167,11 +167,11 @@ static void process_detach(struct table *table, struct process *process)
 
 struct table *table_free(struct table *table)
 {
-	struct process *process, *next;
+	struct process *process;
 
 	if (!table)
 		return NULL;
-	HASH_ITER(hh, table->processes, process, next) {
+	while ((process = table->processes)) {
 		process_detach(table, process);
 		process_recycle(table, process);
 	}

@@ -108,7 +108,7 @@ void msg_write(int level, const char *format, ...)
 		return;
 	n = use_syslog	      ? snprintf(line, sizeof(line), "%s", "")
 	    : journal_reads() ? snprintf(line, sizeof(line), "<%d>", level)
-			    : snprintf(line, sizeof(line), "forkbusd: ");
+			      : snprintf(line, sizeof(line), "forkbusd: ");
 	prefix = (size_t)n;
 	errno = saved; /* for %m */
 	va_start(args, format);

@@ -700,6 +700,8 @@ static void test_model(void **state)
 		bool same = model[pid].lives && random() % 8 != 0;
 		char exe_text[32], comm_text[32];
 
+		snprintf(exe_text, sizeof(exe_text), "/exe/%d", exe);
+		snprintf(comm_text, sizeof(comm_text), "comm %d", comm);
 		clock += 2 * TABLE_START_SLACK_USEC;
 		EVENT_SET(&event, seq, op);
 		EVENT_SET(&event, start_usec, same ? model[pid].start : clock);
@@ -714,10 +716,6 @@ static void test_model(void **state)
 			EVENT_SET(&event, exe, event_text(exe_text));
 		if (random() % 2)
 			EVENT_SET(&event, comm, event_text(comm_text));
-		snprintf(exe_text, sizeof(exe_text), "/exe/%d", exe);
-		snprintf(comm_text, sizeof(comm_text), "comm %d", comm);
-		event.exe.len = strlen(exe_text);
-		event.comm.len = strlen(comm_text);
 		apply(table, &event);
 		model_apply(model, &event, exe, comm);
 		if (op % 25 == 0 || op < 1000)
