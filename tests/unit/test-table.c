@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "allocations.h"
 #include "core/table.h"
 
 static int setup(void **state)
@@ -470,6 +471,35 @@ static void test_describe(void **state)
 	assert_string_equal(process->exe, "/e");
 }
 
+/* Once the table has its size, processes come, run programs and go without an allocation. */
+static void test_no_allocations(void **state)
+{
+	static const char *const programs[] = { "/bin/a", "/bin/b", "/bin/c" };
+	struct table *table = *state;
+	unsigned long before = 0;
+	struct fb_event event;
+
+	if (!allocations_are_counted())
+		skip();
+	event = make(EVENT_PROCESS, 1, 1);
+	EVENT_SET(&event, cgroup, event_text("/system.slice/x.service"));
+	EVENT_SET(&event, unit, event_text("x.service"));
+	apply(table, &event);
+	for (uint32_t i = 0; i < 20000; i++) {
+		if (i == 10000)
+			before = allocations;
+		event = make(EVENT_FORK, 10 + i % 500, 1000000 + i);
+		EVENT_SET(&event, ppid, 1);
+		process_describe(table_find(table, 1), &event, ~UINT64_C(0));
+		apply(table, &event);
+		event = make(EVENT_EXEC, 10 + i % 500, 1000000 + i);
+		EVENT_SET(&event, exe, event_text(programs[i % 3]));
+		apply(table, &event);
+		apply_exit(table, 10 + i % 500, 1000000 + i);
+	}
+	assert_int_equal(allocations, before);
+}
+
 /* Whoever publishes an exit needs its texts when the process has left the table. */
 static void test_last_words(void **state)
 {
@@ -760,6 +790,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_circles, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_texts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_describe, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_allocations, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_last_words, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_resolve, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_walk, setup, teardown),
