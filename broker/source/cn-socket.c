@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "source/cn-socket.h"
+
+#include <errno.h>
+#include <sys/random.h>
+
+#include "util/cleanup.h"
+#include "util/clock.h"
+
+int cn_socket_open(uint64_t buffer)
+{
+	_cleanup_close_ int fd = netlink_open(NETLINK_CONNECTOR, CN_IDX_PROC, buffer);
+	int on = 1;
+
+	if (fd < 0)
+		return fd;
+	/*
+	 * Kernels from 6.6 on take an event that reaches nobody, because the only socket is full, for a sign that nobody
+	 * listens, and fall silent. With this option a full socket is an error, and no such sign.
+	 */
+	(void)setsockopt(fd, SOL_NETLINK, NETLINK_BROADCAST_ERROR, &on, sizeof(on));
+	return steal_fd(&fd);
+}
+
+struct listening {
+	netlink_fn fn;
+	void *userdata;
+	uint32_t ack;
+	bool answered;
+	uint32_t error;
+};
+
+static void on_message(const struct nlmsghdr *message, void *userdata)
+{
+	struct listening *listening = userdata;
+	struct cn_event event;
+
+	if (cn_decode(&event, message) == 0 && cn_event_answers(&event, listening->ack)) {
+		listening->answered = true;
+		listening->error = event.answer.error;
+	}
+	if (listening->fn)
+		listening->fn(message, listening->userdata);
+}
+
+int cn_socket_listen(int fd, uint64_t wait_usec, struct netlink_arena *arena, netlink_fn fn, void *userdata,
+		     struct netlink_drain *drain)
+{
+	struct listening listening = { .fn = fn, .userdata = userdata };
+	uint64_t until = clock_usec(CLOCK_MONOTONIC) + wait_usec, now;
+	struct cn_request request;
+	int r;
+
+	if (getrandom(&listening.ack, sizeof(listening.ack), GRND_NONBLOCK) < 0)
+		listening.ack = (uint32_t)until;
+	r = netlink_send(fd, cn_request_init(&request, PROC_CN_MCAST_LISTEN, listening.ack));
+	if (r < 0)
+		return r;
+	for (;;) {
+		r = netlink_receive(fd, arena, on_message, &listening, drain);
+		if (r < 0)
+			return r;
+		if (listening.answered)
+			return listening.error ? -(int)listening.error : 0;
+		now = clock_usec(CLOCK_MONOTONIC);
+		if (r == 0 && (now >= until || !netlink_wait(fd, until - now)))
+			return CN_SOCKET_E_SILENT;
+	}
+}
+
+void cn_socket_ignore(int fd)
+{
+	struct cn_request request;
+
+	(void)netlink_send(fd, cn_request_init(&request, PROC_CN_MCAST_IGNORE, 0));
+}

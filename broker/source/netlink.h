@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Netlink sockets as sources need them: large buffers, many messages a system call, and only the kernel is believed.
+ */
+
+#include <linux/netlink.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#define NETLINK_BATCH	     64
+#define NETLINK_DATAGRAM_MAX 4096
+
+/* Where datagrams are received; filled once, shared by all sockets of a thread. */
+struct netlink_arena {
+	struct mmsghdr headers[NETLINK_BATCH];
+	struct iovec vectors[NETLINK_BATCH];
+	struct sockaddr_nl senders[NETLINK_BATCH];
+	_Alignas(NLMSG_ALIGNTO) unsigned char data[NETLINK_BATCH][NETLINK_DATAGRAM_MAX];
+};
+
+/* What a drain brought. */
+struct netlink_drain {
+	unsigned int datagrams;
+	bool overrun; /* the kernel dropped messages because the socket was full */
+};
+
+typedef void (*netlink_fn)(const struct nlmsghdr *message, void *userdata);
+
+void netlink_arena_init(struct netlink_arena *arena);
+
+/*
+ * netlink_open() - a non-blocking socket
+ * @groups: multicast group mask; @buffer: bytes to ask for, by force where that is allowed, 0: leave as it is
+ * Return: the descriptor or a negative errno.
+ */
+int netlink_open(int protocol, uint32_t groups, uint64_t buffer);
+
+/* netlink_send() - one message to the kernel. Return: 0 or a negative errno. */
+int netlink_send(int fd, const struct nlmsghdr *message);
+
+/* netlink_walk() - call @fn for each whole message of a datagram; what is cut or has a wrong length ends it */
+void netlink_walk(const void *data, size_t size, netlink_fn fn, void *userdata);
+
+/*
+ * netlink_receive() - one system call's worth of what is queued
+ * Return: number of datagrams; 0 when the queue is empty; a negative errno. An overrun is noted in @drain and no error.
+ */
+int netlink_receive(int fd, struct netlink_arena *arena, netlink_fn fn, void *userdata,
+		    struct netlink_drain *drain);
+
+/* netlink_wait() - wait until there is something to receive. Return: whether there is. */
+bool netlink_wait(int fd, uint64_t usec);

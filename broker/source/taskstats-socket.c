@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "source/taskstats-socket.h"
+
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/genetlink.h>
+#include <linux/taskstats.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "source/monotonic.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+
+#define REQUEST_MAX  256
+#define ANSWER_USEC  (1 * USEC_PER_SEC)
+#define CPUS_MAX     8192
+#define POSSIBLE_MAX 128 /* more sockets than this only for CPUs that are there */
+#define READY_MAX    64
+
+struct taskstats_socket {
+	int fd;
+	unsigned int cpu;
+	bool counting;
+	uint32_t next; /* sequence number of the next record */
+};
+
+struct taskstats_sockets {
+	uint16_t family;
+	int epoll;
+	unsigned int n;
+	struct taskstats_socket sockets[];
+};
+
+struct answer {
+	uint16_t family;
+	bool done;
+	int error;
+};
+
+static void on_answer(const struct nlmsghdr *message, void *userdata)
+{
+	const struct nlmsgerr *error = mnl_nlmsg_get_payload(message);
+	struct answer *answer = userdata;
+	uint16_t family = taskstats_decode_family(message);
+
+	if (family)
+		answer->family = family;
+	if (message->nlmsg_type == NLMSG_ERROR && message->nlmsg_len >= MNL_NLMSG_HDRLEN + sizeof(*error)) {
+		answer->done = true;
+		answer->error = error->error;
+	}
+}
+
+/* Each request asks for an acknowledgement, which comes last. */
+static int genl_request(int fd, struct netlink_arena *arena, const struct nlmsghdr *request,
+			struct answer *answer)
+{
+	struct netlink_drain drain = {};
+	int r = netlink_send(fd, request);
+
+	while (r == 0 && !answer->done) {
+		if (!netlink_wait(fd, ANSWER_USEC))
+			return -ETIMEDOUT;
+		do {
+			r = netlink_receive(fd, arena, on_answer, answer, &drain);
+		} while (r > 0);
+	}
+	return r < 0 ? r : answer->error;
+}
+
+static struct nlmsghdr *genl_begin(void *buf, uint16_t family, uint8_t command, uint8_t version)
+{
+	struct nlmsghdr *header = mnl_nlmsg_put_header(buf);
+	struct genlmsghdr *genl;
+
+	header->nlmsg_type = family;
+	header->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+	genl = mnl_nlmsg_put_extra_header(header, sizeof(*genl));
+	genl->cmd = command;
+	genl->version = version;
+	return header;
+}
+
+static int find_family(struct netlink_arena *arena, uint16_t *family)
+{
+	_cleanup_close_ int fd = netlink_open(NETLINK_GENERIC, 0, 0);
+	_Alignas(NLMSG_ALIGNTO) unsigned char buf[REQUEST_MAX];
+	struct nlmsghdr *request = genl_begin(buf, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, 1);
+	struct answer answer = {};
+	int r;
+
+	if (fd < 0)
+		return fd;
+	mnl_attr_put_strz(request, CTRL_ATTR_FAMILY_NAME, TASKSTATS_GENL_NAME);
+	r = genl_request(fd, arena, request, &answer);
+	if (r < 0)
+		return r;
+	*family = answer.family;
+	return answer.family ? 0 : -ENOENT;
+}
+
+static int socket_open(struct taskstats_socket *sock, unsigned int cpu, uint16_t family, uint64_t buffer,
+		       struct netlink_arena *arena)
+{
+	_Alignas(NLMSG_ALIGNTO) unsigned char buf[REQUEST_MAX];
+	struct nlmsghdr *request = genl_begin(buf, family, TASKSTATS_CMD_GET, TASKSTATS_GENL_VERSION);
+	_cleanup_close_ int fd = netlink_open(NETLINK_GENERIC, 0, buffer);
+	struct answer answer = {};
+	char mask[16];
+	int r;
+
+	if (fd < 0)
+		return fd;
+	snprintf(mask, sizeof(mask), "%u", cpu);
+	mnl_attr_put_strz(request, TASKSTATS_CMD_ATTR_REGISTER_CPUMASK, mask);
+	/* Records that arrive before the answer are dropped with it; what is older than the source is not its own. */
+	r = genl_request(fd, arena, request, &answer);
+	if (r < 0)
+		return r;
+	*sock = (struct taskstats_socket){ .fd = steal_fd(&fd), .cpu = cpu };
+	return 0;
+}
+
+/* Closing it says so to the kernel, at the next record; asking is cleaner. */
+static void socket_close(struct taskstats_socket *sock, uint16_t family)
+{
+	_Alignas(NLMSG_ALIGNTO) unsigned char buf[REQUEST_MAX];
+	struct nlmsghdr *request = genl_begin(buf, family, TASKSTATS_CMD_GET, TASKSTATS_GENL_VERSION);
+	char mask[16];
+
+	snprintf(mask, sizeof(mask), "%u", sock->cpu);
+	mnl_attr_put_strz(request, TASKSTATS_CMD_ATTR_DEREGISTER_CPUMASK, mask);
+	(void)netlink_send(sock->fd, request);
+	sock->fd = close_fd(sock->fd);
+}
+
+/* CPUs of a list like "0-3,8". Return: how many, or -EINVAL. */
+static int cpus_parse(const char *text, unsigned int *cpus, unsigned int max)
+{
+	unsigned int first, last, n = 0;
+	int len;
+
+	while (sscanf(text, "%u%n", &first, &len) == 1) {
+		text += len;
+		last = first;
+		if (*text == '-' && sscanf(text, "-%u%n", &last, &len) == 1)
+			text += len;
+		for (; first <= last && n < max; first++)
+			cpus[n++] = first;
+		if (*text != ',')
+			break;
+		text++;
+	}
+	return n > 0 ? (int)n : -EINVAL;
+}
+
+static int cpus_read(const char *path, unsigned int *cpus, unsigned int max)
+{
+	_cleanup_fclose_ FILE *file = fopen(path, "re");
+	char line[4096];
+
+	if (!file || !fgets(line, sizeof(line), file))
+		return -EINVAL;
+	return cpus_parse(line, cpus, max);
+}
+
+static int cpus_find(unsigned int *cpus, unsigned int max)
+{
+	int n = cpus_read("/sys/devices/system/cpu/possible", cpus, max);
+
+	if (n > POSSIBLE_MAX)
+		n = cpus_read("/sys/devices/system/cpu/online", cpus, max);
+	return n;
+}
+
+static int sockets_open(struct taskstats_sockets *sockets, const unsigned int *cpus, unsigned int n,
+			uint64_t buffer, struct netlink_arena *arena)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+	int r;
+
+	sockets->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (sockets->epoll < 0)
+		return -errno;
+	for (unsigned int i = 0; i < n; i++) {
+		r = socket_open(&sockets->sockets[i], cpus[i], sockets->family, buffer, arena);
+		if (r < 0)
+			return r;
+		sockets->n++;
+		event.data.u32 = i;
+		if (epoll_ctl(sockets->epoll, EPOLL_CTL_ADD, sockets->sockets[i].fd, &event) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+DEFINE_CLEANUP(struct taskstats_sockets, taskstats_sockets_free)
+
+int taskstats_sockets_new(struct taskstats_sockets **ret, uint64_t buffer, struct netlink_arena *arena)
+{
+	_cleanup_(taskstats_sockets_free_p) struct taskstats_sockets *sockets = NULL;
+	_cleanup_free_ unsigned int *cpus = calloc(CPUS_MAX, sizeof(*cpus));
+	int n, r;
+
+	if (!cpus)
+		return -ENOMEM;
+	n = cpus_find(cpus, CPUS_MAX);
+	if (n < 0)
+		return n;
+	sockets = calloc(1, sizeof(*sockets) + (size_t)n * sizeof(sockets->sockets[0]));
+	if (!sockets)
+		return -ENOMEM;
+	sockets->epoll = -1;
+	r = find_family(arena, &sockets->family);
+	if (r == 0)
+		r = sockets_open(sockets, cpus, (unsigned int)n, buffer, arena);
+	if (r < 0)
+		return r;
+	*ret = steal(sockets);
+	return 0;
+}
+
+struct taskstats_sockets *taskstats_sockets_free(struct taskstats_sockets *sockets)
+{
+	if (!sockets)
+		return NULL;
+	for (unsigned int i = 0; i < sockets->n; i++)
+		socket_close(&sockets->sockets[i], sockets->family);
+	close_fd(sockets->epoll);
+	free(sockets);
+	return NULL;
+}
+
+struct receiving {
+	const struct taskstats_sockets *sockets;
+	struct taskstats_socket *sock;
+	taskstats_fn fn;
+	void *userdata;
+	uint64_t *lost, now_nsec;
+	unsigned int n;
+};
+
+static void on_record(const struct nlmsghdr *message, void *userdata)
+{
+	struct receiving *receiving = userdata;
+	struct taskstats_socket *sock = receiving->sock;
+	struct taskstats_record record;
+	uint32_t gap;
+
+	if (taskstats_decode(&record, message, receiving->sockets->family) != 0)
+		return;
+	gap = message->nlmsg_seq - sock->next;
+	if (sock->counting && gap > 0 && gap < UINT32_MAX / 2)
+		*receiving->lost += gap;
+	sock->counting = true;
+	sock->next = message->nlmsg_seq + 1;
+	record.cpu = sock->cpu;
+	record.arrival_nsec = receiving->now_nsec;
+	receiving->n++;
+	receiving->fn(&record, receiving->userdata);
+}
+
+unsigned int taskstats_sockets_drain(struct taskstats_sockets *sockets, struct netlink_arena *arena,
+				     taskstats_fn fn, void *userdata, uint64_t *lost)
+{
+	struct receiving receiving = { .sockets = sockets, .fn = fn, .userdata = userdata, .lost = lost };
+	struct epoll_event ready[READY_MAX];
+	struct netlink_drain drain = {};
+	int n, r;
+
+	do {
+		n = epoll_wait(sockets->epoll, ready, READY_MAX, 0);
+		for (int i = 0; i < n; i++) {
+			receiving.sock = &sockets->sockets[ready[i].data.u32];
+			do {
+				/* Later than any of them, and so near that it tells reused pids apart. */
+				receiving.now_nsec = monotonic_nsec();
+				r = netlink_receive(receiving.sock->fd, arena, on_record, &receiving, &drain);
+			} while (r > 0);
+		}
+	} while (n == READY_MAX);
+	return receiving.n;
+}

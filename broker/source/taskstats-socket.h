@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Taskstats of all CPUs, by a socket for each: sequence numbers count the records of a CPU but do not say of which, so that
+ * only apart they tell exactly what is missing.
+ */
+
+#include "source/netlink.h"
+#include "source/taskstats.h"
+
+struct taskstats_sockets;
+
+/*
+ * taskstats_sockets_new() - register for the records of every thread that exits
+ * Return: 0 or a negative errno (-EPERM: needs CAP_NET_ADMIN; -ENOENT: not in this kernel).
+ */
+int taskstats_sockets_new(struct taskstats_sockets **ret, uint64_t buffer, struct netlink_arena *arena);
+/* NULL is fine. Return: NULL. */
+struct taskstats_sockets *taskstats_sockets_free(struct taskstats_sockets *sockets);
+
+typedef void (*taskstats_fn)(const struct taskstats_record *record, void *userdata);
+
+/*
+ * taskstats_sockets_drain() - all that is queued now
+ * @lost: how many records are missing, added
+ * Return: number of records.
+ */
+unsigned int taskstats_sockets_drain(struct taskstats_sockets *sockets, struct netlink_arena *arena,
+				     taskstats_fn fn, void *userdata, uint64_t *lost);

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Messages of taskstats: what a thread used, told when it exits. From bytes to structs, nothing else.
+ */
+
+#include <linux/netlink.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#define TASKSTATS_COMM_MAX 32
+
+/* From <linux/acct.h>: killed by a signal; the thread that ended its process (kernel 5.19, version 12). */
+#define TASKSTATS_AXSIG	 0x10
+#define TASKSTATS_AGROUP 0x20
+
+struct taskstats_usage {
+	uint64_t user_usec, system_usec;
+	uint64_t max_rss_kib;
+	uint64_t minor_faults, major_faults;
+	uint64_t voluntary, involuntary;
+	uint64_t read_bytes, write_bytes;
+	uint64_t read_chars, write_chars;
+};
+
+/* Of one thread. */
+struct taskstats_record {
+	uint16_t version;
+	uint8_t flags;
+	bool has_group; /* its process has ever had more than one thread; on the AGROUP record only */
+	uint32_t code;	/* as a wait status */
+	uint32_t tid;
+	uint32_t tgid; /* 0: not told, before version 12 */
+	uint32_t ppid, uid, gid;
+	char comm[TASKSTATS_COMM_MAX];
+	uint64_t elapsed_usec;
+	struct taskstats_usage usage;
+	/*
+	 * With @has_group, of all threads that the process has ever had: CPU times and switches. Right from version 16 on;
+	 * before, threads that had ended were left out of some.
+	 */
+	struct taskstats_usage group;
+
+	/* Set by who receives it. */
+	unsigned int cpu;      /* whose socket */
+	uint64_t arrival_nsec; /* CLOCK_MONOTONIC */
+	TAILQ_ENTRY(taskstats_record) link;
+};
+
+enum {
+	_TASKSTATS_E_SUCCESS,
+	TASKSTATS_E_OTHER,     /* not about the end of a thread */
+	TASKSTATS_E_MALFORMED, /* cut, or of a version that tells too little */
+};
+
+/* taskstats_decode() - read one message, of any content. Return: 0, TASKSTATS_E_OTHER, TASKSTATS_E_MALFORMED. */
+int taskstats_decode(struct taskstats_record *record, const struct nlmsghdr *message, uint16_t family);
+
+/* taskstats_decode_family() - the number of the family, from the answer of the generic netlink controller; 0: none */
+uint16_t taskstats_decode_family(const struct nlmsghdr *message);
