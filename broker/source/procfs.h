@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * What /proc tells of a process, as a process event. Any call may sleep (for the lock of a cgroup hierarchy, for one):
+ * none belongs in the event loop once it runs.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "event.h"
+
+#define PROCFS_COMM_MAX 64
+#define PROCFS_TTY_MAX	16
+
+/* The texts of an event. */
+struct procfs_text {
+	char comm[PROCFS_COMM_MAX];
+	char tty[PROCFS_TTY_MAX];
+	char exe[EVENT_PATH_MAX];
+	char cgroup[EVENT_PATH_MAX];
+};
+
+/* From /proc/PID/stat. */
+struct procfs_stat {
+	struct event_text comm;	     /* within the line */
+	char state;		     /* 'Z' or 'X': ended, but threads may live on */
+	uint32_t ppid, session, tty; /* @tty: device number, 0: none */
+	uint32_t threads;
+	uint64_t start_usec; /* CLOCK_BOOTTIME, cut to a clock tick */
+};
+
+/* Is it dead as a whole, waiting for its parent? */
+static inline bool procfs_stat_is_dead(const struct procfs_stat *stat)
+{
+	return (stat->state == 'Z' || stat->state == 'X') && stat->threads <= 1;
+}
+
+enum {
+	_PROCFS_E_SUCCESS,
+	PROCFS_E_GONE, /* no such process, or not the one that was meant */
+	PROCFS_E_TEXT, /* not what the kernel writes */
+};
+
+/*
+ * procfs_start_matches() - can a process that started then be the one of this stat?
+ * The start is cut to a tick in /proc, and a source may have read its clock on either side of it.
+ */
+bool procfs_start_matches(uint64_t in_stat, uint64_t start_usec);
+
+/* procfs_parse_stat() - Return: 0 or PROCFS_E_TEXT. */
+int procfs_parse_stat(struct procfs_stat *stat, const char *text, size_t len);
+
+/* procfs_parse_ids() - real and effective ids from /proc/PID/status. Return: 0 or PROCFS_E_TEXT. */
+int procfs_parse_ids(struct fb_event *event, const char *text, size_t len);
+
+/*
+ * procfs_parse_cgroup() - the path in /proc/PID/cgroup: that of cgroup v2, or of v1's name=systemd where that says more
+ * Return: the path within @text; empty where there is none.
+ */
+struct event_text procfs_parse_cgroup(const char *text, size_t len);
+
+/* procfs_print_tty() - name of a terminal, as under /dev, from its device number. Return: its length. */
+size_t procfs_print_tty(char buf[static PROCFS_TTY_MAX], uint32_t device);
+
+/* procfs_open() - Return: a descriptor of /proc, or a negative errno. */
+int procfs_open(void);
+
+#define PROCFS_IDS (EVENT_BIT(uid) | EVENT_BIT(gid) | EVENT_BIT(euid) | EVENT_BIT(egid))
+
+/*
+ * procfs_read() - fill a process event
+ * @proc: from procfs_open()
+ * @start_usec: the process that is meant, 0: whichever has this pid
+ * @fields: EVENT_BIT()s of fields that cost a file of their own (ids, exe, cgroup, login_uid); the others are always read
+ * @stat: NULL, or what is not in the event
+ * All is read through one descriptor of /proc/PID, so that no other process' figures get in. Texts point into @text.
+ * Return: 0, PROCFS_E_GONE.
+ */
+int procfs_read(int proc, uint32_t pid, uint64_t start_usec, uint64_t fields, struct fb_event *event,
+		struct procfs_text *text, struct procfs_stat *stat);
+
+/*
+ * procfs_scan() - call @fn for each process that is not dead, with the ids of its threads that live
+ * Return: 0, what @fn returned if not 0 (the scan ends there), or a negative errno.
+ */
+typedef int (*procfs_scan_fn)(const struct fb_event *event, const uint32_t *tids, size_t n_tids,
+			      void *userdata);
+int procfs_scan(int proc, procfs_scan_fn fn, void *userdata);
