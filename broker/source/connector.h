@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The connector source, for its own files:
+ *
+ *   connector.c        start, stop, describe
+ *   connector-read.c   when to wake up; from the sockets into the queue
+ *   connector-tell.c   from the queue to the bus: one proc connector message to events
+ *   connector-exit.c   the end of threads and processes
+ *   connector-sync.c   what keeps the table true: the scan at the start, losses, silence
+ *   connector-probe.c  would it work here?
+ *
+ * A cycle is: read proc connector messages until there are none, then taskstats, then tell what was read in the order of
+ * the queue. The order matters: a thread's record is queued before its exit. Reading never waits for telling: an exec
+ * whose answer from /proc is on its way holds back what follows in the queue, for a bounded time.
+ */
+
+#include "source/cn-socket.h"
+#include "source/group.h"
+#include "source/proc-helper.h"
+#include "source/source.h"
+#include "source/taskstats-socket.h"
+#include "util/clock.h"
+
+#define CONNECTOR_QUEUE_MAX 32768 /* a power of 2 */
+#define CONNECTOR_CPUS_MAX  8192
+
+/* A message between the socket and the bus. */
+struct connector_message {
+	struct cn_event cn;
+	uint32_t lost;	     /* messages of this CPU that are missing before it */
+	bool asked;	     /* the question was asked, or could not be */
+	uint64_t since_nsec; /* where some are: nothing is missing before */
+	uint64_t read_nsec;
+	struct proc_question *question;
+};
+
+struct connector_queue {
+	struct connector_message *messages;
+	uint64_t head, tail; /* count up; modulo the size they are places */
+};
+
+struct connector_stats {
+	uint64_t wakeups, messages, lost_messages, lost_records, resyncs, proc_reads, proc_late, proc_skipped;
+	uint64_t unarmed, malformed;
+};
+
+struct connector {
+	struct source source;
+	struct bus *bus;
+	struct event_base *base;
+	uint64_t coalesce_usec, socket_buffer;
+	uint32_t self; /* our own pid */
+
+	/* What is read */
+	int fd;
+	struct taskstats_sockets *taskstats; /* NULL: not allowed, or not there */
+	struct netlink_arena *arena;
+	struct groups *groups;
+	struct proc_helper *helper;
+	struct connector_queue queue;
+	struct connector_cpu {
+		bool counting;
+		uint32_t next;
+		uint64_t last_nsec;
+	} * cpus;
+
+	/* When it is read */
+	struct event *readable; /* a message, when quiet */
+	struct event *answered; /* the helper has something, when quiet */
+	struct event *pace;	/* under load */
+	struct event *hold;	/* a question is late */
+	struct event *tick;	/* slowly, for all that nobody wakes us for */
+	bool paced;
+	unsigned int quick; /* wake-ups in a row that came soon after the one before */
+	uint64_t woken_usec;
+
+	/* Clocks, as of the last batch */
+	uint64_t boot_offset_nsec; /* CLOCK_BOOTTIME - CLOCK_MONOTONIC */
+	uint64_t real_offset_usec; /* CLOCK_REALTIME - CLOCK_BOOTTIME */
+	uint64_t told_nsec;	   /* the last message that was told */
+
+	/* What is amiss */
+	uint64_t records_lost, records_since_usec;
+	bool resync_wanted;
+	bool scanning;	 /* nothing is told until it is done */
+	bool scan_stale; /* the scan took too long and is not to be used */
+	uint64_t scan_started_nsec, scan_allowed_nsec;
+	uint64_t counting_until_nsec; /* what is older may be as old as the scan; 0: no scan */
+	uint64_t tick_messages;	      /* stats.messages at the last tick */
+	bool tick_suspicious;	      /* and records had come without messages */
+	uint64_t quiet_since_nsec, tested_nsec;
+	uint32_t thread_test; /* silence was tested by a thread of our own */
+	bool cure_failed;
+
+	struct connector_stats stats;
+};
+
+static inline uint64_t connector_boot_usec(const struct connector *connector, uint64_t nsec)
+{
+	return (nsec + connector->boot_offset_nsec) / NSEC_PER_USEC;
+}
+
+static inline uint64_t connector_time_usec(const struct connector *connector, uint64_t nsec)
+{
+	return connector_boot_usec(connector, nsec) + connector->real_offset_usec;
+}
+
+/* connector-read.c */
+void connector_message(const struct nlmsghdr *message, void *userdata); /* a netlink_fn */
+/* Read all there is and tell what can be told. Return: number of messages. */
+unsigned int connector_cycle(struct connector *connector);
+/* Tell what is in the queue; @now: do not wait for any answer. */
+void connector_process(struct connector *connector, bool now);
+/* Read the records that have arrived. Return: how many. */
+unsigned int connector_drain_records(struct connector *connector);
+void connector_read_clocks(struct connector *connector);
+int connector_read_start(struct connector *connector);
+void connector_read_stop(struct connector *connector);
+/* Listen to another socket from now on. */
+int connector_read_socket(struct connector *connector);
+
+/* connector-tell.c */
+void connector_tell(struct connector *connector, struct connector_message *message);
+/* An event of a process: its time, and whose it is. */
+void connector_begin(struct connector *connector, struct fb_event *event, enum event_type type, uint64_t nsec,
+		     uint32_t pid);
+/* What the table knows of the event's process; NULL where it holds none, or another one with the pid. */
+const struct process *connector_process_of(const struct connector *connector, const struct fb_event *event);
+void connector_describe(struct connector *connector, struct fb_event *event, uint64_t fields);
+/* Ask /proc; @awaited: a message will take the answer. */
+struct proc_question *connector_ask(struct connector *connector, uint32_t pid, uint64_t fields,
+				    unsigned int purpose);
+/* What the helper has answered since. */
+void connector_collect(struct connector *connector);
+
+enum connector_purpose { CONNECTOR_DESCRIBE, CONNECTOR_PARENT, CONNECTOR_ALIVE };
+
+/* connector-exit.c */
+void connector_tell_exit(struct connector *connector, const struct cn_event *cn);
+/* A process has ended, of which no more is known than its group, if there is one. */
+void connector_tell_gone(struct connector *connector, uint32_t pid, uint64_t nsec);
+
+/* connector-sync.c */
+int connector_sync_first(struct connector *connector);
+/* Begin a scan if one is wanted and may be. */
+void connector_sync_begin(struct connector *connector);
+/* Take in the scan, if it is done. */
+void connector_sync_end(struct connector *connector);
+/* Events are newer than the scan now. */
+void connector_sync_close(struct connector *connector);
+void connector_tell_lost(struct connector *connector, uint64_t count, uint64_t since_nsec,
+			 uint64_t until_nsec);
+void connector_tick(struct connector *connector);
+
+/* connector-probe.c */
+bool connector_probe(char found[static SOURCE_SENTENCE_MAX], char advice[static SOURCE_SENTENCE_MAX]);

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "source/record.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "source/pool.h"
+
+/* As many as 16 MiB of socket buffer hold on each of some CPUs; more mean that exits are lost. */
+#define RECORDS_MAX 262144
+#define BUCKETS	    4096
+
+/* Between the moment that ac_etime ends at and the exit's; both clocks are read by different code. */
+#define CLOCK_SLACK_NSEC UINT64_C(1000000)
+
+TAILQ_HEAD(record_list, taskstats_record);
+
+struct records {
+	struct pool pool;
+	/* By tgid, or by tid where that is all that is told; in order of arrival. */
+	struct record_list buckets[BUCKETS];
+};
+
+int records_new(struct records **ret)
+{
+	struct records *records = malloc(sizeof(*records));
+
+	if (!records)
+		return -ENOMEM;
+	pool_init(&records->pool, sizeof(struct taskstats_record), RECORDS_MAX);
+	for (size_t i = 0; i < BUCKETS; i++)
+		TAILQ_INIT(&records->buckets[i]);
+	*ret = records;
+	return 0;
+}
+
+struct records *records_free(struct records *records)
+{
+	if (!records)
+		return NULL;
+	pool_done(&records->pool);
+	free(records);
+	return NULL;
+}
+
+size_t records_count(const struct records *records)
+{
+	return records->pool.used;
+}
+
+static struct record_list *records_bucket(struct records *records, uint32_t id)
+{
+	return &records->buckets[id % BUCKETS];
+}
+
+int records_add(struct records *records, const struct taskstats_record *record)
+{
+	struct taskstats_record *copy = pool_take(&records->pool);
+	struct record_list *list = records_bucket(records, record->tgid ? record->tgid : record->tid);
+
+	if (!copy)
+		return -ENOMEM;
+	*copy = *record;
+	TAILQ_INSERT_TAIL(list, copy, link);
+	return 0;
+}
+
+/* Can it tell of this exit, of a process that was forked then? */
+static bool record_fits(const struct taskstats_record *record, const struct cn_event *exit,
+			uint64_t fork_nsec)
+{
+	return record->arrival_nsec >= fork_nsec &&
+	       fork_nsec + record->elapsed_usec * 1000 <= exit->nsec + CLOCK_SLACK_NSEC;
+}
+
+/*
+ * Is @record rather the one than @best, which arrived before? Not if both came by the same socket, whose order holds. Of
+ * two that came by different ones, and could both be, the longer life is more likely the whole of it.
+ */
+static bool record_better(const struct taskstats_record *record, const struct taskstats_record *best)
+{
+	return record->cpu != best->cpu && record->elapsed_usec > best->elapsed_usec;
+}
+
+static struct taskstats_record *records_match(struct records *records, struct record_list *list,
+					      const struct cn_event *exit, uint64_t fork_nsec)
+{
+	struct taskstats_record *record, *next, *best = NULL, *oldest = NULL;
+
+	for (record = TAILQ_FIRST(list); record; record = next) {
+		next = TAILQ_NEXT(record, link);
+		if (record->tgid != exit->tgid && (record->tgid || record->tid != exit->tid))
+			continue;
+		if (record->arrival_nsec < fork_nsec) {
+			/* Of one who had this pid before, and whose exit was lost. */
+			TAILQ_REMOVE(list, record, link);
+			pool_give(&records->pool, record);
+			continue;
+		}
+		if (!record_fits(record, exit, fork_nsec))
+			continue;
+		if (!oldest)
+			oldest = record;
+		if (record->tid == exit->tid && (!best || record_better(record, best)))
+			best = record;
+	}
+	return best ? best : oldest;
+}
+
+int records_take(struct records *records, const struct cn_event *exit, uint64_t fork_nsec,
+		 struct taskstats_record *ret)
+{
+	struct record_list *list = records_bucket(records, exit->tgid);
+	struct taskstats_record *record = records_match(records, list, exit, fork_nsec);
+
+	if (!record && exit->tid != exit->tgid) {
+		list = records_bucket(records, exit->tid);
+		record = records_match(records, list, exit, fork_nsec);
+	}
+	if (!record)
+		return RECORD_E_NONE;
+	*ret = *record;
+	TAILQ_REMOVE(list, record, link);
+	pool_give(&records->pool, record);
+	return 0;
+}
+
+void records_expire(struct records *records, uint64_t nsec)
+{
+	struct taskstats_record *record, *next;
+
+	for (size_t i = 0; i < BUCKETS && records->pool.used > 0; i++)
+		for (record = TAILQ_FIRST(&records->buckets[i]); record; record = next) {
+			next = TAILQ_NEXT(record, link);
+			if (record->arrival_nsec >= nsec)
+				continue;
+			TAILQ_REMOVE(&records->buckets[i], record, link);
+			pool_give(&records->pool, record);
+		}
+}
