@@ -14,7 +14,7 @@ struct log {
 
 	uint64_t tail, head; /* positions, as published */
 	uint64_t next_seq;
-	uint64_t first_time, last_time;
+	uint64_t last_time;
 	struct log_summary *summaries; /* of each block */
 	_Alignas(8) unsigned char scratch[EVENT_PACKED_MAX];
 };
@@ -79,8 +79,6 @@ static const char *believe(struct log *log)
 	if (log->head == 0)
 		log->next_seq = reader->header.first_seq;
 	while ((r = log_reader_next(reader, &event)) == 0) {
-		if (log->first_time == 0)
-			log->first_time = event.time_usec;
 		summarize(log, reader->position - ((struct log_record *)reader->record)->size, &event);
 		log->next_seq = event.seq + 1;
 	}
@@ -91,7 +89,7 @@ static const char *believe(struct log *log)
 static void begin(struct log *log)
 {
 	log->header = log->file.header;
-	log->tail = log->head = log->first_time = log->last_time = 0;
+	log->tail = log->head = log->last_time = 0;
 	log->next_seq = 0;
 	memset(log->summaries, 0, log->n_blocks * sizeof(*log->summaries));
 }
@@ -150,8 +148,6 @@ const char *log_origin_reason(const struct log *log)
 static void enter_block(struct log *log, uint64_t position)
 {
 	uint64_t oldest = position + LOG_BLOCK_SIZE - log->n_blocks * LOG_BLOCK_SIZE;
-	struct log_record *first;
-	struct fb_event event;
 
 	if (position + LOG_BLOCK_SIZE < log->n_blocks * LOG_BLOCK_SIZE || oldest <= log->tail)
 		return;
@@ -159,9 +155,6 @@ static void enter_block(struct log *log, uint64_t position)
 	publish(&log->header->tail, oldest);
 	/* A reader that sees a byte of what is written next also sees the new tail. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	first = record_at(log, oldest);
-	if (fb_event_unpack(&event, first->data, first->length) == 0)
-		log->first_time = event.time_usec;
 }
 
 uint64_t log_append(struct log *log, struct fb_event *event)
@@ -188,8 +181,6 @@ uint64_t log_append(struct log *log, struct fb_event *event)
 	memcpy(record->data, log->scratch, length);
 	memset(record->data + length, 0, size - sizeof(*record) - length);
 	record->check = log_record_check(record);
-	if (log->first_time == 0)
-		log->first_time = EVENT_HAS(event, time_usec) ? event->time_usec : 0;
 	summarize(log, position, event);
 	log->head = position + size;
 	log->next_seq++;
@@ -224,7 +215,13 @@ uint64_t log_used(const struct log *log)
 
 uint64_t log_first_time(const struct log *log)
 {
-	return log->first_time;
+	struct log_place place = { log_first(log), log->tail };
+	struct fb_event event;
+
+	while (log_read(log, &place, &event) == 0)
+		if (EVENT_HAS(&event, time_usec))
+			return event.time_usec;
+	return 0;
 }
 
 uint64_t log_last_time(const struct log *log)
@@ -308,7 +305,8 @@ bool log_skip(const struct log *log, struct log_place *place, uint32_t types, ui
 		return false;
 	if (summary->types & EVENT_TYPES_ALWAYS)
 		return false;
-	if ((summary->types & types) && (summary->uids & uids))
+	/* Whoever wants any user wants also what is of none. */
+	if ((summary->types & types) && (uids == UINT64_MAX || summary->uids & uids))
 		return false;
 	place->seq = summary->first_seq + summary->n_records;
 	place->position = block_end(place->position);

@@ -73,7 +73,7 @@ uint64_t log_next(const struct log *log);
 uint64_t log_size(const struct log *log);
 /* Bytes that records take. */
 uint64_t log_used(const struct log *log);
-/* timeUsec of the oldest and the latest event, 0 when empty. */
+/* timeUsec of the oldest and the latest event that have one, 0 if there is none. */
 uint64_t log_first_time(const struct log *log);
 uint64_t log_last_time(const struct log *log);
 
