@@ -5,7 +5,7 @@
  * The struct, the presence bits, the packed record of the log, and the JSON encoder and decoder all come from this list, so
  * that a new field is one line here. The order is the order in JSON and in the packed record, and the position of a
  * line is its presence bit: a change of the list is a new version of the log (LOG_VERSION follows by itself, see
- * event_schema_hash()).
+ * fb_event_schema_hash()).
  *
  *   F(member, kind, group, key)
  *

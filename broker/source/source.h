@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Where events come from. A source reads in the broker's event loop, fills events and publishes them to the bus in
+ * batches, each ended by bus_flush(). It fills the bus' table when it starts. An overrun is a loss to report and recover
+ * from, never a reason to stop.
+ */
+
+#include <event2/event.h>
+
+#include "core/bus.h"
+
+struct source;
+
+#define SOURCE_SENTENCE_MAX 256
+
+/* What the administrator set, for all sources. */
+struct source_options {
+	uint64_t coalesce_usec;	   /* under load, wake up no more often than this; 0: never wait */
+	uint64_t socket_buffer;	   /* bytes asked for each netlink socket */
+	const char *replay_file;   /* replay: the file, and its speed: 1 as recorded, 2 twice as fast, 0 flat out */
+	double replay_speed;
+};
+
+struct source_ops {
+	const char *name; /* as in --source= and in source events */
+
+	/*
+	 * Opens what it reads and begins. Fills the table, publishes a source event. Return: 0 or a negative errno, having
+	 * said in the log what was wrong.
+	 */
+	int (*start)(struct source **ret, struct bus *bus, struct event_base *base, const struct source_options *options);
+	/* bus->armed changed. */
+	void (*arm)(struct source *source);
+	/* How it does, for status: adds its own keys to a JSON object. */
+	void (*describe)(const struct source *source, json_t *object);
+	/* Ends what start() began, saying so to the kernel. Return: NULL. */
+	struct source *(*stop)(struct source *source);
+
+	/*
+	 * Would it work here, now, for this user? Changes nothing. Fills two sentences: what was found, and what would make
+	 * it better ("" if nothing).
+	 */
+	bool (*probe)(char found[static SOURCE_SENTENCE_MAX], char advice[static SOURCE_SENTENCE_MAX]);
+};
+
+struct source {
+	const struct source_ops *ops;
+};
+
+extern const struct source_ops connector_source;
+extern const struct source_ops replay_source;
