@@ -311,19 +311,27 @@ static void usage_add(struct taskstats_usage *sum, const struct taskstats_usage 
 	sum->write_bytes += usage->write_bytes;
 	sum->read_chars += usage->read_chars;
 	sum->write_chars += usage->write_chars;
-	/* The threads share their memory: each record has the whole process' maximum until then. */
-	if (usage->max_rss_kib > sum->max_rss_kib)
-		sum->max_rss_kib = usage->max_rss_kib;
+}
+
+/*
+ * The threads share their memory: each record has the whole process' maximum until then. A victim of exec may be told
+ * after the exec, with the old program's memory, so that strays count only where there is nobody else.
+ */
+static void group_take_rss(struct group *group, const struct taskstats_record *record)
+{
+	uint64_t *max = code_rank(record->code, record) == GROUP_RANK_STRAY ? &group->stray_rss_kib
+									    : &group->usage.max_rss_kib;
+
+	if (max == &group->usage.max_rss_kib)
+		group->has_rss = true;
+	if (record->usage.max_rss_kib > *max)
+		*max = record->usage.max_rss_kib;
 }
 
 static void group_take_record(struct group *group, const struct taskstats_record *record)
 {
-	uint64_t rss = group->usage.max_rss_kib;
-
 	usage_add(&group->usage, &record->usage);
-	/* A victim of exec may be told after the exec, with the old program's memory. */
-	if (code_rank(record->code, record) == GROUP_RANK_STRAY && rss > 0)
-		group->usage.max_rss_kib = rss;
+	group_take_rss(group, record);
 	group->has_record = true;
 	group->version = record->version;
 	group->ppid = record->ppid;
@@ -389,6 +397,7 @@ void groups_exec(struct groups *groups, const struct cn_event *event)
 	if (!group)
 		return;
 	group->usage.max_rss_kib = 0;
+	group->has_rss = false;
 	/* The thread that lives on has the leader's id now, whichever it was before. */
 	if (groups->counting && !counted_find(groups, event->tgid))
 		(void)counted_add(groups, event->tgid);
@@ -436,6 +445,8 @@ void group_end(const struct groups *groups, const struct group *group, struct gr
 	if (!groups->records || !group->has_record || group->mismatched || group->alive > 0)
 		return;
 	end->usage = group->usage;
+	if (!group->has_rss)
+		end->usage.max_rss_kib = group->stray_rss_kib;
 	end->has = USAGE_SUMS | EVENT_BIT(max_rss_kib);
 	if (!group->unseen || !group->multithreaded)
 		return;

@@ -45,6 +45,8 @@ struct group {
 	enum group_rank rank;
 	uint32_t code;
 	struct taskstats_usage usage, all;
+	bool has_rss; /* usage.max_rss_kib is of the program that runs */
+	uint64_t stray_rss_kib;
 	bool has_all;		 /* @all: what the kernel says of all its threads */
 	bool multithreaded;	 /* has ever been */
 	uint16_t version;	 /* of its records */
