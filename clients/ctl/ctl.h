@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * What the commands of forkbusctl share: exit statuses, options before or after the command, messages.
+ */
+
+#include <getopt.h>
+#include <stdbool.h>
+
+#include <jansson.h>
+
+/* Documented in forkbusctl(1). */
+enum ctl_exit {
+	CTL_OK = 0,
+	CTL_FAILURE = 1, /* no broker, connection lost, a log that cannot be read, no source that works */
+	CTL_USAGE = 2,	 /* the command line is wrong, or the broker refused the request */
+	CTL_GO_ON = -1,	 /* no exit yet */
+};
+
+enum ctl_json { CTL_JSON_OFF, CTL_JSON_SHORT, CTL_JSON_PRETTY };
+
+#define CTL_RUNTIME_DIR "/run/forkbus"
+
+struct ctl {
+	const char *runtime_dir;
+	enum ctl_json json;
+};
+
+/* The commands; argv[0] is the program's name, for messages. Return: an exit status. */
+int ctl_monitor(struct ctl *ctl, int argc, char *argv[]);
+int ctl_status(struct ctl *ctl, int argc, char *argv[]);
+int ctl_doctor(struct ctl *ctl, int argc, char *argv[]);
+int ctl_log(struct ctl *ctl, int argc, char *argv[]);
+
+/* getopt_long() values; those of filter-options.h follow. */
+enum ctl_option { CTL_OPTION_VERSION = 256, CTL_OPTION_RUNTIME_DIR, CTL_OPTION_JSON, _CTL_OPTION_MAX };
+
+#define CTL_OPTIONS                                                                               \
+	{ "help", no_argument, NULL, 'h' }, { "version", no_argument, NULL, CTL_OPTION_VERSION }, \
+	{                                                                                         \
+		"runtime-dir", required_argument, NULL, CTL_OPTION_RUNTIME_DIR                    \
+	}
+#define CTL_OPTIONS_JSON                                         \
+	{                                                        \
+		"json", required_argument, NULL, CTL_OPTION_JSON \
+	}
+
+/* Their part of --help. */
+#define CTL_HELP_JSON	     "  --json=short|pretty|off   as JSON, on one line or on many; default: off\n"
+#define CTL_HELP_RUNTIME_DIR "  --runtime-dir=DIR         where the broker is; default: " CTL_RUNTIME_DIR "\n"
+#define CTL_HELP_COMMON                           \
+	"  -h, --help                show this\n" \
+	"  --version                 show the version\n"
+
+/*
+ * ctl_option() - handle what getopt_long() returned, if it is one of the above or an error
+ * @help: printed for --help
+ * Return: an exit status, or CTL_GO_ON.
+ */
+int ctl_option(struct ctl *ctl, int option, const char *help);
+
+/* ctl_no_arguments() - refuse what is left after the options. Return: CTL_USAGE or CTL_GO_ON. */
+int ctl_no_arguments(int argc, char *argv[]);
+
+/* ctl_print() - the last of the output; all before must have been written too. Return: an exit status. */
+int ctl_print(const char *text);
+/* A JSON value as the whole output. Return: an exit status. */
+int ctl_print_json(enum ctl_json json, const json_t *value);
+
+/* One line on standard error, after the program's name; control characters in it are escaped. */
+void ctl_error(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <ctype.h>
+#include <errno.h>
+#include <pwd.h>
+#include <string.h>
+
+#include "filter-options.h"
+#include "request.h"
+#include "util.h"
+
+static const struct {
+	const char *name, *key;
+} options[_FILTER_OPTION_MAX] = {
+	[FILTER_OPTION_TYPE] = { "--type", "types" },
+	[FILTER_OPTION_PID] = { "--pid", "pids" },
+	[FILTER_OPTION_TREE] = { "--tree", "tree" },
+	[FILTER_OPTION_UID] = { "--uid", "uids" },
+	[FILTER_OPTION_COMM] = { "--comm", "comm" },
+	[FILTER_OPTION_EXE] = { "--exe", "exe" },
+	[FILTER_OPTION_CGROUP] = { "--cgroup", "cgroup" },
+	[FILTER_OPTION_UNIT] = { "--unit", "unit" },
+	[FILTER_OPTION_STATUS] = { "--status", "status" },
+	[FILTER_OPTION_MIN_ELAPSED] = { "--min-elapsed", "minElapsedUsec" },
+	[FILTER_OPTION_THREADS] = { "--threads", "threads" },
+	[FILTER_OPTION_SNAPSHOT] = { "--snapshot", "snapshot" },
+	[FILTER_OPTION_SINCE] = { "--since", "since" },
+};
+
+const char *filter_option_of_key(const char *key)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+		if (options[i].key && strcmp(options[i].key, key) == 0)
+			return options[i].name;
+	return NULL;
+}
+
+static int invalid(struct filter_error *error, int option, const char *value, const char *what)
+{
+	snprintf(error->key, sizeof(error->key), "%s", options[option].name);
+	snprintf(error->detail, sizeof(error->detail), "'%.100s' %s", value, what);
+	return FILTER_OPTIONS_E_INVALID;
+}
+
+/* Digits alone, up to @max. Return: whether it is such a number. */
+static bool parse_number(const char *text, uint64_t max, uint64_t *ret)
+{
+	char *end;
+
+	if (!isdigit((unsigned char)*text))
+		return false;
+	errno = 0;
+	*ret = strtoull(text, &end, 10);
+	return errno == 0 && *end == '\0' && *ret <= max;
+}
+
+/* PID or PID@STARTUSEC. */
+static int parse_process(json_t **ret, int option, const char *value, struct filter_error *error)
+{
+	_cleanup_free_ char *text = strdup(value);
+	char *at = text ? strchr(text, '@') : NULL;
+	uint64_t pid, start = 0;
+
+	if (!text)
+		return -ENOMEM;
+	if (at)
+		*at++ = '\0';
+	if (!parse_number(text, INT32_MAX, &pid) || pid == 0 || (at && !parse_number(at, INT64_MAX, &start)))
+		return invalid(error, option, value, "is neither PID nor PID@STARTUSEC");
+	if (at)
+		*ret = json_pack("{sIsI}", "pid", (json_int_t)pid, "startUsec", (json_int_t)start);
+	else
+		*ret = json_integer((json_int_t)pid);
+	return *ret ? 0 : -ENOMEM;
+}
+
+static int parse_user(json_t **ret, const char *value, struct filter_error *error)
+{
+	const struct passwd *passwd;
+	uint64_t uid;
+
+	if (!parse_number(value, UINT32_MAX, &uid)) {
+		passwd = getpwnam(value);
+		if (!passwd)
+			return invalid(error, FILTER_OPTION_UID, value, "is no user of this machine");
+		uid = passwd->pw_uid;
+	}
+	*ret = json_integer((json_int_t)uid);
+	return *ret ? 0 : -ENOMEM;
+}
+
+static int parse_string(json_t **ret, int option, const char *value, struct filter_error *error)
+{
+	*ret = json_string(value);
+	if (*ret)
+		return 0;
+	/* jansson takes UTF-8 alone, as JSON does. */
+	return invalid(error, option, value, "is not UTF-8");
+}
+
+static int parse_item(json_t **ret, int option, const char *value, struct filter_error *error)
+{
+	switch (option) {
+	case FILTER_OPTION_PID:
+		return parse_process(ret, option, value, error);
+	case FILTER_OPTION_UID:
+		return parse_user(ret, value, error);
+	default:
+		return parse_string(ret, option, value, error);
+	}
+}
+
+/* The length of the first item of a list: up to a comma that no backslash protects. */
+static size_t item_len(const char *list)
+{
+	size_t len = 0;
+
+	while (list[len] != '\0' && list[len] != ',')
+		len += list[len] == '\\' && list[len + 1] != '\0' ? 2 : 1;
+	return len;
+}
+
+static int take_list(json_t *request, int option, const char *value, struct filter_error *error)
+{
+	json_t *array = json_object_get(request, options[option].key);
+	const char *list = value;
+	int r;
+
+	if (!array) {
+		array = json_array();
+		if (json_object_set_new(request, options[option].key, array) < 0)
+			return -ENOMEM;
+	}
+	for (;;) {
+		size_t len = item_len(list);
+		_cleanup_free_ char *item = strndup(list, len);
+		json_t *parsed = NULL;
+
+		if (!item)
+			return -ENOMEM;
+		if (len == 0)
+			return invalid(error, option, value, "has an empty item");
+		r = parse_item(&parsed, option, item, error);
+		if (r != 0)
+			return r;
+		if (json_array_append_new(array, parsed) < 0)
+			return -ENOMEM;
+		if (list[len] == '\0')
+			return 0;
+		list += len + 1;
+	}
+}
+
+static int take_one(json_t *request, int option, const char *value, struct filter_error *error)
+{
+	json_t *parsed = NULL;
+	uint64_t usec;
+	int r = 0;
+
+	if (json_object_get(request, options[option].key))
+		return invalid(error, option, value, "is one too many: this option takes one value");
+	if (option == FILTER_OPTION_TREE) {
+		r = parse_process(&parsed, option, value, error);
+	} else if (option == FILTER_OPTION_SINCE) {
+		r = parse_string(&parsed, option, value, error);
+	} else {
+		if (timespan_parse(value, &usec) < 0 || usec > INT64_MAX)
+			return invalid(error, option, value, "is no time span (like 90s, 5min, 1h 30min)");
+		parsed = json_integer((json_int_t)usec);
+	}
+	if (r != 0)
+		return r;
+	return json_object_set_new(request, options[option].key, parsed) < 0 ? -ENOMEM : 0;
+}
+
+int filter_options_take(json_t *request, int option, const char *value, struct filter_error *error)
+{
+	switch (option) {
+	case FILTER_OPTION_TYPE:
+	case FILTER_OPTION_PID:
+	case FILTER_OPTION_UID:
+	case FILTER_OPTION_COMM:
+	case FILTER_OPTION_EXE:
+	case FILTER_OPTION_CGROUP:
+	case FILTER_OPTION_UNIT:
+	case FILTER_OPTION_STATUS:
+		return take_list(request, option, value, error);
+	case FILTER_OPTION_TREE:
+	case FILTER_OPTION_MIN_ELAPSED:
+	case FILTER_OPTION_SINCE:
+		return take_one(request, option, value, error);
+	case FILTER_OPTION_THREADS:
+	case FILTER_OPTION_SNAPSHOT:
+		return json_object_set_new(request, options[option].key, json_true()) < 0 ? -ENOMEM : 0;
+	default:
+		return FILTER_OPTIONS_E_OTHER;
+	}
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * An event as a line for people:
+ *
+ *   TIME         TYPE        PID    PPID USER     COMM            DETAILS
+ *   07:13:17.123 exit       4711    4700 alice    make            code 2      1.24s  cpu 310ms+20ms
+ *
+ * What an event has not got is "-". On a terminal everything is cut to its width (below 100 columns PPID is
+ * left out); elsewhere nothing is cut.
+ */
+
+#include "event.h"
+#include "term.h"
+
+struct format;
+
+/* @term: borrowed; may change its width between lines. Return: 0 or -ENOMEM. */
+int format_new(struct format **ret, const struct term *term);
+struct format *format_free(struct format *format);
+
+static inline void format_p(struct format **format)
+{
+	format_free(*format);
+}
+
+/* The line above, for terminals. */
+void format_header(struct format *format, FILE *file);
+
+/*
+ * format_event() - write an event's line
+ * Before the first event of another day than the one before (at first: than today) goes a line with the date.
+ * A heartbeat has no line.
+ */
+void format_event(struct format *format, FILE *file, const struct fb_event *event);

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <errno.h>
+#include <string.h>
+
+#include "event-json.h"
+#include "output.h"
+#include "signals.h"
+#include "util.h"
+
+int output_init(struct output *output, enum ctl_json json, uint64_t count)
+{
+	*output = (struct output){ .json = json, .left = count };
+	/* Whole batches go out at once, in output_flush(). */
+	setvbuf(stdout, NULL, _IOFBF, 64 * 1024);
+	term_init(&output->term, STDOUT_FILENO);
+	output->encoded = malloc(EVENT_JSON_MAX);
+	if (!output->encoded)
+		return -ENOMEM;
+	return format_new(&output->format, &output->term);
+}
+
+/* errno is of the write that failed: nothing else comes between it and this. */
+static int output_check(void)
+{
+	if (!ferror(stdout))
+		return 0;
+	return errno == EPIPE ? OUTPUT_E_CLOSED : -errno;
+}
+
+static int put_pretty(struct output *output, const char *line, size_t len)
+{
+	_cleanup_json_ json_t *object = json_loadb(line, len, JSON_ALLOW_NUL, NULL);
+	_cleanup_free_ char *text = NULL;
+
+	if (!object)
+		return -EBADMSG;
+	text = json_dumps(object, JSON_INDENT(2) | (output->term.tty ? JSON_ENSURE_ASCII : 0));
+	if (!text)
+		return -ENOMEM;
+	fputs(text, stdout);
+	fputc('\n', stdout);
+	return output_check();
+}
+
+static int put_json(struct output *output, const char *line, size_t len)
+{
+	if (output->json == CTL_JSON_PRETTY)
+		return put_pretty(output, line, len);
+	if (output->term.tty)
+		term_escape_json(stdout, line, len);
+	else
+		fwrite(line, 1, len, stdout);
+	fputc('\n', stdout);
+	return output_check();
+}
+
+static int output_count(struct output *output)
+{
+	if (output->left == OUTPUT_ALL || --output->left > 0)
+		return 0;
+	return OUTPUT_E_ENOUGH;
+}
+
+static void output_head(struct output *output)
+{
+	if (signals_resized())
+		term_resize(&output->term, STDOUT_FILENO);
+	if (!output->headed && output->term.tty)
+		format_header(output->format, stdout);
+	output->headed = true;
+}
+
+int output_event(struct output *output, const struct fb_event *event, const char *line, size_t len)
+{
+	int r;
+
+	if (output->json == CTL_JSON_OFF) {
+		output_head(output);
+		format_event(output->format, stdout, event);
+		r = output_check();
+	} else {
+		if (!line) {
+			len = event_json_encode(event, ~UINT64_C(0), output->encoded);
+			line = output->encoded;
+		}
+		r = put_json(output, line, len);
+	}
+	if (r != 0 || EVENT_TYPE_BIT(event->type) & EVENT_TYPES_ALWAYS)
+		return r;
+	return output_count(output);
+}
+
+int output_unknown(struct output *output, const char *line, size_t len)
+{
+	int r;
+
+	if (output->json == CTL_JSON_OFF) {
+		output_head(output);
+		term_escape_json(stdout, line, len);
+		fputc('\n', stdout);
+		r = output_check();
+	} else {
+		r = put_json(output, line, len);
+	}
+	return r != 0 ? r : output_count(output);
+}
+
+int output_flush(void)
+{
+	fflush(stdout);
+	return output_check();
+}
+
+int output_result(int r)
+{
+	if (r == -EINTR && signals_stop())
+		return CTL_OK;
+	if (r >= 0)
+		return CTL_OK;
+	ctl_error("cannot write the output: %s", strerror(-r));
+	return CTL_FAILURE;
+}
+
+int output_end(struct output *output, int status)
+{
+	int r = output_flush();
+
+	output->format = format_free(output->format);
+	free(output->encoded);
+	return status == CTL_OK ? output_result(r) : status;
+}

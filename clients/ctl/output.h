@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Events on standard output, as lines for people or as JSON, until enough were shown or nobody reads on.
+ */
+
+#include <stdint.h>
+
+#include "ctl.h"
+#include "event.h"
+#include "format.h"
+#include "term.h"
+
+struct output {
+	enum ctl_json json;
+	struct term term;
+	struct format *format;
+	char *encoded; /* room for one event */
+	uint64_t left; /* how many events are still wanted */
+	bool headed;
+};
+
+#define OUTPUT_ALL UINT64_MAX
+
+enum {
+	_OUTPUT_E_SUCCESS,
+	OUTPUT_E_ENOUGH, /* that was the last one wanted */
+	OUTPUT_E_CLOSED, /* nobody reads it any more */
+};
+
+/* output_init() - @count: how many events are wanted, or OUTPUT_ALL. Return: 0 or -ENOMEM. */
+int output_init(struct output *output, enum ctl_json json, uint64_t count);
+/* output_end() - what is left goes out, and all is freed. Return: @status, or that of a failure to write. */
+int output_end(struct output *output, int status);
+
+/*
+ * output_event() - show one event; @line: its JSON, or NULL to have it made
+ * Source, lost, ready and heartbeat are shown, and not counted.
+ * Return: 0, OUTPUT_E_ENOUGH, OUTPUT_E_CLOSED, or a negative errno.
+ */
+int output_event(struct output *output, const struct fb_event *event, const char *line, size_t len);
+
+/* output_unknown() - show a line of JSON that is an event of no known type. Return: as output_event(). */
+int output_unknown(struct output *output, const char *line, size_t len);
+
+/* output_flush() - before waiting for more. Return: 0, OUTPUT_E_CLOSED, or a negative errno. */
+int output_flush(void);
+
+/* output_result() - the exit status for what the above returned, having said what went wrong, if something did */
+int output_result(int r);

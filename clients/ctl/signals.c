@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+
+#include "signals.h"
+
+static volatile sig_atomic_t stop, resized;
+
+static void take(int number)
+{
+	if (number == SIGWINCH)
+		resized = 1;
+	else
+		stop = 1;
+}
+
+void signals_init(void)
+{
+	/* Without SA_RESTART, so that a write to a pipe that nobody empties can be ended too. */
+	const struct sigaction noted = { .sa_handler = take };
+	const struct sigaction restarted = { .sa_handler = take, .sa_flags = SA_RESTART };
+	const struct sigaction ignored = { .sa_handler = SIG_IGN };
+
+	sigaction(SIGINT, &noted, NULL);
+	sigaction(SIGTERM, &noted, NULL);
+	sigaction(SIGWINCH, &restarted, NULL);
+	sigaction(SIGPIPE, &ignored, NULL);
+}
+
+bool signals_stop(void)
+{
+	return stop;
+}
+
+bool signals_resized(void)
+{
+	bool was = resized;
+
+	resized = 0;
+	return was;
+}
+
+int signals_wait(int fd, int out)
+{
+	struct pollfd fds[] = { { .fd = fd, .events = POLLIN }, { .fd = out } };
+	sigset_t mask, old;
+	int r = -EINTR;
+
+	/* Blocked between the question and the wait, so that none comes unseen in between. */
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGINT);
+	sigaddset(&mask, SIGTERM);
+	sigaddset(&mask, SIGWINCH);
+	sigprocmask(SIG_BLOCK, &mask, &old);
+	if (!stop)
+		r = ppoll(fds, 2, NULL, &old) < 0 ? -errno : 0;
+	sigprocmask(SIG_SETMASK, &old, NULL);
+
+	if (r < 0)
+		return r;
+	return fds[1].revents & (POLLERR | POLLHUP | POLLNVAL) ? SIGNALS_E_CLOSED : 0;
+}

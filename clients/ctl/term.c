@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <langinfo.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include <wchar.h>
+
+#include "term.h"
+
+static bool env_is_set(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value && *value != '\0';
+}
+
+void term_resize(struct term *term, int fd)
+{
+	const char *columns = getenv("COLUMNS");
+	struct winsize size;
+
+	if (!term->tty)
+		term->width = 0;
+	else if (ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+		term->width = size.ws_col;
+	else
+		term->width = columns && atoi(columns) > 0 ? (unsigned int)atoi(columns) : 80;
+}
+
+void term_init(struct term *term, int fd)
+{
+	const char *kind = getenv("TERM");
+
+	term->tty = isatty(fd);
+	term->colour =
+		term->tty && !env_is_set("NO_COLOR") && env_is_set("TERM") && strcmp(kind, "dumb") != 0;
+	term->utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+	term_resize(term, fd);
+}
+
+const char *term_colour(const struct term *term, enum term_colour colour)
+{
+	static const char *const sequences[_TERM_COLOUR_MAX] = {
+		[TERM_PLAIN] = "\033[0m",  [TERM_DIM] = "\033[2m",	[TERM_BOLD] = "\033[1m",
+		[TERM_GREEN] = "\033[32m", [TERM_CYAN] = "\033[36m",	[TERM_YELLOW] = "\033[33m",
+		[TERM_RED] = "\033[31m",   [TERM_MAGENTA] = "\033[35m", [TERM_ALARM] = "\033[1;31m",
+	};
+
+	return term->colour ? sequences[colour] : "";
+}
+
+const char *term_ellipsis(const struct term *term)
+{
+	return term->utf8 ? "…" : "~";
+}
+
+/* One character of UTF-8, as RFC 3629 has it. Return: its length, or 0 where there is none. */
+static size_t utf8_decode(const char *text, size_t len, uint32_t *ret)
+{
+	static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	const unsigned char *at = (const unsigned char *)text;
+	size_t n = at[0] < 0x80	  ? 1
+		   : at[0] < 0xc2 ? 0
+		   : at[0] < 0xe0 ? 2
+		   : at[0] < 0xf0 ? 3
+		   : at[0] < 0xf5 ? 4
+				  : 0;
+	uint32_t c = n == 1 ? at[0] : at[0] & (0x7fU >> n);
+
+	if (n == 0 || n > len)
+		return 0;
+	for (size_t i = 1; i < n; i++) {
+		if ((at[i] & 0xc0) != 0x80)
+			return 0;
+		c = c << 6 | (at[i] & 0x3f);
+	}
+	if (c < smallest[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
+		return 0;
+	*ret = c;
+	return n;
+}
+
+/* Characters without a look of their own that wcwidth(3) lets pass: they reorder or hide their neighbours. */
+static bool is_invisible(uint32_t c)
+{
+	return c == 0xad || c == 0x34f || c == 0x61c || c == 0x115f || c == 0x1160 || c == 0x180e ||
+	       (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) ||
+	       c == 0x3164 || (c >= 0xfe00 && c <= 0xfe0f) || c == 0xfeff || c == 0xffa0 ||
+	       (c >= 0xfff0 && c <= 0xfffb) || (c >= 0xe0000 && c <= 0xe0fff);
+}
+
+static bool is_control(uint32_t c)
+{
+	return c < 0x20 || (c >= 0x7f && c < 0xa0);
+}
+
+void term_escape(const struct term *term, FILE *file, const char *text, size_t len)
+{
+	for (size_t at = 0, n; at < len; at += n) {
+		uint32_t c = 0;
+		bool plain;
+
+		n = utf8_decode(text + at, len - at, &c);
+		if (n == 1)
+			plain = !is_control(c);
+		else
+			plain = n > 0 && term->utf8 && !is_invisible(c) && wcwidth((wchar_t)c) >= 0;
+		if (n == 0)
+			n = 1;
+
+		if (c == '\\')
+			fputs("\\\\", file);
+		else if (plain)
+			fwrite(text + at, 1, n, file);
+		else
+			for (size_t i = 0; i < n; i++)
+				fprintf(file, "\\x%02x", (unsigned char)text[at + i]);
+	}
+}
+
+static unsigned int character_columns(const struct term *term, uint32_t c)
+{
+	int columns = c < 0x80 ? 1 : term->utf8 ? wcwidth((wchar_t)c) : 1;
+
+	return columns < 0 ? 0 : (unsigned int)columns;
+}
+
+unsigned int term_columns(const struct term *term, const char *text, size_t len)
+{
+	unsigned int columns = 0;
+
+	for (size_t at = 0, n; at < len; at += n) {
+		uint32_t c = '?';
+
+		n = utf8_decode(text + at, len - at, &c);
+		if (n == 0)
+			n = 1;
+		columns += character_columns(term, c);
+	}
+	return columns;
+}
+
+size_t term_fit(const struct term *term, const char *text, size_t len, unsigned int columns)
+{
+	size_t at = 0;
+
+	while (at < len) {
+		uint32_t c = '?';
+		size_t n = utf8_decode(text + at, len - at, &c);
+		unsigned int width = character_columns(term, c);
+
+		if (width > columns)
+			break;
+		columns -= width;
+		at += n > 0 ? n : 1;
+	}
+	return at;
+}
+
+static void put_json_unit(FILE *file, uint32_t c)
+{
+	if (c >= 0x10000)
+		fprintf(file, "\\u%04x\\u%04x", 0xd800 + ((c - 0x10000) >> 10),
+			0xdc00 + ((c - 0x10000) & 0x3ff));
+	else
+		fprintf(file, "\\u%04x", c);
+}
+
+void term_escape_json(FILE *file, const char *json, size_t len)
+{
+	for (size_t at = 0, n; at < len; at += n) {
+		uint32_t c = 0xfffd;
+
+		n = utf8_decode(json + at, len - at, &c);
+		if (n == 0) {
+			put_json_unit(file, c);
+			n = 1;
+		} else if ((is_control(c) && c != '\n' && c != '\t') || is_invisible(c)) {
+			put_json_unit(file, c);
+		} else {
+			fwrite(json + at, 1, n, file);
+		}
+	}
+}

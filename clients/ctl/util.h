@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Owning variables: freed when their scope ends. Pointers with a destructor of their own take _cleanup_() and
+ * a function of the pointer's address.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#define USEC_PER_SEC  UINT64_C(1000000)
+#define USEC_PER_MSEC UINT64_C(1000)
+
+#define ARRAY_SIZE(_array) (sizeof(_array) / sizeof((_array)[0]))
+
+#define _cleanup_(_function) __attribute__((cleanup(_function)))
+
+static inline void free_p(void *pointer)
+{
+	free(*(void **)pointer);
+}
+
+static inline void close_p(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+}
+
+static inline void fclose_p(FILE **file)
+{
+	if (*file)
+		fclose(*file);
+}
+
+static inline void json_p(json_t **json)
+{
+	json_decref(*json);
+}
+
+#define _cleanup_free_	 _cleanup_(free_p)
+#define _cleanup_close_	 _cleanup_(close_p)
+#define _cleanup_fclose_ _cleanup_(fclose_p)
+#define _cleanup_json_	 _cleanup_(json_p)
