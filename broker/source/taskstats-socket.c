@@ -239,7 +239,7 @@ struct receiving {
 	struct taskstats_socket *sock;
 	taskstats_fn fn;
 	void *userdata;
-	uint64_t *lost, now_nsec;
+	uint64_t *lost;
 	unsigned int n;
 };
 
@@ -258,7 +258,8 @@ static void on_record(const struct nlmsghdr *message, void *userdata)
 	sock->counting = true;
 	sock->next = message->nlmsg_seq + 1;
 	record.cpu = sock->cpu;
-	record.arrival_nsec = receiving->now_nsec;
+	/* Read after the record was, thus later than the fork of whom it tells; and near enough to tell reused pids apart. */
+	record.arrival_nsec = monotonic_nsec();
 	receiving->n++;
 	receiving->fn(&record, receiving->userdata);
 }
@@ -276,8 +277,6 @@ unsigned int taskstats_sockets_drain(struct taskstats_sockets *sockets, struct n
 		for (int i = 0; i < n; i++) {
 			receiving.sock = &sockets->sockets[ready[i].data.u32];
 			do {
-				/* Later than any of them, and so near that it tells reused pids apart. */
-				receiving.now_nsec = monotonic_nsec();
 				r = netlink_receive(receiving.sock->fd, arena, on_record, &receiving, &drain);
 			} while (r > 0);
 		}
