@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# What the integration tests share: a broker of their own in a directory of its own, subscribers, workloads.
+#
+#   my $broker = Forkbus->broker(source => 'connector', config => { Log => { Size => '1M' } });
+#   my $subscriber = $broker->subscribe({ types => ['exit'] });
+#   my $event = $subscriber->wait_for(sub { $_->{pid} == 4711 });
+#   $broker->stop;    # a test of its own: it ended cleanly, and no sanitizer or valgrind has anything to say
+#
+# Nothing here sleeps to give others time: all waits are for something to be seen. Deadlines only keep a hanging test
+# from hanging for ever; a wrapper (FORKBUSD_WRAPPER="valgrind …") or a sanitizer stretches them.
+package Forkbus;
+
+use strict;
+use warnings;
+use Exporter 'import';
+use File::Basename 'dirname';
+use File::Copy ();
+use File::Spec;
+use File::Temp ();
+use IO::Socket::UNIX;
+use JSON::PP ();
+use POSIX ();
+use Test::More ();
+use Time::HiRes ();
+
+use Forkbus::Broker;
+use Forkbus::Subscriber;
+use Forkbus::Workload;
+
+our @EXPORT_OK = qw(now_usec json parse lines_of nobody run run_ok slow);
+
+# Where the build is, and what is in it.
+my $build = File::Spec->rel2abs($ENV{FORKBUS_BUILD} // $ENV{BUILD} // dirname(__FILE__) . '/../../build');
+my $json  = JSON::PP->new->utf8->canonical->allow_nonref;
+
+sub forkbusd   { return $ENV{FORKBUSD} // "$build/bin/forkbusd" }
+sub forkbusctl { return "$build/bin/forkbusctl" }
+
+# A helper program of this directory.
+sub helper {
+    my ($class, $name) = @_;
+    my $path = "$build/tests/integration/$name";
+    -x $path or die "$path is not there: make tests\n";
+    return $path;
+}
+
+sub json  { return $json->encode($_[0]) }
+sub parse { return $json->decode($_[0]) }
+
+sub now_usec { return int(Time::HiRes::time() * 1e6) }
+
+# Is the broker slowed down by something that watches it? Then it also has other memory figures.
+my $slow;
+
+sub slow {
+    return $slow if defined $slow;
+    $slow = defined $ENV{FORKBUSD_WRAPPER} && $ENV{FORKBUSD_WRAPPER} ne '';
+    if (!$slow && open my $program, '<:raw', forkbusd()) {
+        local $/ = undef;
+        $slow = <$program> =~ /__(?:asan|ubsan|tsan|msan)_/ ? 1 : 0;
+    }
+    return $slow;
+}
+
+# A guard against hanging, in seconds.
+sub patience {
+    return 60 * (slow() ? 10 : 1);
+}
+
+# Wait until a condition holds: for what nobody tells, like a process that ends. Return: whether it came to hold.
+sub wait_until {
+    my ($class, $condition, $seconds) = @_;
+    my $deadline = Time::HiRes::time() + ($seconds // patience());
+    until ($condition->()) {
+        return 0 if Time::HiRes::time() > $deadline;
+        Time::HiRes::sleep(0.005);
+    }
+    return 1;
+}
+
+# A directory that others may enter, gone with the test.
+sub directory {
+    my $dir = File::Temp::tempdir('forkbus-XXXXXXXX', TMPDIR => 1, CLEANUP => 1);
+    chmod 0755, $dir;
+    return $dir;
+}
+
+# A copy of a program where everyone may run it: the build may lie where only root can go.
+sub installed {
+    my ($class, $path, $dir, $mode) = @_;
+    my $copy = "$dir/" . (File::Spec->splitpath($path))[2];
+    File::Copy::copy($path, $copy) or die "$copy: $!\n";
+    chmod $mode // 0755, $copy or die "$copy: $!\n";
+    return $copy;
+}
+
+sub write_file {
+    my ($class, $path, $text) = @_;
+    open my $file, '>:raw', $path or die "$path: $!\n";
+    print {$file} $text;
+    close $file or die "$path: $!\n";
+    return $path;
+}
+
+sub read_file {
+    my ($class, $path) = @_;
+    open my $file, '<:raw', $path or return '';
+    local $/ = undef;
+    return <$file> // '';
+}
+
+# A broker that is ready; see Forkbus::Broker for what can be said of it.
+sub broker {
+    my ($class, @options) = @_;
+    my $broker = Forkbus::Broker->start(@options);
+    return $broker if $broker->{ready};
+    Test::More::BAIL_OUT('no broker: ' . $broker->stderr) if $broker->{bail};
+    die 'the broker does not start: ' . $broker->stderr . "\n";
+}
+
+# What "forkbusd --probe" says of a source.
+sub probe {
+    my ($class, $source) = @_;
+    my ($status, $out) = run([forkbusd(), '--probe']);
+    for my $line (split /\n/, $out) {
+        my $told = parse($line);
+        return $told if $told->{source} eq $source;
+    }
+    return { works => 0, found => "forkbusd --probe says nothing of it (exit status $status)" };
+}
+
+# Skip the whole test where there is no root, or no proc connector.
+sub needs_root {
+    Test::More::plan(skip_all => 'needs root: processes of other users, groups, and what the kernel keeps from others')
+      if $> != 0;
+}
+
+sub needs_connector {
+    my ($class) = @_;
+    my $told = $class->probe('connector');
+    Test::More::plan(skip_all => "the proc connector cannot be heard here: $told->{found}") if !$told->{works};
+}
+
+# Two ordinary users that own nothing here.
+sub nobody { return (65534, 64333) }
+
+# Run a program to its end. Return: its exit status (as a shell has it), standard output, standard error.
+sub run {
+    my ($command, %options) = @_;
+    my ($out, $err) = map { File::Temp->new } 1, 2;
+    my $pid = fork // die "fork: $!\n";
+    if (!$pid) {
+        open STDIN, '<', $options{stdin} // '/dev/null' or POSIX::_exit(126);
+        open STDOUT, '>&', $out or POSIX::_exit(126);
+        open STDERR, '>&', $err or POSIX::_exit(126);
+        @ENV{ keys %{ $options{env} } } = values %{ $options{env} } if $options{env};
+        become($options{uid}) if defined $options{uid};
+        { no warnings 'exec'; exec { $command->[0] } @$command; }
+        POSIX::_exit(127);
+    }
+    my $ended = Forkbus->wait_until(sub { waitpid($pid, POSIX::WNOHANG()) == $pid }, $options{seconds});
+    my $status = $?;
+    if (!$ended) {
+        kill 'KILL', $pid;
+        waitpid $pid, 0;
+        die "@$command does not end; so far:\n" . Forkbus->read_file("$out") . Forkbus->read_file("$err");
+    }
+    $status = $status & 127 ? 128 + ($status & 127) : $status >> 8;
+    return ($status, Forkbus->read_file("$out"), Forkbus->read_file("$err"));
+}
+
+# Become another user for good, with these supplementary groups alone.
+sub become {
+    my ($uid, @groups) = @_;
+    local $! = 0;
+    $( = $uid;
+    $) = join ' ', $uid, @groups ? @groups : $uid;
+    POSIX::setgid($uid);
+    POSIX::setuid($uid);
+    $< == $uid && $> == $uid or POSIX::_exit(125);
+}
+
+# Do something in a child, as another user. Return: its exit status.
+sub as_user {
+    my ($class, $uid, $groups, $code) = @_;
+    my $pid = fork // die "fork: $!\n";
+    if (!$pid) {
+        become($uid, @$groups) if defined $uid;
+        my $status = eval { $code->() } // 255;
+        POSIX::_exit($status);
+    }
+    waitpid $pid, 0;
+    return $?;
+}
+
+1;

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# A client of the stream face: one request, then lines.
+package Forkbus::Subscriber;
+
+use strict;
+use warnings;
+use Carp 'confess';
+use Errno qw(EAGAIN EINTR EPIPE ECONNRESET);
+use IO::Socket::UNIX;
+use Socket;
+use Time::HiRes ();
+
+# new($path, $request, uid => , groups => [])
+# As another user a child connects: to whom a connection belongs is decided by who made it.
+sub new {
+    my ($class, $path, $request, %options) = @_;
+    socket my $socket, AF_UNIX, SOCK_STREAM, 0 or confess "socket: $!";
+    my $self = bless { socket => $socket, buffer => '', at => 0, events => [] }, $class;
+    setsockopt $socket, SOL_SOCKET, SO_RCVBUF, $options{receive_buffer} if $options{receive_buffer};
+    if (defined $options{uid}) {
+        my $connect = sub { connect($socket, pack_sockaddr_un($path)) ? 0 : $! + 0 };
+        my $status  = Forkbus->as_user($options{uid}, $options{groups} // [], $connect);
+        confess "connect as $options{uid}: status $status" if $status != 0;
+    } else {
+        connect $socket, pack_sockaddr_un($path) or confess "$path: $!";
+    }
+    $socket->blocking(0);
+    $self->send(ref $request ? Forkbus::json($request) . "\n" : $request) if defined $request;
+    return $self;
+}
+
+# Send bytes. Return: how many went before the other side closed.
+sub send {
+    my ($self, $data) = @_;
+    my $sent     = 0;
+    my $deadline = Time::HiRes::time() + Forkbus::patience();
+    local $SIG{PIPE} = 'IGNORE';
+    while ($sent < length $data) {
+        my $count = syswrite $self->{socket}, $data, 65536, $sent;
+        if (defined $count) {
+            $sent += $count;
+        } elsif ($! == EPIPE || $! == ECONNRESET) {
+            last;
+        } elsif ($! == EAGAIN || $! == EINTR) {
+            confess 'the broker takes no more input' if Time::HiRes::time() > $deadline;
+            my $bits = '';
+            vec($bits, fileno $self->{socket}, 1) = 1;
+            select undef, $bits, undef, 1;
+        } else {
+            confess "send: $!";
+        }
+    }
+    return $sent;
+}
+
+# What nc -N does at the end of its input.
+sub end_input {
+    my ($self) = @_;
+    shutdown $self->{socket}, 1;
+    return $self;
+}
+
+sub close {
+    my ($self) = @_;
+    CORE::close $self->{socket};
+}
+
+# Read what there is, waiting for it until the deadline. Return: false at the end.
+sub fill {
+    my ($self, $deadline) = @_;
+    for (;;) {
+        my $count = sysread $self->{socket}, $self->{buffer}, 1 << 20, length $self->{buffer};
+        return $count if defined $count;
+        return 0 if $! == ECONNRESET;
+        confess "read: $!" if $! != EAGAIN && $! != EINTR;
+        my $left = $deadline - Time::HiRes::time();
+        confess 'nothing came in time; the last was: ' . ($self->{line} // 'nothing at all') if $left <= 0;
+        my $bits = '';
+        vec($bits, fileno $self->{socket}, 1) = 1;
+        select $bits, undef, undef, $left;
+    }
+}
+
+# The next line, without its newline, or undef at the end. What is no whole line then is in {rest}.
+sub next_line {
+    my ($self, $deadline) = @_;
+    $deadline //= Time::HiRes::time() + Forkbus::patience();
+    for (;;) {
+        my $end = index $self->{buffer}, "\n", $self->{at};
+        if ($end >= 0) {
+            $self->{line} = substr $self->{buffer}, $self->{at}, $end - $self->{at};
+            $self->{at} = $end + 1;
+            return $self->{line};
+        }
+        substr $self->{buffer}, 0, $self->{at}, '';
+        $self->{at} = 0;
+        next if $self->fill($deadline);
+        $self->{rest} = $self->{buffer};
+        return undef;
+    }
+}
+
+# The next event, or undef at the end.
+sub next {
+    my ($self, $deadline) = @_;
+    my $line = $self->next_line($deadline);
+    return undef if !defined $line;
+    my $event = eval { Forkbus::parse($line) } or confess "no JSON: $line";
+    push @{ $self->{events} }, $event;
+    return $event;
+}
+
+# All events that were read so far; the subscription's own (ready, heartbeat) left out.
+sub events {
+    my ($self) = @_;
+    return grep { $_->{type} !~ /^(?:ready|heartbeat)$/ } @{ $self->{events} };
+}
+
+# Forget what was read so far.
+sub forget {
+    my ($self) = @_;
+    $self->{events} = [];
+    return $self;
+}
+
+# Read until an event, as $_, is the one. Return: it. One deadline for all of it.
+sub wait_for {
+    my ($self, $is_it, $what) = @_;
+    my $deadline = Time::HiRes::time() + Forkbus::patience();
+    for (;;) {
+        local $_ = $self->next($deadline);
+        confess 'the stream ended before ' . ($what // 'what was waited for') if !defined $_;
+        return $_ if $is_it->($_);
+    }
+}
+
+sub wait_ready {
+    my ($self) = @_;
+    return $self->wait_for(sub { $_->{type} eq 'ready' }, 'ready');
+}
+
+# Where a line stands in the log, or says that the subscriber stands: undef for one that does not tell.
+sub place_of {
+    my ($line) = @_;
+    return $1 if $line =~ /^\{"seq":(\d+),/;
+    return $1 if $line =~ /^\{"type":"(?:ready|heartbeat)".*"cursor":"[0-9a-f]{16}:(\d+)"/;
+    return undef;
+}
+
+# Read until all is told up to a place in the log: that of the broker's last event now, unless given. An event that the
+# filter leaves out shows by a heartbeat.
+sub catch_up {
+    my ($self, $broker, $seq) = @_;
+    $seq //= $broker->last_seq;
+    my $deadline = Time::HiRes::time() + Forkbus::patience();
+    until (($self->{place} // -1) >= $seq) {
+        my $event = $self->next($deadline) // confess 'the stream ended';
+        $self->{place} = place_of($self->{line}) // $self->{place};
+    }
+    return $self->events;
+}
+
+# The same without looking into the lines. Return: a reference to them, heartbeats and ready left out.
+sub catch_up_lines {
+    my ($self, $broker, $seq) = @_;
+    $seq //= $broker->last_seq;
+    my $deadline = Time::HiRes::time() + Forkbus::patience();
+    my @lines;
+    until (($self->{place} // -1) >= $seq) {
+        my $line = $self->next_line($deadline) // confess 'the stream ended';
+        $self->{place} = place_of($line) // $self->{place};
+        push @lines, $line if $line !~ /^\{"type":"(?:ready|heartbeat)"/;
+    }
+    return \@lines;
+}
+
+# All that comes until the other side closes. Return: the lines.
+sub rest {
+    my ($self) = @_;
+    my @lines;
+    while (defined(my $line = $self->next_line)) {
+        push @lines, $line;
+    }
+    return @lines;
+}
+
+1;

@@ -1,0 +1,238 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Real processes, started in many ways: every one is seen exactly once, in the order fork, exec, exit, with the right
+# ids and status, and with what wait4(2) says that it used.
+use strict;
+use warnings;
+use FindBin '$Bin';
+use lib $Bin;
+use Forkbus qw(now_usec json slow);
+use List::Util qw(max min);
+use MIME::Base64 'decode_base64';
+use Test::More;
+
+Forkbus->needs_root;
+Forkbus->needs_connector;
+
+use constant {
+    PAGE => 4096,
+
+    # The kernel counts the CPU time of a thread in ticks: each time that it runs, it may be charged a tick too much or too
+    # little. A tick is 10 ms at most (CONFIG_HZ=100), and how often it ran the switches say.
+    TICK_USEC => 10000,
+
+    # The high-water mark of memory is read from counters that each CPU keeps back some of, a moment before wait4's.
+    RSS_KIB_PER_CPU => 80,
+};
+
+my $cpus   = () = Forkbus->read_file('/proc/cpuinfo') =~ /^processor\s*:/mg;
+my $broker = Forkbus->broker(source => 'connector');
+my $all    = $broker->subscribe({});
+$all->wait_ready;
+
+my $dir = Forkbus->directory;
+chdir $dir or die "$dir: $!\n";
+$ENV{ASAN_OPTIONS} = 'detect_leaks=0';
+my @kinds = (
+    qw(burst=2000 signals shebang leader-first exit-from-thread exec-from-thread killed-threads=50 names orphan chain),
+    (qw(vfork spawn failed-exec)) x 20,
+    qw(ignored session cpu=100 cpu-threads=60 pages storage sleep ids=65534 burst=256),
+);
+my $begin    = now_usec();
+my $workload = Forkbus::Workload->start(arguments => \@kinds);
+my $born     = $all->wait_for(sub { $_->{type} eq 'exec' && $_->{pid} == $workload->pid });
+my $tree     = $broker->subscribe({ tree => { pid => $born->{pid}, startUsec => $born->{startUsec} } });
+my $threads  = $broker->subscribe({ tree => $born->{pid}, threads => JSON::PP::true });
+$_->wait_ready for $tree, $threads;
+my @made = $workload->go->finish;
+my $end  = now_usec();
+$all->wait_for(sub { $_->{type} eq 'exit' && $_->{pid} == $workload->pid }, 'the exit of the workload');
+my $last = $all->{events}[-1]{seq};
+
+is($born->{comm}, 'workload', 'the exec of a process that stays has its name') if !slow() || exists $born->{comm};
+is($born->{exe}, Forkbus->helper('workload'), 'and its program') if !slow() || exists $born->{exe};
+
+# Of whom what was told, in the order of telling.
+my %events;
+for my $event ($all->events) {
+    push @{ $events{ $event->{pid} } }, $event if exists $event->{pid};
+}
+
+# What is wrong with what was told of one process?
+sub complaints {
+    my ($made) = @_;
+    my @events = @{ $events{ $made->{pid} } // [] };
+    my @wrong;
+    my $check = sub {
+        my ($fine, $what) = @_;
+        push @wrong, "$made->{kind} $made->{pid}: $what" if !$fine;
+    };
+
+    my $types = join ' ', map { $_->{type} } grep { $_->{type} =~ /^(?:fork|exec|exit)$/ } @events;
+    my $wanted = join ' ', 'fork', ('exec') x $made->{execs}, 'exit';
+    $check->($types eq $wanted, "told as '$types', not as '$wanted'");
+    return @wrong if $types ne $wanted;
+    my ($fork, $exit) = @events[0, -1];
+    $check->($fork->{type} eq 'fork' && $exit->{type} eq 'exit', 'something comes before the fork or after the exit');
+    for my $event (@events) {
+        $check->(($event->{startUsec} // -1) == $fork->{bootUsec}, "the $event->{type} has another start than the fork");
+        $check->($event->{timeUsec} > $begin - 50000 && $event->{timeUsec} < $end + 50000, "$event->{type}: timeUsec");
+        $check->(!exists $event->{tid}, "the $event->{type} is of a thread");
+        my $ids = join ' ', map { $event->{$_} // '-' } qw(uid euid gid egid);
+        $check->($ids eq '0 0 0 0', "$event->{type}: ids $ids") if $made->{kind} ne 'ids';
+    }
+    $check->($fork->{ppid} == $made->{ppid}, "forked by $fork->{ppid}, not by $made->{ppid}");
+    my $parent = ($events{ $made->{ppid} } // [])->[0];
+    $check->($parent && $fork->{parentStartUsec} == $parent->{startUsec}, 'parentStartUsec is not of its parent');
+    my $last_ppid = $made->{lastPpid} // $made->{ppid};
+    $check->($exit->{ppid} == $last_ppid, "ended as child of $exit->{ppid}, not of $last_ppid");
+
+    my $status = json($exit->{status});
+    my $right  = json(
+        exists $made->{code} ? { code => $made->{code} } : { signal => $made->{signal}, coreDumped => $made->{coreDumped} });
+    $check->($status eq $right, "status $status, not $right");
+    push @wrong, usage_complaints($made, $exit->{usage}) if $made->{usage};
+    return @wrong;
+}
+
+my %seen;    # figures for people
+
+sub usage_complaints {
+    my ($made, $told) = @_;
+    my $real = $made->{usage};
+    my @wrong;
+    my $check = sub {
+        my ($fine, $key, $real_value) = @_;
+        push @wrong, "$made->{kind} $made->{pid}: $key $told->{$key}, wait4: " . ($real_value // $real->{$key}) if !$fine;
+    };
+    my @keys = qw(userUsec systemUsec elapsedUsec maxRssKib minorFaults majorFaults voluntarySwitches
+      involuntarySwitches readBytes writeBytes readChars writeChars);
+    my @missing = grep { !defined $told->{$_} } @keys;
+    return "$made->{kind} $made->{pid}: without @missing" if @missing;
+    $check->($told->{elapsedUsec} <= $made->{elapsedUsec} + 2, 'elapsedUsec', $made->{elapsedUsec});
+
+    # wait4 adds what its own children used, which the event does not.
+    return @wrong if $made->{kind} eq 'chain';
+    $check->($told->{$_} == $real->{$_}, $_) for qw(minorFaults majorFaults);
+
+    # Exact, too, but for files that are closed by the end itself, after the figures were taken: that may read or dirty
+    # some pages of the file system's own. Switches that are yet to come are in wait4's figures alone.
+    for my $key (qw(readBytes writeBytes)) {
+        my $late = $real->{$key} - $told->{$key};
+        $check->($late >= 0 && $late % PAGE == 0 && $late <= ($made->{kind} =~ /core|spawn|storage|shebang|exec/ ? 4 : 0) * PAGE, $key);
+        $seen{"pages in $key that came too late"} += $late / PAGE;
+    }
+    $check->($told->{$_} <= $real->{$_}, $_) for qw(voluntarySwitches involuntarySwitches);
+    my $switches = $real->{voluntarySwitches} - $told->{voluntarySwitches};
+    $seen{'voluntary switches untold, at most'} = max($switches, $seen{'voluntary switches untold, at most'} // 0);
+
+    my $cpu   = $told->{userUsec} + $told->{systemUsec};
+    my $slack = TICK_USEC * ($made->{threads} + $real->{voluntarySwitches} + $real->{involuntarySwitches});
+    $check->($made->{kind} ne 'storage' || $told->{writeBytes} >= 262144, 'writeBytes');
+    $check->(abs($cpu - $real->{cpuUsec}) <= $slack, 'userUsec', "$real->{cpuUsec} in all");
+
+    # A child of vfork has its parent's memory until it execs, and wait4 has the largest of all programs that it was.
+    return @wrong if $made->{kind} eq 'vfork' || $made->{kind} eq 'failed-exec';
+    my $low = $real->{maxRssKib} - $told->{maxRssKib};
+    $check->($low >= 0, 'maxRssKib');
+    $check->($low <= RSS_KIB_PER_CPU * max($cpus, 2), 'maxRssKib') if !$made->{execs};
+    return @wrong;
+}
+
+my (%by_kind, @order);
+for my $made (@made) {
+    push @order, $made->{kind} if !exists $by_kind{ $made->{kind} };
+    push @{ $by_kind{ $made->{kind} } }, $made;
+}
+for my $kind (@order) {
+    my @wrong = map { complaints($_) } @{ $by_kind{$kind} };
+    ok(!@wrong, "$kind: " . @{ $by_kind{$kind} } . ' of them') or diag(join "\n", @wrong[0 .. min($#wrong, 19)]);
+}
+is(scalar @made, @{ $by_kind{burst} } + @made - 2256, 'the burst was 2,256 processes');
+cmp_ok(scalar(grep { $_->{coreDumped} } @made), '>', 0, 'some dumped core')
+  if Forkbus->read_file('/proc/sys/kernel/core_pattern') =~ /^core/ && !slow();
+diag("$_: $seen{$_}") for sort keys %seen;
+
+# The one with a single process each: what is special about it.
+my %exit = map { $_ => $events{ $by_kind{$_}[0]{pid} }[-1] } grep { @{ $by_kind{$_} } == 1 } keys %by_kind;
+cmp_ok($exit{sleep}{usage}{elapsedUsec}, '>=', 49990, 'who slept 50 ms was there for as long');
+cmp_ok($exit{pages}{usage}{minorFaults}, '>=', 1000, 'who touched 1,000 pages has as many faults');
+cmp_ok($exit{cpu}{usage}{userUsec} + $exit{cpu}{usage}{systemUsec}, '>', 0, 'who burned 100 ms has used some');
+is($exit{'exec-from-thread'}{status}{code}, 9, 'who was replaced by the program of a thread ends with its code');
+is($exit{'leader-first'}{status}{code}, 7, 'whose leader ends first ends with the code of the last thread');
+
+# Names: raw bytes come back.
+my @wrong;
+for my $made (@{ $by_kind{name} }) {
+    my $name = pack 'H*', $made->{comm};
+    for my $event (grep { $_->{type} =~ /^(?:comm|exit)$/ } @{ $events{ $made->{pid} } }) {
+        my $told = exists $event->{commRaw} ? decode_base64($event->{commRaw}) : $event->{comm};
+        utf8::encode($told) if !exists $event->{commRaw};
+        push @wrong, "$event->{type}: $event->{comm} for $made->{comm}" if $told ne $name;
+    }
+    my $comms = grep { $_->{type} eq 'comm' } @{ $events{ $made->{pid} } };
+    push @wrong, "$made->{comm}: $comms comm events" if $comms != 1;
+}
+ok(!@wrong, 'names of any bytes are told as they are') or diag(join "\n", @wrong);
+for my $event (grep { $_->{type} eq 'exec' } @{ $events{ $by_kind{shebang}[0]{pid} } }, $exit{shebang}) {
+    is($event->{comm}, 'script', "a script's $event->{type} has the name of the script") if exists $event->{comm};
+}
+
+# Identity.
+my @ids = map { [@$_{qw(uid euid gid egid)}, @{ $_->{old} }{qw(uid euid gid egid)}] }
+  grep { $_->{type} eq 'id' } @{ $events{ $by_kind{ids}[0]{pid} } };
+is_deeply(
+    [map { [map { $_ // '-' } @$_] } @ids],
+    [
+        [0,     0,     65534, 65534, 0,     0,     0,     0],
+        [65534, 65534, 65534, 65534, 0,     0,     65534, 65534],
+        [0,     0,     65534, 65534, 65534, 65534, 65534, 65534],
+    ],
+    'changes of ids are told with what was before'
+) or diag(json(\@ids));
+my ($session) = grep { $_->{type} eq 'session' } @{ $events{ $by_kind{session}[0]{pid} } };
+is($session->{session}, $by_kind{session}[0]{pid}, 'a new session is told');
+
+# Nobody who was not made, and whoever was made.
+my %made = map { $_->{pid} => 1 } @made, { pid => $workload->pid };
+my @tree = grep { exists $_->{pid} } $tree->catch_up($broker, $last);
+my @own  = grep { $made{ $_->{pid} // 0 } && $_->{seq} > $born->{seq} && $_->{seq} <= $last } $all->events;
+is_deeply(\@tree, \@own, 'the subscriber of the tree gets just the events of what was made');
+is_deeply(
+    [sort { $a <=> $b } map { $_->{pid} } grep { $_->{type} eq 'fork' } @tree],
+    [sort { $a <=> $b } map { $_->{pid} } @made],
+    'the forks of the tree are those of what was made'
+);
+
+# Threads, for the one who asked.
+$threads->catch_up($broker, $last);
+my (%tids, %lived);
+for my $event (grep { exists $_->{tid} } $threads->events) {
+    $tids{ $event->{pid} }{ $event->{tid} }{ $event->{type} }++;
+    $lived{ $event->{type} }++;
+}
+my @threads_wrong;
+for my $made (grep { $_->{threads} > 1 } @made) {
+    my $told = $tids{ $made->{pid} } // {};
+    push @threads_wrong, "$made->{kind}: " . keys(%$told) . " threads of $made->{threads}"
+      if keys(%$told) != $made->{threads} - 1;
+
+    # The thread that execs takes the place of the leader: its own id never ends.
+    my $unended = grep { ($_->{fork} // 0) != 1 || ($_->{exit} // 0) != 1 } values %$told;
+    push @threads_wrong, "$made->{kind}: $unended threads are not told once as fork and as exit"
+      if $unended != ($made->{kind} eq 'exec-from-thread' ? 1 : 0);
+}
+ok(!@threads_wrong, 'threads are told once as fork and as exit to who asked') or diag(join "\n", @threads_wrong);
+is(scalar(grep { exists $_->{tid} } $all->events), 0, 'and to nobody else');
+my @processes = grep { exists $_->{pid} && !exists $_->{tid} } $threads->events;
+is_deeply(\@processes, \@own, 'beside all that others get');
+my ($armed) = grep { $_->{type} eq 'source' } $threads->events;
+like($armed->{armed}, qr/\bthreads\b/, 'that threads are told from then on, the stream says') or diag(json($armed));
+
+my $status = $broker->status;
+is(json($status->{lost}{$_}), '{"count":0,"times":0}', "nothing was lost: $_") for qw(kernel netlink unarmed source);
+is(scalar(grep { $_->{type} eq 'lost' } $all->events), 0, 'no lost event');
+$broker->stop;
+chdir '/';
+done_testing;

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * silence [BELOW] - make the proc connector fall silent for all who listen to it, as any program can
+ *
+ * The kernel counts listeners. Each socket that says "ignore" takes one from the count, whether it ever listened or not.
+ * Goes on until no event comes any more, then BELOW times more, so that the next listener is not enough. Says how
+ * often it was.
+ */
+#include <errno.h>
+#include <linux/cn_proc.h>
+#include <linux/connector.h>
+#include <linux/netlink.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define ENOUGH 1000000
+
+static void check(bool fine, const char *what)
+{
+	if (!fine) {
+		perror(what);
+		exit(1);
+	}
+}
+
+/* One that gets what anybody's listening brings. */
+static int open_observer(void)
+{
+	struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = CN_IDX_PROC };
+	int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_CONNECTOR);
+
+	check(fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0, "observer");
+	return fd;
+}
+
+static void ignore_once(void)
+{
+	struct {
+		struct nlmsghdr header;
+		struct cn_msg message;
+		enum proc_cn_mcast_op op;
+	} __attribute__((packed)) request = {
+		.header = { .nlmsg_len = sizeof(request), .nlmsg_type = NLMSG_DONE },
+		.message = { .id = { CN_IDX_PROC, CN_VAL_PROC }, .len = sizeof(request.op) },
+		.op = PROC_CN_MCAST_IGNORE,
+	};
+	int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_CONNECTOR);
+
+	check(fd >= 0 && send(fd, &request, sizeof(request), 0) == sizeof(request), "ignore");
+	close(fd);
+}
+
+/* Our own change of name comes back to the observer before prctl() returns, if anything does. */
+static bool is_silent(int observer)
+{
+	char data[8192];
+
+	while (recv(observer, data, sizeof(data), MSG_DONTWAIT) > 0 || errno == ENOBUFS)
+		;
+	prctl(PR_SET_NAME, "silence");
+	return recv(observer, data, sizeof(data), MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+int main(int argc, char **argv)
+{
+	int below = argc > 1 ? atoi(argv[1]) : 0;
+	int observer = open_observer();
+	unsigned int count = 0;
+
+	for (; !is_silent(observer); count++) {
+		if (count == ENOUGH) {
+			fputs("silence: it does not fall silent\n", stderr);
+			return 1;
+		}
+		ignore_once();
+	}
+	for (; below > 0; below--, count++)
+		ignore_once();
+	printf("{\"ignored\":%u}\n", count);
+	return 0;
+}

@@ -1,0 +1,682 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * workload KIND[=N]... - start processes in many ways, and say what became of them
+ *
+ * Does nothing before a line comes on standard input. Says one JSON line a process, with what wait4(2) told of it:
+ *
+ *   {"kind":"core","pid":7,"ppid":6,"execs":0,"threads":1,"signal":6,"coreDumped":true,"elapsedUsec":…,"usage":{…}}
+ *
+ * "elapsedUsec" is from before it was started until after it was waited for: it lived no longer. Works in the current
+ * directory, which it fills with cores and files. It is the reaper of its orphans, so that their status is known too.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/prctl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PARALLEL  16 /* processes of a burst that live at once */
+#define HOLD_MAX  64
+#define PAGE	  4096
+#define FILE_SIZE (256 * 1024)
+
+static int held_pipe[2] = { -1, -1 };
+static pid_t held[HOLD_MAX];
+static int n_held;
+
+__attribute__((noreturn)) static void die(const char *what)
+{
+	perror(what);
+	_exit(99);
+}
+
+static void check(bool fine, const char *what)
+{
+	if (!fine)
+		die(what);
+}
+
+static uint64_t now_usec(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static uint64_t usec_of(struct timeval time)
+{
+	return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_usec;
+}
+
+/* Saying it */
+
+struct made {
+	const char *kind;
+	pid_t pid, ppid;
+	int execs, threads;
+	uint64_t since_usec;
+	char more[256]; /* further JSON, with a comma before it */
+};
+
+static void say(const struct made *made, int status, const struct rusage *usage)
+{
+	printf("{\"kind\":\"%s\",\"pid\":%d,\"ppid\":%d,\"execs\":%d,\"threads\":%d%s", made->kind, made->pid,
+	       made->ppid, made->execs, made->threads, made->more);
+	if (WIFSIGNALED(status))
+		printf(",\"signal\":%d,\"coreDumped\":%s", WTERMSIG(status),
+		       WCOREDUMP(status) ? "true" : "false");
+	else
+		printf(",\"code\":%d", WEXITSTATUS(status));
+	if (usage)
+		printf(",\"elapsedUsec\":%lu,\"usage\":{\"cpuUsec\":%lu,\"maxRssKib\":%ld,\"minorFaults\":%"
+		       "ld,"
+		       "\"majorFaults\":%ld,\"voluntarySwitches\":%ld,\"involuntarySwitches\":%ld,"
+		       "\"readBytes\":%ld,\"writeBytes\":%ld}",
+		       now_usec() - made->since_usec, usec_of(usage->ru_utime) + usec_of(usage->ru_stime),
+		       usage->ru_maxrss, usage->ru_minflt, usage->ru_majflt, usage->ru_nvcsw,
+		       usage->ru_nivcsw, usage->ru_inblock * 512, usage->ru_oublock * 512);
+	puts("}");
+}
+
+static void reap(const struct made *made)
+{
+	struct rusage usage;
+	int status;
+
+	check(wait4(made->pid, &status, 0, &usage) == made->pid, "wait4");
+	say(made, status, &usage);
+}
+
+/* One process that does @work and, unless that ends it, ends with code 0. */
+static struct made start(const char *kind, void (*work)(int argument), int argument)
+{
+	struct made made = { .kind = kind, .ppid = getpid(), .threads = 1, .since_usec = now_usec() };
+
+	made.pid = fork();
+	check(made.pid >= 0, "fork");
+	if (made.pid == 0) {
+		work(argument);
+		_exit(0);
+	}
+	return made;
+}
+
+static void start_and_reap(const char *kind, void (*work)(int argument), int argument, int execs, int threads)
+{
+	struct made made = start(kind, work, argument);
+
+	made.execs = execs;
+	made.threads = threads;
+	reap(&made);
+}
+
+/* Many of them */
+
+static void leave(int code)
+{
+	_exit(code);
+}
+
+static void make_burst(int count)
+{
+	struct made living[PARALLEL] = { 0 };
+	struct rusage usage;
+	int status, n = 0, slot;
+	pid_t pid;
+
+	for (int begun = 0; begun < count || n > 0;) {
+		if (begun < count && n < PARALLEL) {
+			for (slot = 0; living[slot].pid != 0;)
+				slot++;
+			living[slot] = start("burst", leave, begun++ & 0xff);
+			n++;
+			continue;
+		}
+		pid = wait4(-1, &status, 0, &usage);
+		check(pid > 0, "wait4");
+		for (slot = 0; living[slot].pid != pid;)
+			slot++;
+		say(&living[slot], status, &usage);
+		living[slot].pid = 0;
+		n--;
+	}
+}
+
+/* Until somebody says a line, or is gone. */
+static void make_loop(int unused)
+{
+	struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };
+	unsigned long count = 0;
+	int line;
+
+	(void)unused;
+	for (; poll(&input, 1, 0) == 0; count++) {
+		struct made made = start("loop", leave, (int)(count & 0xff));
+
+		check(waitpid(made.pid, NULL, 0) == made.pid, "waitpid");
+	}
+	while ((line = getchar()) != EOF && line != '\n')
+		;
+	printf("{\"kind\":\"loop\",\"count\":%lu}\n", count);
+}
+
+static void make_vfork(int unused)
+{
+	struct made made = { .kind = "vfork", .ppid = getpid(), .threads = 1, .since_usec = now_usec() };
+
+	(void)unused;
+	made.pid = vfork();
+	check(made.pid >= 0, "vfork");
+	if (made.pid == 0)
+		_exit(3);
+	reap(&made);
+}
+
+/* Other programs */
+
+static void make_spawn(int unused)
+{
+	struct made made = {
+		.kind = "spawn", .ppid = getpid(), .execs = 1, .threads = 1, .since_usec = now_usec()
+	};
+	char *arguments[] = { (char[]){ "/bin/false" }, NULL };
+
+	(void)unused;
+	check(posix_spawn(&made.pid, arguments[0], NULL, NULL, arguments, environ) == 0, "posix_spawn");
+	reap(&made);
+}
+
+static void make_failed_exec(int unused)
+{
+	struct made made = {
+		.kind = "failed-exec", .ppid = getpid(), .threads = 1, .since_usec = now_usec()
+	};
+
+	(void)unused;
+	made.pid = vfork();
+	check(made.pid >= 0, "vfork");
+	if (made.pid == 0) {
+		execl("/nonexistent", "nonexistent", NULL);
+		_exit(127);
+	}
+	reap(&made);
+}
+
+static void run_script(int unused)
+{
+	(void)unused;
+	execl("./script", "./script", NULL);
+	die("./script");
+}
+
+static void make_shebang(int unused)
+{
+	static const char text[] = "#!/bin/sh\nexit 7\n";
+	int fd = open("script", O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0755);
+
+	(void)unused;
+	check(fd >= 0 && write(fd, text, sizeof(text) - 1) == sizeof(text) - 1 && close(fd) == 0, "script");
+	start_and_reap("shebang", run_script, 0, 1, 1);
+}
+
+/* Threads */
+
+static pthread_t add_thread(void *(*run)(void *argument), void *argument)
+{
+	pthread_t thread;
+
+	check(pthread_create(&thread, NULL, run, argument) == 0, "pthread_create");
+	return thread;
+}
+
+static void *wait_for_ever(void *unused)
+{
+	for (;;)
+		pause();
+	return unused;
+}
+
+static void *run_shell(void *unused)
+{
+	execl("/bin/sh", "sh", "-c", "exit 9", NULL);
+	die("/bin/sh");
+	return unused;
+}
+
+static void exec_from_thread(int unused)
+{
+	(void)unused;
+	add_thread(wait_for_ever, NULL);
+	add_thread(run_shell, NULL);
+	wait_for_ever(NULL);
+}
+
+static void *leave_later(void *leader)
+{
+	pthread_join(*(pthread_t *)leader, NULL);
+	exit(7);
+	return NULL;
+}
+
+static void leave_first(int unused)
+{
+	static pthread_t self;
+
+	(void)unused;
+	self = pthread_self();
+	add_thread(leave_later, &self);
+	pthread_exit(NULL);
+}
+
+static void *leave_all(void *code)
+{
+	_exit((int)(intptr_t)code);
+	return NULL;
+}
+
+static void leave_from_thread(int code)
+{
+	for (int i = 0; i < 4; i++)
+		add_thread(wait_for_ever, NULL);
+	add_thread(leave_all, (void *)(intptr_t)code);
+	wait_for_ever(NULL);
+}
+
+/* All threads are there before their end comes. */
+static void make_killed_threads(int count)
+{
+	char byte;
+	int ready[2];
+	struct made made = { .kind = "killed-threads", .ppid = getpid(), .since_usec = now_usec() };
+
+	check(pipe(ready) == 0, "pipe");
+	made.threads = count;
+	made.pid = fork();
+	check(made.pid >= 0, "fork");
+	if (made.pid == 0) {
+		for (int i = 1; i < count; i++)
+			add_thread(wait_for_ever, NULL);
+		check(write(ready[1], "", 1) == 1, "write");
+		wait_for_ever(NULL);
+	}
+	check(read(ready[0], &byte, 1) == 1, "read");
+	kill(made.pid, SIGKILL);
+	reap(&made);
+	close(ready[0]);
+	close(ready[1]);
+}
+
+/* Signals */
+
+static void allow_core(bool allowed)
+{
+	struct rlimit limit;
+
+	getrlimit(RLIMIT_CORE, &limit);
+	limit.rlim_cur = allowed ? limit.rlim_max : 0;
+	setrlimit(RLIMIT_CORE, &limit);
+	prctl(PR_SET_DUMPABLE, 1);
+}
+
+static void die_by(int signal_number)
+{
+	signal(signal_number, SIG_DFL);
+	raise(signal_number);
+}
+
+static void die_plainly(int signal_number)
+{
+	allow_core(false);
+	die_by(signal_number);
+}
+
+static void die_with_core(int signal_number)
+{
+	allow_core(true);
+	die_by(signal_number);
+}
+
+static void *die_in_thread(void *signal_number)
+{
+	die_by((int)(intptr_t)signal_number);
+	return NULL;
+}
+
+static void die_among_threads(int signal_number)
+{
+	allow_core(true);
+	for (int i = 0; i < 6; i++)
+		add_thread(wait_for_ever, NULL);
+	add_thread(die_in_thread, (void *)(intptr_t)signal_number);
+	wait_for_ever(NULL);
+}
+
+static void make_signals(int unused)
+{
+	(void)unused;
+	start_and_reap("signal", die_plainly, SIGTERM, 0, 1);
+	start_and_reap("signal", die_plainly, SIGKILL, 0, 1);
+	start_and_reap("signal", die_plainly, SIGUSR1, 0, 1);
+	start_and_reap("signal", die_plainly, SIGSEGV, 0, 1);
+	start_and_reap("core", die_with_core, SIGABRT, 0, 1);
+	start_and_reap("core", die_with_core, SIGSEGV, 0, 1);
+	start_and_reap("core-threads", die_among_threads, SIGSEGV, 0, 8);
+	start_and_reap("core-threads", die_among_threads, SIGABRT, 0, 8);
+}
+
+/* Names */
+
+static const char *const names[] = {
+	"caf\xe9", "\xff\xfe\x80", "a\"b\\c", "two\nlines\t", "caf\xc3\xa9 \xe2\x82\xac", "{\"x\":1}",
+	"",	   "\xe2\x82"
+};
+
+static void take_name(int i)
+{
+	prctl(PR_SET_NAME, names[i]);
+}
+
+static void make_names(int unused)
+{
+	(void)unused;
+	for (int i = 0; i < (int)(sizeof(names) / sizeof(names[0])); i++) {
+		struct made made = start("name", take_name, i);
+		char *at = made.more + sprintf(made.more, ",\"comm\":\"");
+
+		for (const char *byte = names[i]; *byte != '\0'; byte++)
+			at += sprintf(at, "%02x", (unsigned char)*byte);
+		strcpy(at, "\"");
+		reap(&made);
+	}
+}
+
+/* Families */
+
+static void bear_orphan(int fd)
+{
+	struct made made = { .kind = "orphan", .ppid = getpid(), .threads = 1, .since_usec = now_usec() };
+
+	made.pid = fork();
+	check(made.pid >= 0, "fork");
+	if (made.pid > 0) {
+		check(write(fd, &made, sizeof(made)) == sizeof(made), "write");
+		_exit(4);
+	}
+	while (getppid() == made.ppid)
+		usleep(1000);
+	_exit(5);
+}
+
+static void make_orphan(int unused)
+{
+	struct made made;
+	int fds[2];
+
+	(void)unused;
+	check(pipe(fds) == 0, "pipe");
+	start_and_reap("orphan-maker", bear_orphan, fds[1], 0, 1);
+	check(read(fds[0], &made, sizeof(made)) == sizeof(made), "read");
+	sprintf(made.more, ",\"lastPpid\":%d", getpid());
+	reap(&made);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* Each is the parent of the next one. */
+static void continue_chain(int depth)
+{
+	if (depth > 0) {
+		start_and_reap("chain", continue_chain, depth - 1, 0, 1);
+		fflush(stdout);
+	}
+	_exit(depth);
+}
+
+static void make_chain(int depth)
+{
+	start_and_reap("chain", continue_chain, depth, 0, 1);
+}
+
+/* A child whose status nobody asks for ends without a parent. */
+static void make_ignored(int unused)
+{
+	char byte;
+	int fds[2];
+	struct made made = { .kind = "ignored", .ppid = getpid(), .threads = 1 };
+
+	(void)unused;
+	check(pipe(fds) == 0, "pipe");
+	signal(SIGCHLD, SIG_IGN);
+	made.pid = fork();
+	check(made.pid >= 0, "fork");
+	if (made.pid == 0)
+		_exit(6);
+	close(fds[1]);
+	check(read(fds[0], &byte, 1) == 0, "read");
+	while (kill(made.pid, 0) == 0)
+		usleep(1000);
+	signal(SIGCHLD, SIG_DFL);
+	close(fds[0]);
+	say(&made, 6 << 8, NULL);
+}
+
+static void take_session(int unused)
+{
+	(void)unused;
+	check(setsid() > 0, "setsid");
+}
+
+/* What they use */
+
+static void burn(uint64_t usec)
+{
+	volatile unsigned long x = 0;
+	struct timespec used;
+
+	do {
+		for (int i = 0; i < 10000; i++)
+			x = x + (unsigned long)i;
+		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+	} while ((uint64_t)used.tv_sec * 1000000 + (uint64_t)used.tv_nsec / 1000 < usec);
+}
+
+static void *burn_thread(void *msec)
+{
+	burn((uint64_t)(intptr_t)msec * 1000);
+	return NULL;
+}
+
+static void burn_cpu(int msec)
+{
+	burn((uint64_t)msec * 1000);
+}
+
+static void burn_in_threads(int msec)
+{
+	pthread_t other = add_thread(burn_thread, (void *)(intptr_t)msec);
+
+	burn((uint64_t)msec * 1000);
+	pthread_join(other, NULL);
+}
+
+static void touch_pages(int count)
+{
+	char *pages =
+		mmap(NULL, (size_t)count * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	check(pages != MAP_FAILED, "mmap");
+	madvise(pages, (size_t)count * PAGE, MADV_NOHUGEPAGE);
+	for (int i = 0; i < count; i++)
+		pages[i * PAGE] = 1;
+}
+
+/* To storage and back: what is on disk is dropped from memory, then read, then faulted in from a mapping. */
+static void use_storage(int unused)
+{
+	static char data[FILE_SIZE];
+	int fd = open("data", O_CREAT | O_RDWR | O_TRUNC | O_CLOEXEC, 0600);
+	volatile char sum = 0;
+	char *map;
+
+	(void)unused;
+	memset(data, 'x', sizeof(data));
+	check(fd >= 0 && write(fd, data, sizeof(data)) == sizeof(data) && fsync(fd) == 0, "data");
+	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	check(pread(fd, data, FILE_SIZE / 2, 0) == FILE_SIZE / 2, "pread");
+	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	map = mmap(NULL, FILE_SIZE, PROT_READ, MAP_SHARED, fd, 0);
+	check(map != MAP_FAILED, "mmap");
+	for (int i = 0; i < FILE_SIZE; i += PAGE)
+		sum = (char)(sum + map[i]);
+}
+
+static void sleep_for(int msec)
+{
+	usleep((useconds_t)msec * 1000);
+}
+
+/* Who they are; root alone can do this. */
+static void change_ids(int id)
+{
+	uid_t user = (uid_t)id;
+	gid_t group = (gid_t)id;
+
+	check(setresgid(group, group, 0) == 0 && setresuid(user, user, 0) == 0, "set ids");
+	check(setresuid(0, 0, 0) == 0, "setresuid");
+}
+
+/* Those who stay */
+
+static void stay(int fd)
+{
+	char byte;
+
+	close(held_pipe[1]);
+	(void)!read(fd, &byte, 1);
+	_exit(0);
+}
+
+static void make_held(int count)
+{
+	check(pipe(held_pipe) == 0, "pipe");
+	for (n_held = 0; n_held < count && n_held < HOLD_MAX; n_held++) {
+		held[n_held] = start("held", stay, held_pipe[0]).pid;
+		printf("{\"kind\":\"holding\",\"pid\":%d}\n", held[n_held]);
+	}
+}
+
+static void release_held(int unused)
+{
+	struct made made = { .kind = "held", .ppid = getpid(), .threads = 1 };
+
+	(void)unused;
+	close(held_pipe[1]);
+	while (n_held > 0) {
+		made.pid = held[--n_held];
+		reap(&made);
+	}
+	close(held_pipe[0]);
+}
+
+static void wait_for_line(int unused)
+{
+	char line[64];
+
+	(void)unused;
+	if (!fgets(line, sizeof(line), stdin))
+		_exit(0);
+}
+
+static void make_pause(int unused)
+{
+	puts("{\"kind\":\"pause\"}");
+	fflush(stdout);
+	wait_for_line(unused);
+}
+
+/* @make, or one process that does @work. */
+static const struct kind {
+	const char *name;
+	void (*make)(int n);
+	void (*work)(int n);
+	int n; /* unless another number is asked for */
+	int threads;
+} kinds[] = {
+	{ .name = "burst", .make = make_burst, .n = 2000 },
+	{ .name = "loop", .make = make_loop },
+	{ .name = "vfork", .make = make_vfork },
+	{ .name = "spawn", .make = make_spawn },
+	{ .name = "failed-exec", .make = make_failed_exec },
+	{ .name = "shebang", .make = make_shebang },
+	{ .name = "signals", .make = make_signals },
+	{ .name = "killed-threads", .make = make_killed_threads, .n = 50 },
+	{ .name = "names", .make = make_names },
+	{ .name = "orphan", .make = make_orphan },
+	{ .name = "chain", .make = make_chain, .n = 5 },
+	{ .name = "ignored", .make = make_ignored },
+	{ .name = "hold", .make = make_held, .n = 3 },
+	{ .name = "release", .make = release_held },
+	{ .name = "pause", .make = make_pause },
+	{ .name = "session", .work = take_session, .threads = 1 },
+	{ .name = "leader-first", .work = leave_first, .threads = 2 },
+	{ .name = "exit-from-thread", .work = leave_from_thread, .n = 11, .threads = 6 },
+	{ .name = "cpu", .work = burn_cpu, .n = 100, .threads = 1 },
+	{ .name = "cpu-threads", .work = burn_in_threads, .n = 60, .threads = 2 },
+	{ .name = "pages", .work = touch_pages, .n = 1000, .threads = 1 },
+	{ .name = "storage", .work = use_storage, .threads = 1 },
+	{ .name = "sleep", .work = sleep_for, .n = 50, .threads = 1 },
+	{ .name = "ids", .work = change_ids, .n = 65534, .threads = 1 },
+};
+
+static void make(const char *word)
+{
+	size_t len = strcspn(word, "=");
+
+	if (strcmp(word, "exec-from-thread") == 0) {
+		start_and_reap(word, exec_from_thread, 0, 1, 3);
+		return;
+	}
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		const struct kind *kind = &kinds[i];
+		int n = word[len] == '=' ? atoi(word + len + 1) : kind->n;
+
+		if (strlen(kind->name) != len || strncmp(kind->name, word, len) != 0)
+			continue;
+		if (kind->make)
+			kind->make(n);
+		else
+			start_and_reap(kind->name, kind->work, n, 0, kind->threads);
+		return;
+	}
+	fprintf(stderr, "workload: there is no kind '%s'\n", word);
+	_exit(98);
+}
+
+int main(int argc, char **argv)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	setvbuf(stdout, NULL, _IOFBF, 1 << 20);
+	wait_for_line(0);
+	for (int i = 1; i < argc; i++) {
+		make(argv[i]);
+		fflush(stdout);
+	}
+	return 0;
+}
