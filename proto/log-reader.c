@@ -111,6 +111,10 @@ int log_reader_next(struct log_reader *reader, struct fb_event *event)
 			return r;
 		if (record->size != 0)
 			break;
+		/* A block begins with a record, and is ended only where the next one follows. */
+		if (reader->position % LOG_BLOCK_SIZE == 0 ||
+		    head - reader->position <= BLOCK_LEFT(reader->position))
+			return LOG_READER_E_CORRUPT;
 		reader->position += BLOCK_LEFT(reader->position);
 	}
 	if (record->check != log_record_check(record))
