@@ -72,10 +72,11 @@ void connector_message(const struct nlmsghdr *header, void *userdata)
 	message->cn = cn;
 	message->read_nsec = monotonic_nsec();
 	count_lost(connector, message);
+	/* What is asked for already may be answered as it is after this. */
+	if (cn.what == PROC_EVENT_EXEC || (cn.what == PROC_EVENT_COMM && cn.tid == cn.tgid))
+		proc_helper_changed(connector->helper, cn.tgid, cn.nsec, cn.what == PROC_EVENT_EXEC);
 	if (cn.what != PROC_EVENT_EXEC)
 		return;
-	/* What is asked for already will be answered as it is after this exec. */
-	proc_helper_supersede(connector->helper, cn.tgid, cn.nsec);
 	message->asked = true;
 	message->question = connector_ask(connector, cn.tgid, ~UINT64_C(0), CONNECTOR_DESCRIBE);
 	if (message->question)
@@ -171,6 +172,7 @@ unsigned int connector_cycle(struct connector *connector)
 	int r = 1;
 
 	connector_sync_end(connector);
+	connector_collect(connector);
 	while (r > 0 && queue_room(&connector->queue) >= QUEUE_RESERVE)
 		r = netlink_receive(connector->fd, connector->arena, connector_message, connector, &drain);
 	if (drain.overrun)
@@ -178,8 +180,8 @@ unsigned int connector_cycle(struct connector *connector)
 	/* After the messages, before they are told: then every exit among them has its record. */
 	if (drain.datagrams > 0)
 		connector_drain_records(connector);
-	connector_collect(connector);
 	connector_process(connector, false);
+	connector_use_late(connector);
 	if (connector->resync_wanted)
 		connector_sync_begin(connector);
 	return drain.datagrams;

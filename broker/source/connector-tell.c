@@ -77,7 +77,14 @@ struct proc_question *connector_ask(struct connector *connector, uint32_t pid, u
 static bool answer_fits(const struct proc_question *question, uint64_t start_usec)
 {
 	return question->found && procfs_start_matches(question->event.start_usec, start_usec) &&
-	       (!question->superseded_nsec || question->read_nsec < question->superseded_nsec);
+	       (!question->exec_nsec || question->read_nsec < question->exec_nsec);
+}
+
+/* What is known of the time after the question is not taken for what was before it. */
+static void answer_trim(struct proc_question *question)
+{
+	if (question->comm_nsec && question->read_nsec >= question->comm_nsec)
+		EVENT_CLEAR(&question->event, comm);
 }
 
 #define COPY(_to, _from, _member)      \
@@ -164,9 +171,18 @@ void connector_collect(struct connector *connector)
 {
 	struct proc_question *question;
 
-	while ((question = proc_helper_collect(connector->helper))) {
-		if (question->awaited)
-			continue;
+	while ((question = proc_helper_collect(connector->helper)))
+		if (!question->awaited)
+			connector->late[connector->n_late++] = question;
+}
+
+void connector_use_late(struct connector *connector)
+{
+	struct proc_question *question;
+
+	while (connector->n_late > 0) {
+		question = connector->late[--connector->n_late];
+		answer_trim(question);
 		if (question->purpose == CONNECTOR_DESCRIBE)
 			answer_late(connector, question);
 		else if (question->purpose == CONNECTOR_PARENT)
@@ -205,9 +221,12 @@ static void tell_thread_fork(struct connector *connector, const struct cn_event 
 
 static const struct fb_event *message_answer(const struct connector_message *message, uint64_t start_usec)
 {
-	const struct proc_question *question = message->question;
+	struct proc_question *question = message->question;
 
-	return question && question->answered && answer_fits(question, start_usec) ? &question->event : NULL;
+	if (!question || !question->answered || !answer_fits(question, start_usec))
+		return NULL;
+	answer_trim(question);
+	return &question->event;
 }
 
 static void tell_fork(struct connector *connector, const struct connector_message *message)

@@ -59,6 +59,8 @@ struct connector {
 	struct netlink_arena *arena;
 	struct groups *groups;
 	struct proc_helper *helper;
+	struct proc_question *late[PROC_QUESTIONS_MAX]; /* collected, and awaited by no message */
+	unsigned int n_late;
 	struct connector_queue queue;
 	struct connector_cpu {
 		bool counting;
@@ -132,8 +134,12 @@ void connector_describe(struct connector *connector, struct fb_event *event, uin
 /* Ask /proc; @awaited: a message will take the answer. */
 struct proc_question *connector_ask(struct connector *connector, uint32_t pid, uint64_t fields,
 				    unsigned int purpose);
-/* What the helper has answered since. */
+/*
+ * What the helper has answered since. To be collected before messages are read, and used after: then all that had changed
+ * when the answer was read is known.
+ */
 void connector_collect(struct connector *connector);
+void connector_use_late(struct connector *connector);
 
 enum connector_purpose { CONNECTOR_DESCRIBE, CONNECTOR_PARENT, CONNECTOR_ALIVE };
 

@@ -190,7 +190,7 @@ struct proc_question *proc_helper_ask(struct proc_helper *helper, uint32_t pid, 
 	question->pid = pid;
 	question->fields = fields;
 	question->answered = question->found = question->awaited = false;
-	question->start_usec = question->superseded_nsec = 0;
+	question->start_usec = question->exec_nsec = question->comm_nsec = 0;
 
 	pthread_mutex_lock(&helper->lock);
 	helper->asked[(helper->asked_first + helper->n_asked++) % PROC_QUESTIONS_MAX] = question;
@@ -224,13 +224,16 @@ struct proc_question *proc_helper_collect(struct proc_helper *helper)
 	return question;
 }
 
-void proc_helper_supersede(struct proc_helper *helper, uint32_t pid, uint64_t nsec)
+void proc_helper_changed(struct proc_helper *helper, uint32_t pid, uint64_t nsec, bool exec)
 {
 	struct proc_question *question;
+	uint64_t *changed;
 
-	TAILQ_FOREACH(question, &helper->all, link)
-		if (question->pid == pid && !question->superseded_nsec)
-			question->superseded_nsec = nsec;
+	TAILQ_FOREACH(question, &helper->all, link) {
+		changed = exec ? &question->exec_nsec : &question->comm_nsec;
+		if (question->pid == pid && !*changed)
+			*changed = nsec;
+	}
 }
 
 int proc_helper_scan(struct proc_helper *helper)

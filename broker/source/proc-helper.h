@@ -27,9 +27,10 @@ struct proc_question {
 
 	/* The asker's */
 	unsigned int purpose;
-	bool awaited;		  /* somebody will look at the answer and give it back */
-	uint64_t start_usec;	  /* whom it is about; 0: not known yet */
-	uint64_t superseded_nsec; /* when what is asked for changed, as far as known; 0: it did not */
+	bool awaited;	     /* somebody will look at the answer and give it back */
+	uint64_t start_usec; /* whom it is about; 0: not known yet */
+	uint64_t exec_nsec,
+		comm_nsec; /* when another program, another name came after it was asked; 0: not known of */
 
 	TAILQ_ENTRY(proc_question) link;
 };
@@ -51,8 +52,8 @@ void proc_helper_give(struct proc_helper *helper, struct proc_question *question
 /* proc_helper_collect() - the next answer that has come since, NULL: none */
 struct proc_question *proc_helper_collect(struct proc_helper *helper);
 
-/* proc_helper_supersede() - what is asked about a process changed then */
-void proc_helper_supersede(struct proc_helper *helper, uint32_t pid, uint64_t nsec);
+/* proc_helper_changed() - a process that may have been asked about runs another program (@exec), or has another name */
+void proc_helper_changed(struct proc_helper *helper, uint32_t pid, uint64_t nsec, bool exec);
 
 /* proc_helper_scan() - have a snapshot taken. Return: 0, or -EBUSY while one is. */
 int proc_helper_scan(struct proc_helper *helper);
