@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <errno.h>
+#include <stdio_ext.h>
 #include <string.h>
 
 #include "event-json.h"
@@ -123,8 +124,13 @@ int output_result(int r)
 
 int output_end(struct output *output, int status)
 {
-	int r = output_flush();
+	int r = 0;
 
+	/* What a reader that is stuck did not take when we were asked to end must not hold us up at exit. */
+	if (ferror(stdout))
+		__fpurge(stdout);
+	else
+		r = output_flush();
 	output->format = format_free(output->format);
 	free(output->encoded);
 	return status == CTL_OK ? output_result(r) : status;

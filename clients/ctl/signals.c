@@ -17,8 +17,11 @@ static void take(int number)
 
 void signals_init(void)
 {
-	/* Without SA_RESTART, so that a write to a pipe that nobody empties can be ended too. */
-	const struct sigaction noted = { .sa_handler = take };
+	/*
+	 * Without SA_RESTART, so that a write to a pipe that nobody empties can be ended too; should the signal come just
+	 * before such a write, the second one kills.
+	 */
+	const struct sigaction noted = { .sa_handler = take, .sa_flags = (int)SA_RESETHAND };
 	const struct sigaction restarted = { .sa_handler = take, .sa_flags = SA_RESTART };
 	const struct sigaction ignored = { .sa_handler = SIG_IGN };
 

@@ -186,15 +186,16 @@ static void put_lost(json_t *status)
 	json_t *value;
 
 	json_object_foreach(json_object_get(status, "lost"), key, value) {
-		uint64_t times = number_of(value, "times");
+		uint64_t times = number_of(value, "times"), count = number_of(value, "count");
 
 		if (times == 0)
 			continue;
 		printf("%s%s", space, term_colour(&term, TERM_ALARM));
 		put_string(key);
-		printf(" %" PRIu64 " event%s at %" PRIu64 " time%s%s", number_of(value, "count"),
-		       number_of(value, "count") == 1 ? "" : "s", times, times == 1 ? "" : "s",
-		       term_colour(&term, TERM_PLAIN));
+		/* Where nobody can know how many there were, only the times are counted. */
+		if (count > 0)
+			printf(" %" PRIu64 " event%s at", count, count == 1 ? "" : "s");
+		printf(" %" PRIu64 " time%s%s", times, times == 1 ? "" : "s", term_colour(&term, TERM_PLAIN));
 		space = "  ";
 	}
 	if (*space == '\0')
