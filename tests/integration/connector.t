@@ -120,7 +120,8 @@ sub usage_complaints {
     # some pages of the file system's own. Switches that are yet to come are in wait4's figures alone.
     for my $key (qw(readBytes writeBytes)) {
         my $late = $real->{$key} - $told->{$key};
-        $check->($late >= 0 && $late % PAGE == 0 && $late <= ($made->{kind} =~ /core|spawn|storage|shebang|exec/ ? 4 : 0) * PAGE, $key);
+        my $most = $made->{kind} =~ /core|spawn|storage|shebang|exec/ ? 4 * PAGE : 0;
+        $check->($late >= 0 && $late % PAGE == 0 && $late <= $most, $key);
         $seen{"pages in $key that came too late"} += $late / PAGE;
     }
     $check->($told->{$_} <= $real->{$_}, $_) for qw(voluntarySwitches involuntarySwitches);

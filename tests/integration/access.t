@@ -1,0 +1,197 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Who sees what: an ordinary user all own processes and not one other, live, from history and in a snapshot, over a
+# setuid program and back; a member of the group all of them.
+use strict;
+use warnings;
+use FindBin '$Bin';
+use lib $Bin;
+use Forkbus qw(json run);
+use List::Util 'max';
+use Test::More;
+
+Forkbus->needs_root;
+Forkbus->needs_connector;
+
+my ($user, $other) = Forkbus::nobody;
+my $member = $other;
+my $group  = 64777;
+
+my $base   = Forkbus->directory;
+my $broker = Forkbus->broker(source => 'connector', config => { Access => { Group => $group } });
+my %as     = (
+    root   => [],
+    user   => [uid => $user],
+    other  => [uid => $other],
+    member => [uid => $member, groups => [$group]],
+);
+my %live = map { $_ => $broker->subscribe({}, @{ $as{$_} }) } keys %as;
+my $first = max(map { (split /:/, $_->wait_ready->{cursor})[1] } values %live);
+
+# What each of them starts.
+$ENV{ASAN_OPTIONS} = 'detect_leaks=0';
+my $program = Forkbus->installed(Forkbus->helper('workload'), $base);
+my @kinds   = qw(burst=60 spawn chain=4 orphan names storage killed-threads=5 signals hold=3 pause release);
+my (%workload, %made, %holding);
+for my $who (qw(root user other)) {
+    my $dir = "$base/$who";
+    mkdir $dir or die "$dir: $!\n";
+    chown { root => 0, user => $user, other => $other }->{$who}, 0, $dir;
+    chdir $dir or die "$dir: $!\n";
+    my @user = grep { $_ ne 'groups' } @{ $as{$who} };
+    $workload{$who} = Forkbus::Workload->start(program => $program, arguments => \@kinds, @user);
+}
+chdir '/';
+$_->go for values %workload;
+for my $who (keys %workload) {
+    while (my $told = $workload{$who}->next) {
+        last if $told->{kind} eq 'pause';
+        my $list = $told->{kind} eq 'holding' ? \%holding : \%made;
+        push @{ $list->{$who} }, $told;
+    }
+}
+
+# While they hold: a snapshot. Those of a user are known beforehand; that of root has to have them all.
+# Until all that happened so far is in the log.
+sub settle {
+    my $pid = fork // die "fork: $!\n";
+    POSIX::_exit(0) if !$pid;
+    waitpid $pid, 0;
+    return $live{root}->wait_for(sub { $_->{type} eq 'exit' && $_->{pid} == $pid }, 'the exit of the marker')->{seq};
+}
+
+sub snapshot {
+    my ($who, %request) = @_;
+    my $subscriber = $broker->subscribe({ snapshot => JSON::PP::true, %request }, @{ $as{$who} });
+    $subscriber->catch_up($broker, settle());
+
+    # Who has ended since, like the child that connected, shows by its exit.
+    my %living;
+    for my $event ($subscriber->events) {
+        $living{ $event->{pid} } = $event if $event->{type} eq 'process';
+        delete $living{ $event->{pid} } if $event->{type} eq 'exit';
+    }
+    return map { $living{$_} } sort { $a <=> $b } keys %living;
+}
+
+# Processes of a real uid, as /proc tells.
+sub processes_of {
+    my ($uid) = @_;
+    my @files = grep { Forkbus->read_file($_) =~ /^Uid:\t$uid\t/m } glob '/proc/[0-9]*/status';
+    return [sort { $a <=> $b } map { m{(\d+)/status} } @files];
+}
+
+for my $who (qw(user other)) {
+    my $uid = { user => $user, other => $other }->{$who};
+    my @pids = map { $_->{pid} } snapshot($who);
+    is_deeply(\@pids, processes_of($uid), "$who: the snapshot has all own processes and no other");
+    my %pid = map { $_ => 1 } @pids;
+    is(scalar(grep { $pid{ $_->{pid} } } @{ $holding{$who} }), 3, "$who: those that were started among them");
+}
+for my $who (qw(root member)) {
+    my %pid = map { $_->{pid} => 1 } snapshot($who);
+    my @missing = grep { !$pid{ $_->{pid} } } map { @$_ } values %holding;
+    ok(!@missing && $pid{1} && $pid{ $broker->pid }, "$who: the snapshot has all processes") or diag(json(\@missing));
+}
+my $foreign = $holding{other}[0]{pid};
+is_deeply([snapshot('user', pids  => [$foreign])], [], 'asking for a foreign process shows nothing');
+is_deeply([snapshot('user', uids  => [$other, 0])], [], 'nor does asking for foreign users');
+is_deeply([map { $_->{uid} } snapshot('user', tree => $foreign)], [], 'nor for a foreign tree');
+is_deeply([grep { $_->{uid} != $user } snapshot('user', tree => 1)], [], 'of the whole tree only the own is shown');
+
+for my $who (keys %workload) {
+    push @{ $made{$who} }, $workload{$who}->go->finish;
+}
+
+# A setuid program, that goes and comes back.
+my $setuid = Forkbus->installed(Forkbus->helper('identity'), $base);
+chmod 04755, $setuid;
+my ($status, $out, $err) = run([$setuid, "$base/user/file"], uid => $user);
+my ($raised_status, $raised_out) = run([$setuid, 'raised', "$base/user/file"], uid => $user);
+my $nosuid = $status == 1 && $err =~ /^setuid root/ ? "no setuid programs in $base: it is mounted nosuid" : undef;
+my %identity = map { $_->[0] => $nosuid ? undef : Forkbus::parse($_->[1]) } [plain => $out], [raised => $raised_out];
+is("$status $raised_status", '3 4', 'the setuid program ran') or diag($err) if !$nosuid;
+
+my $last = settle();
+
+# What a user may see of what root sees. The counters of what was read and written are withheld where the effective uid
+# is another.
+sub shown_to {
+    my ($uid, $event) = @_;
+    return 1 if $event->{type} =~ /^(?:source|lost)$/;
+    my $own = ($event->{uid} // -1) == $uid;
+    return 0 if !$own && !($event->{type} eq 'id' && ($event->{old}{uid} // -1) == $uid);
+    if ($event->{usage} && ($event->{euid} // -1) != $uid) {
+        $event->{usage} = { %{ $event->{usage} } };
+        delete @{ $event->{usage} }{qw(readBytes writeBytes readChars writeChars)};
+    }
+    return 1;
+}
+
+my %history = map { $_ => $broker->subscribe({ since => '-5min' }, @{ $as{$_} }) } keys %as;
+my %told;
+for my $way (qw(live history)) {
+    my $subscribers = $way eq 'live' ? \%live : \%history;
+    my %events;
+    for my $who (keys %as) {
+        $subscribers->{$who}->catch_up($broker, $last);
+        my $from = $way eq 'live' ? $first : 0;
+        $events{$who} = [grep { $_->{seq} > $from && $_->{seq} <= $last } $subscribers->{$who}->events];
+    }
+    for my $who (qw(user other)) {
+        my $uid = { user => $user, other => $other }->{$who};
+        my @expected = grep { shown_to($uid, $_) } map { {%$_} } @{ $events{root} };
+        is_deeply($events{$who}, \@expected, "$who, $way: all own events and no other") or diag(scalar @expected);
+    }
+    is_deeply($events{member}, $events{root}, "member, $way: all that root sees");
+    $told{$way} = \%events;
+}
+
+# The same without trust in what the broker thinks of uids: whose processes are these?
+for my $who (qw(user other)) {
+    for my $way (qw(live history)) {
+        my %seen;
+        $seen{ $_->{pid} }{ $_->{type} }++ for grep { exists $_->{pid} } @{ $told{$way}{$who} };
+        my @missed = grep { ($seen{ $_->{pid} }{fork} // 0) != 1 || ($seen{ $_->{pid} }{exit} // 0) != 1 } @{ $made{$who} };
+        is_deeply(\@missed, [], "$who, $way: each own process once as fork and as exit");
+        my @foreign = grep { $seen{ $_->{pid} } } map { @{ $made{$_} } } grep { $_ ne $who } keys %made;
+        is_deeply(\@foreign, [], "$who, $way: none of the others'");
+    }
+}
+my %bytes = map { $_->{pid} => $_->{usage}{writeBytes} } grep { $_->{type} eq 'exit' } @{ $told{live}{user} };
+my ($storage) = grep { $_->{kind} eq 'storage' } @{ $made{user} };
+cmp_ok($bytes{ $storage->{pid} }, '>=', 262144, 'the own I/O counters are shown');
+
+SKIP: {
+    skip $nosuid, 1 if $nosuid;
+    my %of;
+    push @{ $of{ $_->{pid} } }, $_ for grep { exists $_->{pid} } @{ $told{live}{user} };
+    for my $mode (sort keys %identity) {
+        my $identity = $identity{$mode};
+        my %types = map {
+            my $pid = $identity->{$_};
+            ($_ => join ' ', map { $_->{type} } @{ $of{$pid} // [] })
+        } qw(raised own root back);
+        is_deeply(
+            \%types,
+            { raised => 'fork exit', own => 'fork exit', root => '', back => 'fork exit' },
+            "$mode: the children that it had as the user are shown, the one that it had as root is not"
+        );
+        my @changes = grep { $_->{type} eq 'id' } @{ $of{ $identity->{pid} } };
+        my @ids     = map { "$_->{old}{uid}:$_->{old}{euid}>$_->{uid}:$_->{euid}" } @changes;
+        my @wanted = ("0:0>$user:$user", "$user:$user>$user:0", "$user:0>$user:$user", "$user:$user>$user:0",
+            "$user:0>0:0", "0:0>$user:$user", "$user:$user>$user:0");
+        push @wanted, "$user:0>$user:$user" if $mode eq 'plain';
+        is_deeply(\@ids, \@wanted, "$mode: its departure and its return are told") or diag(join ' ', @ids);
+        my ($exit)  = grep { $_->{type} eq 'exit' } @{ $of{ $identity->{pid} } };
+        my ($whole) = grep { $_->{type} eq 'exit' && $_->{pid} == $identity->{pid} } @{ $told{live}{root} };
+        my @counters = qw(readBytes writeBytes readChars writeChars);
+        my $shown    = join ' ', grep { exists $exit->{usage}{$_} } @counters;
+        is($shown, $mode eq 'plain' ? "@counters" : '', "$mode: I/O counters of its end");
+        cmp_ok($whole->{usage}{writeChars}, '>=', 65536, "$mode: root sees them");
+    }
+}
+
+$broker->stop;
+done_testing;
