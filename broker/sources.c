@@ -19,6 +19,7 @@ static int start(struct source **ret, const struct source_ops *ops, const struct
 		.replay_speed = config->replay_speed,
 	};
 
+	bus->tells = ops->tells;
 	return ops->start(ret, bus, base, &options);
 }
 

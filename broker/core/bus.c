@@ -15,7 +15,7 @@ int bus_new(struct bus **ret, struct log *log, size_t cache_size)
 
 	if (!bus)
 		return -ENOMEM;
-	bus->armed = BUS_ARMED_ALWAYS;
+	bus->tells = bus->armed = BUS_ARMED_ALWAYS;
 	r = table_new(&bus->table);
 	if (r == 0)
 		r = views_new(&bus->views, log, cache_size);
@@ -132,7 +132,7 @@ void bus_rearm(struct bus *bus)
 {
 	uint32_t extra = EVENT_TYPE_BIT(EVENT_CHROOT) | EVENT_TYPE_BIT(EVENT_COREDUMP) |
 			 EVENT_TYPE_BIT(EVENT_PTRACE) | BUS_ARMED_THREADS;
-	uint32_t armed = BUS_ARMED_ALWAYS | (views_wanted(bus->views) & extra);
+	uint32_t armed = (BUS_ARMED_ALWAYS | (views_wanted(bus->views) & extra)) & bus->tells;
 
 	if (armed == bus->armed)
 		return;

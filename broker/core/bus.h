@@ -33,7 +33,8 @@ struct bus {
 	struct table *table; /* owned */
 	struct views *views; /* owned */
 	struct bus_stats stats;
-	uint32_t armed; /* mask of types, and BUS_ARMED_THREADS */
+	uint32_t tells; /* what the source can tell at all; BUS_ARMED_ALWAYS until who starts it knows */
+	uint32_t armed; /* and what of it is wanted: masks of types, and BUS_ARMED_THREADS */
 
 	/* What bus_source_changed() said last. */
 	char source[32];

@@ -197,6 +197,8 @@ static struct source *connector_stop(struct source *source)
 
 const struct source_ops connector_source = {
 	.name = "connector",
+	.tells = BUS_ARMED_ALWAYS | EVENT_TYPE_BIT(EVENT_COREDUMP) | EVENT_TYPE_BIT(EVENT_PTRACE) |
+		 BUS_ARMED_THREADS,
 	.start = connector_start,
 	.arm = connector_arm,
 	.describe = connector_describe_status,

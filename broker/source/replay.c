@@ -335,6 +335,7 @@ static int replay_start(struct source **ret, struct bus *bus, struct event_base 
 
 const struct source_ops replay_source = {
 	.name = "replay",
+	.tells = BUS_ARMED_ALWAYS,
 	.start = replay_start,
 	.arm = replay_arm,
 	.describe = replay_describe,

@@ -17,20 +17,23 @@ struct source;
 
 /* What the administrator set, for all sources. */
 struct source_options {
-	uint64_t coalesce_usec;	   /* under load, wake up no more often than this; 0: never wait */
-	uint64_t socket_buffer;	   /* bytes asked for each netlink socket */
-	const char *replay_file;   /* replay: the file, and its speed: 1 as recorded, 2 twice as fast, 0 flat out */
+	uint64_t coalesce_usec; /* under load, wake up no more often than this; 0: never wait */
+	uint64_t socket_buffer; /* bytes asked for each netlink socket */
+	const char *
+		replay_file; /* replay: the file, and its speed: 1 as recorded, 2 twice as fast, 0 flat out */
 	double replay_speed;
 };
 
 struct source_ops {
 	const char *name; /* as in --source= and in source events */
+	uint32_t tells;	  /* what it can tell at all, as in bus.tells */
 
 	/*
 	 * Opens what it reads and begins. Fills the table, publishes a source event. Return: 0 or a negative errno, having
 	 * said in the log what was wrong.
 	 */
-	int (*start)(struct source **ret, struct bus *bus, struct event_base *base, const struct source_options *options);
+	int (*start)(struct source **ret, struct bus *bus, struct event_base *base,
+		     const struct source_options *options);
 	/* bus->armed changed. */
 	void (*arm)(struct source *source);
 	/* How it does, for status: adds its own keys to a JSON object. */
