@@ -147,10 +147,11 @@ void connector_tell_gone(struct connector *connector, uint32_t pid, uint64_t nse
 	struct fb_event event;
 
 	connector_begin(connector, &event, EVENT_EXIT, nsec, pid);
-	if (group)
+	/* Nobody saw when it ended, but its records may have come. */
+	if (group) {
+		groups_settle(connector->groups, group, nsec);
 		group_end(connector->groups, group, &end);
-	/* Nobody saw when it ended, or with what in the end. */
-	end.has = 0;
+	}
 	tell_end(connector, &event, &end, 0);
 	if (group)
 		groups_remove(connector->groups, group);

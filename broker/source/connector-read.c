@@ -45,8 +45,12 @@ static void count_lost(struct connector *connector, struct connector_message *me
 	cpu = &connector->cpus[cn->cpu];
 	gap = cn->seq - cpu->next;
 	if (cpu->counting && gap > 0 && gap < UINT32_MAX / 2) {
-		message->lost = gap;
-		message->since_nsec = cpu->last_nsec;
+		message->lost = true;
+		if (!connector->lost || cpu->last_nsec < connector->lost_since_nsec)
+			connector->lost_since_nsec = cpu->last_nsec;
+		if (!connector->lost || cn->nsec > connector->lost_until_nsec)
+			connector->lost_until_nsec = cn->nsec;
+		connector->lost += gap;
 	}
 	cpu->counting = true;
 	cpu->next = cn->seq + 1;
@@ -119,6 +123,14 @@ void connector_read_clocks(struct connector *connector)
 	    offset > connector->boot_offset_nsec + NSEC_PER_MSEC)
 		connector->boot_offset_nsec = offset;
 	connector->real_offset_usec = clock_usec(CLOCK_REALTIME) - clock_usec(CLOCK_BOOTTIME);
+}
+
+const struct connector_message *connector_peek(const struct connector *connector, uint64_t n)
+{
+	const struct connector_queue *queue = &connector->queue;
+
+	return n < queue->head - queue->tail ? &queue->messages[(queue->tail + n) % CONNECTOR_QUEUE_MAX]
+					     : NULL;
 }
 
 /* Is an answer on its way that is worth waiting for? */

@@ -16,8 +16,8 @@
 #define SCAN_SHARE	20
 /* Telling waits for a scan no longer than this. */
 #define SCAN_WAIT_NSEC	(2 * NSEC_PER_SEC)
-/* A record whose exit has not come by then never will. */
-#define RECORD_AGE_NSEC (60 * NSEC_PER_SEC)
+/* A record whose exit has not come by then never will, unless its process lives; looked at so often. */
+#define RECORD_AGE_NSEC (10 * NSEC_PER_SEC)
 /* Without records silence is tested after this, and believed after that. */
 #define QUIET_NSEC	(2 * NSEC_PER_SEC)
 #define DEAF_NSEC	(1 * NSEC_PER_SEC)
@@ -173,13 +173,16 @@ void connector_sync_close(struct connector *connector)
 
 /* Losses */
 
-void connector_tell_lost(struct connector *connector, uint64_t count, uint64_t since_nsec,
-			 uint64_t until_nsec)
+void connector_tell_lost(struct connector *connector)
 {
-	connector->stats.lost_messages += count;
+	if (!connector->lost)
+		return;
+	connector->stats.lost_messages += connector->lost;
 	connector->resync_wanted = true;
-	bus_lost(connector->bus, "netlink", count, connector_time_usec(connector, since_nsec),
-		 connector_time_usec(connector, until_nsec), "proc connector");
+	bus_lost(connector->bus, "netlink", connector->lost,
+		 connector_time_usec(connector, connector->lost_since_nsec),
+		 connector_time_usec(connector, connector->lost_until_nsec), "proc connector");
+	connector->lost = 0;
 }
 
 static void tell_lost_records(struct connector *connector)
@@ -325,6 +328,9 @@ void connector_tick(struct connector *connector)
 	    connector->queue.head == connector->queue.tail)
 		connector_sync_close(connector);
 	check_suspects(connector, now);
-	groups_expire(connector->groups, now - RECORD_AGE_NSEC);
+	if (now > connector->expired_nsec + RECORD_AGE_NSEC) {
+		connector->expired_nsec = now;
+		groups_expire(connector->groups, now - RECORD_AGE_NSEC);
+	}
 	bus_flush(connector->bus);
 }

@@ -13,6 +13,9 @@
 	(PROCFS_IDS | FIELDS_PLACE | EVENT_BIT(login_uid) | EVENT_BIT(session) | EVENT_BIT(tty) | \
 	 EVENT_BIT(comm))
 
+/* How far the queue is searched for the end of a process. */
+#define LOOK_AHEAD 1024
+
 void connector_begin(struct connector *connector, struct fb_event *event, enum event_type type, uint64_t nsec,
 		     uint32_t pid)
 {
@@ -269,10 +272,30 @@ static void tell_fork(struct connector *connector, const struct connector_messag
 		(void)table_apply(table, &exe);
 }
 
+/*
+ * The record of a process that has ended while its exec was waiting to be told: what it was called at its end, it
+ * was called from its exec on, unless a message between them says otherwise.
+ */
+static const struct taskstats_record *record_of_end(struct connector *connector, const struct cn_event *exec)
+{
+	const struct connector_message *message;
+
+	for (uint64_t n = 1; n < LOOK_AHEAD && (message = connector_peek(connector, n)); n++) {
+		if (message->cn.tid != exec->tgid || message->cn.tgid != exec->tgid)
+			continue;
+		if (message->cn.what == PROC_EVENT_EXIT)
+			return groups_peek(connector->groups, &message->cn);
+		if (message->cn.what == PROC_EVENT_EXEC || message->cn.what == PROC_EVENT_COMM)
+			return NULL;
+	}
+	return NULL;
+}
+
 static void tell_exec(struct connector *connector, const struct connector_message *message)
 {
 	const struct cn_event *cn = &message->cn;
 	uint64_t described = ~FIELDS_IMAGE;
+	const struct taskstats_record *record;
 	const struct fb_event *answer;
 	struct fb_event event;
 	bool known;
@@ -295,6 +318,11 @@ static void tell_exec(struct connector *connector, const struct connector_messag
 			take_answer_of_unknown(connector, &event, answer);
 		if (!EVENT_HAS(answer, cgroup))
 			described |= FIELDS_PLACE;
+	}
+	if (!EVENT_HAS(&event, comm)) {
+		record = record_of_end(connector, cn);
+		if (record)
+			EVENT_SET(&event, comm, event_text(record->comm));
 	}
 	connector_describe(connector, &event, described);
 	bus_publish(connector->bus, &event);
@@ -435,8 +463,8 @@ void connector_tell(struct connector *connector, struct connector_message *messa
 {
 	struct proc_question *question;
 
-	if (message->lost > 0)
-		connector_tell_lost(connector, message->lost, message->since_nsec, message->cn.nsec);
+	if (message->lost)
+		connector_tell_lost(connector);
 	if (connector->counting_until_nsec && message->cn.nsec > connector->counting_until_nsec)
 		connector_sync_close(connector);
 	tell_message(connector, message);

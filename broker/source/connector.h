@@ -29,9 +29,8 @@
 /* A message between the socket and the bus. */
 struct connector_message {
 	struct cn_event cn;
-	uint32_t lost;	     /* messages of this CPU that are missing before it */
-	bool asked;	     /* the question was asked, or could not be */
-	uint64_t since_nsec; /* where some are: nothing is missing before */
+	bool lost;  /* messages of this CPU are missing before it */
+	bool asked; /* the question was asked, or could not be */
 	uint64_t read_nsec;
 	struct proc_question *question;
 };
@@ -85,6 +84,8 @@ struct connector {
 
 	/* What is amiss */
 	uint64_t records_lost, records_since_usec;
+	uint64_t lost, lost_since_nsec,
+		lost_until_nsec; /* messages, of those in the queue; told with the first hole */
 	bool resync_wanted;
 	bool scanning;	 /* nothing is told until it is done */
 	bool scan_stale; /* the scan took too long and is not to be used */
@@ -95,6 +96,7 @@ struct connector {
 	uint64_t quiet_since_nsec, tested_nsec;
 	uint32_t thread_test; /* silence was tested by a thread of our own */
 	bool cure_failed;
+	uint64_t expired_nsec; /* when records were last looked through */
 
 	struct connector_stats stats;
 };
@@ -115,6 +117,8 @@ void connector_message(const struct nlmsghdr *message, void *userdata); /* a net
 unsigned int connector_cycle(struct connector *connector);
 /* Tell what is in the queue; @now: do not wait for any answer. */
 void connector_process(struct connector *connector, bool now);
+/* The messages that wait: the nth after the one that is being told; NULL: no more. */
+const struct connector_message *connector_peek(const struct connector *connector, uint64_t n);
 /* Read the records that have arrived. Return: how many. */
 unsigned int connector_drain_records(struct connector *connector);
 void connector_read_clocks(struct connector *connector);
@@ -156,8 +160,8 @@ void connector_sync_begin(struct connector *connector);
 void connector_sync_end(struct connector *connector);
 /* Events are newer than the scan now. */
 void connector_sync_close(struct connector *connector);
-void connector_tell_lost(struct connector *connector, uint64_t count, uint64_t since_nsec,
-			 uint64_t until_nsec);
+/* All holes of the messages in the queue at once. */
+void connector_tell_lost(struct connector *connector);
 void connector_tick(struct connector *connector);
 
 /* connector-probe.c */

@@ -166,9 +166,23 @@ int groups_record(struct groups *groups, const struct taskstats_record *record)
 	return records_add(groups->waiting, record);
 }
 
+static bool record_is_of_group(const struct taskstats_record *record, void *userdata)
+{
+	const struct group *group = groups_find(userdata, record->tgid);
+
+	return group && record->arrival_nsec >= group->fork_nsec;
+}
+
 void groups_expire(struct groups *groups, uint64_t nsec)
 {
-	records_expire(groups->waiting, nsec);
+	records_expire(groups->waiting, nsec, record_is_of_group, groups);
+}
+
+const struct taskstats_record *groups_peek(struct groups *groups, const struct cn_event *exit)
+{
+	const struct group *group = groups_find(groups, exit->tgid);
+
+	return records_peek(groups->waiting, exit, group ? group->fork_nsec : 0);
 }
 
 /* Counting */
@@ -388,6 +402,20 @@ void groups_exit(struct groups *groups, const struct cn_event *event, struct gro
 	/* It should end now; whether it does is checked, should an exit have been lost. */
 	if (record ? record->flags & TASKSTATS_AGROUP : event->tid == event->tgid)
 		group_set_ending(groups, group, true, event->nsec);
+}
+
+void groups_settle(struct groups *groups, struct group *group, uint64_t nsec)
+{
+	struct cn_event exit = {
+		.what = PROC_EVENT_EXIT, .nsec = nsec, .tid = group->tgid, .tgid = group->tgid
+	};
+	struct taskstats_record record;
+
+	while (group->alive > 0 && records_take(groups->waiting, &exit, group->fork_nsec, &record) == 0) {
+		group_take_record(group, &record);
+		group_take_code(group, record.code, &record);
+		group->alive--;
+	}
 }
 
 void groups_exec(struct groups *groups, const struct cn_event *event)

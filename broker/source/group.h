@@ -101,8 +101,13 @@ void groups_remove(struct groups *groups, struct group *group);
 
 /* groups_record() - a record arrived; copied. Return: 0 or -ENOMEM. */
 int groups_record(struct groups *groups, const struct taskstats_record *record);
-/* groups_expire() - drop records that arrived before; their exits were lost */
+/*
+ * groups_expire() - drop records that arrived before, of processes that are no more: their exits were lost
+ * Of a process that lives the exit may come much later, when all its memory is freed.
+ */
 void groups_expire(struct groups *groups, uint64_t nsec);
+/* groups_peek() - the record that an exit will find, if it has arrived already; NULL: not. */
+const struct taskstats_record *groups_peek(struct groups *groups, const struct cn_event *exit);
 
 /* groups_replaced() - the group whose end was missed, since this fork has its tgid; to be removed before groups_fork() */
 struct group *groups_replaced(const struct groups *groups, const struct cn_event *event);
@@ -112,6 +117,12 @@ struct group *groups_fork(struct groups *groups, const struct cn_event *event);
 
 /* groups_exit() - a thread ended */
 void groups_exit(struct groups *groups, const struct cn_event *event, struct group_exit *exit);
+
+/*
+ * groups_settle() - a process is gone, but its last exits were not told: take the records of its threads, if they came
+ * @nsec: when it was gone
+ */
+void groups_settle(struct groups *groups, struct group *group, uint64_t nsec);
 
 /* groups_exec() - a process runs another program: figures of the old memory do not count any more */
 void groups_exec(struct groups *groups, const struct cn_event *event);

@@ -6,8 +6,8 @@
 
 #include "source/pool.h"
 
-/* As many as 16 MiB of socket buffer hold on each of some CPUs; more mean that exits are lost. */
-#define RECORDS_MAX 262144
+/* More than the queue of messages holds: then their exits are lost. */
+#define RECORDS_MAX 65536
 #define BUCKETS	    4096
 
 /* Between the moment that ac_etime ends at and the exit's; both clocks are read by different code. */
@@ -107,34 +107,49 @@ static struct taskstats_record *records_match(struct records *records, struct re
 	return best ? best : oldest;
 }
 
+static struct taskstats_record *records_find(struct records *records, const struct cn_event *exit,
+					     uint64_t fork_nsec)
+{
+	struct taskstats_record *record;
+
+	record = records_match(records, records_bucket(records, exit->tgid), exit, fork_nsec);
+	if (!record && exit->tid != exit->tgid)
+		record = records_match(records, records_bucket(records, exit->tid), exit, fork_nsec);
+	return record;
+}
+
+static void records_drop(struct records *records, struct taskstats_record *record)
+{
+	TAILQ_REMOVE(records_bucket(records, record->tgid ? record->tgid : record->tid), record, link);
+	pool_give(&records->pool, record);
+}
+
 int records_take(struct records *records, const struct cn_event *exit, uint64_t fork_nsec,
 		 struct taskstats_record *ret)
 {
-	struct record_list *list = records_bucket(records, exit->tgid);
-	struct taskstats_record *record = records_match(records, list, exit, fork_nsec);
+	struct taskstats_record *record = records_find(records, exit, fork_nsec);
 
-	if (!record && exit->tid != exit->tgid) {
-		list = records_bucket(records, exit->tid);
-		record = records_match(records, list, exit, fork_nsec);
-	}
 	if (!record)
 		return RECORD_E_NONE;
 	*ret = *record;
-	TAILQ_REMOVE(list, record, link);
-	pool_give(&records->pool, record);
+	records_drop(records, record);
 	return 0;
 }
 
-void records_expire(struct records *records, uint64_t nsec)
+const struct taskstats_record *records_peek(struct records *records, const struct cn_event *exit,
+					    uint64_t fork_nsec)
+{
+	return records_find(records, exit, fork_nsec);
+}
+
+void records_expire(struct records *records, uint64_t nsec, records_keep_fn keep, void *userdata)
 {
 	struct taskstats_record *record, *next;
 
 	for (size_t i = 0; i < BUCKETS && records->pool.used > 0; i++)
 		for (record = TAILQ_FIRST(&records->buckets[i]); record; record = next) {
 			next = TAILQ_NEXT(record, link);
-			if (record->arrival_nsec >= nsec)
-				continue;
-			TAILQ_REMOVE(&records->buckets[i], record, link);
-			pool_give(&records->pool, record);
+			if (record->arrival_nsec < nsec && !keep(record, userdata))
+				records_drop(records, record);
 		}
 }

@@ -35,5 +35,10 @@ enum {
 int records_take(struct records *records, const struct cn_event *exit, uint64_t fork_nsec,
 		 struct taskstats_record *ret);
 
-/* records_expire() - drop those that arrived before a CLOCK_MONOTONIC */
-void records_expire(struct records *records, uint64_t nsec);
+/* records_peek() - the one that records_take() would give. Return: NULL: none. */
+const struct taskstats_record *records_peek(struct records *records, const struct cn_event *exit,
+					    uint64_t fork_nsec);
+
+/* records_expire() - drop those that arrived before a CLOCK_MONOTONIC, and that nobody wants to keep */
+typedef bool (*records_keep_fn)(const struct taskstats_record *record, void *userdata);
+void records_expire(struct records *records, uint64_t nsec, records_keep_fn keep, void *userdata);

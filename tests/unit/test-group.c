@@ -724,6 +724,48 @@ static void test_replaced(void **state)
 	assert_null(groups_replaced(groups, &fork));
 }
 
+/* The exits were lost, the records were not. */
+static void test_settle(void **state)
+{
+	struct groups *groups = *state;
+	struct group_end end;
+	struct group *group;
+
+	forked(groups, 20, 20);
+	forked(groups, 20, 21);
+	group = groups_find(groups, 20);
+	recorded(groups, (struct record){ .tgid = 20, .tid = 21, .code = 0x100 });
+	groups_settle(groups, group, tick());
+	assert_int_equal(group->alive, 1);
+	group_end(groups, group, &end);
+	assert_false(end.has_status);
+	assert_int_equal(end.has, 0);
+	recorded(groups, (struct record){ .tgid = 20, .tid = 20, .code = 0x200, .flags = TASKSTATS_AGROUP });
+	recorded(groups, (struct record){ .tgid = 20, .tid = 20, .code = 0x300, .flags = TASKSTATS_AGROUP });
+	groups_settle(groups, group, tick());
+	group_end(groups, group, &end);
+	assert_end(&end, 0x200, 2);
+	/* That of the next one with this pid is left alone. */
+	assert_int_equal(groups_records(groups), 1);
+}
+
+/* A record is kept for as long as its process lives: freeing much memory takes its time. */
+static void test_expire(void **state)
+{
+	struct groups *groups = *state;
+
+	recorded(groups, (struct record){ .tgid = 20, .tid = 20 });
+	tick();
+	forked(groups, 20, 20);
+	recorded(groups, (struct record){ .tgid = 20, .tid = 20 });
+	recorded(groups, (struct record){ .tgid = 30, .tid = 30 });
+	groups_expire(groups, now + 1);
+	assert_int_equal(groups_records(groups), 1);
+	groups_remove(groups, groups_find(groups, 20));
+	groups_expire(groups, now + 1);
+	assert_int_equal(groups_records(groups), 0);
+}
+
 /* A group whose end was announced and does not come is checked, ever more rarely. */
 static void test_suspects(void **state)
 {
@@ -828,6 +870,8 @@ int main(void)
 		TEST(test_counted_and_exec),
 		TEST(test_missing_in_scan),
 		TEST(test_replaced),
+		TEST(test_settle),
+		TEST(test_expire),
 		TEST(test_suspects),
 		TEST(test_stray),
 		TEST(test_many),
