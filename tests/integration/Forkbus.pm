@@ -25,6 +25,7 @@ use Test::More ();
 use Time::HiRes ();
 
 use Forkbus::Broker;
+use Forkbus::Feed;
 use Forkbus::Subscriber;
 use Forkbus::Workload;
 
