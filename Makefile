@@ -207,9 +207,11 @@ VALGRIND = valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-k
 check-valgrind: ## unit tests, and the broker under the integration tests, in valgrind
 	@.ci/packages all
 	@rm -rf $(O)/valgrind && mkdir -p $(O)/valgrind
-	@$(MAKE) $(JOBS) prove WHAT=unit UNDER='$(VALGRIND)'
-	@FORKBUSD_WRAPPER='$(VALGRIND)' $(MAKE) $(JOBS) prove WHAT=integration
-	@if cat $(O)/valgrind/* | grep .; then exit 1; fi
+	@failed=0; \
+	$(MAKE) $(JOBS) prove WHAT=unit UNDER='$(VALGRIND)' || failed=1; \
+	FORKBUSD_WRAPPER='$(VALGRIND)' $(MAKE) $(JOBS) prove WHAT=integration || failed=1; \
+	if cat $(O)/valgrind/* | grep .; then failed=1; fi; \
+	exit $$failed
 
 fuzz: ## each fuzz target for SECONDS= (60), from the corpus in the tree
 	@.ci/packages all

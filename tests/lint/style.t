@@ -32,7 +32,9 @@ for my $file (files()) {
         push @blank_end, "$file:" . ($i + 1) if $lines[$i] =~ /[ \t]$/;
         push @indent,    "$file:" . ($i + 1) if $file      =~ /\.(pm|t)$/ && $lines[$i] =~ /^ *\t/;
         (my $wide = $lines[$i]) =~ s/\t/        /g;
-        push @wide, "$file:" . ($i + 1) if $file =~ /\.(c|h|pm|t|sh)$|^Makefile$/ && length $wide > COLUMNS_MAX;
+        utf8::decode($wide);
+        next if $file !~ /\.(c|h|pm|t|sh)$|^Makefile$/ || $wide =~ /^ *"/;    # texts are not cut in two
+        push @wide, "$file:" . ($i + 1) if length $wide > COLUMNS_MAX;
     }
     push @crlf, $file if $text =~ /\r\n/;
     push @unended, $file if $text !~ /\n\z/;
