@@ -59,14 +59,13 @@ const char *test_path(const char *name)
 unsigned char *file_read(const char *path, size_t *size)
 {
 	FILE *file = fopen(path, "re");
-	unsigned char *data;
+	void *data;
 	struct stat st;
 
 	if (!file || fstat(fileno(file), &st) < 0)
 		fail(path);
 	*size = (size_t)st.st_size;
-	data = malloc(*size + 1);
-	if (!data || fread(data, 1, *size, file) != *size)
+	if (posix_memalign(&data, 4096, *size + 1) != 0 || fread(data, 1, *size, file) != *size)
 		fail(path);
 	fclose(file);
 	return data;

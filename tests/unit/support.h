@@ -16,7 +16,7 @@ void test_dir_remove(void);
 /* test_path() - path of a name in the directory. Return: one of a few static buffers, used in turn. */
 const char *test_path(const char *name);
 
-/* All of a file, to be freed. */
+/* All of a file, in memory that begins like a page; to be freed. */
 unsigned char *file_read(const char *path, size_t *size);
 void file_write(const char *path, const void *data, size_t size);
 
