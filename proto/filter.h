@@ -3,23 +3,30 @@
 
 /*
  * A filter: which events a subscriber wants. One grammar for all faces, a JSON object; keys are ANDed, the values within
- * a key ORed, an event without a key's field does not match. A key's value is one value or an array of them (not empty).
+ * a key ORed, an event without a key's field does not match. A key's value is one value or an array of them (not empty),
+ * of tree, minElapsedUsec and threads one value.
  *
  *   types           event type names ("fork", …; not "process", "ready", "heartbeat", which belong to the answer)
- *   pids            process ids. A bare one means the process that lives now; {"pid": 1, "startUsec": 2} means any
+ *   pids            process ids. A bare one means the process that lives now; {"pid": 1, "startUsec": 2} means any. A
+ *                   start is the same within FILTER_START_SLACK_USEC; where the event or the filter has none, pid decides
  *   tree            one process, as in pids: itself and all its descendants
  *   uids            real user ids; an id event matches by its old one too
- *   comm, exe, cgroup, unit   glob patterns (fnmatch(3), no flags: * matches / too)
+ *   comm, exe, cgroup, unit   glob patterns (see pattern.h: as fnmatch(3) without flags, byte by byte, * matches / too)
  *   status          "any", "success" (code 0), "failure" (another code, or a signal), "signal"
  *   minElapsedUsec  one integer: only events with usage.elapsedUsec of at least it
  *   threads         true: events of threads other than the leader too (false is the same as absent)
  *
- * source, lost, ready and heartbeat always match. Events of threads match only with "threads".
+ * source, lost, ready and heartbeat always match. Events of threads match only with "threads". The process events of a
+ * snapshot pass any types, and have to match the other keys. Texts are matched as far as the log keeps them.
  */
 
 #include <jansson.h>
 
 #include "event.h"
+#include "pattern.h"
+
+/* Starts of one process, as told by different sources, are no further apart. */
+#define FILTER_START_SLACK_USEC 10000
 
 struct filter_pid {
 	uint32_t pid;
@@ -35,13 +42,13 @@ enum filter_status {
 
 /* Sorted, without doubles. */
 struct filter_globs {
-	char **patterns;
+	struct pattern **patterns;
 	size_t n;
 };
 
 struct filter {
-	uint32_t types; /* mask of EVENT_TYPE_BIT(); 0: all */
-	struct filter_pid *pids;
+	uint32_t types; /* mask of EVENT_TYPE_BIT(), 0: all; source and lost only where nothing else */
+	struct filter_pid *pids; /* sorted by pid */
 	size_t n_pids;
 	bool has_tree;
 	struct filter_pid tree;
@@ -54,20 +61,35 @@ struct filter {
 	bool threads;
 };
 
-/* What is wrong with a request: the key, and a sentence for people. */
+/* What is wrong with a request: the key, and a sentence for people. Both are valid UTF-8. */
 struct filter_error {
 	char key[64];
-	char detail[192];
+	char detail[256];
 };
 
 /* Limits on what a peer may ask us to hold and to match. */
-#define FILTER_VALUES_MAX  1024 /* in one key */
-#define FILTER_PATTERN_MAX 4096 /* bytes */
+#define FILTER_VALUES_MAX	1024	    /* in one key */
+#define FILTER_PATTERN_MAX	PATTERN_MAX /* bytes */
+#define FILTER_PATTERN_COST_MAX 128	    /* pattern_cost() of all patterns of a filter */
 
 enum {
 	_FILTER_E_SUCCESS,
 	FILTER_E_INVALID, /* told in struct filter_error */
 };
+
+/*
+ * filter_refuse() - fill an error
+ * What does not fit is cut, and what is no UTF-8 replaced, so @key and the arguments may be what a peer sent.
+ * Return: FILTER_E_INVALID.
+ */
+int filter_refuse(struct filter_error *error, const char *key, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* All keys of a filter, for messages. */
+#define FILTER_KEYS "types, pids, tree, uids, comm, exe, cgroup, unit, status, minElapsedUsec, threads"
+
+/* filter_has_key() - is it one of them? */
+bool filter_has_key(const char *key);
 
 /*
  * filter_parse() - read a filter from a JSON object

@@ -47,6 +47,6 @@ int cursor_parse(const char *text, uint64_t *epoch, uint64_t *seq);
 
 /*
  * timespan_parse() - "90s", "5min", "1h 30min": numbers with the units us ms s min h d w, added up; a bare number is seconds
- * Return: 0, or -EINVAL where it is not understood or passes 2^63 µs.
+ * A number without a unit stands alone. Return: 0, or -EINVAL where it is not understood or reaches 2^63 µs.
  */
 int timespan_parse(const char *text, uint64_t *usec);

@@ -252,6 +252,28 @@ static void packed_texts_are_cut(void **state)
 	free(packed);
 }
 
+/* Nobody gets a longer text than the limits say, not even from a log that somebody made. */
+static void unpack_refuses_long_texts(void **state)
+{
+	const uint64_t has[] = { EVENT_BIT(comm), EVENT_BIT(exe) };
+	const uint16_t max[] = { EVENT_TEXT_MAX, EVENT_PATH_MAX };
+	static unsigned char packed[EVENT_PACKED_MAX];
+	struct fb_event event;
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++)
+		for (uint16_t more = 0; more < 2; more++) {
+			uint16_t len = (uint16_t)(max[i] + more);
+
+			memcpy(packed, &has[i], sizeof(has[i]));
+			packed[sizeof(has[i])] = EVENT_EXEC;
+			memcpy(packed + EVENT_PACKED_FIXED, &len, sizeof(len));
+			assert_int_equal(
+				fb_event_unpack(&event, packed, EVENT_PACKED_FIXED + sizeof(len) + len),
+				more ? -EBADMSG : 0);
+		}
+}
+
 /* Any bytes are answered; what is taken packs to the same bytes again. */
 static void unpack_trusts_nothing(void **state)
 {

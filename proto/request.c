@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "request.h"
+
+char *cursor_print(char buf[static CURSOR_TEXT_MAX], uint64_t epoch, uint64_t seq)
+{
+	snprintf(buf, CURSOR_TEXT_MAX, "%016" PRIx64 ":%" PRIu64, epoch, seq);
+	return buf;
+}
+
+int cursor_parse(const char *text, uint64_t *epoch, uint64_t *seq)
+{
+	uint64_t values[2] = { 0, 0 };
+	const char *at;
+	int digits;
+
+	for (at = text, digits = 0; digits < 16; at++, digits++) {
+		if (*at >= '0' && *at <= '9')
+			values[0] = values[0] << 4 | (uint64_t)(*at - '0');
+		else if (*at >= 'a' && *at <= 'f')
+			values[0] = values[0] << 4 | (uint64_t)(*at - 'a' + 10);
+		else
+			return -EINVAL;
+	}
+	if (*at++ != ':' || *at == '\0' || (at[0] == '0' && at[1] != '\0'))
+		return -EINVAL;
+	for (; *at != '\0'; at++) {
+		if (*at < '0' || *at > '9' || __builtin_mul_overflow(values[1], 10, &values[1]) ||
+		    __builtin_add_overflow(values[1], (uint64_t)(*at - '0'), &values[1]))
+			return -EINVAL;
+	}
+	*epoch = values[0];
+	*seq = values[1];
+	return 0;
+}
+
+/* The unit that @at begins with, in µs, and its length; 0 where there is none. */
+static uint64_t unit_parse(const char *at, size_t *len)
+{
+	static const struct {
+		const char *name;
+		uint64_t usec;
+	} units[] = {
+		{ "us", 1 },
+		{ "ms", 1000 },
+		{ "s", 1000000 },
+		{ "min", 60000000 },
+		{ "h", UINT64_C(3600) * 1000000 },
+		{ "d", UINT64_C(86400) * 1000000 },
+		{ "w", UINT64_C(7) * 86400 * 1000000 },
+	};
+
+	*len = strspn(at, "abcdefghijklmnopqrstuvwxyz");
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+		if (strlen(units[i].name) == *len && strncmp(at, units[i].name, *len) == 0)
+			return units[i].usec;
+	return 0;
+}
+
+/* One number at *@at, which moves on. */
+static int number_parse(const char **at, uint64_t *number)
+{
+	if (**at < '0' || **at > '9')
+		return -EINVAL;
+	for (*number = 0; **at >= '0' && **at <= '9'; (*at)++)
+		if (__builtin_mul_overflow(*number, 10, number) ||
+		    __builtin_add_overflow(*number, (uint64_t)(**at - '0'), number))
+			return -EINVAL;
+	return 0;
+}
+
+int timespan_parse(const char *text, uint64_t *usec)
+{
+	const char *at = text + strspn(text, " ");
+	uint64_t number, unit, sum = 0;
+	bool alone = true;
+	size_t len;
+
+	do {
+		if (number_parse(&at, &number) != 0)
+			return -EINVAL;
+		at += strspn(at, " ");
+		unit = unit_parse(at, &len);
+		if (len == 0 && alone && *at == '\0')
+			unit = 1000000;
+		if (unit == 0 || __builtin_mul_overflow(number, unit, &number) ||
+		    __builtin_add_overflow(sum, number, &sum) || sum > INT64_MAX)
+			return -EINVAL;
+		at += len;
+		at += strspn(at, " ");
+		alone = false;
+	} while (*at != '\0');
+	*usec = sum;
+	return 0;
+}
+
+static int since_parse(struct request *request, json_t *value, struct filter_error *error)
+{
+	const char *text = json_string_value(value);
+
+	if (text && strlen(text) == json_string_length(value)) {
+		if (text[0] == '-' && timespan_parse(text + 1, &request->ago_usec) == 0) {
+			request->since = REQUEST_SINCE_TIME;
+			return 0;
+		}
+		if (cursor_parse(text, &request->epoch, &request->seq) == 0) {
+			request->since = REQUEST_SINCE_CURSOR;
+			return 0;
+		}
+	}
+	return filter_refuse(
+		error, "since",
+		"must be a cursor as it was given (16 hexadecimal digits, a colon, a number), or a span "
+		"before now such as \"-5min\" (units us ms s min h d w)");
+}
+
+static int query_parse(struct request *request, json_t *object, struct filter_error *error)
+{
+	json_t *value = json_object_get(object, "query");
+	const char *name = json_string_value(value);
+
+	if (json_object_size(object) != 1)
+		return filter_refuse(error, "query", "stands alone, without other keys");
+	if (!name || json_string_length(value) != strlen("status") || strcmp(name, "status") != 0)
+		return filter_refuse(error, "query", "must be \"status\"");
+	request->query = REQUEST_STATUS;
+	return 0;
+}
+
+/* The keys of the request itself; they leave the object, so that the filter's remain. */
+static int own_keys_parse(struct request *request, json_t *object, struct filter_error *error)
+{
+	json_t *snapshot = json_object_get(object, "snapshot");
+	json_t *since = json_object_get(object, "since");
+	const char *name;
+	json_t *value;
+	int r;
+
+	json_object_foreach(object, name, value)
+		if (!filter_has_key(name) && strcmp(name, "snapshot") != 0 && strcmp(name, "since") != 0)
+			return filter_refuse(error, name,
+					     "is not known; known are snapshot, since, query, " FILTER_KEYS);
+	if (snapshot && !json_is_boolean(snapshot))
+		return filter_refuse(error, "snapshot", "must be true or false");
+	request->snapshot = json_is_true(snapshot);
+	r = since ? since_parse(request, since, error) : 0;
+	if (r)
+		return r;
+	(void)json_object_del(object, "snapshot");
+	(void)json_object_del(object, "since");
+	return 0;
+}
+
+/* The object of a line, which an empty line is too. */
+static int line_parse(json_t **ret, const char *line, size_t len, struct filter_error *error)
+{
+	json_error_t json_error;
+	size_t i;
+
+	for (i = 0; i < len && memchr(" \t\r\n", line[i], 4); i++)
+		;
+	if (i == len) {
+		*ret = json_object();
+		return *ret ? 0 : -ENOMEM;
+	}
+	/* NULs are let through so that the key which has one can be named. */
+	*ret = json_loadb(line, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &json_error);
+	if (!*ret) {
+		/* Without memory, the parser fails in silence. */
+		if (json_error.text[0] == '\0' || json_error_code(&json_error) == json_error_out_of_memory)
+			return -ENOMEM;
+		return filter_refuse(error, "", "the request is no JSON object: after %d bytes: %s",
+				     json_error.position, json_error.text);
+	}
+	if (!json_is_object(*ret))
+		return filter_refuse(error, "", "the request is no JSON object: after %zu bytes: an array",
+				     i);
+	return 0;
+}
+
+int request_parse(struct request *request, const char *line, size_t len, struct filter_error *error)
+{
+	struct request parsed = { .query = REQUEST_SUBSCRIBE };
+	json_auto_t *object = NULL;
+	int r;
+
+	r = line_parse(&object, line, len, error);
+	if (r)
+		return r;
+	if (json_object_get(object, "query")) {
+		r = query_parse(&parsed, object, error);
+	} else {
+		r = own_keys_parse(&parsed, object, error);
+		if (r == 0)
+			r = filter_parse(&parsed.filter, object, error);
+	}
+	if (r == 0)
+		*request = parsed;
+	return r;
+}
+
+void request_done(struct request *request)
+{
+	filter_free(request->filter);
+	*request = (struct request){ .query = REQUEST_SUBSCRIBE };
+}
