@@ -58,7 +58,9 @@ void netlink_walk(const void *data, size_t size, netlink_fn fn, void *userdata)
 	const struct nlmsghdr *message = data;
 	int left = size > INT_MAX ? INT_MAX : (int)size;
 
-	for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left))
+	/* libmnl compares lengths as signed numbers: one above INT_MAX would pass. */
+	for (; mnl_nlmsg_ok(message, left) && message->nlmsg_len <= (uint32_t)left;
+	     message = mnl_nlmsg_next(message, &left))
 		fn(message, userdata);
 }
 
