@@ -316,11 +316,17 @@ static void schema_hash_is_stable(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(types_have_names),	 cmocka_unit_test(fields_are_what_the_list_says),
-		cmocka_unit_test(set_and_clear),	 cmocka_unit_test(foreach_is_in_order),
-		cmocka_unit_test(status_of_wait),	 cmocka_unit_test(equal_means_type_fields_and_values),
-		cmocka_unit_test(pack_and_unpack),	 cmocka_unit_test(packed_texts_are_cut),
-		cmocka_unit_test(unpack_trusts_nothing), cmocka_unit_test(schema_hash_is_stable),
+		cmocka_unit_test(types_have_names),
+		cmocka_unit_test(fields_are_what_the_list_says),
+		cmocka_unit_test(set_and_clear),
+		cmocka_unit_test(foreach_is_in_order),
+		cmocka_unit_test(status_of_wait),
+		cmocka_unit_test(equal_means_type_fields_and_values),
+		cmocka_unit_test(pack_and_unpack),
+		cmocka_unit_test(packed_texts_are_cut),
+		cmocka_unit_test(unpack_trusts_nothing),
+		cmocka_unit_test(schema_hash_is_stable),
+		cmocka_unit_test(unpack_refuses_long_texts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
