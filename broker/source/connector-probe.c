@@ -21,7 +21,8 @@ static int try_connector(struct netlink_arena *arena)
 		return fd;
 	r = cn_socket_listen(fd, ANSWER_USEC, arena, NULL, NULL, &drain);
 	cn_socket_ignore(fd);
-	return r;
+	/* Silenced by another program: start() knows a cure. */
+	return r == CN_SOCKET_E_SILENT ? 0 : r;
 }
 
 static int try_taskstats(struct netlink_arena *arena)
@@ -60,7 +61,7 @@ static void say_refused(char found[static SOURCE_SENTENCE_MAX], char advice[stat
 		say(found, advice, "The proc connector of this kernel is for root alone.",
 		    "Run as root or with CAP_NET_ADMIN; from Linux 6.6 on others may listen as well.");
 		break;
-	case CN_SOCKET_E_SILENT:
+	case CN_SOCKET_E_FOREIGN:
 		say(found, advice,
 		    "The proc connector does not answer: in another pid or user namespace it does not.",
 		    "Run in the initial pid and user namespaces, outside of a container.");

@@ -22,9 +22,8 @@
 #define QUIET_NSEC	(2 * NSEC_PER_SEC)
 #define DEAF_NSEC	(1 * NSEC_PER_SEC)
 
-#define SUSPECTS_MAX  16
-#define LISTEN_USEC   (100 * USEC_PER_MSEC)
-#define LISTENERS_MAX 256
+#define SUSPECTS_MAX 16
+#define LISTEN_USEC  (100 * USEC_PER_MSEC)
 
 /* The scan */
 
@@ -204,36 +203,15 @@ static void tell_lost_records(struct connector *connector)
 
 /* Silence */
 
-/* Each listener that is added lifts the kernel's count by one, which others may have driven below nothing. */
-static int listen_again(struct connector *connector, int fd)
-{
-	struct netlink_drain drain = {};
-	int r, extra;
-
-	for (unsigned int i = 0; i < LISTENERS_MAX; i++) {
-		r = cn_socket_listen(fd, i ? 0 : LISTEN_USEC, connector->arena, connector_message, connector,
-				     &drain);
-		if (r != CN_SOCKET_E_SILENT)
-			return r;
-		extra = cn_socket_open(0);
-		if (extra < 0)
-			return extra;
-		r = cn_socket_listen(extra, LISTEN_USEC / 10, connector->arena, NULL, NULL, &drain);
-		close(extra);
-		if (r == 0)
-			return 0;
-	}
-	return CN_SOCKET_E_SILENT;
-}
-
 static void cure_silence(struct connector *connector)
 {
 	uint64_t since = connector_time_usec(connector, connector->told_nsec);
 	int fd = cn_socket_open(connector->socket_buffer), old = connector->fd, r = fd;
+	struct netlink_drain drain = {};
 
 	connector_process(connector, true);
 	if (fd >= 0)
-		r = listen_again(connector, fd);
+		r = cn_socket_insist(fd, LISTEN_USEC, connector->arena, connector_message, connector, &drain);
 	if (r != 0) {
 		if (!connector->cure_failed)
 			msg_warning("The proc connector is silent and does not answer; trying on.");

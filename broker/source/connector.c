@@ -75,17 +75,18 @@ static int open_connector(struct connector *connector)
 		return r;
 	}
 	connector->fd = r;
-	r = cn_socket_listen(connector->fd, LISTEN_USEC, connector->arena, connector_message, connector,
+	r = cn_socket_insist(connector->fd, LISTEN_USEC, connector->arena, connector_message, connector,
 			     &drain);
 	if (r < 0) {
 		msg_err("The proc connector refuses to be listened to: %s", strerror(-r));
 		return r;
 	}
-	if (r == CN_SOCKET_E_SILENT) {
-		msg_err("The proc connector does not answer; it serves the initial namespaces alone.");
-		return -EOPNOTSUPP;
-	}
-	return 0;
+	if (r == CN_SOCKET_E_FOREIGN)
+		msg_err("The proc connector does not answer: it serves the initial pid and user namespaces "
+			"alone.");
+	else if (r > 0)
+		msg_err("The proc connector does not answer.");
+	return r > 0 ? -EOPNOTSUPP : 0;
 }
 
 /* Whoever is born from here on is heard; then /proc is read for those who were before. */
