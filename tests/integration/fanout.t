@@ -5,6 +5,7 @@
 # share a view, and an event is encoded once for all of its subscribers.
 use strict;
 use warnings;
+use utf8;
 use FindBin '$Bin';
 use lib $Bin;
 use Forkbus qw(json);

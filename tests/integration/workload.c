@@ -32,6 +32,7 @@
 
 #define PARALLEL  16 /* processes of a burst that live at once */
 #define HOLD_MAX  64
+#define LOOP_MAX  1000000
 #define PAGE	  4096
 #define FILE_SIZE (256 * 1024)
 
@@ -51,11 +52,11 @@ static void check(bool fine, const char *what)
 		die(what);
 }
 
-static uint64_t now_usec(void)
+static uint64_t clock_usec(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(clock, &now);
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
@@ -88,9 +89,10 @@ static void say(const struct made *made, int status, const struct rusage *usage)
 		       "ld,"
 		       "\"majorFaults\":%ld,\"voluntarySwitches\":%ld,\"involuntarySwitches\":%ld,"
 		       "\"readBytes\":%ld,\"writeBytes\":%ld}",
-		       now_usec() - made->since_usec, usec_of(usage->ru_utime) + usec_of(usage->ru_stime),
-		       usage->ru_maxrss, usage->ru_minflt, usage->ru_majflt, usage->ru_nvcsw,
-		       usage->ru_nivcsw, usage->ru_inblock * 512, usage->ru_oublock * 512);
+		       clock_usec(CLOCK_MONOTONIC) - made->since_usec,
+		       usec_of(usage->ru_utime) + usec_of(usage->ru_stime), usage->ru_maxrss,
+		       usage->ru_minflt, usage->ru_majflt, usage->ru_nvcsw, usage->ru_nivcsw,
+		       usage->ru_inblock * 512, usage->ru_oublock * 512);
 	puts("}");
 }
 
@@ -106,7 +108,9 @@ static void reap(const struct made *made)
 /* One process that does @work and, unless that ends it, ends with code 0. */
 static struct made start(const char *kind, void (*work)(int argument), int argument)
 {
-	struct made made = { .kind = kind, .ppid = getpid(), .threads = 1, .since_usec = now_usec() };
+	struct made made = {
+		.kind = kind, .ppid = getpid(), .threads = 1, .since_usec = clock_usec(CLOCK_MONOTONIC)
+	};
 
 	made.pid = fork();
 	check(made.pid >= 0, "fork");
@@ -158,27 +162,35 @@ static void make_burst(int count)
 	}
 }
 
-/* Until somebody says a line, or is gone. */
-static void make_loop(int unused)
+/* Until somebody says a line, or is gone, with a pause after each. Says when each of them lived. */
+static void make_loop(int pause_msec)
 {
 	struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };
-	unsigned long count = 0;
+	static struct {
+		pid_t pid;
+		uint64_t begin_usec, end_usec;
+	} lived[LOOP_MAX];
+	size_t n;
 	int line;
 
-	(void)unused;
-	for (; poll(&input, 1, 0) == 0; count++) {
-		struct made made = start("loop", leave, (int)(count & 0xff));
-
-		check(waitpid(made.pid, NULL, 0) == made.pid, "waitpid");
+	for (n = 0; n < LOOP_MAX && poll(&input, 1, pause_msec) == 0; n++) {
+		lived[n].begin_usec = clock_usec(CLOCK_REALTIME);
+		lived[n].pid = start("loop", leave, (int)(n & 0xff)).pid;
+		check(waitpid(lived[n].pid, NULL, 0) == lived[n].pid, "waitpid");
+		lived[n].end_usec = clock_usec(CLOCK_REALTIME);
 	}
 	while ((line = getchar()) != EOF && line != '\n')
 		;
-	printf("{\"kind\":\"loop\",\"count\":%lu}\n", count);
+	for (size_t i = 0; i < n; i++)
+		printf("{\"kind\":\"loop\",\"pid\":%d,\"beginUsec\":%lu,\"endUsec\":%lu}\n", lived[i].pid,
+		       lived[i].begin_usec, lived[i].end_usec);
 }
 
 static void make_vfork(int unused)
 {
-	struct made made = { .kind = "vfork", .ppid = getpid(), .threads = 1, .since_usec = now_usec() };
+	struct made made = {
+		.kind = "vfork", .ppid = getpid(), .threads = 1, .since_usec = clock_usec(CLOCK_MONOTONIC)
+	};
 
 	(void)unused;
 	made.pid = vfork();
@@ -192,9 +204,11 @@ static void make_vfork(int unused)
 
 static void make_spawn(int unused)
 {
-	struct made made = {
-		.kind = "spawn", .ppid = getpid(), .execs = 1, .threads = 1, .since_usec = now_usec()
-	};
+	struct made made = { .kind = "spawn",
+			     .ppid = getpid(),
+			     .execs = 1,
+			     .threads = 1,
+			     .since_usec = clock_usec(CLOCK_MONOTONIC) };
 	char *arguments[] = { (char[]){ "/bin/false" }, NULL };
 
 	(void)unused;
@@ -204,9 +218,10 @@ static void make_spawn(int unused)
 
 static void make_failed_exec(int unused)
 {
-	struct made made = {
-		.kind = "failed-exec", .ppid = getpid(), .threads = 1, .since_usec = now_usec()
-	};
+	struct made made = { .kind = "failed-exec",
+			     .ppid = getpid(),
+			     .threads = 1,
+			     .since_usec = clock_usec(CLOCK_MONOTONIC) };
 
 	(void)unused;
 	made.pid = vfork();
@@ -303,7 +318,9 @@ static void make_killed_threads(int count)
 {
 	char byte;
 	int ready[2];
-	struct made made = { .kind = "killed-threads", .ppid = getpid(), .since_usec = now_usec() };
+	struct made made = { .kind = "killed-threads",
+			     .ppid = getpid(),
+			     .since_usec = clock_usec(CLOCK_MONOTONIC) };
 
 	check(pipe(ready) == 0, "pipe");
 	made.threads = count;
@@ -410,7 +427,9 @@ static void make_names(int unused)
 
 static void bear_orphan(int fd)
 {
-	struct made made = { .kind = "orphan", .ppid = getpid(), .threads = 1, .since_usec = now_usec() };
+	struct made made = {
+		.kind = "orphan", .ppid = getpid(), .threads = 1, .since_usec = clock_usec(CLOCK_MONOTONIC)
+	};
 
 	made.pid = fork();
 	check(made.pid >= 0, "fork");
@@ -619,7 +638,7 @@ static const struct kind {
 	int threads;
 } kinds[] = {
 	{ .name = "burst", .make = make_burst, .n = 2000 },
-	{ .name = "loop", .make = make_loop },
+	{ .name = "loop", .make = make_loop, .n = 1 },
 	{ .name = "vfork", .make = make_vfork },
 	{ .name = "spawn", .make = make_spawn },
 	{ .name = "failed-exec", .make = make_failed_exec },

@@ -1,0 +1,112 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# What a subscriber recorded, replayed, gives the same events again, but for their numbers; at the speed that is asked for.
+use strict;
+use warnings;
+use FindBin '$Bin';
+use lib $Bin;
+use Forkbus qw(json now_usec);
+use Test::More;
+
+use constant { START => 1_700_000_000_000_000, HOUR => 3_600_000_000 };
+
+my $dir = Forkbus->directory;
+
+# Every kind of event, with every key that there is.
+my $clock = 0;
+my %who   = (
+    pid => 4711, startUsec => 5, ppid => 1, parentStartUsec => 1, uid => 1000, gid => 1001, euid => 0, egid => 1002,
+    loginUid => 1000, session => 4000, tty => 'pts/3', comm => 'worker', cgroup => '/user.slice', unit => 'user.slice'
+);
+my @recording = map { { timeUsec => START + $clock, bootUsec => $clock += 1000, %$_ } } (
+    { type => 'source', source => 'connector', armed => 'fork exec exit', reason => 'started', detail => 'of another broker' },
+    { %who, type => 'fork', cloneFlags => 17 },
+    { %who, type => 'fork', tid => 4712 },
+    { %who, type => 'exec', exe => '/opt/a "b"', filename => 'b', filenameCut => JSON::PP::true },
+    { %who, type => 'comm', comm => "caf\x{fffd}", commRaw => 'Y2Fm6Q==' },
+    { %who, type => 'comm', comm => "\x{43a}\x{43e}\x{442}\n\t\x{1}" },
+    { %who, type => 'id', old => { uid => 0, gid => 0, euid => 1, egid => 2 } },
+    { %who, type => 'session' },
+    { %who, type => 'chroot' },
+    { %who, type => 'ptrace', tracerPid => 12 },
+    { %who, type => 'coredump' },
+    { %who, type => 'exit', tid => 4712, status => { code => 0 } },
+    {
+        %who,
+        type   => 'exit',
+        status => { signal => 11, coreDumped => JSON::PP::true },
+        usage  => {
+            map { $_ => 1000 + length } qw(userUsec systemUsec elapsedUsec maxRssKib minorFaults majorFaults
+              voluntarySwitches involuntarySwitches readBytes writeBytes readChars writeChars)
+        }
+    },
+    { type => 'lost', reason => 'netlink', count => 7, sinceUsec => 1, untilUsec => 2, detail => 'too many' },
+    { %who, type => 'exit', pid => 4713, status => { code => 255 } },
+);
+
+# What comes back of a file: all lines that the log holds in the end, without numbers and the broker's own words.
+sub play {
+    my ($file, $speed, $name) = @_;
+    my $broker = Forkbus->broker(source => "replay:$file\@$speed");
+    my $stream = $broker->subscribe({ since => $broker->beginning, threads => JSON::PP::true });
+    $stream->wait_for(sub { $_->{type} eq 'source' && ($_->{reason} // '') eq 'end of file' }, 'the end of the file');
+    my @own = grep { $_->{type} eq 'source' && $_->{source} eq 'replay' } $stream->events;
+    my @events = grep { $_->{type} ne 'source' || $_->{source} ne 'replay' } $stream->events;
+    my $status = $broker->status;
+    $broker->stop($name);
+    return (\@events, \@own, $status, $stream);
+}
+
+sub without_number {
+    return [map { my %event = %$_; delete $event{seq}; \%event } @{ $_[0] }];
+}
+
+my $first = Forkbus->write_file("$dir/first.jsonl", join '', map { json($_) . "\n" } @recording);
+my ($events, $own, $status) = play($first, 'flat', 'first');
+is_deeply(without_number($events), \@recording, 'what is replayed is told');
+is($status->{source}{malformed}, 0, 'and understood');
+is_deeply([map { $_->{reason} } @$own], ['started', 'end of file'], 'the stream says when the file begins and ends');
+
+# As a subscriber records it: with ready, heartbeats, a snapshot, a loss of its own, and numbers.
+my @noise = (
+    { %who, type => 'process', pid => 4999, startUsec => 3 },
+    { type => 'ready', timeUsec => START, cursor => '0123456789abcdef:7' },
+    { type => 'lost', timeUsec => START, reason => 'slow', from => 5, to => 8, count => 4 },
+    { type => 'heartbeat', timeUsec => START, cursor => '0123456789abcdef:9' },
+);
+my $second = Forkbus->write_file("$dir/second.jsonl", join '', map { json($_) . "\n" } @noise, @$events);
+my ($again, undef, $second_status) = play($second, 'flat', 'second');
+is_deeply(without_number($again), \@recording, 'a recording of a replay is the recording');
+is($second_status->{processes}, 1, 'the snapshot in it fills the table');
+
+# A file with errors.
+my @rest = map { json($_) } @recording;
+my $bad = Forkbus->write_file("$dir/bad.jsonl",
+    join "\n", '', 'no JSON', $rest[0], '{"type":"nonsense"}', '{"pid":1}', 'x' x 300000, "\0\xff", $rest[1]);
+my ($good, undef, $bad_status) = play($bad, 'flat', 'bad');
+is_deeply(without_number($good), [@recording[0, 1]], 'of a file with errors the rest is told');
+is($bad_status->{source}{malformed}, 5, 'and the errors are counted');
+
+# Time. That something takes no longer a busy machine cannot promise; that it takes as long it has to.
+my @paced = map { { %who, type => 'session', timeUsec => START + $_, bootUsec => $_ } } 0, 200_000, 400_000;
+my $paced = Forkbus->write_file("$dir/paced.jsonl", join '', map { json($_) . "\n" } @paced);
+for my $speed (1, 4) {
+    my $begin = now_usec();
+    play($paced, $speed, "at $speed");
+    cmp_ok(now_usec() - $begin, '>=', 400_000 / $speed, "a recording of 400 ms at speed $speed takes as long");
+}
+my @long = map { { %who, type => 'session', timeUsec => START + $_, bootUsec => $_ } } 0, HOUR;
+my $long = Forkbus->write_file("$dir/long.jsonl", join '', map { json($_) . "\n" } @long);
+for my $speed (100000, 'flat') {
+    my ($told) = play($long, $speed, "at $speed");
+    is(scalar @$told, 2, "an hour at speed $speed is soon over");
+}
+
+# Between two events it serves, and ends.
+my $broker = Forkbus->broker(source => "replay:$long");
+my $stream = $broker->subscribe({ since => $broker->beginning });
+$stream->wait_for(sub { $_->{type} eq 'session' }, 'the first event');
+is($broker->status->{source}{done}, JSON::PP::false, 'at recorded speed the next one is an hour away');
+$broker->stop;
+done_testing;

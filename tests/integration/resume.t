@@ -1,0 +1,165 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# A subscriber that comes back: after the broker was killed, or ended, it gets all that the log held, then a loss that
+# covers the outage, then live events. A cursor that means nothing here is answered clearly.
+use strict;
+use warnings;
+use FindBin '$Bin';
+use lib $Bin;
+use Forkbus qw(json now_usec);
+use Test::More;
+
+sub position { return (split /:/, $_[0])[1] }
+sub epoch    { return (split /:/, $_[0])[0] }
+
+# What is wrong with numbers that have to follow each other?
+sub holes {
+    my ($next, @events) = @_;
+    my @wrong;
+    for my $event (grep { exists $_->{seq} } @events) {
+        push @wrong, "$event->{seq} instead of $next" if $event->{seq} != $next;
+        $next = $event->{seq} + 1;
+    }
+    return @wrong;
+}
+
+# --- over an outage -------------------------------------------------------------------------------------------------
+
+# The broker goes by a signal while events flow, and comes back.
+sub outage {
+    my ($signal) = @_;
+    my $broker   = Forkbus->broker(source => 'connector', log_size => '8M');
+    my $workload = Forkbus::Workload->start(arguments => ['loop=1'])->go;
+    my $stream   = $broker->subscribe({});
+    my $count    = 0;
+    $stream->wait_for(sub { ($_->{ppid} // 0) == $workload->pid && $_->{type} eq 'exit' && ++$count == 100 }, 'exits');
+    my $cursor = epoch($broker->status->{cursor}) . ":$stream->{events}[-1]{seq}";
+    $stream->forget;
+    $stream->wait_for(sub { ($_->{ppid} // 0) == $workload->pid && $_->{type} eq 'exit' && ++$count == 300 }, 'exits');
+
+    my $gone_before = now_usec();
+    $broker->end($signal);
+    my @seen = $stream->events;
+    push @seen, map { Forkbus::parse($_) } $stream->rest;
+
+    # Somebody whom nobody tells of.
+    my $untold = fork // die "fork: $!\n";
+    POSIX::_exit(0) if !$untold;
+    waitpid $untold, 0;
+    my $back_after = now_usec();
+    $broker->restart;
+
+    my $back = $broker->subscribe({ since => $cursor });
+    $count = 0;
+    $back->wait_for(sub { $_->{type} eq 'lost' }, 'the loss');
+    $back->wait_for(sub { ($_->{ppid} // 0) == $workload->pid && $_->{type} eq 'exit' && ++$count == 50 }, 'live events');
+    my @lived = $workload->finish;
+    my $last  = $lived[-1]{pid};
+    $back->wait_for(sub { $_->{type} eq 'exit' && $_->{pid} == $last }, 'the last one') if !grep {
+        $_->{type} eq 'exit' && $_->{pid} == $last
+    } $back->events;
+    my @told = $back->events;
+
+    is(epoch($broker->status->{cursor}), epoch($cursor), "$signal: the log goes on");
+    is_deeply([holes(position($cursor) + 1, @told)], [], "$signal: nothing is missing or doubled after the cursor");
+    my %told = map { $_->{seq} => $_ } @told;
+    is_deeply([map { $told{ $_->{seq} } } grep { exists $_->{seq} } @seen], [grep { exists $_->{seq} } @seen],
+        "$signal: what was told before is told in the same words");
+    my @lost = grep { $_->{type} eq 'lost' } @told;
+    is(scalar @lost, 1, "$signal: there is one loss");
+    is($lost[0]{reason}, 'unarmed', "$signal: because nobody listened");
+    cmp_ok($lost[0]{sinceUsec}, '<=', $gone_before, "$signal: it begins before the broker went");
+    cmp_ok($lost[0]{untilUsec}, '>=', $back_after,  "$signal: and ends after it came back");
+    ok(!(grep { ($_->{pid} // 0) == $untold } @told), "$signal: who lived meanwhile is not told");
+
+    # Whoever is not told ended in the time that is told as lost.
+    my %exits = map { $_->{pid} => 1 } grep { $_->{type} eq 'exit' } @told;
+    my $from  = (grep { $_->{type} eq 'exit' && ($_->{ppid} // 0) == $workload->pid } @told)[0]{pid};
+    shift @lived while @lived && $lived[0]{pid} != $from;
+    my @missing = grep { !$exits{ $_->{pid} } } @lived;
+    cmp_ok(scalar @missing, '<', @lived / 2, "$signal: most are told: " . @lived . ', but ' . @missing);
+    my @unexplained = grep { $_->{endUsec} < $lost[0]{sinceUsec} || $_->{beginUsec} > $lost[0]{untilUsec} } @missing;
+    is_deeply(\@unexplained, [], "$signal: who is not told ended in the time that is told as lost")
+      or diag("lost: $lost[0]{sinceUsec} to $lost[0]{untilUsec}");
+    $broker->stop($signal);
+}
+
+SKIP: {
+    my $told = Forkbus->probe('connector');
+    skip "the proc connector cannot be heard here: $told->{found}", 1 if !$told->{works};
+    outage('KILL');
+    outage('TERM');
+}
+
+# --- cursors and times ----------------------------------------------------------------------------------------------
+
+my $feed   = Forkbus::Feed->new(log_size => '512K');
+my $broker = $feed->broker;
+my $now    = now_usec();
+my $number = 0;
+
+sub session {
+    my ($time) = @_;
+    return { type => 'session', timeUsec => $time, pid => 1, startUsec => 1, comm => 'number ' . ++$number };
+}
+
+$feed->write(map { session($now) } 1 .. 100);
+my $last  = $feed->settle;
+my $epoch = epoch($broker->status->{cursor});
+
+# All that comes since, up to the last event.
+sub told_since {
+    my ($since) = @_;
+    my $stream = $broker->subscribe({ since => $since, types => ['session'] });
+    $stream->catch_up($broker, $last);
+    return $stream->events;
+}
+
+is_deeply([map { $_->{seq} } told_since("$epoch:$last")], [], 'from the end on there is nothing');
+is_deeply([map { $_->{seq} } told_since("$epoch:" . ($last - 3))], [$last - 2 .. $last], 'from a cursor on, what comes after it');
+my @since = told_since('-1h 2min');
+is(scalar(grep { $_->{type} eq 'session' } @since), 100, 'since a time before all: all of it');
+is(scalar(grep { $_->{type} eq 'lost' } @since), 0, 'and no loss, as nothing was forgotten');
+is(scalar(told_since('-0s')), 0, 'since now: nothing');
+
+my @other = told_since('0123456789abcdef:5');
+is($other[0]{type} . ' ' . ($other[0]{reason} // ''), 'lost epoch', 'a cursor of another log: its events are lost');
+is(scalar(grep { $_->{type} eq 'session' } @other), 100, 'and all of this one is told');
+
+# Requests that cannot be.
+for my $since ("$epoch:" . ($last + 1), "$epoch:18446744073709551615") {
+    my @answer = map { Forkbus::parse($_) } $broker->subscribe({ since => $since })->rest;
+    is(scalar @answer, 1, 'a cursor from the future is refused');
+    is($answer[0]{key}, 'since', 'by its key');
+    like($answer[0]{detail}, qr/future/, 'and told why');
+}
+for my $since ('', ':', '5', "$epoch:", "$epoch:x", "$epoch:-1", "$epoch:1:1", "$epoch:18446744073709551616", ' -5min', '-',
+    '-5parsecs', '5min', 5, ["$epoch:1"], undef, JSON::PP::true, substr($epoch, 1) . ':1', uc("a$epoch") . ':1')
+{
+    my @answer = map { Forkbus::parse($_) } $broker->subscribe({ since => $since })->rest;
+    is_deeply([map { "$_->{error} $_->{key}" } @answer], ['invalidRequest since'], 'refused: ' . json($since));
+}
+
+# What the log has forgotten. There was a minute between the last fifty and all others.
+while ($broker->status->{log}{firstSeq} <= $last) {
+    $feed->write(map { session($now - 60_000_000) } 1 .. 500);
+    $feed->settle;
+}
+$feed->write(map { session($now - 1_000_000) } 1 .. 50);
+my $old = $last;
+$last = $feed->settle;
+my $first = $broker->status->{log}{firstSeq};
+my @expired = told_since("$epoch:" . ($old - 10));
+is("$expired[0]{type} $expired[0]{reason}", 'lost expired', 'of a cursor that is too old, what follows is lost');
+is_deeply([@{ $expired[0] }{qw(from to count)}], [$old - 9, $first - 1, $first - 1 - ($old - 10)], 'exactly');
+is($expired[1]{seq}, $first, 'then comes what there is');
+is_deeply([holes($first, @expired)], [], 'without a hole');
+@since = told_since('-30s');
+is_deeply([map { $_->{seq} } @since], [$last - 49 .. $last], 'since a time: what happened since then, and no loss');
+@since = told_since('-10min');
+is("$since[0]{type} $since[0]{reason}", 'lost expired', 'of a time that is too long ago, likewise');
+cmp_ok(abs($since[0]{sinceUsec} - ($now - 600_000_000)), '<', 30_000_000, 'from that time');
+is($since[0]{untilUsec}, $since[1]{timeUsec}, 'to the oldest event that is left');
+$broker->stop;
+done_testing;

@@ -1,0 +1,130 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# A subscriber that never reads: it costs no memory beyond its socket and the rest of one line, delays nobody, and when it
+# reads again it is told exactly what it missed.
+use strict;
+use warnings;
+use FindBin '$Bin';
+use lib $Bin;
+use Forkbus qw(slow);
+use Test::More;
+
+use constant {
+    BLOCK => 500,          # events that are written at once
+    LAPS  => 30,           # how often the log is written over, at least
+    LOG   => 512 * 1024,
+    STUCK => 50,
+
+    # What the broker's own memory may grow by, for all of those who are stuck: the rest of a line or a shared chunk's
+    # copy, and what the allocator keeps. The log would fill 30 times as much.
+    GROWTH_KIB => 512,
+};
+
+my $feed   = Forkbus::Feed->new(log_size => '512K', config => { Limits => { EncodingCache => '1M' } });
+my $broker = $feed->broker;
+
+my $written = 0;
+
+sub block {
+    my ($count) = @_;
+    return join '', map {
+        $written++;
+        sprintf '{"type":"fork","timeUsec":%d,"bootUsec":%d,"pid":%d,"startUsec":%d,"ppid":1,"uid":%d,"comm":"number %d"}'
+          . "\n", 1700000000000000 + $written, $written, 100 + $written % 1000, $written, $written % 7, $written
+    } 1 .. $count;
+}
+
+# Some never read, at several places; one reads; one waits for something that comes at the end alone.
+my $reader = $broker->subscribe({});
+my @stuck  = map { $broker->subscribe($_ % 2 ? {} : { comm => "*$_*" }) } 1 .. STUCK - 1;
+my $stuck  = $broker->subscribe({});
+my $rare   = $broker->subscribe({ comm => 'the last one' });
+my %ready  = map { $_ => $_->wait_ready } $reader, $stuck, $rare, @stuck;
+
+# The first lap may fill caches, buffers of sockets, pools.
+my $text = block(BLOCK);
+my $pid  = $feed->write_beside($text, 40);
+waitpid $pid, 0;
+$feed->settle;
+my $before = $broker->memory;
+
+# Flat out, while one reads.
+my $log     = $broker->status->{log};
+my $per_lap = ($log->{nextSeq} - $log->{firstSeq}) * LOG / $log->{used};
+my $times   = int(LAPS * $per_lap / BLOCK) + 1;
+my $goal    = $log->{nextSeq} - 1 + $times * BLOCK;
+$pid = $feed->write_beside($text, $times);
+my @lines = @{ $reader->catch_up_lines($broker, $goal) };
+waitpid $pid, 0;
+my $last = $feed->settle;
+is($last, $goal, 'all that was written is in the log, ' . int($times * BLOCK / $per_lap) . ' times round');
+my $after = $broker->memory;
+SKIP: {
+    skip 'the memory is not only its own', 1 if slow();
+    cmp_ok($after - $before, '<=', GROWTH_KIB, "memory: $before KiB before, $after KiB after");
+}
+
+# Lines are whole and in order, from a number on; each loss is exactly what is not there. Return: complaints.
+sub follow {
+    my ($next, @lines) = @_;
+    my ($lost, @wrong) = (0);
+    for my $line (@lines) {
+        if ($line =~ /^\{"seq":(\d+),.*\}\z/) {
+            push @wrong, "$1 instead of $next" if $1 != $next;
+            $next = $1 + 1;
+            next;
+        }
+        my $event = eval { Forkbus::parse($line) };
+        if (!$event || $event->{type} ne 'lost' || $event->{reason} ne 'slow') {
+            push @wrong, "no event: $line";
+            next;
+        }
+        push @wrong, "from $event->{from} instead of $next" if $event->{from} != $next;
+        push @wrong, "count $event->{count}" if $event->{count} != $event->{to} - $event->{from} + 1;
+        $next = $event->{to} + 1;
+        $lost++;
+    }
+    return ($next, $lost, @wrong);
+}
+
+sub position_of { return (split /:/, $_[0]{cursor})[1] }
+
+my ($next, $lost, @wrong) = follow(position_of($ready{$reader}) + 1, @lines);
+is_deeply(\@wrong, [], 'who reads gets all, or is told exactly what not');
+is($next, $last + 1, 'up to the end');
+diag("the reader lost $lost times");
+
+# Now it reads: what was on its way, then one loss, then what the log holds.
+$log   = $broker->status->{log};
+@lines = @{ $stuck->catch_up_lines($broker, $last) };
+($next, $lost, @wrong) = follow(position_of($ready{$stuck}) + 1, @lines);
+is_deeply(\@wrong, [], 'who was stuck gets whole lines, and what it missed is told exactly');
+is($lost, 1, 'in one loss');
+is($next, $last + 1, 'and all else up to the end');
+my ($loss) = map { Forkbus::parse($_) } grep { /"lost"/ } @lines;
+is($loss->{to}, $log->{firstSeq} - 1, 'the loss ends where the log begins');
+is_deeply([grep { !eval { Forkbus::parse($_) } } @lines], [], 'every line is JSON');
+
+# And then it is as good as new, as are the others.
+$feed->write(split /\n/, block(10));
+$feed->write({ type => 'exec', timeUsec => 1, pid => 1, startUsec => 1, comm => 'the last one' });
+my $end = $feed->settle;
+is(@{ $stuck->catch_up_lines($broker, $end) } + 0, 11, 'then it gets current events');
+my @rare = $rare->catch_up($broker, $end);
+is_deeply([map { "$_->{type} $_->{seq}" } @rare], ["exec $end"], 'who wants little has lost nothing by not reading');
+@wrong = ();
+for my $one (@stuck) {
+    my @told = @{ $one->catch_up_lines($broker, $end) };
+    my @lost = map { Forkbus::parse($_) } grep { /^\{"type":"lost"/ } @told;
+    my @numbers = map { /^\{"seq":(\d+),/ ? $1 : () } @told;
+    push @wrong, @lost . ' losses' if @lost > 1;
+    push @wrong, 'out of order' if "@numbers" ne join ' ', sort { $a <=> $b } @numbers;
+    push @wrong, 'an event that was told as lost'
+      if @lost && grep { $_ >= $lost[0]{from} && $_ <= $lost[0]{to} } @numbers;
+    push @wrong, "a loss of $lost[0]{count}" if @lost && $lost[0]{count} != $lost[0]{to} - $lost[0]{from} + 1;
+}
+is_deeply(\@wrong, [], 'so it is with all ' . STUCK);
+cmp_ok($broker->status->{lost}{slow}{times}, '>=', 1, 'status counts it');
+$broker->stop;
+done_testing;
