@@ -114,6 +114,14 @@ static inline bool event_text_equal(struct event_text a, struct event_text b)
 	return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
+/* One clock tick of /proc/PID/stat: starts of a pid that are no further apart are the same process, whoever tells them. */
+#define EVENT_START_SLACK_USEC 10000
+
+static inline bool event_same_start(uint64_t a, uint64_t b)
+{
+	return (a > b ? a - b : b - a) <= EVENT_START_SLACK_USEC;
+}
+
 /* An event of a type with no fields. */
 static inline void fb_event_init(struct fb_event *event, enum event_type type)
 {

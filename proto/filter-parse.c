@@ -94,9 +94,9 @@ static int compare_pids(const void *a, const void *b)
 	return x->pid != y->pid ? compare_u64(x->pid, y->pid) : compare_u64(x->start_usec, y->start_usec);
 }
 
-void filter_pids_sort(struct filter_pid *pids, size_t *n)
+void filter_pids_sort(struct filter *filter)
 {
-	unique(pids, n, sizeof(*pids), compare_pids);
+	unique(filter->pids, &filter->n_pids, sizeof(*filter->pids), compare_pids);
 }
 
 static int types_parse(struct filter *filter, const struct key *key)
@@ -120,12 +120,11 @@ static int types_parse(struct filter *filter, const struct key *key)
 					     name);
 		types |= bit;
 	}
-	/* The same mask for all that say the same; every type is like none. */
-	if (types & TYPES_DECIDING)
-		types &= TYPES_DECIDING;
-	else
-		types = TYPES_ANYWAY;
-	filter->types = types == TYPES_DECIDING ? 0 : types;
+	/*
+	 * The same mask for all that say the same. To name every type is not to name none: what is named is armed, who
+	 * names nothing takes what there is.
+	 */
+	filter->types = types & TYPES_DECIDING ? types & TYPES_DECIDING : TYPES_ANYWAY;
 	return 0;
 }
 
@@ -172,7 +171,7 @@ static int pids_parse(struct filter *filter, const struct key *key)
 		if (r)
 			return r;
 	}
-	filter_pids_sort(filter->pids, &filter->n_pids);
+	filter_pids_sort(filter);
 	return 0;
 }
 

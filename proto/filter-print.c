@@ -35,23 +35,13 @@ static json_t *pid_print(const struct filter_pid *pid)
 	return json_pack("{s:I, s:I}", "pid", (json_int_t)pid->pid, "startUsec", (json_int_t)pid->start_usec);
 }
 
-/* They may have been resolved since they were sorted. */
 static json_t *pids_print(const struct filter *filter)
 {
-	struct filter_pid *pids = malloc(filter->n_pids * sizeof(*pids));
 	json_t *array = json_array();
-	size_t n = filter->n_pids;
-	int r = -1;
+	int r = 0;
 
-	if (!pids)
-		goto out;
-	memcpy(pids, filter->pids, n * sizeof(*pids));
-	filter_pids_sort(pids, &n);
-	r = 0;
-	for (size_t i = 0; i < n; i++)
-		r |= json_array_append_new(array, pid_print(&pids[i]));
-out:
-	free(pids);
+	for (size_t i = 0; i < filter->n_pids; i++)
+		r |= json_array_append_new(array, pid_print(&filter->pids[i]));
 	return array_done(array, r);
 }
 

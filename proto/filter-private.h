@@ -8,6 +8,3 @@
 /* Names of the bits of enum filter_status, by number. */
 #define FILTER_STATUS_N 4
 extern const char *const filter_status_names[FILTER_STATUS_N];
-
-/* filter_pids_sort() - by pid, then by start; doubles go */
-void filter_pids_sort(struct filter_pid *pids, size_t *n);

@@ -8,7 +8,7 @@
  *
  *   types           event type names ("fork", …; not "process", "ready", "heartbeat", which belong to the answer)
  *   pids            process ids. A bare one means the process that lives now; {"pid": 1, "startUsec": 2} means any. A
- *                   start is the same within FILTER_START_SLACK_USEC; where the event or the filter has none, pid decides
+ *                   start is the same within EVENT_START_SLACK_USEC; where the event or the filter has none, pid decides
  *   tree            one process, as in pids: itself and all its descendants
  *   uids            real user ids; an id event matches by its old one too
  *   comm, exe, cgroup, unit   glob patterns (see pattern.h: as fnmatch(3) without flags, byte by byte, * matches / too)
@@ -24,9 +24,6 @@
 
 #include "event.h"
 #include "pattern.h"
-
-/* Starts of one process, as told by different sources, are no further apart. */
-#define FILTER_START_SLACK_USEC 10000
 
 struct filter_pid {
 	uint32_t pid;
@@ -98,6 +95,9 @@ bool filter_has_key(const char *key);
  * Return: 0, FILTER_E_INVALID, or -ENOMEM.
  */
 int filter_parse(struct filter **ret, json_t *object, struct filter_error *error);
+
+/* filter_pids_sort() - back to the normal order, without doubles, after pids were resolved */
+void filter_pids_sort(struct filter *filter);
 
 /* NULL is fine. Return: NULL. */
 struct filter *filter_free(struct filter *filter);

@@ -302,14 +302,14 @@ static int process_set_parent(struct table *table, struct process *process, cons
 static bool process_is_of(const struct process *process, const struct fb_event *event)
 {
 	return !(process->has & EVENT_BIT(start_usec)) || !EVENT_HAS(event, start_usec) ||
-	       table_start_same(process->start_usec, event->start_usec);
+	       event_same_start(process->start_usec, event->start_usec);
 }
 
 /* Did it happen before the process started? */
 static bool process_is_younger(const struct process *process, const struct fb_event *event)
 {
 	return (process->has & EVENT_BIT(start_usec)) && EVENT_HAS(event, boot_usec) &&
-	       event->boot_usec + TABLE_START_SLACK_USEC < process->start_usec;
+	       event->boot_usec + EVENT_START_SLACK_USEC < process->start_usec;
 }
 
 /* Does the event tell of another process than the one that is held? A fork of the same start is the fork of

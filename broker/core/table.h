@@ -11,14 +11,6 @@
 #include "event.h"
 #include "filter.h"
 
-/* One clock tick of /proc/PID/stat: starts that are no further apart are the same process. */
-#define TABLE_START_SLACK_USEC 10000
-
-static inline bool table_start_same(uint64_t a, uint64_t b)
-{
-	return (a > b ? a - b : b - a) <= TABLE_START_SLACK_USEC;
-}
-
 #define PROCESS_TTY_MAX	 16
 #define PROCESS_COMM_MAX 64
 

@@ -85,9 +85,9 @@ static void match_pids(void **state)
 	EVENT_SET(&event, start_usec, 0);
 	assert_true(matches("{\"pids\":7}", &event));
 	for (int64_t off = -2; off <= 2; off++) {
-		event.start_usec = (uint64_t)(1000000 + FILTER_START_SLACK_USEC + off);
+		event.start_usec = (uint64_t)(1000000 + EVENT_START_SLACK_USEC + off);
 		assert_int_equal(matches(with_start, &event), off <= 0);
-		event.start_usec = (uint64_t)(1000000 - FILTER_START_SLACK_USEC + off);
+		event.start_usec = (uint64_t)(1000000 - EVENT_START_SLACK_USEC + off);
 		assert_int_equal(matches(with_start, &event), off >= 0);
 	}
 	event.start_usec = 5000000;

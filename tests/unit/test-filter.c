@@ -80,10 +80,11 @@ static void normal_forms(void **state)
 		/* Defaults. */
 		{ "{\"threads\":false}", "{}" },
 		{ "{\"minElapsedUsec\":0}", "{\"minElapsedUsec\":0}" }, /* asks for the field */
-		/* All types are none; source and lost come anyway. */
-		{ "{\"types\":[\"fork\",\"exec\",\"exit\",\"id\",\"comm\",\"session\",\"chroot\","
-		  "\"coredump\",\"ptrace\"]}",
-		  "{}" },
+		/* All types are not none: what is named is armed. source and lost come anyway. */
+		{ "{\"types\":[\"ptrace\",\"fork\",\"exec\",\"exit\",\"id\",\"comm\",\"session\",\"chroot\","
+		  "\"coredump\",\"source\"]}",
+		  "{\"types\":[\"fork\",\"exec\",\"exit\",\"id\",\"comm\",\"session\",\"chroot\","
+		  "\"coredump\",\"ptrace\"]}" },
 		{ "{\"types\":[\"ptrace\",\"fork\",\"exec\",\"exit\",\"id\",\"lost\",\"comm\",\"session\","
 		  "\"source\","
 		  "\"chroot\",\"coredump\"]}",
@@ -105,7 +106,7 @@ static void normal_forms(void **state)
 		assert_prints(cases[i][0], cases[i][1]);
 }
 
-/* Pids that were bare are resolved in their place; what they print as is in order still, and without doubles. */
+/* Pids that were bare are resolved in their place; sorted again, they are in order and without doubles. */
 static void normal_form_after_resolving(void **state)
 {
 	struct filter *filter =
@@ -116,6 +117,7 @@ static void normal_form_after_resolving(void **state)
 	assert_int_equal(filter->n_pids, 4);
 	assert_int_equal(filter->pids[0].start_usec, 0);
 	filter->pids[0].start_usec = 9;
+	filter_pids_sort(filter);
 	printed = filter_print(filter);
 	assert_string_equal(printed,
 			    "{\"pids\":[{\"pid\":7,\"startUsec\":5},{\"pid\":7,\"startUsec\":9},8]}");

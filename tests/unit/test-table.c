@@ -183,18 +183,18 @@ static void test_start(void **state)
 	assert_true(knows(process, EVENT_BIT(start_usec)));
 
 	/* Within the slack it is the same one, and the first value stays: two steps do not add up. */
-	event = make(EVENT_COMM, 7, 1000000 + TABLE_START_SLACK_USEC);
+	event = make(EVENT_COMM, 7, 1000000 + EVENT_START_SLACK_USEC);
 	apply(table, &event);
-	event = make(EVENT_COMM, 7, 1000000 - TABLE_START_SLACK_USEC);
+	event = make(EVENT_COMM, 7, 1000000 - EVENT_START_SLACK_USEC);
 	apply(table, &event);
 	assert_int_equal(process->start_usec, 1000000);
 	assert_int_equal(process->uid, 5);
 	assert_true(knows(process, EVENT_BIT(uid)));
 
-	event = make(EVENT_COMM, 7, 1000000 + TABLE_START_SLACK_USEC + 1);
+	event = make(EVENT_COMM, 7, 1000000 + EVENT_START_SLACK_USEC + 1);
 	apply(table, &event);
 	process = table_find(table, 7);
-	assert_int_equal(process->start_usec, 1000000 + TABLE_START_SLACK_USEC + 1);
+	assert_int_equal(process->start_usec, 1000000 + EVENT_START_SLACK_USEC + 1);
 	assert_false(knows(process, EVENT_BIT(uid)));
 	assert_int_equal(table_count(table), 1);
 
@@ -238,7 +238,7 @@ static void test_reuse(void **state)
 	event = make(EVENT_PROCESS, 10, 2000000);
 	EVENT_SET(&event, exe, event_text("/bin/b"));
 	apply(table, &event);
-	apply_fork(table, 10, 2000000 + TABLE_START_SLACK_USEC, 1, 15);
+	apply_fork(table, 10, 2000000 + EVENT_START_SLACK_USEC, 1, 15);
 	process = table_find(table, 10);
 	assert_string_equal(process->exe, "/bin/b");
 	assert_int_equal(process->born, 15);
@@ -620,7 +620,7 @@ static void model_end(struct model *model, uint32_t pid, bool all)
 		struct model *it = &model[child];
 
 		if (it->lives && it->has_ppid && it->ppid == pid &&
-		    (all || !it->has_parent_start || table_start_same(it->parent_start, model[pid].start)))
+		    (all || !it->has_parent_start || event_same_start(it->parent_start, model[pid].start)))
 			it->has_ppid = it->has_parent_start = false;
 	}
 	model[pid] = (struct model){ .lives = false };
@@ -634,7 +634,7 @@ static void model_apply(struct model *model, const struct fb_event *event, int e
 		model_end(model, event->pid, true);
 		return;
 	}
-	if (it->lives && !table_start_same(it->start, event->start_usec))
+	if (it->lives && !event_same_start(it->start, event->start_usec))
 		model_end(model, event->pid, false);
 	if (!it->lives)
 		*it = (struct model){ .lives = true, .start = event->start_usec, .exe = -1, .comm = -1 };
@@ -702,7 +702,7 @@ static void model_compare(const struct model *model, const struct table *table)
 		if (process->parent) {
 			assert_ptr_equal(table_find(table, process->ppid), process->parent);
 			if (it->has_parent_start)
-				assert_true(table_start_same(process->parent->start_usec, it->parent_start));
+				assert_true(event_same_start(process->parent->start_usec, it->parent_start));
 		}
 	}
 	assert_int_equal(table_count(table), n);
@@ -732,7 +732,7 @@ static void test_model(void **state)
 
 		snprintf(exe_text, sizeof(exe_text), "/exe/%d", exe);
 		snprintf(comm_text, sizeof(comm_text), "comm %d", comm);
-		clock += 2 * TABLE_START_SLACK_USEC;
+		clock += 2 * EVENT_START_SLACK_USEC;
 		EVENT_SET(&event, seq, op);
 		EVENT_SET(&event, start_usec, same ? model[pid].start : clock);
 		if (random() % 2) {
