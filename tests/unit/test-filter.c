@@ -85,10 +85,6 @@ static void normal_forms(void **state)
 		  "\"coredump\",\"source\"]}",
 		  "{\"types\":[\"fork\",\"exec\",\"exit\",\"id\",\"comm\",\"session\",\"chroot\","
 		  "\"coredump\",\"ptrace\"]}" },
-		{ "{\"types\":[\"ptrace\",\"fork\",\"exec\",\"exit\",\"id\",\"lost\",\"comm\",\"session\","
-		  "\"source\","
-		  "\"chroot\",\"coredump\"]}",
-		  "{}" },
 		{ "{\"types\":[\"lost\",\"exit\",\"source\"]}", "{\"types\":[\"exit\"]}" },
 		{ "{\"types\":[\"lost\"]}", "{\"types\":[\"source\",\"lost\"]}" },
 		{ "{\"types\":[\"source\"]}", "{\"types\":[\"source\",\"lost\"]}" },
