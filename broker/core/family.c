@@ -79,7 +79,7 @@ static void child_orphan(struct process *child)
 static bool child_may_join(const struct process *child, const struct process *parent)
 {
 	if ((parent->has & EVENT_BIT(start_usec)) && (child->has & EVENT_BIT(parent_start_usec)) &&
-	    !table_start_same(parent->start_usec, child->parent_start_usec))
+	    !event_same_start(parent->start_usec, child->parent_start_usec))
 		return false;
 	if (parent == child)
 		return false;
