@@ -17,8 +17,8 @@ int cn_socket_open(uint64_t buffer)
 	if (fd < 0)
 		return fd;
 	/*
-	 * Kernels from 6.6 on take an event that reaches nobody, because the only socket is full, for a sign that nobody
-	 * listens, and fall silent. With this option a full socket is an error, and no such sign.
+	 * From 6.6 on the kernel takes an event that reaches nobody for a sign that nobody listens, and falls silent. With
+	 * this option a socket that is full is an error, and no such sign, even if it is the only one.
 	 */
 	(void)setsockopt(fd, SOL_NETLINK, NETLINK_BROADCAST_ERROR, &on, sizeof(on));
 	return steal_fd(&fd);

@@ -10,8 +10,13 @@
 #define RECORDS_MAX 65536
 #define BUCKETS	    4096
 
-/* Between the moment that ac_etime ends at and the exit's; both clocks are read by different code. */
-#define CLOCK_SLACK_NSEC UINT64_C(1000000)
+/*
+ * ac_etime begins when the task is made and ends when its record is, the messages tell of moments after both. If the parent
+ * lost its CPU before it told of the fork, the record's life is the longer one: by as much as a busy machine takes to give
+ * it back. That is allowed only where no other record comes nearer.
+ */
+#define LIFE_SLACK_NSEC UINT64_C(1000000)
+#define LIFE_LOOSE_NSEC UINT64_C(100000000)
 
 TAILQ_HEAD(record_list, taskstats_record);
 
@@ -67,10 +72,9 @@ int records_add(struct records *records, const struct taskstats_record *record)
 
 /* Can it tell of this exit, of a process that was forked then? */
 static bool record_fits(const struct taskstats_record *record, const struct cn_event *exit,
-			uint64_t fork_nsec)
+			uint64_t fork_nsec, uint64_t slack_nsec)
 {
-	return record->arrival_nsec >= fork_nsec &&
-	       fork_nsec + record->elapsed_usec * 1000 <= exit->nsec + CLOCK_SLACK_NSEC;
+	return fork_nsec + record->elapsed_usec * 1000 <= exit->nsec + slack_nsec;
 }
 
 /*
@@ -85,7 +89,7 @@ static bool record_better(const struct taskstats_record *record, const struct ta
 static struct taskstats_record *records_match(struct records *records, struct record_list *list,
 					      const struct cn_event *exit, uint64_t fork_nsec)
 {
-	struct taskstats_record *record, *next, *best = NULL, *oldest = NULL;
+	struct taskstats_record *record, *next, *best = NULL, *oldest = NULL, *loose = NULL;
 
 	for (record = TAILQ_FIRST(list); record; record = next) {
 		next = TAILQ_NEXT(record, link);
@@ -97,14 +101,18 @@ static struct taskstats_record *records_match(struct records *records, struct re
 			pool_give(&records->pool, record);
 			continue;
 		}
-		if (!record_fits(record, exit, fork_nsec))
+		if (!record_fits(record, exit, fork_nsec, LIFE_SLACK_NSEC)) {
+			if (!loose && record->tid == exit->tid &&
+			    record_fits(record, exit, fork_nsec, LIFE_LOOSE_NSEC))
+				loose = record;
 			continue;
+		}
 		if (!oldest)
 			oldest = record;
 		if (record->tid == exit->tid && (!best || record_better(record, best)))
 			best = record;
 	}
-	return best ? best : oldest;
+	return best ? best : loose ? loose : oldest;
 }
 
 static struct taskstats_record *records_find(struct records *records, const struct cn_event *exit,

@@ -326,6 +326,27 @@ static void test_pid_reuse_one_cpu(void **state)
 	assert_end(&end, 0x200, 1);
 }
 
+/* The parent lost its CPU before it told of the fork: the record tells of a longer life than the messages. */
+static void test_late_fork(void **state)
+{
+	struct groups *groups = *state;
+	struct group_end end;
+
+	forked(groups, 20, 20);
+	assert_true(exited(
+		groups,
+		(struct record){ .tgid = 20, .tid = 20, .flags = TASKSTATS_AGROUP, .elapsed_usec = 60000 },
+		&end));
+	assert_end(&end, 0, 1);
+	/* But not one that is another's. */
+	forked(groups, 20, 20);
+	assert_true(exited(
+		groups,
+		(struct record){ .tgid = 20, .tid = 20, .flags = TASKSTATS_AGROUP, .elapsed_usec = 600000 },
+		&end));
+	assert_int_equal(end.has, 0);
+}
+
 /* The exit was lost: the record is not taken for one of the next process with that pid. */
 static void test_stale_record(void **state)
 {
@@ -444,6 +465,7 @@ int main(void)
 		TEST(test_code_of_signal),
 		TEST(test_pid_reuse),
 		TEST(test_pid_reuse_one_cpu),
+		TEST(test_late_fork),
 		TEST(test_stale_record),
 		TEST(test_missing_record),
 		TEST(test_old_records),
