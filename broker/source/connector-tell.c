@@ -38,7 +38,7 @@ const struct process *connector_process_of(const struct connector *connector, co
 	const struct process *process = table_find(connector->bus->table, event->pid);
 
 	if (process && EVENT_HAS(event, start_usec) && (process->has & EVENT_BIT(start_usec)) &&
-	    !table_start_same(process->start_usec, event->start_usec))
+	    !event_same_start(process->start_usec, event->start_usec))
 		return NULL;
 	return process;
 }
@@ -246,7 +246,7 @@ static void tell_fork(struct connector *connector, const struct connector_messag
 	groups_fork(connector->groups, cn);
 
 	/* A scan may have been quicker than the message. */
-	if (process && table_start_same(process->start_usec, start))
+	if (process && event_same_start(process->start_usec, start))
 		start = process->start_usec;
 	connector_begin(connector, &event, EVENT_FORK, cn->nsec, cn->tgid);
 	EVENT_SET(&event, start_usec, start);

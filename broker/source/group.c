@@ -406,9 +406,12 @@ void groups_exit(struct groups *groups, const struct cn_event *event, struct gro
 
 void groups_settle(struct groups *groups, struct group *group, uint64_t nsec)
 {
-	struct cn_event exit = {
-		.what = PROC_EVENT_EXIT, .nsec = nsec, .tid = group->tgid, .tgid = group->tgid
-	};
+	struct cn_event exit = { .what = PROC_EVENT_EXIT,
+				 .nsec = nsec,
+				 .cpu = RECORD_ANY_CPU,
+				 .tid = group->tgid,
+				 .tgid = group->tgid,
+				 .exit.code = RECORD_ANY_CODE };
 	struct taskstats_record record;
 
 	while (group->alive > 0 && records_take(groups->waiting, &exit, group->fork_nsec, &record) == 0) {

@@ -70,30 +70,60 @@ int records_add(struct records *records, const struct taskstats_record *record)
 	return 0;
 }
 
-/* Can it tell of this exit, of a process that was forked then? */
-static bool record_fits(const struct taskstats_record *record, const struct cn_event *exit,
-			uint64_t fork_nsec, uint64_t slack_nsec)
+/* Is it about this process, as far as the record says? */
+static bool record_names(const struct taskstats_record *record, const struct cn_event *exit)
 {
-	return fork_nsec + record->elapsed_usec * 1000 <= exit->nsec + slack_nsec;
+	return record->tgid ? record->tgid == exit->tgid : record->tid == exit->tid;
+}
+
+/* Can it tell of this exit, of a process that was forked then? Both tell the same code, always. */
+static bool record_fits(const struct taskstats_record *record, const struct cn_event *exit,
+			uint64_t fork_nsec)
+{
+	return fork_nsec + record->elapsed_usec * 1000 <= exit->nsec + LIFE_LOOSE_NSEC &&
+	       (record->code == exit->exit.code || exit->exit.code == RECORD_ANY_CODE);
+}
+
+/* How well: that of the thread itself, of a life that is not too long, told by the CPU that told the exit. */
+static unsigned int record_score(const struct taskstats_record *record, const struct cn_event *exit,
+				 uint64_t fork_nsec)
+{
+	bool life = fork_nsec + record->elapsed_usec * 1000 <= exit->nsec + LIFE_SLACK_NSEC;
+
+	return (record->tid == exit->tid ? 4 : 0) + (life ? 2 : 0) + (record->cpu == exit->cpu ? 1 : 0);
+}
+
+static uint64_t record_distance(const struct taskstats_record *record, const struct cn_event *exit,
+				uint64_t fork_nsec)
+{
+	uint64_t end = fork_nsec + record->elapsed_usec * 1000;
+
+	return end > exit->nsec ? end - exit->nsec : exit->nsec - end;
 }
 
 /*
- * Is @record rather the one than @best, which arrived before? Not if both came by the same socket, whose order holds. Of
- * two that came by different ones, and could both be, the longer life is more likely the whole of it.
+ * Is @record rather the one than @best, which arrived before? Of two that are as good and came by one socket the first
+ * is, since its order holds; of others the one whose life is the more like that between the messages.
  */
-static bool record_better(const struct taskstats_record *record, const struct taskstats_record *best)
+static bool record_better(const struct taskstats_record *record, const struct taskstats_record *best,
+			  const struct cn_event *exit, uint64_t fork_nsec)
 {
-	return record->cpu != best->cpu && record->elapsed_usec > best->elapsed_usec;
+	unsigned int score = record_score(record, exit, fork_nsec), old = record_score(best, exit, fork_nsec);
+
+	if (score != old)
+		return score > old;
+	return record->cpu != best->cpu && fork_nsec && exit->tid == exit->tgid &&
+	       record_distance(record, exit, fork_nsec) < record_distance(best, exit, fork_nsec);
 }
 
 static struct taskstats_record *records_match(struct records *records, struct record_list *list,
 					      const struct cn_event *exit, uint64_t fork_nsec)
 {
-	struct taskstats_record *record, *next, *best = NULL, *oldest = NULL, *loose = NULL;
+	struct taskstats_record *record, *next, *best = NULL;
 
 	for (record = TAILQ_FIRST(list); record; record = next) {
 		next = TAILQ_NEXT(record, link);
-		if (record->tgid != exit->tgid && (record->tgid || record->tid != exit->tid))
+		if (!record_names(record, exit))
 			continue;
 		if (record->arrival_nsec < fork_nsec) {
 			/* Of one who had this pid before, and whose exit was lost. */
@@ -101,18 +131,11 @@ static struct taskstats_record *records_match(struct records *records, struct re
 			pool_give(&records->pool, record);
 			continue;
 		}
-		if (!record_fits(record, exit, fork_nsec, LIFE_SLACK_NSEC)) {
-			if (!loose && record->tid == exit->tid &&
-			    record_fits(record, exit, fork_nsec, LIFE_LOOSE_NSEC))
-				loose = record;
-			continue;
-		}
-		if (!oldest)
-			oldest = record;
-		if (record->tid == exit->tid && (!best || record_better(record, best)))
+		if (record_fits(record, exit, fork_nsec) &&
+		    (!best || record_better(record, best, exit, fork_nsec)))
 			best = record;
 	}
-	return best ? best : loose ? loose : oldest;
+	return best;
 }
 
 static struct taskstats_record *records_find(struct records *records, const struct cn_event *exit,

@@ -26,6 +26,10 @@ enum {
 	RECORD_E_NONE, /* there is none for this exit */
 };
 
+/* An exit that was not seen itself, see groups_settle(). */
+#define RECORD_ANY_CODE UINT32_MAX
+#define RECORD_ANY_CPU	UINT32_MAX
+
 /*
  * records_take() - the record of the thread that exited, or, since a thread that execs changes its id, the oldest of its
  * process

@@ -279,7 +279,9 @@ static void test_suspects(void **state)
 /* Nothing is known of it but its end. */
 static void test_stray(void **state)
 {
-	struct cn_event event = { .what = PROC_EVENT_EXIT, .nsec = now, .tgid = 20, .tid = 20 };
+	struct cn_event event = {
+		.what = PROC_EVENT_EXIT, .nsec = now, .tgid = 20, .tid = 20, .exit = { .code = 0x100 }
+	};
 	struct groups *groups = *state;
 	struct group_exit exit;
 	struct group_end end;

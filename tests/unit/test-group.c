@@ -326,6 +326,30 @@ static void test_pid_reuse_one_cpu(void **state)
 	assert_end(&end, 0x200, 1);
 }
 
+/* Two of one pid whose lives were as long, read in the wrong order: each exit has its own code. */
+static void test_pid_reuse_by_code(void **state)
+{
+	struct groups *groups = *state;
+	struct group_end end;
+
+	now += 100 * MSEC;
+	recorded(groups,
+		 (struct record){ .tgid = 20, .tid = 20, .code = 0x200, .elapsed_usec = 990, .rss = 2 });
+	recorded(groups,
+		 (struct record){
+			 .tgid = 20, .tid = 20, .code = 0x100, .elapsed_usec = 500, .rss = 1, .cpu = 1 });
+	now -= 100 * MSEC;
+	forked(groups, 20, 20);
+	assert_true(exited_code(groups, 20, 20, 0x100, &end));
+	assert_end(&end, 0x100, 1);
+	assert_int_equal(end.usage.max_rss_kib, 1);
+	forked(groups, 20, 20);
+	assert_true(exited_code(groups, 20, 20, 0x200, &end));
+	assert_end(&end, 0x200, 1);
+	assert_int_equal(end.usage.max_rss_kib, 2);
+	assert_empty(groups);
+}
+
 /* The parent lost its CPU before it told of the fork: the record tells of a longer life than the messages. */
 static void test_late_fork(void **state)
 {
@@ -465,6 +489,7 @@ int main(void)
 		TEST(test_code_of_signal),
 		TEST(test_pid_reuse),
 		TEST(test_pid_reuse_one_cpu),
+		TEST(test_pid_reuse_by_code),
 		TEST(test_late_fork),
 		TEST(test_stale_record),
 		TEST(test_missing_record),
