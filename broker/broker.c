@@ -182,9 +182,8 @@ static int bridge_outage(struct broker *broker)
 	r = bus_restore(bus);
 	if (r < 0)
 		return r;
-	if (log_next(bus->log) > 1)
-		bus_lost(bus, "unarmed", BUS_COUNT_UNKNOWN, log_last_time(bus->log),
-			 clock_usec(CLOCK_REALTIME), "the broker was not running");
+	bus->outage = log_next(bus->log) > 1;
+	bus->outage_since_usec = log_last_time(bus->log);
 	return 0;
 }
 

@@ -115,6 +115,11 @@ void bus_source_changed(struct bus *bus, const char *source, const char *reason,
 	char armed[EVENT_TEXT_MAX];
 	struct fb_event event;
 
+	if (bus->outage) {
+		bus->outage = false;
+		bus_lost(bus, "unarmed", BUS_COUNT_UNKNOWN, bus->outage_since_usec,
+			 clock_usec(CLOCK_REALTIME), "the broker was not running");
+	}
 	snprintf(bus->source, sizeof(bus->source), "%s", source);
 	snprintf(bus->source_detail, sizeof(bus->source_detail), "%s", detail ? detail : "");
 	fb_event_init(&event, EVENT_SOURCE);

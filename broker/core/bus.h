@@ -41,6 +41,10 @@ struct bus {
 	char source_detail[EVENT_TEXT_MAX + 1];
 	uint64_t source_since_usec;
 
+	/* Nobody told what happened since then: told as lost when a source starts, since then somebody does. */
+	bool outage;
+	uint64_t outage_since_usec; /* CLOCK_REALTIME, 0 where not known */
+
 	/* Called when @armed changed: main passes it on to the source. */
 	void (*on_armed)(void *userdata);
 	void *userdata;
@@ -79,6 +83,7 @@ void bus_lost(struct bus *bus, const char *reason, uint64_t count, uint64_t sinc
 
 /*
  * bus_source_changed() - publish which source tells from now on, what it arms, and why it changed
+ * A source calls it when it hears already, so that an outage ends before and nothing falls between.
  */
 void bus_source_changed(struct bus *bus, const char *source, const char *reason, const char *detail);
 
