@@ -74,8 +74,8 @@ struct connector {
 	struct event *hold;	/* a question is late */
 	struct event *tick;	/* slowly, for all that nobody wakes us for */
 	bool paced;
-	unsigned int quick; /* wake-ups in a row that came soon after the one before */
-	uint64_t woken_usec;
+	uint64_t window_usec; /* CLOCK_MONOTONIC: since when messages are counted, to tell load */
+	unsigned int window_messages;
 
 	/* Clocks, as of the last batch */
 	uint64_t boot_offset_nsec; /* CLOCK_BOOTTIME - CLOCK_MONOTONIC */
