@@ -49,7 +49,7 @@ F(pid_ns, U64, TOP, "pidNs")		/* [M] inode number of that namespace */
 F(clone_flags, U64, TOP, "cloneFlags")	/* [M] */
 
 /* exec */
-F(exe, PATH, TOP, "exe")		/* path of the file that runs */
+F(exe, PATH, TOP, "exe")		/* path of the file that runs; in exit too: of the one that ran last */
 F(filename, PATH, TOP, "filename")	/* [M] as asked for */
 F(filename_cut, BOOL, TOP, "filenameCut") /* filename is longer than EVENT_PATH_MAX, this is its beginning */
 

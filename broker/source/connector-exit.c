@@ -72,7 +72,7 @@ static void tell_end(struct connector *connector, struct fb_event *event, const 
 		     uint32_t ppid)
 {
 	const struct process *process = connector_process_of(connector, event);
-	uint64_t fields = ~EVENT_BIT(exe);
+	uint64_t fields = UINT64_MAX;
 
 	if (end->has_status)
 		fb_event_set_status(event, end->status);
