@@ -5,16 +5,17 @@
 #include "event.h"
 
 static const char *const type_names[_EVENT_TYPE_MAX] = {
-	[EVENT_FORK] = "fork",	       [EVENT_EXEC] = "exec",	    [EVENT_EXIT] = "exit",
-	[EVENT_ID] = "id",	       [EVENT_COMM] = "comm",	    [EVENT_SESSION] = "session",
-	[EVENT_CHROOT] = "chroot",     [EVENT_COREDUMP] = "coredump", [EVENT_PTRACE] = "ptrace",
-	[EVENT_SOURCE] = "source",     [EVENT_LOST] = "lost",	    [EVENT_PROCESS] = "process",
-	[EVENT_READY] = "ready",       [EVENT_HEARTBEAT] = "heartbeat",
+	[EVENT_FORK] = "fork",	   [EVENT_EXEC] = "exec",	    [EVENT_EXIT] = "exit",
+	[EVENT_ID] = "id",	   [EVENT_COMM] = "comm",	    [EVENT_SESSION] = "session",
+	[EVENT_CHROOT] = "chroot", [EVENT_COREDUMP] = "coredump",   [EVENT_PTRACE] = "ptrace",
+	[EVENT_SOURCE] = "source", [EVENT_LOST] = "lost",	    [EVENT_PROCESS] = "process",
+	[EVENT_READY] = "ready",   [EVENT_HEARTBEAT] = "heartbeat",
 };
 
 const struct event_field_info event_fields[_EVENT_FIELD_MAX] = {
-#define F(_member, _kind, _group, _key)                                                                      \
-	[EVENT_F_##_member] = { offsetof(struct fb_event, _member), EVENT_KIND_##_kind, EVENT_GROUP_##_group, _key },
+#define F(_member, _kind, _group, _key)                                                 \
+	[EVENT_F_##_member] = { offsetof(struct fb_event, _member), EVENT_KIND_##_kind, \
+				EVENT_GROUP_##_group, _key },
 #include "event-fields.h"
 #undef F
 };
@@ -56,7 +57,8 @@ bool fb_event_equal(const struct fb_event *a, const struct fb_event *b)
 			break;
 		case EVENT_KIND_TEXT:
 		case EVENT_KIND_PATH:
-			equal = event_text_equal(*(const struct event_text *)x, *(const struct event_text *)y);
+			equal = event_text_equal(*(const struct event_text *)x,
+						 *(const struct event_text *)y);
 			break;
 		}
 		if (!equal)

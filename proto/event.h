@@ -37,8 +37,8 @@ enum event_type {
 #define EVENT_TYPE_BIT(_type) (UINT32_C(1) << (_type))
 
 /* Told to every subscriber, whatever its filter. */
-#define EVENT_TYPES_ALWAYS                                                                                   \
-	(EVENT_TYPE_BIT(EVENT_SOURCE) | EVENT_TYPE_BIT(EVENT_LOST) | EVENT_TYPE_BIT(EVENT_READY) |           \
+#define EVENT_TYPES_ALWAYS                                                                         \
+	(EVENT_TYPE_BIT(EVENT_SOURCE) | EVENT_TYPE_BIT(EVENT_LOST) | EVENT_TYPE_BIT(EVENT_READY) | \
 	 EVENT_TYPE_BIT(EVENT_HEARTBEAT))
 
 /*
@@ -54,11 +54,11 @@ struct event_text {
 #define EVENT_PATH_MAX 4096
 #define EVENT_TEXT_MAX 255
 
-#define EVENT_C_U32    uint32_t
-#define EVENT_C_U64    uint64_t
-#define EVENT_C_BOOL   bool
-#define EVENT_C_TEXT   struct event_text
-#define EVENT_C_PATH   struct event_text
+#define EVENT_C_U32  uint32_t
+#define EVENT_C_U64  uint64_t
+#define EVENT_C_BOOL bool
+#define EVENT_C_TEXT struct event_text
+#define EVENT_C_PATH struct event_text
 
 struct fb_event {
 	uint64_t has; /* bit EVENT_F_member: the field is there */
@@ -79,7 +79,13 @@ enum event_field {
 _Static_assert(_EVENT_FIELD_MAX <= 64, "presence bits are one word");
 
 enum event_kind { EVENT_KIND_U32, EVENT_KIND_U64, EVENT_KIND_BOOL, EVENT_KIND_TEXT, EVENT_KIND_PATH };
-enum event_group { EVENT_GROUP_TOP, EVENT_GROUP_STATUS, EVENT_GROUP_USAGE, EVENT_GROUP_OLD, EVENT_GROUP_NONE };
+enum event_group {
+	EVENT_GROUP_TOP,
+	EVENT_GROUP_STATUS,
+	EVENT_GROUP_USAGE,
+	EVENT_GROUP_OLD,
+	EVENT_GROUP_NONE
+};
 
 /* What the list says of a field. */
 struct event_field_info {
@@ -91,18 +97,19 @@ struct event_field_info {
 
 extern const struct event_field_info event_fields[_EVENT_FIELD_MAX];
 
-#define EVENT_BIT(_member)	  (UINT64_C(1) << EVENT_F_##_member)
+#define EVENT_BIT(_member)	   (UINT64_C(1) << EVENT_F_##_member)
 #define EVENT_HAS(_event, _member) (((_event)->has & EVENT_BIT(_member)) != 0)
-#define EVENT_SET(_event, _member, _value)                                                                   \
-	do {                                                                                                 \
-		(_event)->_member = (_value);                                                                \
-		(_event)->has |= EVENT_BIT(_member);                                                         \
+#define EVENT_SET(_event, _member, _value)           \
+	do {                                         \
+		(_event)->_member = (_value);        \
+		(_event)->has |= EVENT_BIT(_member); \
 	} while (0)
 #define EVENT_CLEAR(_event, _member) ((_event)->has &= ~EVENT_BIT(_member))
 
 /* Field numbers of the bits of a mask, lowest first; eats @_mask. */
-#define EVENT_FIELD_FOREACH(_field, _mask)                                                                   \
-	for (unsigned int _field; (_mask) && (_field = (unsigned int)__builtin_ctzll(_mask), true); (_mask) &= (_mask)-1)
+#define EVENT_FIELD_FOREACH(_field, _mask)                                                          \
+	for (unsigned int _field; (_mask) && (_field = (unsigned int)__builtin_ctzll(_mask), true); \
+	     (_mask) &= (_mask)-1)
 
 static inline struct event_text event_text(const char *string)
 {

@@ -43,7 +43,7 @@ struct log_header {
 };
 
 struct log_record {
-	uint32_t size; /* of all, header and padding included; a multiple of 8; 0: the block ends here */
+	uint32_t size;	 /* of all, header and padding included; a multiple of 8; 0: the block ends here */
 	uint32_t length; /* of the packed event */
 	uint64_t seq;
 	uint64_t check; /* log_record_check() */

@@ -15,13 +15,14 @@ struct log_reader {
 	struct log_header header; /* a checked copy of its constant part */
 	uint64_t position;	  /* of the next record */
 	uint64_t seq;		  /* that it must have; 0: not known yet */
-	_Alignas(8) unsigned char record[sizeof(struct log_record) + EVENT_PACKED_MAX + 8]; /* the copy of the last one */
+	_Alignas(8) unsigned char record[sizeof(struct log_record) + EVENT_PACKED_MAX +
+					 8]; /* the copy of the last one */
 };
 
 enum {
 	_LOG_READER_E_SUCCESS,
-	LOG_READER_E_END,     /* at the head: nothing more for now */
-	LOG_READER_E_LAPPED,  /* the writer has overwritten this place: log_reader_rewind() goes on at the tail */
+	LOG_READER_E_END,    /* at the head: nothing more for now */
+	LOG_READER_E_LAPPED, /* the writer has overwritten this place: log_reader_rewind() goes on at the tail */
 	LOG_READER_E_CORRUPT, /* this was not written by a broker, or was changed since */
 	LOG_READER_E_FOREIGN, /* another version, schema, byte order or word size */
 };

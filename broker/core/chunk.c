@@ -80,7 +80,7 @@ struct chunk *chunk_find(const struct chunk_list *list, uint64_t seq)
 {
 	struct chunk *chunk, *before = NULL;
 
-	LIST_FOREACH (chunk, list, link) {
+	LIST_FOREACH(chunk, list, link) {
 		if (chunk->first <= seq && (chunk->open || seq < chunk->next))
 			return chunk;
 		if (chunk->next == seq && !chunk_is_full(chunk))
@@ -94,7 +94,7 @@ uint64_t chunk_limit(const struct chunk_list *list, uint64_t seq)
 	uint64_t limit = UINT64_MAX;
 	struct chunk *chunk;
 
-	LIST_FOREACH (chunk, list, link)
+	LIST_FOREACH(chunk, list, link)
 		if (chunk->first > seq && chunk->first < limit)
 			limit = chunk->first;
 	return limit;

@@ -11,11 +11,11 @@
 
 #define _cleanup_(_function) __attribute__((cleanup(_function)))
 
-#define DEFINE_CLEANUP(_type, _function)                                                                     \
-	static inline void _function##_p(_type **object)                                                     \
-	{                                                                                                    \
-		if (*object)                                                                                 \
-			_function(*object);                                                                  \
+#define DEFINE_CLEANUP(_type, _function)                 \
+	static inline void _function##_p(_type **object) \
+	{                                                \
+		if (*object)                             \
+			_function(*object);              \
 	}
 
 static inline void free_p(void *pointer)
@@ -46,12 +46,12 @@ static inline void fclose_p(FILE **file)
 #define _cleanup_fclose_ _cleanup_(fclose_p)
 
 /* Hand the content of an owning pointer on. */
-#define steal(_pointer)                                                                                      \
-	({                                                                                                   \
-		__typeof__(_pointer) *_at = &(_pointer);                                                     \
-		__typeof__(_pointer) _value = *_at;                                                          \
-		*_at = NULL;                                                                                 \
-		_value;                                                                                      \
+#define steal(_pointer)                                  \
+	({                                               \
+		__typeof__(_pointer) *_at = &(_pointer); \
+		__typeof__(_pointer) _value = *_at;      \
+		*_at = NULL;                             \
+		_value;                                  \
 	})
 
 static inline int steal_fd(int *fd)
