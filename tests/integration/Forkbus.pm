@@ -26,6 +26,7 @@ use Time::HiRes ();
 
 use Forkbus::Broker;
 use Forkbus::Feed;
+use Forkbus::Processes;
 use Forkbus::Subscriber;
 use Forkbus::Workload;
 

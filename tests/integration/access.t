@@ -151,17 +151,17 @@ for my $way (qw(live history)) {
 # The same without trust in what the broker thinks of uids: whose processes are these?
 for my $who (qw(user other)) {
     for my $way (qw(live history)) {
-        my %seen;
-        $seen{ $_->{pid} }{ $_->{type} }++ for grep { exists $_->{pid} } @{ $told{$way}{$who} };
-        my @missed = grep { ($seen{ $_->{pid} }{fork} // 0) != 1 || ($seen{ $_->{pid} }{exit} // 0) != 1 } @{ $made{$who} };
+        my $seen   = Forkbus::Processes->new(@{ $told{$way}{$who} });
+        my $types  = sub { join ' ', grep { /^(?:fork|exit)$/ } map { $_->{type} } $seen->of($_[0]) };
+        my @missed = grep { $types->($_) ne 'fork exit' } @{ $made{$who} };
         is_deeply(\@missed, [], "$who, $way: each own process once as fork and as exit");
-        my @foreign = grep { $seen{ $_->{pid} } } map { @{ $made{$_} } } grep { $_ ne $who } keys %made;
+        my @foreign = grep { $seen->of($_) } map { @{ $made{$_} } } grep { $_ ne $who } keys %made;
         is_deeply(\@foreign, [], "$who, $way: none of the others'");
     }
 }
-my %bytes = map { $_->{pid} => $_->{usage}{writeBytes} } grep { $_->{type} eq 'exit' } @{ $told{live}{user} };
 my ($storage) = grep { $_->{kind} eq 'storage' } @{ $made{user} };
-cmp_ok($bytes{ $storage->{pid} }, '>=', 262144, 'the own I/O counters are shown');
+my $exit = (Forkbus::Processes->new(@{ $told{live}{user} })->of($storage))[-1];
+cmp_ok($exit->{usage}{writeBytes}, '>=', 262144, 'the own I/O counters are shown');
 
 SKIP: {
     skip $nosuid, 1 if $nosuid;

@@ -41,28 +41,24 @@ my @kinds = (
 );
 my $begin    = now_usec();
 my $workload = Forkbus::Workload->start(arguments => \@kinds);
-my $born     = $all->wait_for(sub { $_->{type} eq 'exec' && $_->{pid} == $workload->pid });
+my $born     = $all->wait_for(sub { $_->{type} eq 'exec' && $_->{pid} == $workload->pid }, 'the exec of the workload');
+my $is_born  = sub { ($_[0]{pid} // 0) == $born->{pid} && $_[0]{startUsec} == $born->{startUsec} };
 my $tree     = $broker->subscribe({ tree => { pid => $born->{pid}, startUsec => $born->{startUsec} } });
 my $threads  = $broker->subscribe({ tree => $born->{pid}, threads => JSON::PP::true });
 $_->wait_ready for $tree, $threads;
 my @made = $workload->go->finish;
 my $end  = now_usec();
-$all->wait_for(sub { $_->{type} eq 'exit' && $_->{pid} == $workload->pid }, 'the exit of the workload');
-my $last = $all->{events}[-1]{seq};
+my $last = $all->wait_for(sub { $_->{type} eq 'exit' && $is_born->($_) }, 'the exit of the workload')->{seq};
 
 is($born->{comm}, 'workload', 'the exec of a process that stays has its name') if !slow() || exists $born->{comm};
 is($born->{exe}, Forkbus->helper('workload'), 'and its program') if !slow() || exists $born->{exe};
 
-# Of whom what was told, in the order of telling.
-my %events;
-for my $event ($all->events) {
-    push @{ $events{ $event->{pid} } }, $event if exists $event->{pid};
-}
+my $processes = Forkbus::Processes->new($all->events);
 
 # What is wrong with what was told of one process?
 sub complaints {
     my ($made) = @_;
-    my @events = @{ $events{ $made->{pid} } // [] };
+    my @events = $processes->of($made);
     my @wrong;
     my $check = sub {
         my ($fine, $what) = @_;
@@ -83,8 +79,8 @@ sub complaints {
         $check->($ids eq '0 0 0 0', "$event->{type}: ids $ids") if $made->{kind} ne 'ids';
     }
     $check->($fork->{ppid} == $made->{ppid}, "forked by $fork->{ppid}, not by $made->{ppid}");
-    my $parent = ($events{ $made->{ppid} } // [])->[0];
-    $check->($parent && $fork->{parentStartUsec} == $parent->{startUsec}, 'parentStartUsec is not of its parent');
+    my $parent = $processes->exactly($fork->{ppid}, $fork->{parentStartUsec});
+    $check->($parent, 'parentStartUsec is not of its parent');
     my $last_ppid = $made->{lastPpid} // $made->{ppid};
     $check->($exit->{ppid} == $last_ppid, "ended as child of $exit->{ppid}, not of $last_ppid");
 
@@ -110,7 +106,8 @@ sub usage_complaints {
       involuntarySwitches readBytes writeBytes readChars writeChars);
     my @missing = grep { !defined $told->{$_} } @keys;
     return "$made->{kind} $made->{pid}: without @missing" if @missing;
-    $check->($told->{elapsedUsec} <= $made->{elapsedUsec} + 2, 'elapsedUsec', $made->{elapsedUsec});
+    my $lived = $made->{goneUsec} - $made->{bornAfterUsec};
+    $check->($told->{elapsedUsec} <= $lived + 2, 'elapsedUsec', $lived);
 
     # wait4 adds what its own children used, which the event does not.
     return @wrong if $made->{kind} eq 'chain';
@@ -156,7 +153,7 @@ cmp_ok(scalar(grep { $_->{coreDumped} } @made), '>', 0, 'some dumped core')
 diag("$_: $seen{$_}") for sort keys %seen;
 
 # The one with a single process each: what is special about it.
-my %exit = map { $_ => $events{ $by_kind{$_}[0]{pid} }[-1] } grep { @{ $by_kind{$_} } == 1 } keys %by_kind;
+my %exit = map { $_ => ($processes->of($by_kind{$_}[0]))[-1] } grep { @{ $by_kind{$_} } == 1 } keys %by_kind;
 cmp_ok($exit{sleep}{usage}{elapsedUsec}, '>=', 49990, 'who slept 50 ms was there for as long');
 cmp_ok($exit{pages}{usage}{minorFaults}, '>=', 1000, 'who touched 1,000 pages has as many faults');
 cmp_ok($exit{cpu}{usage}{userUsec} + $exit{cpu}{usage}{systemUsec}, '>', 0, 'who burned 100 ms has used some');
@@ -167,22 +164,22 @@ is($exit{'leader-first'}{status}{code}, 7, 'whose leader ends first ends with th
 my @wrong;
 for my $made (@{ $by_kind{name} }) {
     my $name = pack 'H*', $made->{comm};
-    for my $event (grep { $_->{type} =~ /^(?:comm|exit)$/ } @{ $events{ $made->{pid} } }) {
+    for my $event (grep { $_->{type} =~ /^(?:comm|exit)$/ } $processes->of($made)) {
         my $told = exists $event->{commRaw} ? decode_base64($event->{commRaw}) : $event->{comm};
         utf8::encode($told) if !exists $event->{commRaw};
         push @wrong, "$event->{type}: $event->{comm} for $made->{comm}" if $told ne $name;
     }
-    my $comms = grep { $_->{type} eq 'comm' } @{ $events{ $made->{pid} } };
+    my $comms = grep { $_->{type} eq 'comm' } $processes->of($made);
     push @wrong, "$made->{comm}: $comms comm events" if $comms != 1;
 }
 ok(!@wrong, 'names of any bytes are told as they are') or diag(join "\n", @wrong);
-for my $event (grep { $_->{type} eq 'exec' } @{ $events{ $by_kind{shebang}[0]{pid} } }, $exit{shebang}) {
+for my $event (grep { $_->{type} eq 'exec' } $processes->of($by_kind{shebang}[0]), $exit{shebang}) {
     is($event->{comm}, 'script', "a script's $event->{type} has the name of the script") if exists $event->{comm};
 }
 
 # Identity.
 my @ids = map { [@$_{qw(uid euid gid egid)}, @{ $_->{old} }{qw(uid euid gid egid)}] }
-  grep { $_->{type} eq 'id' } @{ $events{ $by_kind{ids}[0]{pid} } };
+  grep { $_->{type} eq 'id' } $processes->of($by_kind{ids}[0]);
 is_deeply(
     [map { [map { $_ // '-' } @$_] } @ids],
     [
@@ -192,13 +189,14 @@ is_deeply(
     ],
     'changes of ids are told with what was before'
 ) or diag(json(\@ids));
-my ($session) = grep { $_->{type} eq 'session' } @{ $events{ $by_kind{session}[0]{pid} } };
+my ($session) = grep { $_->{type} eq 'session' } $processes->of($by_kind{session}[0]);
 is($session->{session}, $by_kind{session}[0]{pid}, 'a new session is told');
 
 # Nobody who was not made, and whoever was made.
-my %made = map { $_->{pid} => 1 } @made, { pid => $workload->pid };
+my %made = map { my ($fork) = $processes->of($_); $fork ? ("$fork->{pid}/$fork->{startUsec}" => 1) : () } @made;
 my @tree = grep { exists $_->{pid} } $tree->catch_up($broker, $last);
-my @own  = grep { $made{ $_->{pid} // 0 } && $_->{seq} > $born->{seq} && $_->{seq} <= $last } $all->events;
+my @own  = grep { $is_born->($_) || $made{ join '/', map { $_ // '' } @$_{qw(pid startUsec)} } } $all->events;
+@own = grep { $_->{seq} > $born->{seq} && $_->{seq} <= $last } @own;
 is_deeply(\@tree, \@own, 'the subscriber of the tree gets just the events of what was made');
 is_deeply(
     [sort { $a <=> $b } map { $_->{pid} } grep { $_->{type} eq 'fork' } @tree],
@@ -208,26 +206,23 @@ is_deeply(
 
 # Threads, for the one who asked.
 $threads->catch_up($broker, $last);
-my (%tids, %lived);
-for my $event (grep { exists $_->{tid} } $threads->events) {
-    $tids{ $event->{pid} }{ $event->{tid} }{ $event->{type} }++;
-    $lived{ $event->{type} }++;
-}
+my $thread_events = Forkbus::Processes->new(grep { exists $_->{tid} } $threads->events);
 my @threads_wrong;
 for my $made (grep { $_->{threads} > 1 } @made) {
-    my $told = $tids{ $made->{pid} } // {};
-    push @threads_wrong, "$made->{kind}: " . keys(%$told) . " threads of $made->{threads}"
-      if keys(%$told) != $made->{threads} - 1;
+    my %told;
+    $told{ $_->{tid} }{ $_->{type} }++ for $thread_events->of($made);
+    push @threads_wrong, "$made->{kind}: " . keys(%told) . " threads of $made->{threads}"
+      if keys(%told) != $made->{threads} - 1;
 
     # The thread that execs takes the place of the leader: its own id never ends.
-    my $unended = grep { ($_->{fork} // 0) != 1 || ($_->{exit} // 0) != 1 } values %$told;
+    my $unended = grep { ($_->{fork} // 0) != 1 || ($_->{exit} // 0) != 1 } values %told;
     push @threads_wrong, "$made->{kind}: $unended threads are not told once as fork and as exit"
       if $unended != ($made->{kind} eq 'exec-from-thread' ? 1 : 0);
 }
 ok(!@threads_wrong, 'threads are told once as fork and as exit to who asked') or diag(join "\n", @threads_wrong);
 is(scalar(grep { exists $_->{tid} } $all->events), 0, 'and to nobody else');
-my @processes = grep { exists $_->{pid} && !exists $_->{tid} } $threads->events;
-is_deeply(\@processes, \@own, 'beside all that others get');
+my @whole = grep { exists $_->{pid} && !exists $_->{tid} } $threads->events;
+is_deeply(\@whole, \@own, 'beside all that others get');
 my ($armed) = grep { $_->{type} eq 'source' } $threads->events;
 like($armed->{armed}, qr/\bthreads\b/, 'that threads are told from then on, the stream says') or diag(json($armed));
 

@@ -4,10 +4,12 @@
  *
  * Does nothing before a line comes on standard input. Says one JSON line a process, with what wait4(2) told of it:
  *
- *   {"kind":"core","pid":7,"ppid":6,"execs":0,"threads":1,"signal":6,"coreDumped":true,"elapsedUsec":…,"usage":{…}}
+ *   {"kind":"core","pid":7,"ppid":6,"execs":0,"threads":1,"signal":6,"coreDumped":true,"bornAfterUsec":…,
+ *    "goneUsec":…,"usage":{…}}
  *
- * "elapsedUsec" is from before it was started until after it was waited for: it lived no longer. Works in the current
- * directory, which it fills with cores and files. It is the reaper of its orphans, so that their status is known too.
+ * Times are of CLOCK_BOOTTIME, before it was started and after it was waited for: together with its pid they say which
+ * process it was. Works in the current directory, which it fills with cores and files. It is the reaper of its orphans,
+ * so that their status is known too.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -37,8 +39,6 @@
 #define FILE_SIZE (256 * 1024)
 
 static int held_pipe[2] = { -1, -1 };
-static pid_t held[HOLD_MAX];
-static int n_held;
 
 __attribute__((noreturn)) static void die(const char *what)
 {
@@ -84,12 +84,12 @@ static void say(const struct made *made, int status, const struct rusage *usage)
 		       WCOREDUMP(status) ? "true" : "false");
 	else
 		printf(",\"code\":%d", WEXITSTATUS(status));
+	printf(",\"bornAfterUsec\":%lu,\"goneUsec\":%lu", made->since_usec, clock_usec(CLOCK_BOOTTIME));
 	if (usage)
-		printf(",\"elapsedUsec\":%lu,\"usage\":{\"cpuUsec\":%lu,\"maxRssKib\":%ld,\"minorFaults\":%"
+		printf(",\"usage\":{\"cpuUsec\":%lu,\"maxRssKib\":%ld,\"minorFaults\":%ld,\"majorFaults\":%"
 		       "ld,"
-		       "\"majorFaults\":%ld,\"voluntarySwitches\":%ld,\"involuntarySwitches\":%ld,"
+		       "\"voluntarySwitches\":%ld,\"involuntarySwitches\":%ld,"
 		       "\"readBytes\":%ld,\"writeBytes\":%ld}",
-		       clock_usec(CLOCK_MONOTONIC) - made->since_usec,
 		       usec_of(usage->ru_utime) + usec_of(usage->ru_stime), usage->ru_maxrss,
 		       usage->ru_minflt, usage->ru_majflt, usage->ru_nvcsw, usage->ru_nivcsw,
 		       usage->ru_inblock * 512, usage->ru_oublock * 512);
@@ -109,7 +109,7 @@ static void reap(const struct made *made)
 static struct made start(const char *kind, void (*work)(int argument), int argument)
 {
 	struct made made = {
-		.kind = kind, .ppid = getpid(), .threads = 1, .since_usec = clock_usec(CLOCK_MONOTONIC)
+		.kind = kind, .ppid = getpid(), .threads = 1, .since_usec = clock_usec(CLOCK_BOOTTIME)
 	};
 
 	made.pid = fork();
@@ -189,7 +189,7 @@ static void make_loop(int pause_msec)
 static void make_vfork(int unused)
 {
 	struct made made = {
-		.kind = "vfork", .ppid = getpid(), .threads = 1, .since_usec = clock_usec(CLOCK_MONOTONIC)
+		.kind = "vfork", .ppid = getpid(), .threads = 1, .since_usec = clock_usec(CLOCK_BOOTTIME)
 	};
 
 	(void)unused;
@@ -208,7 +208,7 @@ static void make_spawn(int unused)
 			     .ppid = getpid(),
 			     .execs = 1,
 			     .threads = 1,
-			     .since_usec = clock_usec(CLOCK_MONOTONIC) };
+			     .since_usec = clock_usec(CLOCK_BOOTTIME) };
 	char *arguments[] = { (char[]){ "/bin/false" }, NULL };
 
 	(void)unused;
@@ -221,7 +221,7 @@ static void make_failed_exec(int unused)
 	struct made made = { .kind = "failed-exec",
 			     .ppid = getpid(),
 			     .threads = 1,
-			     .since_usec = clock_usec(CLOCK_MONOTONIC) };
+			     .since_usec = clock_usec(CLOCK_BOOTTIME) };
 
 	(void)unused;
 	made.pid = vfork();
@@ -320,7 +320,7 @@ static void make_killed_threads(int count)
 	int ready[2];
 	struct made made = { .kind = "killed-threads",
 			     .ppid = getpid(),
-			     .since_usec = clock_usec(CLOCK_MONOTONIC) };
+			     .since_usec = clock_usec(CLOCK_BOOTTIME) };
 
 	check(pipe(ready) == 0, "pipe");
 	made.threads = count;
@@ -428,7 +428,7 @@ static void make_names(int unused)
 static void bear_orphan(int fd)
 {
 	struct made made = {
-		.kind = "orphan", .ppid = getpid(), .threads = 1, .since_usec = clock_usec(CLOCK_MONOTONIC)
+		.kind = "orphan", .ppid = getpid(), .threads = 1, .since_usec = clock_usec(CLOCK_BOOTTIME)
 	};
 
 	made.pid = fork();
@@ -477,7 +477,9 @@ static void make_ignored(int unused)
 {
 	char byte;
 	int fds[2];
-	struct made made = { .kind = "ignored", .ppid = getpid(), .threads = 1 };
+	struct made made = {
+		.kind = "ignored", .ppid = getpid(), .threads = 1, .since_usec = clock_usec(CLOCK_BOOTTIME)
+	};
 
 	(void)unused;
 	check(pipe(fds) == 0, "pipe");
@@ -591,25 +593,24 @@ static void stay(int fd)
 	_exit(0);
 }
 
+static struct made held[HOLD_MAX];
+static int n_held;
+
 static void make_held(int count)
 {
 	check(pipe(held_pipe) == 0, "pipe");
 	for (n_held = 0; n_held < count && n_held < HOLD_MAX; n_held++) {
-		held[n_held] = start("held", stay, held_pipe[0]).pid;
-		printf("{\"kind\":\"holding\",\"pid\":%d}\n", held[n_held]);
+		held[n_held] = start("held", stay, held_pipe[0]);
+		printf("{\"kind\":\"holding\",\"pid\":%d}\n", held[n_held].pid);
 	}
 }
 
 static void release_held(int unused)
 {
-	struct made made = { .kind = "held", .ppid = getpid(), .threads = 1 };
-
 	(void)unused;
 	close(held_pipe[1]);
-	while (n_held > 0) {
-		made.pid = held[--n_held];
-		reap(&made);
-	}
+	while (n_held > 0)
+		reap(&held[--n_held]);
 	close(held_pipe[0]);
 }
 

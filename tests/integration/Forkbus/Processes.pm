@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Events, sorted by the process of whom they tell. Pids are reused, also within one test: a process is its pid and its start.
+package Forkbus::Processes;
+
+use strict;
+use warnings;
+
+# When a workload's clock says that a process lived, and when it started, are told by readings of two clocks.
+use constant SLACK_USEC => 1000;
+
+sub new {
+    my ($class, @events) = @_;
+    my %by_pid;
+    for my $event (grep { exists $_->{startUsec} } @events) {
+        push @{ $by_pid{ $event->{pid} }{ $event->{startUsec} } }, $event;
+    }
+    return bless \%by_pid, $class;
+}
+
+# The events of one that a workload told of, in the order in which they came.
+sub of {
+    my ($self, $made) = @_;
+    my $starts = $self->{ $made->{pid} } // {};
+    my ($start) = grep { $_ >= $made->{bornAfterUsec} - SLACK_USEC && $_ <= $made->{goneUsec} + SLACK_USEC } keys %$starts;
+    return defined $start ? @{ $starts->{$start} } : ();
+}
+
+# Those of the one with a pid and a start.
+sub exactly {
+    my ($self, $pid, $start) = @_;
+    return @{ $self->{$pid}{$start} // [] };
+}
+
+1;
