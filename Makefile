@@ -219,7 +219,7 @@ fuzz: ## each fuzz target for SECONDS= (60), from the corpus in the tree
 	@tests/run-fuzz $(SECONDS) $(FUZZERS)
 
 format: ## format the sources
-	clang-format-14 -i $(FORMATTED)
+	$(Q)clang-format-14 -i $(FORMATTED)
 
 ##@ Install
 
