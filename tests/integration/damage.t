@@ -1,0 +1,144 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# A log that was cut short, or with any byte changed, or of another version, is never believed: the broker says so and
+# begins a new one, forkbusctl says so and ends. Neither crashes on it.
+use strict;
+use warnings;
+use FindBin '$Bin';
+use lib $Bin;
+use Forkbus qw(json run slow);
+use Test::More;
+
+# See proto/log-format.h.
+use constant {
+    HEADER  => 4096,
+    VERSION => 8,      # where things are
+    CHECKED => 72,
+    TAIL    => 128,
+    HEAD    => 192,
+    RECORD  => 24,     # bytes before the event
+};
+
+my $base      = Forkbus->directory;
+my $recording = Forkbus->write_file(
+    "$base/recording",
+    join '',
+    map {
+        json({ type => 'exec', timeUsec => 1_700_000_000_000_000 + $_, pid => $_, startUsec => $_, comm => "number $_" }) . "\n"
+    } 1 .. 200
+);
+my $broker = Forkbus->broker(source => "replay:$recording\@flat", log_size => '512K');
+my $stream = $broker->subscribe({ since => $broker->beginning });
+$stream->wait_for(sub { $_->{type} eq 'source' && $_->{reason} eq 'end of file' }, 'the end of the recording');
+my ($epoch, $last) = split /:/, $broker->status->{cursor};
+$broker->end('KILL');
+my $whole = Forkbus->read_file($broker->log);
+
+# Where records begin.
+my @records;
+for (my $at = HEADER; (my $size = unpack 'V', substr $whole, $at, 4) > 0; $at += $size) {
+    push @records, $at;
+}
+is(scalar @records, 202, 'the log of the killed broker has all events');
+
+# Put a log there, start a broker on it, end it. Return: its epoch, and what it said of it.
+sub meet {
+    my ($log) = @_;
+    Forkbus->write_file($broker->log, $log) if defined $log;
+    my $said = length $broker->stderr;
+    eval { $broker->restart; 1 } or return ('none', $@);
+    my ($found) = split /:/, $broker->status->{cursor};
+    my $status = $broker->end('TERM');
+    my $output = substr $broker->stderr, $said;
+    return ('crashed', $output) if !defined $status || $status != 0;
+    return ($found, $output);
+}
+
+sub refused {
+    my ($name, $log, $why) = @_;
+    my ($found, $said) = meet($log);
+    return "$name: the broker $found: $said" if $found !~ /^[0-9a-f]{16}$/;
+    return "$name: believed" if $found eq $epoch;
+    return "$name: nothing is said: $said" if $said !~ /is not used: $why; a new one begins/;
+    Forkbus->write_file("$base/damaged", $log);
+    my ($status, $out, $err) = run([Forkbus::forkbusctl(), 'log', "$base/damaged", '--json=short']);
+    return "$name: forkbusctl: status $status, $err" if $status != 1 || $err !~ /damaged|not a log|another version/;
+    return ();
+}
+
+my ($found) = meet($whole);
+is($found, $epoch, 'a log that was not changed goes on');
+my ($status, $out) = run([Forkbus::forkbusctl(), 'log', $broker->log, '--json=short']);
+cmp_ok($out =~ tr/\n//, '>=', 202, 'and forkbusctl reads it');
+
+# Sizes.
+my $damaged = 'it is damaged';
+my @wrong   = (
+    refused('cut to nothing',     '',                                     'it is of another size'),
+    refused('cut by a byte',      substr($whole, 0, -1),                  'it is of another size'),
+    refused('cut to the header',  substr($whole, 0, HEADER),              'it is of another size'),
+    refused('cut amid records',   substr($whole, 0, $records[100] + 7),   'it is of another size'),
+    refused('longer by a byte',   "$whole\0",                             'it is of another size'),
+    refused('full of zeros',      "\0" x length $whole,                   $damaged),
+    refused('full of noise',      join('', map { chr($_ * 7919 % 251) } 1 .. length $whole), $damaged),
+    refused('without its records', substr($whole, 0, HEADER) . "\0" x (length($whole) - HEADER), $damaged),
+);
+ok(!@wrong, 'a log of another size or without sense is not believed') or diag(join "\n", @wrong);
+
+# Another version, and whatever version it is then: what it says of itself comes first.
+my $newer = $whole;
+substr $newer, VERSION, 4, pack 'V', 1 + unpack 'V', substr $newer, VERSION, 4;
+@wrong = refused('another version', $newer, 'it is of another version');
+ok(!@wrong, 'a log of another version is not believed') or diag(join "\n", @wrong);
+
+# A bit, in any place that means something: in all of the header, in the first, a middle and the last record.
+my @places = map { $_ * 5 % CHECKED } 0 .. 15;
+push @places, VERSION, TAIL .. TAIL + 7, HEAD .. HEAD + 7;
+for my $record (@records[0, 100, -1]) {
+    my $size = unpack 'V', substr $whole, $record, 4;
+    push @places, map { $record + $_ } 0, 3, 4, 8, 15, 16, 23, RECORD, RECORD + 8, RECORD + 20, $size - 1;
+}
+@places = grep { $_ % 7 == 0 } @places if slow();
+@wrong  = ();
+for my $place (@places) {
+    my $log = $whole;
+    substr $log, $place, 1, chr(ord(substr $log, $place, 1) ^ 1 << $place % 8);
+    push @wrong, refused("byte $place", $log, qr/it is (?:damaged|of another version)/);
+}
+ok(!@wrong, 'a log with one bit changed is not believed, at ' . @places . ' places') or diag(join "\n", @wrong);
+
+# Two records in the other's place, each whole by itself.
+my @sizes   = map { unpack 'V', substr $whole, $_, 4 } @records;
+my ($twin)  = grep { $sizes[$_] == $sizes[$_ + 1] } 20 .. 100;
+my $swapped = $whole;
+substr $swapped, $records[$twin],     $sizes[$twin], substr $whole, $records[$twin + 1], $sizes[$twin];
+substr $swapped, $records[$twin + 1], $sizes[$twin], substr $whole, $records[$twin],     $sizes[$twin];
+@wrong = refused('swapped records', $swapped, $damaged);
+ok(!@wrong, 'nor one with records in another order') or diag(join "\n", @wrong);
+
+# Something else under its name: not followed, not written to.
+my $precious = Forkbus->write_file("$base/precious", $whole);
+unlink $broker->log;
+symlink $precious, $broker->log or die "symlink: $!\n";
+my ($there) = meet();
+isnt($there, $epoch, 'a link to a log is not believed');
+is(Forkbus->read_file($precious), $whole, 'and what it leads to stays as it is');
+unlink $broker->log;
+POSIX::mkfifo($broker->log, 0600);
+($there) = meet();
+like($there, qr/^[0-9a-f]{16}$/, 'a FIFO in its place holds nobody up');
+
+# Another size is asked for.
+Forkbus->write_file($broker->log, $whole);
+$broker->{log_size} = '1M';
+($there, my $said) = meet();
+isnt($there, $epoch, 'a log of another size than is asked for is replaced');
+like($said, qr/of another size; a new one begins/, 'and that is said');
+
+# The last one is as good as any.
+$broker->restart;
+is($broker->status->{log}{size}, 1 << 20, 'the new one has the size that was asked for')
+  or diag(json($broker->status->{log}));
+$broker->stop;
+done_testing;
