@@ -278,10 +278,11 @@ static void process_set_values(struct process *process, const struct fb_event *e
 
 static int process_set_parent(struct table *table, struct process *process, const struct fb_event *event)
 {
-	bool same = (process->has & EVENT_BIT(ppid)) && event->ppid == process->ppid;
+	bool same;
 
 	if (!EVENT_HAS(event, ppid))
 		return 0;
+	same = (process->has & EVENT_BIT(ppid)) && event->ppid == process->ppid;
 	if (same && !EVENT_HAS(event, parent_start_usec))
 		return 0;
 	if (same && (process->has & EVENT_BIT(parent_start_usec)) &&

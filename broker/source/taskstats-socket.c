@@ -87,7 +87,7 @@ static struct nlmsghdr *genl_begin(void *buf, uint16_t family, uint8_t command, 
 static int find_family(struct netlink_arena *arena, uint16_t *family)
 {
 	_cleanup_close_ int fd = netlink_open(NETLINK_GENERIC, 0, 0);
-	_Alignas(NLMSG_ALIGNTO) unsigned char buf[REQUEST_MAX];
+	_Alignas(NLMSG_ALIGNTO) unsigned char buf[REQUEST_MAX] = { 0 }; /* padding goes to the kernel too */
 	struct nlmsghdr *request = genl_begin(buf, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, 1);
 	struct answer answer = {};
 	int r;
@@ -105,7 +105,7 @@ static int find_family(struct netlink_arena *arena, uint16_t *family)
 static int socket_open(struct taskstats_socket *sock, unsigned int cpu, uint16_t family, uint64_t buffer,
 		       struct netlink_arena *arena)
 {
-	_Alignas(NLMSG_ALIGNTO) unsigned char buf[REQUEST_MAX];
+	_Alignas(NLMSG_ALIGNTO) unsigned char buf[REQUEST_MAX] = { 0 }; /* padding goes to the kernel too */
 	struct nlmsghdr *request = genl_begin(buf, family, TASKSTATS_CMD_GET, TASKSTATS_GENL_VERSION);
 	_cleanup_close_ int fd = netlink_open(NETLINK_GENERIC, 0, buffer);
 	struct answer answer = {};
@@ -127,7 +127,7 @@ static int socket_open(struct taskstats_socket *sock, unsigned int cpu, uint16_t
 /* Closing it says so to the kernel, at the next record; asking is cleaner. */
 static void socket_close(struct taskstats_socket *sock, uint16_t family)
 {
-	_Alignas(NLMSG_ALIGNTO) unsigned char buf[REQUEST_MAX];
+	_Alignas(NLMSG_ALIGNTO) unsigned char buf[REQUEST_MAX] = { 0 }; /* padding goes to the kernel too */
 	struct nlmsghdr *request = genl_begin(buf, family, TASKSTATS_CMD_GET, TASKSTATS_GENL_VERSION);
 	char mask[16];
 
