@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+
+#define HASH_NONFATAL_OOM	    1
+#define uthash_nonfatal_oom(_entry) (oom = true)
 #include <uthash.h>
 
 #include "core/view-index.h"
@@ -49,40 +53,50 @@ static void prune(struct view_index *index, struct uid_views *views)
 	free(views);
 }
 
-/* The uids whose events a view can want: those of the filter, those of the visibility, or both at once. */
+/*
+ * The uids one of which every event has that a view can want: those of the filter, or that of the visibility. Not what is
+ * in both: when a process of the visible uid becomes one of the filter's, the event has both.
+ */
 static int collect_uids(struct view_place *place, const struct filter *filter, struct visibility visibility)
 {
-	place->uids = calloc(filter->n_uids + 1, sizeof(*place->uids));
+	size_t n = visibility.all ? filter->n_uids : 1;
+
+	place->uids = calloc(n, sizeof(*place->uids));
 	if (!place->uids)
 		return -ENOMEM;
-	if (visibility.all) {
-		for (size_t i = 0; i < filter->n_uids; i++)
-			place->uids[place->n_entries++] = filter->uids[i];
-		return 0;
-	}
-	for (size_t i = 0; i < filter->n_uids; i++)
-		if (filter->uids[i] == visibility.uid)
-			place->n_entries = 1;
-	if (filter->n_uids == 0)
-		place->n_entries = 1;
-	place->uids[0] = visibility.uid;
+	memcpy(place->uids, visibility.all ? filter->uids : &visibility.uid, n * sizeof(*place->uids));
+	place->n_entries = n;
 	return 0;
+}
+
+static struct uid_views *get_uid(struct view_index *index, uint32_t uid)
+{
+	struct uid_views *views = find_uid(index, uid);
+	bool oom = false;
+
+	if (views)
+		return views;
+	views = calloc(1, sizeof(*views));
+	if (!views)
+		return NULL;
+	views->uid = uid;
+	LIST_INIT(&views->views);
+	HASH_ADD(hh, index->uids, uid, sizeof(views->uid), views);
+	if (oom) {
+		free(views);
+		return NULL;
+	}
+	return views;
 }
 
 static int enter_uids(struct view_index *index, struct view_place *place)
 {
 	for (size_t i = 0; i < place->n_entries; i++) {
-		struct uid_views *views = find_uid(index, place->uids[i]);
+		struct uid_views *views = get_uid(index, place->uids[i]);
 
 		if (!views) {
-			views = calloc(1, sizeof(*views));
-			if (!views) {
-				place->n_entries = i;
-				return -ENOMEM;
-			}
-			views->uid = place->uids[i];
-			LIST_INIT(&views->views);
-			HASH_ADD(hh, index->uids, uid, sizeof(views->uid), views);
+			place->n_entries = i;
+			return -ENOMEM;
 		}
 		LIST_INSERT_HEAD(&views->views, &place->entries[i], link);
 	}
@@ -103,7 +117,7 @@ int view_index_add(struct view_index *index, struct view *view, struct view_plac
 		r = collect_uids(place, filter, visibility);
 	if (r < 0)
 		return r;
-	place->entries = calloc(place->n_entries + 1, sizeof(*place->entries));
+	place->entries = calloc(place->n_entries, sizeof(*place->entries));
 	if (!place->entries) {
 		place->n_entries = 0;
 		view_index_remove(index, place);

@@ -23,8 +23,7 @@ LIST_HEAD(view_entry_list, view_entry);
 
 /* Where a view stands in the index. */
 struct view_place {
-	struct view_entry *entries; /* one a uid, or one in the list of all others; NULL: it can want nothing
-				       of a process */
+	struct view_entry *entries; /* one a uid, or one in the list of all others */
 	size_t n_entries;
 	uint32_t *uids; /* of the entries; NULL for the list of all others */
 };
