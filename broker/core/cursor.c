@@ -63,11 +63,11 @@ static int set_own_lost(struct cursor *cursor, const char *reason, uint64_t from
 
 	fb_event_init(&event, EVENT_LOST);
 	EVENT_SET(&event, reason, event_text(reason));
+	cursor->bus->stats.slow.times++;
 	if (from <= to) {
 		EVENT_SET(&event, from, from);
 		EVENT_SET(&event, to, to);
 		EVENT_SET(&event, count, to - from + 1);
-		cursor->bus->stats.slow.times++;
 		cursor->bus->stats.slow.count += to - from + 1;
 	}
 	if (cursor->gap_since_usec) {
@@ -196,6 +196,10 @@ static ssize_t peek_stream(struct cursor *cursor, const char **data)
 			return -EAGAIN;
 	}
 	cursor->next = log_next(log);
+	if (cursor->view->tree) {
+		cursor->view->tree_told = true;
+		tree_forget(cursor->view->tree, cursor->next);
+	}
 	set_live(cursor, true);
 	return 0;
 }

@@ -1,53 +1,108 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/queue.h>
 
+#define HASH_NONFATAL_OOM	    1
+#define uthash_nonfatal_oom(_entry) (oom = true)
 #include "core/tree.h"
+
 #include "util/cleanup.h"
 
 /* The dead that are remembered for a subscriber that is behind; beyond it the longest dead go. */
 #define TREE_DEAD_MAX 65536
 
-struct identity {
-	uint64_t start_usec;
-	uint64_t pid; /* wide, so that there is no padding in the key */
+struct member {
+	struct holder *holder;
+	uint64_t start_usec; /* 0: not known */
+	uint64_t ended;	     /* seq of its exit, 0: it lives */
+	LIST_ENTRY(member) namesake;
+	TAILQ_ENTRY(member) dead;
 };
 
-struct member {
-	struct identity identity;
-	uint64_t ended; /* seq of its exit, 0: it lives */
-	TAILQ_ENTRY(member) dead;
+/* A pid, and the members that have had it, the latest first. */
+struct holder {
+	uint32_t pid;
+	LIST_HEAD(, member) members;
 	UT_hash_handle hh;
 };
 
 struct tree {
-	struct member *members;
-	TAILQ_HEAD(, member) dead; /* in the order of their ends */
+	struct holder *holders;
+	TAILQ_HEAD(, member) dead; /* in the order in which their ends were heard of */
 	unsigned int n_dead;
 };
 
 DEFINE_CLEANUP(struct tree, tree_free)
 
-static struct member *find(struct tree *tree, uint32_t pid, uint64_t start_usec)
+static struct holder *find_holder(const struct tree *tree, uint32_t pid)
 {
-	struct identity key = { start_usec, pid };
+	struct holder *holder;
+
+	HASH_FIND(hh, tree->holders, &pid, sizeof(pid), holder);
+	return holder;
+}
+
+/* Where one side does not know the start, the pid decides. */
+static struct member *find(const struct tree *tree, uint32_t pid, uint64_t start_usec)
+{
+	const struct holder *holder = find_holder(tree, pid);
 	struct member *member;
 
-	HASH_FIND(hh, tree->members, &key, sizeof(key), member);
-	return member;
+	if (holder)
+		LIST_FOREACH(member, &holder->members, namesake)
+			if (start_usec == 0 || member->start_usec == 0 ||
+			    event_same_start(member->start_usec, start_usec))
+				return member;
+	return NULL;
+}
+
+static struct holder *get_holder(struct tree *tree, uint32_t pid)
+{
+	struct holder *holder = find_holder(tree, pid);
+	bool oom = false;
+
+	if (holder)
+		return holder;
+	holder = calloc(1, sizeof(*holder));
+	if (!holder)
+		return NULL;
+	holder->pid = pid;
+	LIST_INIT(&holder->members);
+	HASH_ADD(hh, tree->holders, pid, sizeof(pid), holder);
+	if (oom) {
+		free(holder);
+		return NULL;
+	}
+	return holder;
+}
+
+static void drop_empty(struct tree *tree, struct holder *holder)
+{
+	if (!LIST_EMPTY(&holder->members))
+		return;
+	HASH_DEL(tree->holders, holder);
+	free(holder);
 }
 
 static int add(struct tree *tree, uint32_t pid, uint64_t start_usec)
 {
 	struct member *member;
+	struct holder *holder;
 
 	if (find(tree, pid, start_usec))
 		return 0;
-	member = calloc(1, sizeof(*member));
-	if (!member)
+	holder = get_holder(tree, pid);
+	if (!holder)
 		return -ENOMEM;
-	member->identity = (struct identity){ start_usec, pid };
-	HASH_ADD(hh, tree->members, identity, sizeof(member->identity), member);
+	member = calloc(1, sizeof(*member));
+	if (!member) {
+		drop_empty(tree, holder);
+		return -ENOMEM;
+	}
+	member->holder = holder;
+	member->start_usec = start_usec;
+	LIST_INSERT_HEAD(&holder->members, member, namesake);
 	return 0;
 }
 
@@ -57,17 +112,18 @@ static void forget_oldest(struct tree *tree)
 
 	TAILQ_REMOVE(&tree->dead, member, dead);
 	tree->n_dead--;
-	HASH_DEL(tree->members, member);
+	LIST_REMOVE(member, namesake);
+	drop_empty(tree, member->holder);
 	free(member);
 }
 
-/* Members are visited in the order in which they came, so those that are added on the way get their turn. */
+/* Pids are visited in the order in which they came, so those that are added on the way get their turn. */
 static int add_living(struct tree *tree, const struct table *table)
 {
-	for (const struct member *member = tree->members; member; member = member->hh.next) {
-		const struct process *process = table_find(table, (uint32_t)member->identity.pid);
+	for (const struct holder *holder = tree->holders; holder; holder = holder->hh.next) {
+		const struct process *process = table_find(table, holder->pid);
 
-		if (!process || process->start_usec != member->identity.start_usec)
+		if (!process || !find(tree, process->pid, process->start_usec))
 			continue;
 		for (const struct process *child = process->children; child; child = child->sibling) {
 			int r = add(tree, child->pid, child->start_usec);
@@ -98,28 +154,41 @@ int tree_new(struct tree **ret, uint32_t pid, uint64_t start_usec, const struct 
 
 struct tree *tree_free(struct tree *tree)
 {
-	struct member *member, *next;
+	struct holder *holder, *next;
+	struct member *member;
 
 	if (!tree)
 		return NULL;
-	HASH_ITER (hh, tree->members, member, next) {
-		HASH_DEL(tree->members, member);
-		free(member);
+	HASH_ITER(hh, tree->holders, holder, next) {
+		while ((member = LIST_FIRST(&holder->members))) {
+			LIST_REMOVE(member, namesake);
+			free(member);
+		}
+		drop_empty(tree, holder);
 	}
 	free(tree);
 	return NULL;
 }
 
+/* A thread is no child, and one that a process gets later says nothing of where the process came from. */
+static bool is_birth(const struct tree *tree, const struct fb_event *event)
+{
+	uint64_t parent_start = EVENT_HAS(event, parent_start_usec) ? event->parent_start_usec : 0;
+
+	return event->type == EVENT_FORK && !fb_event_is_thread(event) && EVENT_HAS(event, ppid) &&
+	       find(tree, event->ppid, parent_start);
+}
+
 bool tree_take(struct tree *tree, const struct fb_event *event)
 {
+	uint64_t start = EVENT_HAS(event, start_usec) ? event->start_usec : 0;
 	struct member *member;
 
-	if (!EVENT_HAS(event, pid) || !EVENT_HAS(event, start_usec))
+	if (!EVENT_HAS(event, pid))
 		return false;
-	if (event->type == EVENT_FORK && EVENT_HAS(event, ppid) && EVENT_HAS(event, parent_start_usec) &&
-	    find(tree, event->ppid, event->parent_start_usec))
-		(void)add(tree, event->pid, event->start_usec);
-	member = find(tree, event->pid, event->start_usec);
+	if (is_birth(tree, event))
+		(void)add(tree, event->pid, start);
+	member = find(tree, event->pid, start);
 	if (!member)
 		return false;
 	if (event->type == EVENT_EXIT && !fb_event_is_thread(event) && member->ended == 0) {

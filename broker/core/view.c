@@ -2,8 +2,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define HASH_NONFATAL_OOM	    1
+#define uthash_nonfatal_oom(_entry) (oom = true)
 #include "core/cursor.h"
 #include "core/view.h"
+
 #include "util/cleanup.h"
 
 /* How many records one view_read() looks at: some hundred microseconds, so that a source never waits for one
@@ -85,6 +88,7 @@ static char *make_key(const struct view *view)
 static int find_or_add(struct view **ret, struct views *views, struct view *view)
 {
 	struct view *equal;
+	bool oom = false;
 	int r;
 
 	HASH_FIND_STR(views->by_key, view->key, equal);
@@ -97,8 +101,10 @@ static int find_or_add(struct view **ret, struct views *views, struct view *view
 	r = view_index_add(views->index, view, &view->place, view->filter, view->visibility);
 	if (r < 0)
 		return r;
-	view->references = 1;
 	HASH_ADD_KEYPTR(hh, views->by_key, view->key, strlen(view->key), view);
+	if (oom)
+		return -ENOMEM;
+	view->references = 1;
 	views->stats.views++;
 	*ret = view;
 	return 0;
@@ -217,6 +223,11 @@ static void offer(struct view *view, const struct fb_event *event)
 	/* Offered already, by the other uid of an id event. */
 	if (view->last == event->seq)
 		return;
+	/* Who is a member depends on what its cursor has not read yet: it has to read this too. */
+	if (view->tree && !view->tree_told) {
+		view->since = event->seq + 1;
+		return;
+	}
 	fields = view_match(view, event);
 	if (fields == 0)
 		return;
@@ -242,7 +253,7 @@ static void offer_list(struct view_entry_list *list, const struct fb_event *even
 	struct view_entry *entry;
 
 	if (list)
-		LIST_FOREACH (entry, list, link)
+		LIST_FOREACH(entry, list, link)
 			offer(entry->view, event);
 }
 
@@ -279,18 +290,33 @@ void views_flush(struct views *views)
 	}
 }
 
+/* Of which users a view can want events, as a mask of log_uid_bit(). */
+static uint64_t wanted_uids(const struct view *view)
+{
+	const struct filter *filter = view->filter;
+	uint64_t uids = 0;
+
+	if (view->tree || (view->visibility.all && filter->n_uids == 0))
+		return UINT64_MAX;
+	if (!view->visibility.all)
+		return log_uid_bit(view->visibility.uid);
+	for (size_t i = 0; i < filter->n_uids; i++)
+		uids |= log_uid_bit(filter->uids[i]);
+	return uids;
+}
+
 /* Encode what the log holds from the end of a chunk on, until @limit, for at most one slice. */
 static void fill(struct view *view, struct chunk *chunk, uint64_t limit)
 {
 	const struct log *log = view->views->log;
-	uint64_t uids = view->visibility.all ? UINT64_MAX : log_uid_bit(view->visibility.uid);
+	uint64_t uids = wanted_uids(view);
 	uint32_t types = view->filter->types ? view->filter->types : UINT32_MAX;
 	struct log_place place;
 	struct fb_event event;
 	uint64_t fields;
 
 	if (view->tree)
-		uids = UINT64_MAX, types |= EVENT_TYPE_BIT(EVENT_FORK) | EVENT_TYPE_BIT(EVENT_EXIT);
+		types |= EVENT_TYPE_BIT(EVENT_FORK) | EVENT_TYPE_BIT(EVENT_EXIT);
 	if (log_seek(log, chunk->next, &place) != 0)
 		return;
 	for (unsigned int n = 0; n < READ_SLICE && place.seq < limit && !chunk_is_full(chunk); n++) {
@@ -357,13 +383,17 @@ bool view_rebuild(struct view *view, uint64_t *from, uint64_t until)
 	if (log_seek(log, *from, &place) != 0)
 		return true;
 	for (unsigned int n = 0; n < READ_SLICE && place.seq < until; n++) {
-		if (log_skip(log, &place, EVENT_TYPE_BIT(EVENT_FORK), UINT64_MAX))
+		if (log_skip(log, &place, EVENT_TYPE_BIT(EVENT_FORK) | EVENT_TYPE_BIT(EVENT_EXIT),
+			     UINT64_MAX))
 			continue;
 		if (log_read(log, &place, &event) != 0)
 			break;
-		if (event.type == EVENT_FORK)
+		if (event.type == EVENT_FORK || event.type == EVENT_EXIT)
 			(void)tree_take(view->tree, &event);
 	}
 	*from = place.seq;
-	return *from >= until;
+	if (*from < until)
+		return false;
+	tree_forget(view->tree, until);
+	return true;
 }

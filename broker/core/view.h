@@ -30,6 +30,7 @@ struct view {
 	struct filter *filter;
 	struct visibility visibility;
 	struct tree *tree; /* of a filter that has one; such a view has one cursor */
+	bool tree_told;	   /* its cursor has come to the log's end once, so all its members are known */
 	unsigned int references;
 
 	uint64_t since; /* it has been offered every event from here on */
@@ -101,7 +102,7 @@ void view_read(struct view *view, uint64_t seq, struct view_lines *lines);
 uint64_t view_lines_taken(const struct view_lines *lines, size_t size, const char **rest, size_t *rest_size);
 
 /*
- * view_rebuild() - for a view with a tree: take in who was forked by members from @from on, before @until
+ * view_rebuild() - for a view with a tree: take in who was forked by members, and who ended, from @from on, before @until
  * Looks at a bounded number of records and moves @from on. Return: whether it has come to @until.
  */
 bool view_rebuild(struct view *view, uint64_t *from, uint64_t until);
