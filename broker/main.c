@@ -11,8 +11,11 @@
 /* Where a parent that waits is told that subscribers can come; -1 in the foreground. */
 static int ready_fd = -1;
 
+/* Whoever started the broker still sees why it failed; what it says later is for the log of the system. */
 static void on_ready(void)
 {
+	msg_use_syslog();
+	dup2(STDIN_FILENO, STDERR_FILENO);
 	(void)!write(ready_fd, "", 1);
 	ready_fd = close_fd(ready_fd);
 }
@@ -49,7 +52,6 @@ static int go_to_background(void)
 	dup2(null, STDIN_FILENO);
 	dup2(null, STDOUT_FILENO);
 	close(null);
-	msg_use_syslog();
 	return 0;
 }
 
