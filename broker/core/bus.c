@@ -110,6 +110,13 @@ const char *bus_armed_print(const struct bus *bus, char buf[static EVENT_TEXT_MA
 	return buf;
 }
 
+/* What the caller gives may be what is kept. */
+static void keep(char *to, size_t size, const char *from)
+{
+	if (from != to)
+		snprintf(to, size, "%s", from ? from : "");
+}
+
 void bus_source_changed(struct bus *bus, const char *source, const char *reason, const char *detail)
 {
 	char armed[EVENT_TEXT_MAX];
@@ -120,8 +127,8 @@ void bus_source_changed(struct bus *bus, const char *source, const char *reason,
 		bus_lost(bus, "unarmed", BUS_COUNT_UNKNOWN, bus->outage_since_usec,
 			 clock_usec(CLOCK_REALTIME), "the broker was not running");
 	}
-	snprintf(bus->source, sizeof(bus->source), "%s", source);
-	snprintf(bus->source_detail, sizeof(bus->source_detail), "%s", detail ? detail : "");
+	keep(bus->source, sizeof(bus->source), source);
+	keep(bus->source_detail, sizeof(bus->source_detail), detail);
 	fb_event_init(&event, EVENT_SOURCE);
 	set_now(&event);
 	bus->source_since_usec = event.time_usec;

@@ -45,7 +45,8 @@ struct bus {
 	bool outage;
 	uint64_t outage_since_usec; /* CLOCK_REALTIME, 0 where not known */
 
-	/* Called when @armed changed: main passes it on to the source. */
+	/* Called when @armed changed: main passes it on to the source. May publish, must not flush: a
+	 * subscriber may be just about to go, in a flush too. */
 	void (*on_armed)(void *userdata);
 	void *userdata;
 };
@@ -83,6 +84,7 @@ void bus_lost(struct bus *bus, const char *reason, uint64_t count, uint64_t sinc
 
 /*
  * bus_source_changed() - publish which source tells from now on, what it arms, and why it changed
+ * @detail: NULL, or a text for people; may be the bus' own.
  * A source calls it when it hears already, so that an outage ends before and nothing falls between.
  */
 void bus_source_changed(struct bus *bus, const char *source, const char *reason, const char *detail);

@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "allocations.h"
+#include "log-format.h"
+#include "stage.h"
+#include "support.h"
+
+static struct stage stage;
+static unsigned int armings;
+
+static void on_armed(void *userdata)
+{
+	assert_ptr_equal(userdata, &stage);
+	armings++;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	test_dir_make();
+	stage_open(&stage, 64, 16 << 20, 4, 3);
+	stage.bus->on_armed = on_armed;
+	stage.bus->userdata = &stage;
+	armings = 0;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	stage_close(&stage);
+	test_dir_remove();
+	return 0;
+}
+
+static void begin(struct subscriber *subscriber, const char *request)
+{
+	assert_int_equal(subscribe(subscriber, &stage, request, SEE_ALL, NULL), 0);
+}
+
+/* The event that was published last, as the log has it */
+static void latest(struct fb_event *event)
+{
+	struct log_place place;
+
+	assert_int_equal(log_seek(stage.bus->log, log_next(stage.bus->log) - 1, &place), 0);
+	assert_int_equal(log_read(stage.bus->log, &place, event), 0);
+}
+
+/* Subscribers hear at the end of a batch, once each. */
+static void test_flush(void **state)
+{
+	struct subscriber one, two, quiet;
+
+	(void)state;
+	assert_null(bus_free(NULL));
+	begin(&one, "{\"threads\":true}");
+	begin(&two, "{\"threads\":true}");
+	begin(&quiet, "{\"types\":\"ptrace\"}");
+	subscriber_read_all(&one);
+	subscriber_read_all(&two);
+	subscriber_read_all(&quiet);
+	for (int i = 0; i < 30; i++)
+		stage_happen(&stage);
+	assert_int_equal(one.wakes, 0);
+	bus_flush(stage.bus);
+	assert_int_equal(one.wakes, 1);
+	assert_int_equal(two.wakes, 1);
+	bus_flush(stage.bus);
+	assert_int_equal(one.wakes, 1);
+	assert_int_equal(quiet.wakes, 0);
+	subscriber_read_all(&one);
+	subscriber_check(&one);
+	assert_int_equal(one.n_events, 30);
+	unsubscribe(&one);
+	/* What waits for a flush does not wait for those who are gone. */
+	stage_happen(&stage);
+	unsubscribe(&two);
+	bus_flush(stage.bus);
+	unsubscribe(&quiet);
+}
+
+/* Some go away when they are woken: because they cannot be written to, for one. */
+static unsigned int went;
+
+static void go(struct cursor *cursor)
+{
+	went++;
+	cursor_done(cursor);
+	cursor->view = NULL;
+}
+
+static void test_gone_at_wake(void **state)
+{
+	enum { MANY = 6 };
+	static struct subscriber many[MANY];
+
+	(void)state;
+	for (int mask = 0; mask < 1 << MANY; mask++) {
+		unsigned int stay = 0;
+
+		went = 0;
+		for (int i = 0; i < MANY; i++) {
+			begin(&many[i], i < 4 ? "{\"threads\":true}"
+					      : "{\"threads\":true,\"types\":[\"fork\",\"exit\"]}");
+			subscriber_read_all(&many[i]);
+			if (mask >> i & 1)
+				many[i].cursor.wake = go;
+		}
+		/* Enough for all of them to want some. */
+		for (int i = 0; i < 20; i++)
+			stage_happen(&stage);
+		bus_flush(stage.bus);
+		for (int i = 0; i < MANY; i++) {
+			stay += many[i].wakes;
+			unsubscribe(&many[i]);
+		}
+		assert_int_equal(stay + went, MANY);
+		assert_int_equal(went, __builtin_popcount((unsigned int)mask));
+	}
+	assert_int_equal(views_stats(stage.bus->views)->views, 0);
+}
+
+static void test_armed(void **state)
+{
+	struct subscriber plain, ptrace, threads, again;
+	char text[EVENT_TEXT_MAX];
+
+	(void)state;
+	assert_int_equal(stage.bus->armed, BUS_ARMED_ALWAYS);
+	assert_string_equal(bus_armed_print(stage.bus, text), "fork exec exit id comm session");
+	/* A source that can tell no more is not asked to. */
+	begin(&ptrace, "{\"types\":[\"ptrace\",\"exit\"]}");
+	assert_int_equal(armings, 0);
+	unsubscribe(&ptrace);
+	assert_int_equal(armings, 0);
+	stage.bus->tells = UINT32_MAX;
+	begin(&plain, "{\"types\":[\"exit\",\"comm\"]}");
+	assert_int_equal(armings, 0);
+	begin(&ptrace, "{\"types\":[\"ptrace\",\"exit\"]}");
+	assert_int_equal(armings, 1);
+	assert_int_equal(stage.bus->armed, BUS_ARMED_ALWAYS | EVENT_TYPE_BIT(EVENT_PTRACE));
+	begin(&again, "{\"types\":[\"ptrace\",\"exit\"]}");
+	assert_int_equal(armings, 1);
+	begin(&threads, "{\"threads\":true,\"types\":[\"coredump\",\"chroot\"]}");
+	assert_int_equal(armings, 2);
+	assert_int_equal(stage.bus->armed, BUS_ARMED_ALWAYS | EVENT_TYPE_BIT(EVENT_PTRACE) |
+						   EVENT_TYPE_BIT(EVENT_COREDUMP) |
+						   EVENT_TYPE_BIT(EVENT_CHROOT) | BUS_ARMED_THREADS);
+	assert_string_equal(bus_armed_print(stage.bus, text),
+			    "fork exec exit id comm session chroot coredump ptrace threads");
+	unsubscribe(&ptrace);
+	assert_int_equal(armings, 2);
+	unsubscribe(&again);
+	assert_int_equal(armings, 3);
+	unsubscribe(&plain);
+	assert_int_equal(armings, 3);
+	unsubscribe(&threads);
+	assert_int_equal(armings, 4);
+	assert_int_equal(stage.bus->armed, BUS_ARMED_ALWAYS);
+	/* A bus that nobody listens to */
+	stage.bus->on_armed = NULL;
+	begin(&ptrace, "{\"types\":\"ptrace\"}");
+	unsubscribe(&ptrace);
+}
+
+static void test_lost(void **state)
+{
+	struct bus_stats *stats = &stage.bus->stats;
+	struct fb_event event;
+
+	(void)state;
+	bus_lost(stage.bus, "netlink", 7, 1000, 2000, "a buffer was full");
+	latest(&event);
+	assert_int_equal(event.type, EVENT_LOST);
+	assert_true(event_text_equal(event.reason, event_text("netlink")));
+	assert_true(event_text_equal(event.detail, event_text("a buffer was full")));
+	assert_int_equal(event.count, 7);
+	assert_int_equal(event.since_usec, 1000);
+	assert_int_equal(event.until_usec, 2000);
+	assert_true(EVENT_HAS(&event, time_usec) && EVENT_HAS(&event, boot_usec));
+	bus_lost(stage.bus, "netlink", BUS_COUNT_UNKNOWN, 0, 0, NULL);
+	latest(&event);
+	assert_false(EVENT_HAS(&event, count) || EVENT_HAS(&event, since_usec) ||
+		     EVENT_HAS(&event, until_usec) || EVENT_HAS(&event, detail));
+	bus_lost(stage.bus, "kernel", 2, 0, 0, NULL);
+	bus_lost(stage.bus, "unarmed", 3, 0, 0, NULL);
+	bus_lost(stage.bus, "source", 4, 0, 0, NULL);
+	assert_int_equal(stats->netlink.times, 2);
+	assert_int_equal(stats->netlink.count, 7);
+	assert_int_equal(stats->kernel.times, 1);
+	assert_int_equal(stats->kernel.count, 2);
+	assert_int_equal(stats->unarmed.count, 3);
+	assert_int_equal(stats->source.count, 4);
+	assert_int_equal(stats->slow.times, 0);
+	assert_int_equal(stats->events[EVENT_LOST], 5);
+}
+
+static void test_source(void **state)
+{
+	struct subscriber one, two;
+	struct fb_event event;
+
+	(void)state;
+	stage.bus->tells = UINT32_MAX;
+	begin(&one, "{\"types\":\"exit\"}");
+	begin(&two, "{\"types\":\"ptrace\"}");
+	subscriber_read_all(&one);
+	bus_source_changed(stage.bus, "connector", "started", NULL);
+	latest(&event);
+	assert_int_equal(event.type, EVENT_SOURCE);
+	assert_true(event_text_equal(event.source, event_text("connector")));
+	assert_true(event_text_equal(event.reason, event_text("started")));
+	assert_true(event_text_equal(event.armed, event_text("fork exec exit id comm session ptrace")));
+	assert_false(EVENT_HAS(&event, detail));
+	assert_string_equal(stage.bus->source, "connector");
+	assert_string_equal(stage.bus->source_detail, "");
+	assert_int_equal(stage.bus->source_since_usec, event.time_usec);
+	bus_source_changed(stage.bus, "replay", "armed", "from a file");
+	assert_string_equal(stage.bus->source, "replay");
+	assert_string_equal(stage.bus->source_detail, "from a file");
+	/* The bus may say again what it said. */
+	bus_source_changed(stage.bus, stage.bus->source, "armed", stage.bus->source_detail);
+	assert_string_equal(stage.bus->source_detail, "from a file");
+	bus_flush(stage.bus);
+	subscriber_read_all(&one);
+	one.got = realloc(one.got, one.size + 1);
+	one.got[one.size] = '\0';
+	assert_non_null(strstr(one.got, "\"source\":\"replay\""));
+	unsubscribe(&one);
+	unsubscribe(&two);
+}
+
+/* Nobody told anything before a source does: that is told with it, once. */
+static void test_outage(void **state)
+{
+	struct fb_event event;
+	struct log_place place;
+
+	(void)state;
+	stage.bus->outage = true;
+	stage.bus->outage_since_usec = 77;
+	bus_source_changed(stage.bus, "connector", "started", NULL);
+	bus_source_changed(stage.bus, "connector", "armed", NULL);
+	assert_int_equal(log_next(stage.bus->log), 4);
+	assert_int_equal(log_seek(stage.bus->log, 1, &place), 0);
+	assert_int_equal(log_read(stage.bus->log, &place, &event), 0);
+	assert_int_equal(event.type, EVENT_LOST);
+	assert_int_equal(event.since_usec, 77);
+	assert_true(event.until_usec > 77);
+	assert_int_equal(stage.bus->stats.unarmed.times, 1);
+}
+
+/* After a crash: who lived as far as the log tells, under the starts that it told */
+static void test_restore(void **state)
+{
+	struct log *log = NULL;
+	uint64_t next;
+	size_t living, told = 0;
+
+	(void)state;
+	stage_run(&stage, 3000, 100);
+	next = log_next(stage.bus->log);
+	living = stage.world.n_living;
+	assert_int_equal(log_first(stage.bus->log), 1);
+	bus_free(stage.bus);
+	assert_int_equal(log_open(&log, test_path("log"), 64 * LOG_BLOCK_SIZE, (gid_t)-1), 0);
+	assert_int_equal(log_origin(log), LOG_REOPENED);
+	assert_int_equal(log_next(log), next);
+	assert_int_equal(bus_new(&stage.bus, log, 0), 0);
+	assert_int_equal(table_count(stage.bus->table), 0);
+	assert_int_equal(bus_restore(stage.bus), 0);
+	assert_int_equal(table_count(stage.bus->table), living);
+	for (size_t i = 0; i < living; i++) {
+		const struct world_process *process = stage.world.living[i];
+		const struct process *known = table_find(stage.bus->table, process->pid);
+
+		assert_non_null(known);
+		assert_int_equal(known->start_usec, process->start_usec);
+		assert_int_equal(known->uid, process->uid);
+		told += known->parent != NULL;
+	}
+	assert_true(told > living / 2);
+}
+
+static void test_restore_empty(void **state)
+{
+	(void)state;
+	assert_int_equal(bus_restore(stage.bus), 0);
+	assert_int_equal(table_count(stage.bus->table), 0);
+}
+
+static void publish(enum event_type type, uint32_t pid)
+{
+	struct fb_event event;
+
+	fb_event_init(&event, type);
+	EVENT_SET(&event, time_usec, 1700000000000000 + pid);
+	EVENT_SET(&event, boot_usec, 1000000 + pid);
+	EVENT_SET(&event, pid, pid);
+	EVENT_SET(&event, start_usec, 1000000 + pid);
+	EVENT_SET(&event, ppid, 1);
+	EVENT_SET(&event, uid, 1000);
+	EVENT_SET(&event, comm, event_text("worker"));
+	EVENT_SET(&event, exe, event_text("/usr/bin/worker"));
+	EVENT_SET(&event, cgroup, event_text("/system.slice/worker.service"));
+	if (type == EVENT_EXIT) {
+		EVENT_SET(&event, code, 0);
+		EVENT_SET(&event, user_usec, 4000);
+	}
+	bus_publish(stage.bus, &event);
+}
+
+/* In the way of an event to its subscribers, nothing allocates: not the log, the table, the views, the cursors. */
+static void test_no_allocation(void **state)
+{
+	enum { EVENTS = 10000, MANY = 6 };
+	static const char *const requests[MANY] = { "",
+						    "",
+						    "{\"types\":\"exit\"}",
+						    "{\"types\":\"exit\"}",
+						    "{\"uids\":[1000],\"comm\":\"w*r\"}",
+						    "{\"uids\":[7]}" };
+	unsigned long before;
+	uint64_t bytes = 0;
+	struct subscriber one[MANY];
+
+	(void)state;
+	for (uint32_t pid = 2; pid < 2 + EVENTS; pid++)
+		publish(EVENT_FORK, pid);
+	for (int i = 0; i < MANY; i++) {
+		begin(&one[i], requests[i]);
+		subscriber_read_all(&one[i]);
+	}
+	assert_int_equal(views_stats(stage.bus->views)->views, 4);
+	before = allocations;
+	for (uint32_t pid = 2; pid < 2 + EVENTS; pid++) {
+		publish(EVENT_EXIT, pid);
+		if (pid % 100 != 0)
+			continue;
+		bus_flush(stage.bus);
+		for (int i = 0; i < MANY; i++) {
+			const char *data;
+			ssize_t n;
+
+			while ((n = cursor_peek(&one[i].cursor, &data)) > 0) {
+				assert_int_equal(cursor_sent(&one[i].cursor, (size_t)n), 0);
+				bytes += (uint64_t)n;
+			}
+			assert_int_equal(n, 0);
+		}
+	}
+	assert_int_equal(allocations, before);
+	assert_true(bytes > 5 * (uint64_t)EVENTS * 200);
+	assert_int_equal(table_count(stage.bus->table), 0);
+	for (int i = 0; i < MANY; i++)
+		unsubscribe(&one[i]);
+	/* It would have been noticed. */
+	assert_true(allocations_are_counted() || in_valgrind());
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_flush, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_gone_at_wake, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_armed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lost, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_source, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_outage, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_restore, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_restore_empty, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_allocation, setup, teardown),
+	};
+
+	return cmocka_run_group_tests_name("bus", tests, NULL, NULL);
+}
