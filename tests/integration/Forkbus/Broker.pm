@@ -20,10 +20,11 @@ END {
     $? = $status;
 }
 
-# What every test's broker has, unless the test says otherwise: frequent heartbeats, since tests wait for them.
+# What every test's broker has, unless the test says otherwise: frequent heartbeats, since tests wait for them, and a group
+# through which an ordinary user who runs the tests sees what root does.
 my %standard = (
     Broker => { HeartbeatSec => '100ms' },
-    Access => { Group        => '' },
+    Access => { Group        => $> == 0 ? '' : $) + 0 },
 );
 
 # The text of a configuration: { Section => { Key => value } } on top of the standard one.
