@@ -6,6 +6,8 @@
 #include "util/cleanup.h"
 
 #define CHUNKS_MIN 4
+/* What a chunk takes of memory, as a rule: the room for one line of the greatest length is touched when one comes. */
+#define CHUNK_COST (CHUNK_FULL + offsetof(struct chunk, data))
 
 struct chunk_pool {
 	TAILQ_HEAD(, chunk) ages;
@@ -19,7 +21,7 @@ int chunk_pool_new(struct chunk_pool **ret, size_t size)
 
 	if (!pool)
 		return -ENOMEM;
-	pool->n = size / sizeof(struct chunk) < CHUNKS_MIN ? CHUNKS_MIN : size / sizeof(struct chunk);
+	pool->n = size / CHUNK_COST < CHUNKS_MIN ? CHUNKS_MIN : size / CHUNK_COST;
 	pool->chunks = mmap(NULL, pool->n * sizeof(struct chunk), PROT_READ | PROT_WRITE,
 			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (pool->chunks == MAP_FAILED) {

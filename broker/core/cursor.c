@@ -186,7 +186,7 @@ static ssize_t peek_stream(struct cursor *cursor, const char **data)
 {
 	const struct log *log = cursor->bus->log;
 
-	if (cursor->next < log_next(log) && view_may_have(cursor->view, cursor->next)) {
+	if (cursor->next < log_next(log)) {
 		view_read(cursor->view, cursor->next, &cursor->lines);
 		*data = cursor->lines.data;
 		if (cursor->lines.size > 0)
@@ -204,12 +204,21 @@ static ssize_t peek_stream(struct cursor *cursor, const char **data)
 	return 0;
 }
 
+/* What did not pass is neither read nor lost. */
+static void pass_over_quiet(struct cursor *cursor)
+{
+	uint64_t next = view_next(cursor->view, cursor->next);
+	uint64_t end = log_next(cursor->bus->log);
+
+	cursor->next = next < end ? next : end;
+}
+
 /* Make the next lines of its own, if it is their turn. Return: 0, or -EAGAIN for another turn, or -ENOMEM. */
 static int fill_own(struct cursor *cursor)
 {
 	const struct log *log = cursor->bus->log;
 	uint64_t first = log_first(log);
-	uint64_t from = cursor->next;
+	uint64_t from;
 
 	switch (cursor->phase) {
 	case CURSOR_REBUILD:
@@ -226,9 +235,10 @@ static int fill_own(struct cursor *cursor)
 	case CURSOR_STREAM:
 		break;
 	}
-	if (cursor->gap_reason && strcmp(cursor->gap_reason, "epoch") == 0)
-		from = 1;
-	if (from < first && (cursor->gap_reason || view_may_have(cursor->view, from))) {
+	if (!cursor->gap_reason)
+		pass_over_quiet(cursor);
+	from = cursor->gap_reason && strcmp(cursor->gap_reason, "epoch") == 0 ? 1 : cursor->next;
+	if (from < first) {
 		cursor->next = first;
 		return set_own_lost(cursor, cursor->gap_reason ? cursor->gap_reason : "slow", from,
 				    first - 1);
@@ -279,8 +289,10 @@ void cursor_block(struct cursor *cursor)
 
 int cursor_heartbeat(struct cursor *cursor)
 {
-	if (cursor->own || !cursor->live || view_may_have(cursor->view, cursor->next))
+	if (cursor->own || !cursor->live)
 		return 0;
-	cursor->next = log_next(cursor->bus->log);
+	pass_over_quiet(cursor);
+	if (cursor->next < log_next(cursor->bus->log))
+		return 0;
 	return set_own_position(cursor, EVENT_HEARTBEAT);
 }

@@ -241,11 +241,13 @@ static void offer(struct view *view, const struct fb_event *event)
 			chunk->next = event->seq;
 		}
 	}
-	view->last = event->seq;
 	if (!view->dirty) {
 		view->dirty = true;
+		view->quiet_after = view->last;
+		view->quiet_until = event->seq;
 		LIST_INSERT_HEAD(&view->views->dirty, view, dirty_link);
 	}
+	view->last = event->seq;
 }
 
 static void offer_list(struct view_entry_list *list, const struct fb_event *event)

@@ -35,6 +35,8 @@ struct view {
 
 	uint64_t since; /* it has been offered every event from here on */
 	uint64_t last;	/* and the last one that passed */
+	/* Two that passed, with nothing between: the last one before a flush, and the first one after it. */
+	uint64_t quiet_after, quiet_until;
 	struct chunk_list chunks;
 	struct cursor_list cursors;
 	unsigned int n_live; /* cursors that have all that passed and can take more */
@@ -107,9 +109,16 @@ uint64_t view_lines_taken(const struct view_lines *lines, size_t size, const cha
  */
 bool view_rebuild(struct view *view, uint64_t *from, uint64_t until);
 
-/* view_may_have() - may anything that passed have @seq or a later number? If not, whoever has all before is
- * up to date. */
-static inline bool view_may_have(const struct view *view, uint64_t seq)
+/*
+ * view_next() - the first number from @seq on that may have passed; UINT64_MAX if none has
+ * So whoever was up to date, however long ago, need not look at what was not for this view since then, nor miss it where
+ * the log has forgotten it.
+ */
+static inline uint64_t view_next(const struct view *view, uint64_t seq)
 {
-	return seq < view->since || seq <= view->last;
+	if (seq < view->since)
+		return seq;
+	if (seq > view->last)
+		return UINT64_MAX;
+	return seq > view->quiet_after && seq < view->quiet_until ? view->quiet_until : seq;
 }
