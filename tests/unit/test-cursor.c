@@ -186,6 +186,29 @@ static void test_quiet(void **state)
 	unsubscribe(&two);
 }
 
+/* Nor when something comes at last, after the log has forgotten where he stood. */
+static void test_quiet_at_last(void **state)
+{
+	struct fb_event event;
+	uint64_t next;
+
+	(void)state;
+	begin(&one, "{\"types\":[\"ptrace\"],\"uids\":[4711]}");
+	subscriber_read_all(&one);
+	for (next = log_end(); log_first(stage.bus->log) <= next;) {
+		struct world_process *process = world_next(&stage.world, &event);
+
+		if (process)
+			stage_publish(&stage, &event, process);
+	}
+	bus_source_changed(stage.bus, "test", "at last", NULL);
+	bus_flush(stage.bus);
+	subscriber_read_all(&one);
+	assert_int_equal(one.n_lost, 0);
+	assert_int_equal(one.wakes, 1);
+	unsubscribe(&one);
+}
+
 static void test_heartbeat(void **state)
 {
 	(void)state;
@@ -669,6 +692,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_pieces, setup_large, teardown),
 		cmocka_unit_test_setup_teardown(test_slow, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_quiet, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_quiet_at_last, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_heartbeat, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_resume, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_epoch, setup, teardown),
