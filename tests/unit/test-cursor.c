@@ -204,8 +204,9 @@ static void test_quiet_at_last(void **state)
 	bus_source_changed(stage.bus, "test", "at last", NULL);
 	bus_flush(stage.bus);
 	subscriber_read_all(&one);
-	assert_int_equal(one.n_lost, 0);
-	assert_int_equal(one.wakes, 1);
+	/* The stage does not know this event, so the lines are looked at as they are. */
+	assert_non_null(memmem(one.got, one.size, "at last", 7));
+	assert_null(memmem(one.got, one.size, "\"lost\"", 6));
 	unsubscribe(&one);
 }
 
