@@ -114,7 +114,17 @@ static void on_armed(void *userdata)
 	if (!broker->source || !broker->source->ops->arm)
 		return;
 	broker->source->ops->arm(broker->source);
+	/* Not at once: the subscriber that wants it, or wants it no longer, is still coming or going. */
+	event_active(broker->flush, EV_TIMEOUT, 0);
 	bus_source_changed(broker->bus, broker->source->ops->name, "armed", broker->bus->source_detail);
+}
+
+static void on_flush(evutil_socket_t fd, short what, void *userdata)
+{
+	struct broker *broker = userdata;
+
+	(void)fd, (void)what;
+	bus_flush(broker->bus);
 }
 
 static char *on_status(void *userdata)
@@ -197,8 +207,10 @@ static int add_signals(struct broker *broker)
 	broker->on_int = evsignal_new(broker->base, SIGINT, on_end, broker);
 	broker->on_hup = evsignal_new(broker->base, SIGHUP, on_reload, broker);
 	broker->report = event_new(broker->base, -1, EV_PERSIST, on_report, broker);
+	broker->flush = event_new(broker->base, -1, 0, on_flush, broker);
 	broker->watchdog = event_new(broker->base, -1, EV_PERSIST, on_watchdog, broker);
-	if (!broker->on_term || !broker->on_int || !broker->on_hup || !broker->report || !broker->watchdog)
+	if (!broker->on_term || !broker->on_int || !broker->on_hup || !broker->report || !broker->flush ||
+	    !broker->watchdog)
 		return -ENOMEM;
 	event_add(broker->on_term, NULL);
 	event_add(broker->on_int, NULL);
@@ -274,6 +286,7 @@ static void end(struct broker *broker)
 	free_event(broker->on_int);
 	free_event(broker->on_hup);
 	free_event(broker->report);
+	free_event(broker->flush);
 	free_event(broker->watchdog);
 	if (broker->base)
 		event_base_free(broker->base);

@@ -26,7 +26,7 @@ struct broker {
 	struct source *source;
 	struct stream *stream;
 
-	struct event *on_term, *on_int, *on_hup, *watchdog, *report;
+	struct event *on_term, *on_int, *on_hup, *watchdog, *report, *flush;
 };
 
 /*
