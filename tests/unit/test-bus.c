@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -366,6 +367,51 @@ static void test_no_allocation(void **state)
 	assert_true(allocations_are_counted() || in_valgrind());
 }
 
+/* Without memory there is no subscription, or no news of some: there is a broker, and nothing leaks. */
+static void test_no_memory(void **state)
+{
+	static const char *const requests[] = { "", "{\"uids\":[1,2,3],\"comm\":\"a*\"}", "{\"tree\":1}",
+						"{\"tree\":1,\"uids\":[1],\"since\":\"-500000h\"}" };
+	unsigned int failures = 0;
+
+	(void)state;
+	stage_run(&stage, 500, 100);
+	assert_non_null(table_find(stage.bus->table, 1));
+	for (unsigned int i = 0; i < 8 && allocations_can_fail(); i++) {
+		struct visibility visibility = { .all = i % 2, .uid = 1001 };
+		bool failed = true;
+
+		for (unsigned long nth = 1; failed; nth++) {
+			long held = allocations_held;
+			struct filter_error error;
+			struct request request;
+			struct cursor cursor;
+			const char *data;
+			ssize_t n;
+			int r;
+
+			assert_int_equal(
+				request_parse(&request, requests[i / 2], strlen(requests[i / 2]), &error), 0);
+			allocations_until_failure = nth;
+			r = cursor_init(&cursor, stage.bus, &request, visibility, go, &error);
+			for (n = -EAGAIN; r == 0 && n == -EAGAIN;)
+				n = cursor_peek(&cursor, &data);
+			failed = allocations_until_failure == 0;
+			allocations_until_failure = 0;
+			/* Only a branch of a tree may be missing without a word. */
+			assert_true(r == 0 || (r == -ENOMEM && failed));
+			assert_true(n > 0 || n == -ENOMEM || r != 0);
+			failures += r == -ENOMEM || n == -ENOMEM;
+			if (r == 0)
+				cursor_done(&cursor);
+			request_done(&request);
+			assert_int_equal(allocations_held, held);
+		}
+	}
+	assert_true(failures > 30 || !allocations_can_fail());
+	assert_int_equal(views_stats(stage.bus->views)->views, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -378,6 +424,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_restore, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_restore_empty, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_allocation, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("bus", tests, NULL, NULL);
