@@ -16,9 +16,10 @@ use constant {
     LOG   => 512 * 1024,
     STUCK => 50,
 
-    # What the broker's own memory may grow by, for all of those who are stuck: the rest of a line or a shared chunk's
-    # copy, and what the allocator keeps. The log would fill 30 times as much.
-    GROWTH_KIB => 512,
+    # What the broker's own memory may grow by: EncodingCache= below, which all share and which the first lap need not
+    # have filled, and for those who are stuck the rest of a line each. One queue of what was written is 15 times as
+    # much, and there are fifty of them.
+    GROWTH_KIB => 1024 + 50 * 4,
 };
 
 my $feed   = Forkbus::Feed->new(log_size => '512K', config => { Limits => { EncodingCache => '1M' } });
