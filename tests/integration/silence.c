@@ -2,15 +2,16 @@
 /*
  * silence [BELOW] - make the proc connector fall silent for all who listen to it, as any program can
  *
- * The kernel counts listeners. Each socket that says "ignore" takes one from the count, whether it ever listened or not.
- * Goes on until no event comes any more, then BELOW times more, so that the next listener is not enough. Says how
- * often it was.
+ * The kernel counts listeners. A socket that says "ignore" takes one from the count unless "ignore" is what it said last;
+ * whether it ever listened does not matter, so anything else before will do, even what the kernel does not know. Goes on
+ * until no event comes any more, then BELOW times more, so that the next listener is not enough. Says how often it was.
  */
 #include <errno.h>
 #include <linux/cn_proc.h>
 #include <linux/connector.h>
 #include <linux/netlink.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define ENOUGH 1000000
+#define ENOUGH	   1000000
+#define UNKNOWN_OP 4711
 
 static void check(bool fine, const char *what)
 {
@@ -38,20 +40,28 @@ static int open_observer(void)
 	return fd;
 }
 
-static void ignore_once(void)
+static void say(int fd, uint32_t op)
 {
 	struct {
 		struct nlmsghdr header;
 		struct cn_msg message;
-		enum proc_cn_mcast_op op;
+		uint32_t op;
 	} __attribute__((packed)) request = {
 		.header = { .nlmsg_len = sizeof(request), .nlmsg_type = NLMSG_DONE },
 		.message = { .id = { CN_IDX_PROC, CN_VAL_PROC }, .len = sizeof(request.op) },
-		.op = PROC_CN_MCAST_IGNORE,
+		.op = op,
 	};
+
+	check(send(fd, &request, sizeof(request), 0) == sizeof(request), "send");
+}
+
+static void ignore_once(void)
+{
 	int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_CONNECTOR);
 
-	check(fd >= 0 && send(fd, &request, sizeof(request), 0) == sizeof(request), "ignore");
+	check(fd >= 0, "socket");
+	say(fd, UNKNOWN_OP);
+	say(fd, PROC_CN_MCAST_IGNORE);
 	close(fd);
 }
 

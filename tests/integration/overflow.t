@@ -1,0 +1,148 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# A broker that does not get to run loses what does not fit into its sockets. It says how much, exactly, finds out who came
+# and went, and goes on. A second broker with buffers that hold all of it is the witness.
+use strict;
+use warnings;
+use FindBin '$Bin';
+use lib $Bin;
+use Forkbus qw(json now_usec);
+use Test::More;
+
+use constant BURST => 3000;
+
+Forkbus->needs_root;
+Forkbus->needs_connector;
+
+my $witness = Forkbus->broker(source => 'connector', config => { Source => { SocketBuffer => '64M' } });
+my $broker  = Forkbus->broker(source => 'connector', config => { Source => { SocketBuffer => '64K' } });
+my $stream  = $broker->subscribe({});
+my $seen    = $witness->subscribe({});
+$_->wait_ready for $stream, $seen;
+
+# A moment's work on each CPU, so that what is missing there shows by its number.
+sub settle {
+    my @cpus = Forkbus->read_file('/proc/self/status') =~ /^Cpus_allowed_list:\t(.*)$/m ? split /,/, $1 : ();
+    for my $cpu (map { /^(\d+)-(\d+)$/ ? $1 .. $2 : $_ } @cpus) {
+        system 'taskset', '-c', $cpu, 'true';
+    }
+    my $begin = now_usec();
+    my $pid   = fork // die "fork: $!\n";
+    POSIX::_exit(77) if !$pid;
+    waitpid $pid, 0;
+    for my $one (@_) {
+        $one->wait_for(sub {
+                $_->{type} eq 'exit' && $_->{pid} == $pid && $_->{timeUsec} > $begin - 2000 && ($_->{status}{code} // -1) == 77;
+            }, 'the marker');
+    }
+}
+
+# Every message of the kernel goes to both brokers. What the one has more than the other, counting what it knows that it
+# lost, is always the same, but for what is under way: the most frequent of many readings.
+sub difference {
+    my %count;
+    for (1 .. 60) {
+        my ($one, $other) = map { $_->status->{source} } $witness, $broker;
+        $count{ $one->{messages} + $one->{lostMessages} - $other->{messages} - $other->{lostMessages} }++;
+    }
+    return (sort { $count{$b} <=> $count{$a} } keys %count)[0];
+}
+
+sub holding {
+    my ($count) = @_;
+    my $workload = Forkbus::Workload->start(arguments => ["hold=$count", 'pause', 'release'])->go;
+    my @pids;
+    while ((my $told = $workload->next)->{kind} ne 'pause') {
+        push @pids, $told->{pid};
+    }
+    return ($workload, @pids);
+}
+
+my ($stays, @stay)  = holding(3);
+my ($leaves, @leave) = holding(3);
+settle($stream, $seen);
+my $before = difference();
+
+# Nobody reads, much happens.
+$broker->signal('STOP');
+my $begin = now_usec();
+$leaves->go->finish;
+my @made = Forkbus::Workload->start(arguments => [ 'burst=' . BURST, 'killed-threads=30' ])->go->finish;
+my ($comes, @come) = holding(3);
+my $end = now_usec();
+$broker->signal('CONT');
+settle($stream, $seen);
+push @made, Forkbus::Workload->start(arguments => ['burst=200', 'spawn'])->go->finish;
+settle($stream, $seen);
+ok(Forkbus->wait_until(sub { $broker->status->{source}{resyncs} > 0 }), 'the table is read anew');
+
+# How much it was.
+my @lost = grep { $_->{type} eq 'lost' } $stream->events;
+my ($messages) = grep { $_->{detail} !~ /taskstats/ } @lost;
+my ($records)  = grep { $_->{detail} =~ /taskstats/ } @lost;
+ok($messages && $records, 'messages and records are told as lost') or diag(json(\@lost));
+is_deeply([grep { $_->{reason} ne 'netlink' || !$_->{count} } @lost], [], 'by the kernel, and how many');
+cmp_ok($messages->{sinceUsec}, '<=', $end,   'since some time');
+cmp_ok($messages->{untilUsec}, '>=', $begin, 'until some time');
+my $total = 0;
+$total += $_->{count} for grep { $_->{detail} !~ /taskstats/ } @lost;
+is($broker->status->{source}{lostMessages}, $total, "status counts as many: $total");
+is($witness->status->{source}{lostMessages}, 0, 'the witness has lost nothing');
+is(difference(), $before, 'with what is told as lost it is what the kernel made, exactly');
+
+# Of each process: its fork and its exit are messages; those that were told, and those that were lost, are all of ours.
+my $processes = Forkbus::Processes->new($stream->events);
+my ($forks, $exits, @doubled, @leaked, @misordered) = (0, 0);
+for my $made (grep { $_->{kind} eq 'burst' } @made) {
+    my @types = map { $_->{type} } $processes->of($made);
+    my $types = join ' ', grep { /^(?:fork|exit)$/ } @types;
+    push @doubled, "$made->{pid}: $types" if $types =~ /fork.*fork|exit.*exit/;
+    push @leaked,  "$made->{pid}: $types" if $types =~ /fork/ && $types !~ /exit/;
+    push @misordered, "$made->{pid}: $types" if $types eq 'exit fork';
+
+    # An exit that was only inferred has no status.
+    $forks += $types =~ /fork/ ? 1 : 0;
+    $exits += grep { $_->{type} eq 'exit' && $_->{status} } $processes->of($made);
+}
+my $untold = 2 * (BURST + 200) - $forks - $exits;
+cmp_ok($untold, '>', 0,      "of the burst $untold messages are missing");
+cmp_ok($untold, '<=', $total, 'which are among those that are told as lost: others were, too');
+is_deeply(\@doubled,    [], 'nobody is told twice');
+is_deeply(\@misordered, [], 'nor in the wrong order');
+is_deeply(\@leaked,     [], 'whoever was told to be born is told to have gone');
+my @wrong = grep {
+    my ($exit) = grep { $_->{type} eq 'exit' && $_->{status} } $processes->of($_);
+    $exit && json($exit->{status}) ne json({ code => $_->{code} })
+} grep { exists $_->{code} } @made;
+is_deeply(\@wrong, [], 'what is told of an end is right');
+my @after = grep { $_->{bornAfterUsec} > $made[BURST]{goneUsec} } @made;
+my @incomplete = grep { join(' ', map { $_->{type} } $processes->of($_)) !~ /^fork (?:exec )?exit$/ } @after;
+is(scalar @after, 201, 'two hundred were started afterwards');
+is_deeply(\@incomplete, [], 'and are told as if nothing had been');
+
+# Who lives.
+my %exit = map { $_->{pid} => $_ } grep { $_->{type} eq 'exit' } $stream->events;
+is_deeply([grep { !$exit{$_} } @leave], [], 'who went meanwhile is told to have gone');
+my %living;
+my $same = Forkbus->wait_until(sub {
+    my $snapshot = $broker->subscribe({ snapshot => JSON::PP::true });
+    $snapshot->wait_ready;
+    my %told   = map { $_->{pid} => 1 } grep { $_->{type} eq 'process' } $snapshot->events;
+    my %really = map { m{(\d+)$} ? ($1 => 1) : () } glob '/proc/[0-9]*';
+
+    # Others come and go between the two readings.
+    %living = (told => \%told, really => \%really);
+    return "@{[sort keys %told]}" eq "@{[sort keys %really]}" && $broker->status->{processes} == keys %told;
+}, 20);
+my @unknown = grep { !$living{told}{$_} } @stay, @come;
+is_deeply(\@unknown, [], 'who stayed and who came are in the table');
+my @dead    = grep { !$living{really}{$_} } keys %{ $living{told} };
+my @missing = grep { !$living{told}{$_} } keys %{ $living{really} };
+ok($same, 'it has exactly those who live') or diag("dead: @dead; missing: @missing");
+$_->go->finish for $stays, $comes;
+my %left = map { $_ => 1 } @stay, @come;
+$stream->wait_for(sub { delete $left{ $_->{pid} } if $_->{type} eq 'exit'; !%left }, 'the exits of all');
+pass('and tells of their ends');
+$_->stop for $broker, $witness;
+done_testing;

@@ -1,0 +1,105 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Any program can make the proc connector fall silent, for all who listen to it. The broker notices, listens again, says
+# what it could not hear, and finds out who came and went meanwhile.
+#
+# All brokers of the machine fall silent with it, so this does not run beside other tests.
+use strict;
+use warnings;
+use FindBin '$Bin';
+use lib $Bin;
+use Forkbus qw(json now_usec run);
+use Test::More;
+
+Forkbus->needs_root;
+Forkbus->needs_connector;
+
+my $silence = Forkbus->helper('silence');
+my $broker  = Forkbus->broker(source => 'connector');
+my $stream  = $broker->subscribe({});
+$stream->wait_ready;
+
+sub is_exit_of {
+    my ($event, $made) = @_;
+    return $event->{type} eq 'exit' && $event->{pid} == $made->{pid}
+      && $event->{timeUsec} >= $made->{beginUsec} - 2000 && $event->{timeUsec} <= $made->{endUsec} + 2000;
+}
+
+# A workload that has some processes that stay.
+sub holding {
+    my ($count) = @_;
+    my $workload = Forkbus::Workload->start(arguments => ["hold=$count", 'pause', 'release'])->go;
+    my @pids;
+    while ((my $told = $workload->next)->{kind} ne 'pause') {
+        push @pids, $told->{pid};
+    }
+    return ($workload, @pids);
+}
+
+# @below: as an argument of the program
+for my $below (0, 3) {
+    my ($early, @old) = holding(2);
+    my $loop = Forkbus::Workload->start(arguments => ['loop=2'])->go;
+    $stream->wait_for(sub { $_->{type} eq 'exit' && $_->{ppid} == $loop->pid }, 'the loop') for 1 .. 20;
+    my $begin = now_usec();
+    my ($status, $out, $err) = run([$silence, $below]);
+    is($status, 0, "the proc connector is silenced, $below below") or diag($err);
+    my $silent = now_usec();
+
+    # Nobody hears of these.
+    $early->go->finish;
+    my ($late, @new) = holding(2);
+
+    $stream->forget;
+    my $lost = $stream->wait_for(sub { $_->{type} eq 'lost' && $_->{reason} eq 'unarmed' }, 'the loss');
+    ok($lost, 'the broker notices, and says so');
+    my $noticed = now_usec();
+    $stream->wait_for(sub { $_->{type} eq 'exit' && $_->{ppid} == $loop->pid }, 'the loop') for 1 .. 20;
+    pass('and hears again');
+    my @lived = grep { $_->{beginUsec} >= $begin } $loop->finish;
+    my $last  = $lived[-1];
+    $stream->wait_for(sub { is_exit_of($_, $last) }, 'the end of the loop') if !grep { is_exit_of($_, $last) } $stream->events;
+
+    cmp_ok($lost->{sinceUsec}, '<=', $silent,  'the loss begins before');
+    cmp_ok($lost->{untilUsec}, '<=', $noticed, 'and ends when it listened again');
+    ok(!exists $lost->{count}, 'nobody knows how many were lost');
+    my %exits;
+    push @{ $exits{ $_->{pid} } }, $_ for grep { $_->{type} eq 'exit' } $stream->events;
+    my @missing     = grep { my $made = $_; !grep { is_exit_of($_, $made) } @{ $exits{ $made->{pid} } // [] } } @lived;
+    my @unexplained = grep { $_->{endUsec} < $lost->{sinceUsec} || $_->{beginUsec} > $lost->{untilUsec} } @missing;
+    cmp_ok(scalar @missing, '>', 0, 'some were: ' . @missing . ' of ' . @lived);
+    is_deeply(\@unexplained, [], 'who is not told lived in the time that is told as lost') or diag(json($lost));
+
+    # Those who came and went.
+    my $gone = Forkbus->wait_until(sub {
+        my $snapshot = $broker->subscribe({ snapshot => JSON::PP::true, pids => \@new });
+        return ($snapshot->next->{type} // '') eq 'process';
+    });
+    ok($gone, 'who came meanwhile is found');
+    $late->go->finish;
+    my %left = map { $_ => 1 } @old, @new;
+    delete @left{ map { $_->{pid} } grep { $_->{type} eq 'exit' } $stream->events };
+    $stream->wait_for(sub { delete $left{ $_->{pid} } if $_->{type} eq 'exit'; !%left }, 'the exits of those who stayed')
+      if %left;
+    pass('whoever went meanwhile is told to have gone');
+}
+
+# A broker that starts on a machine that is silenced.
+$broker->stop;
+my ($status) = run([$silence, 2]);
+is($status, 0, 'silenced again, with nobody listening');
+$broker->restart;
+$stream = $broker->subscribe({});
+$stream->wait_ready;
+my @made = Forkbus::Workload->start(arguments => ['burst=50'])->go->finish;
+$stream->wait_for(sub { $_->{type} eq 'exit' && $_->{pid} == $made[-1]{pid} }, 'the last one');
+my $marker = fork // die "fork: $!\n";
+POSIX::_exit(0) if !$marker;
+waitpid $marker, 0;
+$stream->wait_for(sub { $_->{type} eq 'exit' && $_->{pid} == $marker }, 'the marker');
+my $processes = Forkbus::Processes->new($stream->events);
+my @wrong = grep { join(' ', map { $_->{type} } $processes->of($_)) ne 'fork exit' } @made;
+is_deeply(\@wrong, [], 'the broker that starts then hears all');
+$broker->stop;
+done_testing;
