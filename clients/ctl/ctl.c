@@ -56,15 +56,17 @@ int ctl_print(const char *text)
 int ctl_print_json(enum ctl_json json, const json_t *value)
 {
 	size_t flags = json == CTL_JSON_PRETTY ? JSON_INDENT(2) : JSON_COMPACT;
-	_cleanup_free_ char *text =
-		json_dumps(value, flags | (isatty(STDOUT_FILENO) ? JSON_ENSURE_ASCII : 0));
+	_cleanup_free_ char *text = json_dumps(value, flags);
 
 	if (!text) {
 		ctl_error("%s", strerror(ENOMEM));
 		return CTL_FAILURE;
 	}
-	puts(text);
-	return ctl_print("");
+	if (isatty(STDOUT_FILENO))
+		term_escape_json(stdout, text, strlen(text));
+	else
+		fputs(text, stdout);
+	return ctl_print("\n");
 }
 
 int ctl_option(struct ctl *ctl, int option, const char *text)

@@ -35,10 +35,13 @@ static int put_pretty(struct output *output, const char *line, size_t len)
 
 	if (!object)
 		return -EBADMSG;
-	text = json_dumps(object, JSON_INDENT(2) | (output->term.tty ? JSON_ENSURE_ASCII : 0));
+	text = json_dumps(object, JSON_INDENT(2));
 	if (!text)
 		return -ENOMEM;
-	fputs(text, stdout);
+	if (output->term.tty)
+		term_escape_json(stdout, text, strlen(text));
+	else
+		fputs(text, stdout);
 	fputc('\n', stdout);
 	return output_check();
 }
