@@ -30,8 +30,9 @@ for my $pid (101 .. 120) {
     push @events, { %who, type => 'exit', status => $status, usage => { elapsedUsec => $pid * 1000 } };
 }
 push @events, { %common, type => 'fork', pid => 500, startUsec => 5, uid => 0, comm => 'parent' };
-push @events, { %common, type => 'fork', pid => 501, startUsec => 6, uid => 0, comm => 'child', ppid => 500, parentStartUsec => 5 };
-push @events, { %common, type => 'fork', pid => 501, startUsec => 6, uid => 0, comm => 'child', tid => 502 };
+my %child = (%common, pid => 501, startUsec => 6, uid => 0, comm => 'child');
+push @events, { %child, type => 'fork', ppid => 500, parentStartUsec => 5 };
+push @events, { %child, type => 'fork', tid => 502 };
 push @events, { %common, type => 'comm', pid => 500, startUsec => 5, uid => 0, comm => "caf\x{fffd}\n", commRaw => 'Y2Fm6Qo=' };
 $feed->write(@events);
 my $last  = $feed->settle;

@@ -182,8 +182,8 @@ my $told = Forkbus::Subscriber->new("$dir/stream", { query => 'status' })->next;
 $background = $told->{pid};
 ok($background, 'when subscribers can connect');
 ok(kill(0, $background), 'and runs on');
-like(Forkbus->read_file("/proc/$background/stat"), qr/^$background \(.*\) \S \d+ $background $background 0 /, 'in a session of its own')
-  or diag(Forkbus->read_file("/proc/$background/stat"));
+my $stat = Forkbus->read_file("/proc/$background/stat");
+like($stat, qr/^$background \(.*\) \S \d+ $background $background 0 /, 'in a session of its own');
 is_deeply([map { readlink "/proc/$background/fd/$_" } 0 .. 2], [('/dev/null') x 3], 'without the terminal');
 kill 'TERM', $background;
 ok(Forkbus->wait_until(sub { !kill 0, $background }), 'until it is ended');
