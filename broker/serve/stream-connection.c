@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <ctype.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -66,7 +67,7 @@ static void connection_send(struct connection *connection)
 	while (sent < SEND_SLICE) {
 		/* A last line may follow a whole line only. */
 		bool last = connection->last && !connection->cursor.own;
-		const char *data = connection->last + connection->last_at;
+		const char *data = last ? connection->last + connection->last_at : NULL;
 		ssize_t size, n;
 
 		if (last)
@@ -180,6 +181,8 @@ static void take_request(struct connection *connection, size_t len)
 	connection->subscribed = true;
 	stream->stats.subscribers++;
 	connection_send(connection);
+	/* What the source now tells for its sake concerns the others, too. */
+	bus_flush(stream->bus);
 }
 
 /* Bytes after the request: white space is a person at a terminal, all else a misunderstanding. */
@@ -215,6 +218,14 @@ static char *request_room(struct connection *connection, size_t *room)
 	return connection->request + connection->request_size;
 }
 
+/* After the end of input: is there anybody left to read? Who has closed one half only still is. */
+static bool is_gone(const struct connection *connection)
+{
+	struct pollfd poll_fd = { .fd = connection->fd };
+
+	return poll(&poll_fd, 1, 0) > 0 && (poll_fd.revents & (POLLHUP | POLLERR));
+}
+
 static void read_request(struct connection *connection)
 {
 	char *newline, *data;
@@ -225,9 +236,10 @@ static void read_request(struct connection *connection)
 	if (!data)
 		return;
 	n = recv(connection->fd, data, room, MSG_DONTWAIT);
-	if (n < 0) {
-		if (errno != EAGAIN && errno != EINTR)
-			connection_free(connection);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n < 0 || (n == 0 && is_gone(connection))) {
+		connection_free(connection);
 		return;
 	}
 	newline = memchr(data, '\n', (size_t)n);
@@ -251,11 +263,13 @@ static void read_rest(struct connection *connection)
 	char data[READ_SIZE];
 	ssize_t n = recv(connection->fd, data, sizeof(data), MSG_DONTWAIT);
 
-	if (n == 0)
-		event_del(connection->readable);
-	else if (n < 0 && errno != EAGAIN && errno != EINTR)
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n < 0 || (n == 0 && is_gone(connection)))
 		connection_free(connection);
-	else if (n > 0 && !is_blank(data, (size_t)n))
+	else if (n == 0)
+		event_del(connection->readable);
+	else if (!is_blank(data, (size_t)n))
 		connection_refuse(connection, "unexpectedInput", NULL,
 				  "a connection has one request, on one line");
 }

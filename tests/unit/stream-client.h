@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * A stream face on a stage, and clients of it, all in one loop of one process: who speaks when is no accident.
+ */
+
+#include "serve/stream.h"
+#include "stage.h"
+
+#define REQUEST_MAX 4000
+
+extern struct stage stage;
+extern struct event_base *base;
+extern struct quota *quota;
+extern struct stream *stream;
+extern struct stream_options options; /* stream_set() gives the face others */
+extern const char *status_text;	      /* what the status is said to be; NULL: none */
+
+/* stream_open() - a stream face on a name in the test's directory. Return: as stream_new(). */
+int stream_open(struct stream **ret, const char *name);
+
+int stream_setup(void **state);
+/* With a log that is soon full */
+int stream_setup_small(void **state);
+/* Whatever a test did, all is given back by then. */
+int stream_teardown(void **state);
+#define STREAM_TEST(_test) cmocka_unit_test_setup_teardown(_test, stream_setup, stream_teardown)
+
+/* One at the other end. What it got is kept as a subscriber's, so that it can be compared. */
+struct client {
+	int fd;
+	bool ended;
+	struct subscriber subscriber;
+};
+
+void client_open(struct client *client);
+void client_done(struct client *client);
+void client_send(struct client *client, const char *data, size_t size);
+void client_say(struct client *client, const char *text);
+
+/* client_read() - take at most @limit bytes of what is there. Return: how many. */
+size_t client_read(struct client *client, size_t limit);
+
+/* turn() - the loop turns, as long as there is something to do */
+void turn(void);
+
+/* exchange() - the broker has its turns and the client reads, until nothing comes any more */
+void exchange(struct client *client);
+
+/* client_subscribed() - it was understood; what it gets from here on can be checked */
+void client_subscribed(struct client *client, const char *request, struct visibility visibility);
+/* client_subscribe() - open, ask, see that it was understood */
+void client_subscribe(struct client *client, const char *request);
+
+/*
+ * assert_refused() - it got one line more, an error, and no byte after; then it is done
+ * @key: that the error names, NULL: none
+ */
+void assert_refused(struct client *client, const char *error, const char *key);
+
+/* assert_nobody() - all connections are gone, and their places are free */
+void assert_nobody(void);
