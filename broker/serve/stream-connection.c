@@ -181,8 +181,6 @@ static void take_request(struct connection *connection, size_t len)
 	connection->subscribed = true;
 	stream->stats.subscribers++;
 	connection_send(connection);
-	/* What the source now tells for its sake concerns the others, too. */
-	bus_flush(stream->bus);
 }
 
 /* Bytes after the request: white space is a person at a terminal, all else a misunderstanding. */

@@ -33,6 +33,15 @@ static int setup_large(void **state)
 	return 0;
 }
 
+/* Much history, and no cache for it */
+static int setup_no_cache(void **state)
+{
+	(void)state;
+	test_dir_make();
+	stage_open(&stage, 64, 0, 2, 3);
+	return 0;
+}
+
 static int teardown(void **state)
 {
 	(void)state;
@@ -567,15 +576,21 @@ static void test_many_large(void **state)
 	run_many(in_valgrind() ? 80 : 600);
 }
 
-/* The descendants of one, from its birth: live, after a while, and from the log */
+/* The descendants of one, from its birth: live, after a while, and from the log, while others want the cache */
 static void test_tree(void **state)
 {
+	enum { OTHERS = 8 };
+	static struct subscriber others[OTHERS];
 	char live[100], history[200], cursor[CURSOR_TEXT_MAX];
 	unsigned int events = 0, histories = 0;
 	struct fb_event event;
 
 	(void)state;
 	stage_run(&stage, 300, 100);
+	for (int i = 0; i < OTHERS; i++) {
+		snprintf(live, sizeof(live), "{\"minElapsedUsec\":%d}", i);
+		begin(&others[i], live);
+	}
 	for (int run = 0; run < 30; run++) {
 		struct world_process *root = world_fork(&stage.world, &event, world_pick(&stage.world));
 		uint64_t birth = stage_publish(&stage, &event, root);
@@ -603,6 +618,8 @@ static void test_tree(void **state)
 			subscriber_read(&one, 1000, random_below(&stage.world.random, 5000));
 			subscriber_read(&two, 1000, random_below(&stage.world.random, 5000));
 			stage_run(&stage, 40, 10);
+			for (int other = 0; other < OTHERS; other++)
+				subscriber_read_all(&others[other]);
 		}
 		subscriber_read_all(&one);
 		subscriber_read_all(&two);
@@ -612,6 +629,10 @@ static void test_tree(void **state)
 		events += one.n_events + two.n_events;
 		unsubscribe(&one);
 		unsubscribe(&two);
+	}
+	for (int i = 0; i < OTHERS; i++) {
+		subscriber_check(&others[i]);
+		unsubscribe(&others[i]);
 	}
 	print_message("# %u events of members\n", events);
 	assert_true(events > 500);
@@ -703,6 +724,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_large, setup_large, teardown),
 		cmocka_unit_test_setup_teardown(test_tree, setup_large, teardown),
+		cmocka_unit_test_setup_teardown(test_tree, setup_no_cache, teardown),
 		cmocka_unit_test_setup_teardown(test_tree_late, setup_large, teardown),
 		cmocka_unit_test_setup_teardown(test_tree_of_the_dead, setup_large, teardown),
 	};

@@ -205,9 +205,9 @@ static void test_timeout(void **state)
 	struct client client, subscribed, silent;
 
 	(void)state;
+	client_subscribe(&subscribed, "{\"types\":\"exit\"}");
 	options.request_usec = 100 * USEC_PER_MSEC;
 	stream_set(stream, &options);
-	client_subscribe(&subscribed, "{\"types\":\"exit\"}");
 	client_open(&client);
 	client_open(&silent);
 	client_say(&client, "{\"types\":");
@@ -374,14 +374,13 @@ static void test_last_line(void **state)
 static void test_heartbeat(void **state)
 {
 	struct client client, busy;
-	uint64_t began;
+	uint64_t began = clock_usec(CLOCK_MONOTONIC);
 
 	(void)state;
 	options.heartbeat_usec = 300 * USEC_PER_MSEC;
 	stream_set(stream, &options);
 	client_subscribe(&client, "{\"types\":\"ptrace\",\"uids\":[4711]}");
 	client_subscribe(&busy, "");
-	began = clock_usec(CLOCK_MONOTONIC);
 	while (client.subscriber.n_heartbeats < 3) {
 		struct fb_event event;
 		struct world_process *process;
@@ -427,33 +426,6 @@ static void test_half_closed(void **state)
 	client_done(&client);
 	while (stream_stats(stream)->connections > 0)
 		event_base_loop(base, EVLOOP_ONCE);
-	assert_nobody();
-}
-
-static void on_armed(void *userdata)
-{
-	bus_source_changed(userdata, "test", "armed", NULL);
-}
-
-/* What a source begins to tell because of one is told to the others, though nothing happens. */
-static void test_armed(void **state)
-{
-	struct client first, second;
-
-	(void)state;
-	stage.bus->tells = UINT32_MAX;
-	client_subscribe(&first, "{\"types\":\"exit\"}");
-	stage.bus->on_armed = on_armed;
-	stage.bus->userdata = stage.bus;
-	client_open(&second);
-	client_say(&second, "{\"types\":\"ptrace\"}\n");
-	exchange(&second);
-	exchange(&first);
-	assert_non_null(strstr(first.subscriber.got, "session ptrace\""));
-	assert_non_null(strstr(second.subscriber.got, "session ptrace\""));
-	stage.bus->on_armed = NULL;
-	client_done(&first);
-	client_done(&second);
 	assert_nobody();
 }
 
