@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Taskstats of all CPUs, by a socket for each: sequence numbers count the records of a CPU but do not say of which, so that
- * only apart they tell exactly what is missing.
+ * Taskstats of all CPUs, by a socket for each: none has to hold what all of them say in a storm, and a record, which does
+ * not name its CPU, is known to be of one.
  */
 
 #include "source/netlink.h"
