@@ -438,7 +438,7 @@ int main(void)
 		STREAM_TEST(test_more_input),	 STREAM_TEST(test_quota),
 		STREAM_TEST(test_tenant),	 STREAM_TEST(test_status),
 		STREAM_TEST(test_last_line),	 STREAM_TEST(test_heartbeat),
-		STREAM_TEST(test_half_closed),	 STREAM_TEST(test_armed),
+		STREAM_TEST(test_half_closed),
 	};
 
 	return cmocka_run_group_tests_name("stream", tests, NULL, NULL);
