@@ -288,6 +288,8 @@ static void test_tenant(void **state)
 	if (geteuid() != 0)
 		return;
 	quota_set(quota, 100, 2);
+	options.group = (gid_t)-1;
+	stream_set(stream, &options);
 	assert_int_equal(seteuid(1001), 0);
 	client_open(&tenant);
 	for (int i = 0; i < 3; i++)
