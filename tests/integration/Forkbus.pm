@@ -30,7 +30,7 @@ use Forkbus::Processes;
 use Forkbus::Subscriber;
 use Forkbus::Workload;
 
-our @EXPORT_OK = qw(now_usec json parse lines_of nobody run run_ok slow);
+our @EXPORT_OK = qw(is_exit_of json nobody now_usec parse run slow);
 
 # Where the build is, and what is in it.
 my $build = File::Spec->rel2abs($ENV{FORKBUS_BUILD} // $ENV{BUILD} // dirname(__FILE__) . '/../../build');
@@ -51,6 +51,14 @@ sub json  { return $json->encode($_[0]) }
 sub parse { return $json->decode($_[0]) }
 
 sub now_usec { return int(Time::HiRes::time() * 1e6) }
+
+# Is an event the end of a process of which it is known when it lived, by the clock on the wall? Pids are reused, and what the
+# broker says of the time comes of two readings of clocks.
+sub is_exit_of {
+    my ($event, $made) = @_;
+    return $event->{type} eq 'exit' && $event->{pid} == $made->{pid} && !exists $event->{tid}
+      && $event->{timeUsec} >= $made->{beginUsec} - 2000 && $event->{timeUsec} <= $made->{endUsec} + 2000;
+}
 
 # Is the broker slowed down by something that watches it? Then it also has other memory figures.
 my $slow;
@@ -129,7 +137,7 @@ sub probe {
         my $told = parse($line);
         return $told if $told->{source} eq $source;
     }
-    return { works => 0, found => "forkbusd --probe says nothing of it (exit status $status)" };
+    die "forkbusd --probe says nothing of $source (status $status)\n";
 }
 
 # Skip the whole test where there is no root, or no proc connector.

@@ -53,18 +53,10 @@ for my $who (keys %workload) {
 }
 
 # While they hold: a snapshot. Those of a user are known beforehand; that of root has to have them all.
-# Until all that happened so far is in the log.
-sub settle {
-    my $pid = fork // die "fork: $!\n";
-    POSIX::_exit(0) if !$pid;
-    waitpid $pid, 0;
-    return $live{root}->wait_for(sub { $_->{type} eq 'exit' && $_->{pid} == $pid }, 'the exit of the marker')->{seq};
-}
-
 sub snapshot {
     my ($who, %request) = @_;
     my $subscriber = $broker->subscribe({ snapshot => JSON::PP::true, %request }, @{ $as{$who} });
-    $subscriber->catch_up($broker, settle());
+    $subscriber->catch_up($broker, $live{root}->settle->{seq});
 
     # Who has ended since, like the child that connected, shows by its exit.
     my %living;
@@ -113,7 +105,7 @@ my $nosuid = $status == 1 && $err =~ /^setuid root/ ? "no setuid programs in $ba
 my %identity = map { $_->[0] => $nosuid ? undef : Forkbus::parse($_->[1]) } [plain => $out], [raised => $raised_out];
 is("$status $raised_status", '3 4', 'the setuid program ran') or diag($err) if !$nosuid;
 
-my $last = settle();
+my $last = $live{root}->settle->{seq};
 
 # What a user may see of what root sees. The counters of what was read and written are withheld where the effective uid
 # is another.

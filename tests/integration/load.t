@@ -72,7 +72,7 @@ for my $crowd (0, 1, CROWD) {
         POSIX::_exit(0);
     }
     waitpid $pid, 0;
-    my $last  = $end->wait_for(sub { $_->{type} eq 'exit' && $_->{pid} == $pid }, 'the marker')->{seq};
+    $end->wait_for(sub { $_->{type} eq 'exit' && $_->{pid} == $pid }, 'the marker');
     my $used  = $broker->cpu - $cpu;
     my $after = $broker->status;
 

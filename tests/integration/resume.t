@@ -7,7 +7,7 @@ use strict;
 use warnings;
 use FindBin '$Bin';
 use lib $Bin;
-use Forkbus qw(json now_usec);
+use Forkbus qw(is_exit_of json now_usec);
 use Test::More;
 
 sub position { return (split /:/, $_[0])[1] }
@@ -22,13 +22,6 @@ sub holes {
         $next = $event->{seq} + 1;
     }
     return @wrong;
-}
-
-# Pids are reused, so it counts when it was. Times are those of two readings of a clock.
-sub is_exit_of {
-    my ($event, $made) = @_;
-    return $event->{type} eq 'exit' && $event->{pid} == $made->{pid}
-      && $event->{timeUsec} >= $made->{beginUsec} - 2000 && $event->{timeUsec} <= $made->{endUsec} + 2000;
 }
 
 # --- over an outage -------------------------------------------------------------------------------------------------
@@ -63,7 +56,7 @@ sub outage {
     $back->wait_for(sub { $_->{type} eq 'lost' }, 'the loss');
     $back->wait_for(sub { ($_->{ppid} // 0) == $workload->pid && $_->{type} eq 'exit' && ++$count == 50 }, 'live events');
     my @lived = $workload->finish;
-    $back->wait_for(sub { is_exit_of($_, $lived[-1]) }, 'the last one') if !grep { is_exit_of($_, $lived[-1]) } $back->events;
+    $back->settle;
     my @told = $back->events;
 
     is(epoch($broker->status->{cursor}), epoch($cursor), "$signal: the log goes on");

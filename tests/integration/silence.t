@@ -9,7 +9,7 @@ use strict;
 use warnings;
 use FindBin '$Bin';
 use lib $Bin;
-use Forkbus qw(json now_usec run);
+use Forkbus qw(is_exit_of json now_usec run);
 use Test::More;
 
 Forkbus->needs_root;
@@ -19,12 +19,6 @@ my $silence = Forkbus->helper('silence');
 my $broker  = Forkbus->broker(source => 'connector');
 my $stream  = $broker->subscribe({});
 $stream->wait_ready;
-
-sub is_exit_of {
-    my ($event, $made) = @_;
-    return $event->{type} eq 'exit' && $event->{pid} == $made->{pid}
-      && $event->{timeUsec} >= $made->{beginUsec} - 2000 && $event->{timeUsec} <= $made->{endUsec} + 2000;
-}
 
 # A workload that has some processes that stay.
 sub holding {
@@ -58,8 +52,7 @@ for my $below (0, 3) {
     $stream->wait_for(sub { $_->{type} eq 'exit' && $_->{ppid} == $loop->pid }, 'the loop') for 1 .. 20;
     pass('and hears again');
     my @lived = grep { $_->{beginUsec} >= $begin } $loop->finish;
-    my $last  = $lived[-1];
-    $stream->wait_for(sub { is_exit_of($_, $last) }, 'the end of the loop') if !grep { is_exit_of($_, $last) } $stream->events;
+    $stream->settle;
 
     cmp_ok($lost->{sinceUsec}, '<=', $silent,  'the loss begins before');
     cmp_ok($lost->{untilUsec}, '<=', $noticed, 'and ends when it listened again');
@@ -93,11 +86,7 @@ $broker->restart;
 $stream = $broker->subscribe({});
 $stream->wait_ready;
 my @made = Forkbus::Workload->start(arguments => ['burst=50'])->go->finish;
-$stream->wait_for(sub { $_->{type} eq 'exit' && $_->{pid} == $made[-1]{pid} }, 'the last one');
-my $marker = fork // die "fork: $!\n";
-POSIX::_exit(0) if !$marker;
-waitpid $marker, 0;
-$stream->wait_for(sub { $_->{type} eq 'exit' && $_->{pid} == $marker }, 'the marker');
+$stream->settle;
 my $processes = Forkbus::Processes->new($stream->events);
 my @wrong = grep { join(' ', map { $_->{type} } $processes->of($_)) ne 'fork exit' } @made;
 is_deeply(\@wrong, [], 'the broker that starts then hears all');

@@ -8,6 +8,7 @@ use warnings;
 use Carp 'confess';
 use Errno qw(EAGAIN EINTR EPIPE ECONNRESET);
 use IO::Socket::UNIX;
+use POSIX ();
 use Socket;
 use Time::HiRes ();
 
@@ -173,6 +174,24 @@ sub catch_up_lines {
         push @lines, $line if $line !~ /^\{"type":"(?:ready|heartbeat)"/;
     }
     return \@lines;
+}
+
+# Wait until all is told that processes did up to now: a child ends, and when that is told, so is all before. Where a loss
+# swallows it, what comes a second later shows so, and another child follows. Return: the event of its end.
+sub settle {
+    my ($self) = @_;
+    for (1 .. 30) {
+        my $begin = Forkbus::now_usec();
+        my $pid   = fork // confess "fork: $!";
+        POSIX::_exit(0) if !$pid;
+        waitpid $pid, 0;
+        my $end = Forkbus::now_usec();
+        my %who = (pid => $pid, beginUsec => $begin, endUsec => $end);
+        my $is_it = sub { Forkbus::is_exit_of($_, \%who) || $_->{timeUsec} > $end + 1_000_000 };
+        my $event = $self->wait_for($is_it, 'the end of a child');
+        return $event if $event->{type} eq 'exit' && $event->{timeUsec} <= $end + 1_000_000;
+    }
+    confess 'the end of no child is told';
 }
 
 # All that comes until the other side closes. Return: the lines.
