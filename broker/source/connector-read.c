@@ -77,6 +77,8 @@ void connector_message(const struct nlmsghdr *header, void *userdata)
 	message = queue_push(&connector->queue);
 	message->cn = cn;
 	message->read_nsec = monotonic_nsec();
+	if (cn.nsec > connector->heard_nsec)
+		connector->heard_nsec = cn.nsec;
 	count_lost(connector, message);
 	/* What is asked for already may be answered as it is after this. */
 	if (cn.what == PROC_EVENT_EXEC || (cn.what == PROC_EVENT_COMM && cn.tid == cn.tgid))
@@ -89,20 +91,32 @@ void connector_message(const struct nlmsghdr *header, void *userdata)
 		message->question->awaited = true;
 }
 
-static void on_record(const struct taskstats_record *record, void *userdata)
+static void on_record(const struct taskstats_record *arrived, void *userdata)
 {
+	struct taskstats_record record = *arrived;
 	struct connector *connector = userdata;
 
-	if (groups_record(connector->groups, record) < 0)
+	record.heard_nsec = connector->drained_nsec;
+	if (groups_record(connector->groups, &record) < 0)
 		connector->records_lost++;
 }
 
 unsigned int connector_drain_records(struct connector *connector)
 {
+	unsigned int n;
+
 	if (!connector->taskstats)
 		return 0;
-	return taskstats_sockets_drain(connector->taskstats, connector->arena, on_record, connector,
-				       &connector->records_lost);
+	n = taskstats_sockets_drain(connector->taskstats, connector->arena, on_record, connector,
+				    &connector->records_lost);
+	connector->drained_nsec = connector->heard_nsec;
+	return n;
+}
+
+void connector_cover(struct connector *connector)
+{
+	connector_drain_records(connector);
+	connector->covered_nsec = monotonic_nsec();
 }
 
 /* The offsets change with suspend and with what sets the clock; a reading that was interrupted is not used. */
@@ -189,11 +203,14 @@ unsigned int connector_cycle(struct connector *connector)
 	connector_collect(connector);
 	while (r > 0 && queue_room(&connector->queue) >= QUEUE_RESERVE)
 		r = netlink_receive(connector->fd, connector->arena, connector_message, connector, &drain);
-	if (drain.overrun)
-		connector->resync_wanted = true;
 	/* After the messages, before they are told: then every exit among them has its record. */
 	if (drain.datagrams > 0)
 		connector_drain_records(connector);
+	/* How much it was is told with the next message of each CPU. */
+	if (drain.overrun) {
+		connector->resync_wanted = true;
+		connector_cover(connector);
+	}
 	connector_process(connector, false);
 	connector_use_late(connector);
 	if (connector->resync_wanted)

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "source/connector.h"
@@ -21,6 +23,8 @@
 /* Without records silence is tested after this, and believed after that. */
 #define QUIET_NSEC	(2 * NSEC_PER_SEC)
 #define DEAF_NSEC	(1 * NSEC_PER_SEC)
+/* An exit follows its record at once. */
+#define UNHEARD_NSEC	(2 * NSEC_PER_SEC)
 
 #define SUSPECTS_MAX 16
 #define LISTEN_USEC  (100 * USEC_PER_MSEC)
@@ -182,6 +186,7 @@ void connector_tell_lost(struct connector *connector)
 		 connector_time_usec(connector, connector->lost_since_nsec),
 		 connector_time_usec(connector, connector->lost_until_nsec), "proc connector");
 	connector->lost = 0;
+	connector_cover(connector);
 }
 
 static void tell_lost_records(struct connector *connector)
@@ -233,6 +238,51 @@ static void cure_silence(struct connector *connector)
 		 "another program had told the kernel that nobody listens");
 	bus_flush(connector->bus);
 	msg_warning("The proc connector had fallen silent; listening again.");
+	connector_cover(connector);
+}
+
+/* An exit whose record came, and that never came itself: its thread is not there any more. */
+struct unheard {
+	const struct connector *connector;
+	uint64_t until_nsec; /* of records that arrived before */
+	uint64_t since_nsec; /* 0: there is none */
+};
+
+static void find_unheard(const struct taskstats_record *record, void *userdata)
+{
+	struct unheard *unheard = userdata;
+	uint32_t tgid = record->tgid ? record->tgid : record->tid;
+
+	if (record->arrival_nsec <= unheard->connector->covered_nsec ||
+	    record->arrival_nsec > unheard->until_nsec)
+		return;
+	/* To free the memory of a large process takes long. */
+	if (syscall(SYS_tgkill, tgid, record->tid, 0) == 0 || errno != ESRCH)
+		return;
+	if (!unheard->since_nsec || record->heard_nsec < unheard->since_nsec)
+		unheard->since_nsec = record->heard_nsec;
+}
+
+/*
+ * Somebody else who begins to listen ends a silence for all, maybe before it was noticed here. Messages count
+ * their numbers only while there is somebody to hear them, so the records of those who ended are all that
+ * shows it.
+ */
+static void tell_past_silence(struct connector *connector, uint64_t now)
+{
+	struct unheard unheard = { .connector = connector, .until_nsec = now - UNHEARD_NSEC };
+
+	if (connector->scanning || connector->queue.head != connector->queue.tail)
+		return;
+	groups_each_record(connector->groups, find_unheard, &unheard);
+	if (!unheard.since_nsec)
+		return;
+	connector->stats.unarmed++;
+	connector->resync_wanted = true;
+	bus_lost(connector->bus, "unarmed", BUS_COUNT_UNKNOWN,
+		 connector_time_usec(connector, unheard.since_nsec), clock_usec(CLOCK_REALTIME),
+		 "for a moment the kernel thought that nobody listens");
+	connector_cover(connector);
 }
 
 static void *thread_nothing(void *userdata)
@@ -306,6 +356,7 @@ void connector_tick(struct connector *connector)
 	    connector->queue.head == connector->queue.tail)
 		connector_sync_close(connector);
 	check_suspects(connector, now);
+	tell_past_silence(connector, now);
 	if (now > connector->expired_nsec + RECORD_AGE_NSEC) {
 		connector->expired_nsec = now;
 		groups_expire(connector->groups, now - RECORD_AGE_NSEC);

@@ -116,6 +116,8 @@ static int connector_begin_telling(struct connector *connector)
 	connector->told_nsec = connector->quiet_since_nsec = monotonic_nsec();
 	connector->records_since_usec = clock_usec(CLOCK_REALTIME);
 	connector_read_clocks(connector);
+	connector->heard_nsec = connector->told_nsec;
+	connector_cover(connector);
 	bus_source_changed(connector->bus, connector_source.name, "started", detail);
 	r = connector_sync_first(connector);
 	if (r == 0)

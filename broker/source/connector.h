@@ -81,6 +81,8 @@ struct connector {
 	uint64_t boot_offset_nsec; /* CLOCK_BOOTTIME - CLOCK_MONOTONIC */
 	uint64_t real_offset_usec; /* CLOCK_REALTIME - CLOCK_BOOTTIME */
 	uint64_t told_nsec;	   /* the last message that was told */
+	uint64_t heard_nsec;	   /* the latest one that was read */
+	uint64_t drained_nsec;	   /* and the latest one that was when records were read last */
 
 	/* What is amiss */
 	uint64_t records_lost, records_since_usec;
@@ -96,6 +98,7 @@ struct connector {
 	uint64_t quiet_since_nsec, tested_nsec;
 	uint32_t thread_test; /* silence was tested by a thread of our own */
 	bool cure_failed;
+	uint64_t covered_nsec; /* records that arrived before show no silence that is not told already */
 	uint64_t expired_nsec; /* when records were last looked through */
 
 	struct connector_stats stats;
@@ -121,6 +124,8 @@ void connector_process(struct connector *connector, bool now);
 const struct connector_message *connector_peek(const struct connector *connector, uint64_t n);
 /* Read the records that have arrived. Return: how many. */
 unsigned int connector_drain_records(struct connector *connector);
+/* Up to now all is told as lost that was: what the records that have arrived say of it is known. */
+void connector_cover(struct connector *connector);
 void connector_read_clocks(struct connector *connector);
 int connector_read_start(struct connector *connector);
 void connector_read_stop(struct connector *connector);

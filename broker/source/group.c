@@ -6,7 +6,6 @@
 #define HASH_NONFATAL_OOM	    1
 #define uthash_nonfatal_oom(_entry) (oom = true)
 #include "source/group.h"
-#include "source/record.h"
 
 #include "event.h"
 #include "util/cleanup.h"
@@ -176,6 +175,11 @@ static bool record_is_of_group(const struct taskstats_record *record, void *user
 void groups_expire(struct groups *groups, uint64_t nsec)
 {
 	records_expire(groups->waiting, nsec, record_is_of_group, groups);
+}
+
+void groups_each_record(const struct groups *groups, records_fn fn, void *userdata)
+{
+	records_each(groups->waiting, fn, userdata);
 }
 
 const struct taskstats_record *groups_peek(struct groups *groups, const struct cn_event *exit)

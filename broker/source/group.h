@@ -16,6 +16,7 @@
 
 #include "source/cn.h"
 #include "source/pool.h"
+#include "source/record.h"
 #include "source/taskstats.h"
 
 #define GROUP_NSEC_PER_USEC UINT64_C(1000)
@@ -106,6 +107,8 @@ int groups_record(struct groups *groups, const struct taskstats_record *record);
  * Of a process that lives the exit may come much later, when all its memory is freed.
  */
 void groups_expire(struct groups *groups, uint64_t nsec);
+/* groups_each_record() - look at the records whose exits have not come */
+void groups_each_record(const struct groups *groups, records_fn fn, void *userdata);
 /* groups_peek() - the record that an exit will find, if it has arrived already; NULL: not. */
 const struct taskstats_record *groups_peek(struct groups *groups, const struct cn_event *exit);
 

@@ -173,6 +173,15 @@ const struct taskstats_record *records_peek(struct records *records, const struc
 	return records_find(records, exit, fork_nsec);
 }
 
+void records_each(const struct records *records, records_fn fn, void *userdata)
+{
+	const struct taskstats_record *record;
+
+	for (size_t i = 0; i < BUCKETS && records->pool.used > 0; i++)
+		TAILQ_FOREACH(record, &records->buckets[i], link)
+			fn(record, userdata);
+}
+
 void records_expire(struct records *records, uint64_t nsec, records_keep_fn keep, void *userdata)
 {
 	struct taskstats_record *record, *next;

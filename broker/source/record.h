@@ -43,6 +43,10 @@ int records_take(struct records *records, const struct cn_event *exit, uint64_t 
 const struct taskstats_record *records_peek(struct records *records, const struct cn_event *exit,
 					    uint64_t fork_nsec);
 
+/* records_each() - look at all that wait */
+typedef void (*records_fn)(const struct taskstats_record *record, void *userdata);
+void records_each(const struct records *records, records_fn fn, void *userdata);
+
 /* records_expire() - drop those that arrived before a CLOCK_MONOTONIC, and that nobody wants to keep */
 typedef bool (*records_keep_fn)(const struct taskstats_record *record, void *userdata);
 void records_expire(struct records *records, uint64_t nsec, records_keep_fn keep, void *userdata);

@@ -46,6 +46,7 @@ struct taskstats_record {
 	/* Set by who receives it. */
 	unsigned int cpu;      /* whose socket */
 	uint64_t arrival_nsec; /* CLOCK_MONOTONIC */
+	uint64_t heard_nsec;   /* until then, before it was made, the proc connector was heard */
 	TAILQ_ENTRY(taskstats_record) link;
 };
 
