@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * silence [BELOW] - make the proc connector fall silent for all who listen to it, as any program can
+ * silence [BELOW | brief] - make the proc connector fall silent for all who listen to it, as any program can
  *
  * The kernel counts listeners. A socket that says "ignore" takes one from the count unless "ignore" is what it said last;
  * whether it ever listened does not matter, so anything else before will do, even what the kernel does not know. Goes on
  * until no event comes any more, then BELOW times more, so that the next listener is not enough. Says how often it was.
+ *
+ * A brief silence is over at once, since we listen ourselves then. Some children live in it; when they did is said.
  */
 #include <errno.h>
 #include <linux/cn_proc.h>
@@ -17,10 +19,13 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define ENOUGH	   1000000
 #define UNKNOWN_OP 4711
+#define CHILDREN   5
 
 static void check(bool fine, const char *what)
 {
@@ -76,9 +81,30 @@ static bool is_silent(int observer)
 	return recv(observer, data, sizeof(data), MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
 
+static uint64_t now_usec(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static void live_and_end(void)
+{
+	uint64_t begin = now_usec();
+	pid_t pid = fork();
+
+	check(pid >= 0, "fork");
+	if (pid == 0)
+		_exit(0);
+	check(waitpid(pid, NULL, 0) == pid, "waitpid");
+	printf("{\"pid\":%d,\"beginUsec\":%lu,\"endUsec\":%lu}\n", pid, begin, now_usec());
+}
+
 int main(int argc, char **argv)
 {
-	int below = argc > 1 ? atoi(argv[1]) : 0;
+	bool brief = argc > 1 && strcmp(argv[1], "brief") == 0;
+	int below = argc > 1 && !brief ? atoi(argv[1]) : 0;
 	int observer = open_observer();
 	unsigned int count = 0;
 
@@ -91,6 +117,12 @@ int main(int argc, char **argv)
 	}
 	for (; below > 0; below--, count++)
 		ignore_once();
+	if (brief) {
+		for (int i = 0; i < CHILDREN; i++)
+			live_and_end();
+		say(observer, PROC_CN_MCAST_LISTEN);
+		return 0;
+	}
 	printf("{\"ignored\":%u}\n", count);
 	return 0;
 }
