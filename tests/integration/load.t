@@ -10,6 +10,9 @@ use Forkbus qw(json);
 use List::Util qw(max sum);
 use Test::More;
 
+# Tells our marker from that of another run.
+my $marker = "load-$$";
+
 use constant { BURST => 2000, TIMES => 4, CROWD => 50 };
 
 Forkbus->needs_root;
@@ -43,7 +46,7 @@ sub read_beside {
             next if !defined $count;
             $lines{$number} += $data =~ tr/\n//;
             $tail{$number} .= $data;
-            delete $socket{$number} if $count == 0 || index($tail{$number}, '"comm":"load-marker"') >= 0;
+            delete $socket{$number} if $count == 0 || index($tail{$number}, "\"comm\":\"$marker\"") >= 0;
             $tail{$number} = substr $tail{$number}, -32;
         }
     }
@@ -62,13 +65,13 @@ for my $crowd (0, 1, CROWD) {
     $_->close for @streams;
 
     # Somebody who hears of nothing but the end.
-    my $end    = $broker->subscribe({ types => ['exit'], comm => 'load-marker' });
+    my $end    = $broker->subscribe({ types => ['exit'], comm => $marker });
     my $before = $broker->status;
     my $cpu    = $broker->cpu;
     my $took   = bursts();
     my $pid    = fork // die "fork: $!\n";
     if (!$pid) {
-        Forkbus->write_file('/proc/self/comm', 'load-marker');
+        Forkbus->write_file('/proc/self/comm', $marker);
         POSIX::_exit(0);
     }
     waitpid $pid, 0;

@@ -170,7 +170,7 @@ sub configure {
 # $request: a hash, or the line itself, or undef for none
 sub subscribe {
     my ($self, $request, %options) = @_;
-    return Forkbus::Subscriber->new($self->stream, $request, %options);
+    return Forkbus::Subscriber->new($self->stream, $request, broker => $self, %options);
 }
 
 sub status {

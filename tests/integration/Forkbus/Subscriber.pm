@@ -17,7 +17,7 @@ use Time::HiRes ();
 sub new {
     my ($class, $path, $request, %options) = @_;
     socket my $socket, AF_UNIX, SOCK_STREAM, 0 or confess "socket: $!";
-    my $self = bless { socket => $socket, buffer => '', at => 0, events => [] }, $class;
+    my $self = bless { socket => $socket, buffer => '', at => 0, events => [], broker => $options{broker} }, $class;
     setsockopt $socket, SOL_SOCKET, SO_RCVBUF, $options{receive_buffer} if $options{receive_buffer};
     if (defined $options{uid}) {
         my $connect = sub { connect($socket, pack_sockaddr_un($path)) ? 0 : $! + 0 };
@@ -125,13 +125,22 @@ sub forget {
     return $self;
 }
 
+# It was not to end here: say what is known of why.
+sub ended {
+    my ($self, $where) = @_;
+    my $broker = $self->{broker};
+    my $state  = !$broker ? '' : $broker->ended ? "; its broker ended with wait status $broker->{status}" : '; its broker lives';
+    my $said   = $broker ? ' and has said: ' . $broker->stderr : '';
+    confess "the stream ended $where, after " . ($self->{line} // 'nothing') . "$state$said";
+}
+
 # Read until an event, as $_, is the one. Return: it. One deadline for all of it.
 sub wait_for {
     my ($self, $is_it, $what) = @_;
     my $deadline = Time::HiRes::time() + Forkbus::patience();
     for (;;) {
         local $_ = $self->next($deadline);
-        confess 'the stream ended before ' . ($what // 'what was waited for') if !defined $_;
+        $self->ended('before ' . ($what // 'what was waited for')) if !defined $_;
         return $_ if $is_it->($_);
     }
 }
@@ -156,7 +165,7 @@ sub catch_up {
     $seq //= $broker->last_seq;
     my $deadline = Time::HiRes::time() + Forkbus::patience();
     until (($self->{place} // -1) >= $seq) {
-        my $event = $self->next($deadline) // confess 'the stream ended';
+        my $event = $self->next($deadline) // $self->ended("before $seq");
         $self->{place} = place_of($self->{line}) // $self->{place};
     }
     return $self->events;
@@ -169,7 +178,7 @@ sub catch_up_lines {
     my $deadline = Time::HiRes::time() + Forkbus::patience();
     my @lines;
     until (($self->{place} // -1) >= $seq) {
-        my $line = $self->next_line($deadline) // confess 'the stream ended';
+        my $line = $self->next_line($deadline) // $self->ended("before $seq");
         $self->{place} = place_of($line) // $self->{place};
         push @lines, $line if $line !~ /^\{"type":"(?:ready|heartbeat)"/;
     }
