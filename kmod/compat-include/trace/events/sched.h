@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef _FORKBUS_COMPAT_TRACE_EVENTS_SCHED_H
+#define _FORKBUS_COMPAT_TRACE_EVENTS_SCHED_H
+
+#include_next <trace/events/sched.h>
+
+/* Since 6.16 the probe is told whether the thread is the last one of its process. */
+#define forkbus_exit_probe(before, since)                                                     \
+	__builtin_choose_expr(__builtin_types_compatible_p(typeof(&trace_sched_process_exit), \
+							   void (*)(struct task_struct *)),   \
+			      before, since)
+
+#endif

@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include "probes.h"
+
+#include <linux/binfmts.h>
+#include <linux/fs_struct.h>
+#include <linux/kprobes.h>
+#include <linux/ptrace.h>
+#include <linux/sched/signal.h>
+#include <linux/tracepoint.h>
+#include <trace/events/sched.h>
+#include <trace/events/task.h>
+
+#include "netlink.h"
+#include "record.h"
+#include "ring.h"
+#include "usage.h"
+
+#define M(type) FORKBUS_MASK(FORKBUS_TYPE_##type)
+
+static u32 armed; /* what is told */
+static u32 args;
+
+static bool wanted(u32 type)
+{
+	return READ_ONCE(armed) & type;
+}
+
+/* An event of @task. Preemption is disabled until tell(). */
+static struct forkbus_record *begin(enum forkbus_type type, struct task_struct *task)
+{
+	struct forkbus_record *record = forkbus_record_begin(type);
+
+	forkbus_put_identity(record, task, NULL, NULL);
+	return record;
+}
+
+static void tell(struct forkbus_record *record)
+{
+	unsigned long delay = forkbus_ring_write(record);
+
+	forkbus_record_end(record);
+	forkbus_netlink_wake(delay);
+}
+
+/*
+ * Tracepoints. Up to 6.12 at least they call with preemption disabled; later ones need not. None is
+ * hit in an interrupt.
+ */
+
+/* In copy_process(), when the child is complete; it does not run yet. */
+static void probe_newtask(void *data, struct task_struct *task, forkbus_clone_flags_t flags)
+{
+	bool leader = thread_group_leader(task);
+	struct forkbus_record *record;
+
+	/* The idle threads of processors are no processes. */
+	if (!wanted(leader ? M(FORK) : M(THREADS)) || !task->pid)
+		return;
+	record = begin(FORKBUS_TYPE_FORK, task);
+	if (!leader)
+		forkbus_put_u32(record, FORKBUS_R_TID, task->pid);
+	forkbus_put_u64(record, FORKBUS_R_CLONE_FLAGS, flags);
+	tell(record);
+}
+
+/* In exec_binprm(): it has succeeded, and current runs the new image. */
+static void probe_exec(void *data, struct task_struct *task, pid_t old_pid,
+		       struct linux_binprm *bprm)
+{
+	u32 max = READ_ONCE(args);
+	struct forkbus_record *record;
+
+	if (!wanted(M(EXEC)))
+		return;
+	record = begin(FORKBUS_TYPE_EXEC, task);
+	if (forkbus_put_string(record, FORKBUS_R_FILENAME, bprm->filename, FORKBUS_PATH_MAX))
+		forkbus_put_flag(record, FORKBUS_R_FILENAME_CUT);
+	if (max)
+		forkbus_put_args(record, max);
+	forkbus_put_path(record, FORKBUS_R_EXE, &bprm->file->f_path);
+	tell(record);
+}
+
+/*
+ * Up to 6.13 under task_lock() of @task: no helper that takes it may be used. Processes are called
+ * as their leader is; other threads have names of their own.
+ */
+static void probe_rename(void *data, struct task_struct *task, const char *comm)
+{
+	struct forkbus_record *record;
+
+	if (!wanted(M(COMM)) || !thread_group_leader(task) || task->in_execve ||
+	    !strncmp(task->comm, comm, TASK_COMM_LEN))
+		return;
+	record = forkbus_record_begin(FORKBUS_TYPE_COMM);
+	forkbus_put_identity(record, task, NULL, comm);
+	tell(record);
+}
+
+/* In do_exit(), for each thread; the end of the process is told elsewhere. */
+static void probe_exit(void *data, struct task_struct *task)
+{
+	struct forkbus_record *record;
+
+	if (!wanted(M(THREADS)) || thread_group_leader(task))
+		return;
+	record = begin(FORKBUS_TYPE_EXIT, task);
+	forkbus_put_u32(record, FORKBUS_R_TID, task->pid);
+	forkbus_put_u32(record, FORKBUS_R_STATUS, task->exit_code);
+	forkbus_put_thread_usage(record);
+	tell(record);
+}
+
+static void probe_exit_of_group(void *data, struct task_struct *task, bool group_dead)
+{
+	probe_exit(data, task);
+}
+
+#define EXIT_PROBE forkbus_exit_probe(probe_exit, probe_exit_of_group)
+
+/*
+ * Kprobes, where no tracepoint is. Their handlers run with preemption disabled, in the context of
+ * the function that is entered, which is called by current and for no lock's sake that is taken
+ * here: the ring's is the innermost.
+ */
+
+static void *argument(struct pt_regs *regs, unsigned int n)
+{
+	return (void *)regs_get_kernel_argument(regs, n);
+}
+
+/*
+ * The end of a process is told where do_exit() lets go of the terminal, which only the last thread
+ * does, before its parent is told and may reap it: so exactly once, never too late for the next
+ * process with its pid, and late enough that tearing down memory and files is in what it used. The
+ * tracepoint comes once a thread, since 6.16 before the memory is freed.
+ */
+static int probe_last_exit(struct kprobe *kprobe, struct pt_regs *regs)
+{
+	const struct signal_struct *signal = current->signal;
+	struct forkbus_record *record;
+	int status;
+
+	/* Also called without an end: a leader gives up its terminal. */
+	if (!wanted(M(EXIT)) || !(current->flags & PF_EXITING))
+		return 0;
+	status = signal->flags & SIGNAL_GROUP_EXIT ? signal->group_exit_code :
+						     current->group_leader->exit_code;
+	record = begin(FORKBUS_TYPE_EXIT, current);
+	forkbus_put_u32(record, FORKBUS_R_STATUS, status);
+	forkbus_put_process_usage(record);
+	tell(record);
+	return 0;
+}
+
+/* commit_creds(new): it does not fail. */
+static int probe_commit_creds(struct kprobe *kprobe, struct pt_regs *regs)
+{
+	const struct cred *new = argument(regs, 0), *old = current_real_cred();
+	struct forkbus_record *record;
+
+	if (!wanted(M(ID)) || !thread_group_leader(current) ||
+	    (uid_eq(new->uid, old->uid) && uid_eq(new->euid, old->euid) &&
+	     gid_eq(new->gid, old->gid) && gid_eq(new->egid, old->egid)))
+		return 0;
+	record = forkbus_record_begin(FORKBUS_TYPE_ID);
+	forkbus_put_identity(record, current, new, NULL);
+	forkbus_put_u32(record, FORKBUS_R_OLD_UID, __kuid_val(old->uid));
+	forkbus_put_u32(record, FORKBUS_R_OLD_GID, __kgid_val(old->gid));
+	forkbus_put_u32(record, FORKBUS_R_OLD_EUID, __kuid_val(old->euid));
+	forkbus_put_u32(record, FORKBUS_R_OLD_EGID, __kgid_val(old->egid));
+	tell(record);
+	return 0;
+}
+
+/* At the end of setsid(2), called with the leader. */
+static int probe_setsid(struct kprobe *kprobe, struct pt_regs *regs)
+{
+	if (wanted(M(SESSION)))
+		tell(begin(FORKBUS_TYPE_SESSION, argument(regs, 0)));
+	return 0;
+}
+
+/* set_fs_root(fs, path) */
+static int probe_set_fs_root(struct kprobe *kprobe, struct pt_regs *regs)
+{
+	struct forkbus_record *record;
+
+	if (!wanted(M(CHROOT)) || argument(regs, 0) != current->fs)
+		return 0;
+	record = begin(FORKBUS_TYPE_CHROOT, current);
+	forkbus_put_path(record, FORKBUS_R_ROOT, argument(regs, 1));
+	tell(record);
+	return 0;
+}
+
+static int probe_coredump(struct kprobe *kprobe, struct pt_regs *regs)
+{
+	if (wanted(M(COREDUMP)))
+		tell(begin(FORKBUS_TYPE_COREDUMP, current));
+	return 0;
+}
+
+/* proc_ptrace_connector(task, request): by the tracer, once it has been done. */
+static int probe_ptrace(struct kprobe *kprobe, struct pt_regs *regs)
+{
+	struct task_struct *task = argument(regs, 0);
+	struct forkbus_record *record;
+
+	if (!wanted(M(PTRACE)))
+		return 0;
+	record = begin(FORKBUS_TYPE_PTRACE, task);
+	if (!thread_group_leader(task))
+		forkbus_put_u32(record, FORKBUS_R_TID, task->pid);
+	forkbus_put_u32(record, FORKBUS_R_TRACER,
+			regs_get_kernel_argument(regs, 1) == PTRACE_ATTACH ? current->tgid : 0);
+	tell(record);
+	return 0;
+}
+
+/* One place; where @probe is set it is a tracepoint. Of two kprobes for a type the first serves. */
+static struct forkbus_hook {
+	u32 types;
+	const char *name;
+	void *probe;
+	struct tracepoint *tracepoint;
+	struct kprobe kprobe;
+	bool found, on;
+} hooks[] = {
+	{ M(FORK) | M(THREADS), "task_newtask", .probe = probe_newtask },
+	{ M(EXEC), "sched_process_exec", .probe = probe_exec },
+	{ M(COMM), "task_rename", .probe = probe_rename },
+	{ M(THREADS), "sched_process_exit", .probe = EXIT_PROBE },
+	{ M(EXIT), "disassociate_ctty", .kprobe.pre_handler = probe_last_exit },
+	{ M(EXIT), "acct_process", .kprobe.pre_handler = probe_last_exit },
+	{ M(ID), "commit_creds", .kprobe.pre_handler = probe_commit_creds },
+	{ M(SESSION), "proc_sid_connector", .kprobe.pre_handler = probe_setsid },
+	{ M(SESSION), "sched_autogroup_create_attach", .kprobe.pre_handler = probe_setsid },
+	{ M(CHROOT), "set_fs_root", .kprobe.pre_handler = probe_set_fs_root },
+	{ M(COREDUMP), "proc_coredump_connector", .kprobe.pre_handler = probe_coredump },
+	{ M(PTRACE), "proc_ptrace_connector", .kprobe.pre_handler = probe_ptrace },
+	{},
+};
+
+/* Tracepoints are found by name: a probe of another type would only be noticed when it is hit. */
+static void __maybe_unused check_probes(void)
+{
+	check_trace_callback_type_task_newtask(probe_newtask);
+	check_trace_callback_type_sched_process_exec(probe_exec);
+	check_trace_callback_type_task_rename(probe_rename);
+	check_trace_callback_type_sched_process_exit(EXIT_PROBE);
+}
+
+static int hook_set(struct forkbus_hook *hook, bool on)
+{
+	int err;
+
+	if (hook->probe)
+		err = on ? tracepoint_probe_register(hook->tracepoint, hook->probe, NULL) :
+			   tracepoint_probe_unregister(hook->tracepoint, hook->probe, NULL);
+	else
+		err = on ? enable_kprobe(&hook->kprobe) : disable_kprobe(&hook->kprobe);
+	if (!err)
+		hook->on = on;
+	return err;
+}
+
+static u32 find_supported(void)
+{
+	const struct forkbus_hook *hook;
+	u32 found = 0, missing = 0;
+
+	for (hook = hooks; hook->name; hook++)
+		if (hook->found)
+			found |= hook->types;
+	/* Of threads both ends are told, or none. */
+	for (hook = hooks; hook->name; hook++)
+		if (hook->probe && !hook->found)
+			missing |= hook->types;
+	return found & ~missing;
+}
+
+u32 forkbus_probes_supported(void)
+{
+	return find_supported();
+}
+
+u32 forkbus_probes_armed(void)
+{
+	return armed;
+}
+
+void forkbus_probes_set_args(u32 bytes)
+{
+	WRITE_ONCE(args, bytes);
+}
+
+/* Turns on what is missing for @types. Returns those that can be told. */
+static u32 hooks_on(u32 types)
+{
+	struct forkbus_hook *hook;
+
+	for (hook = hooks; hook->name; hook++) {
+		if (!hook->found || hook->on || !(hook->types & types))
+			continue;
+		if (hook_set(hook, true)) {
+			pr_warn("%s cannot be armed\n", hook->name);
+			types &= ~hook->types;
+		}
+	}
+	return types;
+}
+
+static void hooks_off(u32 types)
+{
+	struct forkbus_hook *hook;
+
+	for (hook = hooks; hook->name; hook++)
+		if (hook->on && !(hook->types & types) && hook_set(hook, false))
+			pr_warn("%s cannot be disarmed\n", hook->name);
+}
+
+/* What is new is told before it is said to be; what goes is told no longer after. */
+void forkbus_probes_arm(u32 types)
+{
+	struct forkbus_record *record;
+
+	types &= find_supported();
+	if (types == armed)
+		return;
+	WRITE_ONCE(armed, armed | types);
+	types &= hooks_on(types);
+	record = forkbus_record_begin(FORKBUS_TYPE_ARMED);
+	forkbus_put_u32(record, FORKBUS_R_MASK, types);
+	tell(record);
+	WRITE_ONCE(armed, types);
+	hooks_off(types);
+}
+
+static void find_tracepoint(struct tracepoint *tracepoint, void *data)
+{
+	struct forkbus_hook *hook;
+
+	for (hook = hooks; hook->name; hook++)
+		if (hook->probe && !strcmp(hook->name, tracepoint->name)) {
+			hook->tracepoint = tracepoint;
+			hook->found = true;
+		}
+}
+
+/* Registered, and not armed: that costs nothing, and tells now whether it can be. */
+static bool find_kprobe(struct forkbus_hook *hook)
+{
+	hook->kprobe.symbol_name = hook->name;
+	hook->kprobe.flags = KPROBE_FLAG_DISABLED;
+	return !register_kprobe(&hook->kprobe);
+}
+
+void forkbus_probes_init(void)
+{
+	struct forkbus_hook *hook;
+	u32 found = 0;
+
+	for_each_kernel_tracepoint(find_tracepoint, NULL);
+	for (hook = hooks; hook->name; hook++) {
+		if (hook->probe)
+			continue;
+		hook->found = !(hook->types & found) && find_kprobe(hook);
+		if (hook->found)
+			found |= hook->types;
+	}
+}
+
+void forkbus_probes_exit(void)
+{
+	struct forkbus_hook *hook;
+
+	WRITE_ONCE(armed, 0);
+	hooks_off(0);
+	for (hook = hooks; hook->name; hook++)
+		if (!hook->probe && hook->found)
+			unregister_kprobe(&hook->kprobe);
+	tracepoint_synchronize_unregister();
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef _FORKBUS_PROBES_H
+#define _FORKBUS_PROBES_H
+
+/*
+ * The places in the kernel where events happen. All of them are in process context; a probe writes
+ * one record into the ring and goes on.
+ */
+
+#include <linux/types.h>
+
+/* Finds what this kernel has; nothing is armed. Sleeps. */
+void forkbus_probes_init(void);
+/* Disarms what is armed, and waits until no probe runs any more. */
+void forkbus_probes_exit(void);
+
+/* Types that there are hooks for. */
+u32 forkbus_probes_supported(void);
+/* Types that are armed. */
+u32 forkbus_probes_armed(void);
+
+/*
+ * Arms these types, and no others: those that were armed before and still are miss nothing
+ * meanwhile. Writes a record that says so. Sleeps; callers exclude each other.
+ */
+void forkbus_probes_arm(u32 types);
+/* How many bytes of arguments an exec tells. */
+void forkbus_probes_set_args(u32 bytes);
+
+#endif

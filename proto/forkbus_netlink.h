@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
+#ifndef _UAPI_LINUX_FORKBUS_NETLINK_H
+#define _UAPI_LINUX_FORKBUS_NETLINK_H
+
+/*
+ * The generic netlink family "forkbus": what processes do, as the kernel module forkbus.ko tells
+ * it.
+ *
+ * All of it needs CAP_NET_ADMIN in the initial user namespace, and a socket in the initial
+ * network namespace. Numbers are in the machine's byte order. Ids of processes and users are
+ * those of the initial namespaces. Times are nanoseconds of CLOCK_BOOTTIME. Attributes may be
+ * added to any message and record: pass over those that are not known.
+ *
+ * Events and their numbers
+ *	Each event that happens while its type is armed takes the next sequence number, and
+ *	becomes one record in one ring: the order of records is the order of their numbers. The
+ *	ring is queue and history. What was not sent yet is never overwritten; where there is no
+ *	room for an event, it is lost, and keeps its number. As soon as there is room a record of
+ *	type LOST says how many numbers are missing before it. So of the numbers that the ring
+ *	holds none is missing untold, and a listener that sees a hole knows that its own socket
+ *	was overrun, or that the ring has gone on.
+ *
+ * To listen
+ *	Join the group "events", then START with the types that are wanted. START belongs to the
+ *	socket that sent it; the last one counts. What is armed is the union of all. When a socket
+ *	is closed, its types stay armed for the grace time (module parameter "grace"), so that
+ *	whoever comes back within it has missed nothing. STOP ends it at once. A record of type
+ *	ARMED tells, in its place in the order, what is armed from there on.
+ *
+ * To come back
+ *	Every message carries the module's instance, which is random and made when it is loaded.
+ *	Who holds everything up to a sequence number of this instance joins, sends START, then
+ *	REPLAY from that number, and drops what comes twice. The same helps after an overrun of
+ *	the socket. Another instance begins anew with its numbers.
+ *
+ * Records are told by CMD_EVENTS on the group, and by the answers to CMD_REPLAY: one message holds
+ * many, each in an attribute FORKBUS_A_RECORD of its own, in order.
+ */
+
+#include <linux/types.h>
+
+#define FORKBUS_FAMILY_NAME    "forkbus"
+#define FORKBUS_FAMILY_VERSION 1
+#define FORKBUS_MCGRP_EVENTS   "events"
+
+/* Longest texts, in bytes with the NUL. Longer ones are cut, and said to be. */
+#define FORKBUS_COMM_MAX 32
+#define FORKBUS_PATH_MAX 4096
+#define FORKBUS_ARGS_MAX 4096
+
+/* No record is longer, in bytes with its header: all three texts at their longest. */
+#define FORKBUS_RECORD_MAX (3 * 4096 + 1024)
+
+enum {
+	FORKBUS_CMD_UNSPEC,
+	FORKBUS_CMD_START,  /* do: MASK, ARGS? -> nothing. Types without a hook are left out. */
+	FORKBUS_CMD_STOP,   /* do: -> nothing. Of a socket that never sent START: ENOENT. */
+	FORKBUS_CMD_STATUS, /* do: -> STATUS with all but RECORD, MASK, ARGS, FROM */
+
+	/*
+	 * dump: FROM, INSTANCE? -> INSTANCE, RECORDs: all records with a number above FROM that the ring
+	 * holds. The first message has FIRST and LAST, as of then: what is above FROM and below
+	 * FIRST is not held any more. ESTALE where INSTANCE is given and is another one. Records
+	 * that are overwritten while they are asked for show as a hole in the numbers.
+	 */
+	FORKBUS_CMD_REPLAY,
+	FORKBUS_CMD_EVENTS, /* notification: INSTANCE, RECORDs */
+
+	__FORKBUS_CMD_MAX,
+	FORKBUS_CMD_MAX = __FORKBUS_CMD_MAX - 1
+};
+
+/* Types of events. Bit n of a mask stands for type n. */
+enum forkbus_type {
+	FORKBUS_TYPE_LOST,     /* there was no room for what happened before. Always armed. */
+	FORKBUS_TYPE_ARMED,    /* what is armed from here on. Always armed. */
+	FORKBUS_TYPE_FORK,     /* TGID is the child. Told before the child runs. */
+	FORKBUS_TYPE_EXEC,     /* succeeded; before the new program runs */
+	FORKBUS_TYPE_EXIT,     /* of the last thread: one a process; before its parent can know */
+	FORKBUS_TYPE_ID,       /* a real or effective uid or gid changed */
+	FORKBUS_TYPE_COMM,     /* COMM is the new name. An exec's own renaming is not told. */
+	FORKBUS_TYPE_SESSION,  /* setsid(2) */
+	FORKBUS_TYPE_CHROOT,   /* chroot(2); not pivot_root(2), nor setns(2) */
+	FORKBUS_TYPE_COREDUMP, /* a signal that dumps core is about to end it; written or not */
+	FORKBUS_TYPE_PTRACE,   /* a tracer attached, or let go */
+	/*
+	 * No type of a record: in a mask, adds FORK and EXIT of threads that are not the leader
+	 * (TID differs from TGID). What such an exit used is the thread's own.
+	 */
+	FORKBUS_TYPE_THREADS,
+
+	__FORKBUS_TYPE_MAX,
+	FORKBUS_TYPE_MAX = __FORKBUS_TYPE_MAX - 1
+};
+
+#define FORKBUS_MASK(type) (1U << (type))
+
+/* Attributes of messages */
+enum {
+	FORKBUS_A_UNSPEC,
+	FORKBUS_A_PAD,
+	FORKBUS_A_INSTANCE,  /* u64: random, never 0 */
+	FORKBUS_A_RECORD,    /* nest of FORKBUS_R_*; many */
+	FORKBUS_A_MASK,	     /* u32: types wanted */
+	FORKBUS_A_ARGS,	     /* u32: bytes of arguments wanted, to ARGS_MAX; the highest counts */
+	FORKBUS_A_FROM,	     /* u64: sequence number; 0: from the oldest */
+	FORKBUS_A_VERSION,   /* string: of the module */
+	FORKBUS_A_SUPPORTED, /* u32: types that this kernel has hooks for */
+	FORKBUS_A_ARMED,     /* u32: types armed now */
+	FORKBUS_A_RING_SIZE, /* u32: bytes; 0: nobody has listened yet */
+	FORKBUS_A_RING_USED, /* u32: bytes that records take which were not sent yet */
+	FORKBUS_A_FIRST,     /* u64: oldest number held; LAST + 1: none */
+	FORKBUS_A_LAST,	     /* u64: latest number given; 0: none */
+	FORKBUS_A_SENT,	     /* u64: latest number sent, or passed over as nobody listened */
+	FORKBUS_A_LOST,	     /* nest of FORKBUS_L_*; one for each type of which records were lost */
+	FORKBUS_A_LISTENERS, /* u32: sockets that sent START and are there */
+	FORKBUS_A_GRACE,     /* u32: seconds */
+
+	__FORKBUS_A_MAX,
+	FORKBUS_A_MAX = __FORKBUS_A_MAX - 1
+};
+
+/* Attributes of a count of lost records, since the module was loaded */
+enum {
+	FORKBUS_L_UNSPEC,
+	FORKBUS_L_PAD,
+	FORKBUS_L_TYPE,	 /* u32: enum forkbus_type */
+	FORKBUS_L_COUNT, /* u64 */
+
+	__FORKBUS_L_MAX,
+	FORKBUS_L_MAX = __FORKBUS_L_MAX - 1
+};
+
+/*
+ * Attributes of a record. SEQ, TYPE and TIME come first and are in each. The identity, TGID to
+ * NS_TGID, is in each but LOST and ARMED, and is as after the event; what does not apply (no
+ * login, the initial pid namespace) is absent, as is what could not be had without
+ * sleeping.
+ */
+enum {
+	FORKBUS_R_UNSPEC,
+	FORKBUS_R_PAD,
+	FORKBUS_R_SEQ,	/* u64: from 1 */
+	FORKBUS_R_TYPE, /* u32: enum forkbus_type */
+	FORKBUS_R_TIME, /* u64: ns */
+
+	FORKBUS_R_TGID,		/* u32: the process */
+	FORKBUS_R_TID,		/* u32: the thread that did it; absent where it is the leader */
+	FORKBUS_R_START,	/* u64: ns; (TGID, START) is the identity of a process */
+	FORKBUS_R_PARENT_TGID,	/* u32: 0: none */
+	FORKBUS_R_PARENT_START, /* u64: ns */
+	FORKBUS_R_UID,		/* u32 */
+	FORKBUS_R_GID,		/* u32 */
+	FORKBUS_R_EUID,		/* u32 */
+	FORKBUS_R_EGID,		/* u32 */
+	FORKBUS_R_LOGIN_UID,	/* u32: as audit has it */
+	FORKBUS_R_SESSION,	/* u32 */
+	FORKBUS_R_TTY,		/* u32: device, as in /proc/PID/stat; 0: none; absent: not known */
+	FORKBUS_R_CGROUP,	/* u64: id in the v2 hierarchy, inode number of its directory */
+	FORKBUS_R_COMM,		/* string: of the leader */
+	FORKBUS_R_PID_NS,	/* u32: inode number of its pid namespace */
+	FORKBUS_R_NS_TGID,	/* u32: TGID as it is there */
+
+	/* FORK */
+	FORKBUS_R_CLONE_FLAGS, /* u64: of clone(2), without the signal */
+
+	/* EXEC */
+	FORKBUS_R_EXE,		/* string: path of the file that runs, from the process' own root */
+	FORKBUS_R_FILENAME,	/* string: as asked for; of a script, the script */
+	FORKBUS_R_FILENAME_CUT, /* flag: FILENAME is longer, this is its beginning */
+	FORKBUS_R_ARGV,		/* binary: arguments, each with its NUL, as START asked for */
+	FORKBUS_R_ARGV_CUT,	/* flag: there are more, or reading them would have slept */
+
+	/* EXIT: the status, and what the process used, of all its threads, without its children */
+	FORKBUS_R_STATUS,		/* u32: as waitpid(2) gives it */
+	FORKBUS_R_USER_TIME,		/* u64: ns */
+	FORKBUS_R_SYSTEM_TIME,		/* u64: ns; the sum is exact, its parts as ticks fell */
+	FORKBUS_R_MAX_RSS,		/* u64: KiB */
+	FORKBUS_R_MINOR_FAULTS,		/* u64 */
+	FORKBUS_R_MAJOR_FAULTS,		/* u64 */
+	FORKBUS_R_VOLUNTARY_SWITCHES,	/* u64 */
+	FORKBUS_R_INVOLUNTARY_SWITCHES, /* u64 */
+	FORKBUS_R_READ_BYTES,		/* u64: from storage */
+	FORKBUS_R_WRITE_BYTES,		/* u64 */
+	FORKBUS_R_READ_CHARS,		/* u64: by read(2) and its like */
+	FORKBUS_R_WRITE_CHARS,		/* u64 */
+
+	/* ID: what was before */
+	FORKBUS_R_OLD_UID,  /* u32 */
+	FORKBUS_R_OLD_GID,  /* u32 */
+	FORKBUS_R_OLD_EUID, /* u32 */
+	FORKBUS_R_OLD_EGID, /* u32 */
+
+	/* CHROOT */
+	FORKBUS_R_ROOT, /* string: path of the new root, from the one before */
+
+	/* PTRACE */
+	FORKBUS_R_TRACER, /* u32: process that traces from now on; 0: none */
+
+	/* LOST */
+	FORKBUS_R_COUNT, /* u64: events lost: the numbers SEQ - COUNT to SEQ - 1 */
+	FORKBUS_R_SINCE, /* u64: ns; the first of them; the last is no later than TIME */
+
+	/* ARMED */
+	FORKBUS_R_MASK, /* u32: types told from here on */
+
+	__FORKBUS_R_MAX,
+	FORKBUS_R_MAX = __FORKBUS_R_MAX - 1
+};
+
+#endif /* _UAPI_LINUX_FORKBUS_NETLINK_H */
