@@ -9,7 +9,6 @@
 #include <systemd/sd-daemon.h>
 
 #include "broker.h"
-#include "sources.h"
 #include "status.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -31,7 +30,9 @@ static void report(const struct broker *broker)
 
 	(void)sd_notifyf(0, "STATUS=Source %s, %llu events, %u subscribers in %u views.", bus->source,
 			 (unsigned long long)log_next(bus->log) - 1,
-			 stream_stats(broker->stream)->subscribers, views_stats(bus->views)->views);
+			 stream_stats(broker->stream)->subscribers +
+				 varlink_stats(broker->varlink)->subscribers,
+			 views_stats(bus->views)->views);
 }
 
 static void on_report(evutil_socket_t fd, short what, void *userdata)
@@ -55,11 +56,11 @@ static void on_end(evutil_socket_t signal, short what, void *userdata)
 	event_base_loopbreak(broker->base);
 }
 
-static void get_stream_options(const struct broker *broker, struct stream_options *options)
+static void get_face_options(const struct broker *broker, struct face_options *options)
 {
 	const struct config *config = &broker->config;
 
-	*options = (struct stream_options){
+	*options = (struct face_options){
 		.group = broker->group,
 		.request_max = config->request_size,
 		.request_usec = config->request_timeout_usec,
@@ -79,14 +80,15 @@ static void set_group(struct broker *broker)
 static void apply(struct broker *broker)
 {
 	const struct config *config = &broker->config;
-	struct stream_options options;
+	struct face_options options;
 
 	set_group(broker);
 	msg_set_level(config->log_level);
 	quota_set(broker->quota, (unsigned int)config->connections,
 		  (unsigned int)config->connections_per_user);
-	get_stream_options(broker, &options);
+	get_face_options(broker, &options);
 	stream_set(broker->stream, &options);
+	varlink_set(broker->varlink, &options);
 }
 
 static void on_reload(evutil_socket_t signal, short what, void *userdata)
@@ -111,12 +113,12 @@ static void on_armed(void *userdata)
 {
 	struct broker *broker = userdata;
 
-	if (!broker->source || !broker->source->ops->arm)
+	if (!broker->sources)
 		return;
-	broker->source->ops->arm(broker->source);
+	sources_arm(broker->sources);
 	/* Not at once: the subscriber that wants it, or wants it no longer, is still coming or going. */
 	event_active(broker->flush, EV_TIMEOUT, 0);
-	bus_source_changed(broker->bus, broker->source->ops->name, "armed", broker->bus->source_detail);
+	bus_source_changed(broker->bus, broker->bus->source, "armed", broker->bus->source_detail);
 }
 
 static void on_flush(evutil_socket_t fd, short what, void *userdata)
@@ -125,6 +127,24 @@ static void on_flush(evutil_socket_t fd, short what, void *userdata)
 
 	(void)fd, (void)what;
 	bus_flush(broker->bus);
+}
+
+/* Those who read the mapped log were not woken yet, so that they are not woken too often. */
+static void on_early(void *userdata, uint64_t usec)
+{
+	struct broker *broker = userdata;
+	struct timeval after = timeval_of(usec);
+
+	if (!event_pending(broker->wake, EV_TIMEOUT, NULL))
+		event_add(broker->wake, &after);
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *userdata)
+{
+	struct broker *broker = userdata;
+
+	(void)fd, (void)what;
+	bus_wake(broker->bus);
 }
 
 static char *on_status(void *userdata)
@@ -208,9 +228,10 @@ static int add_signals(struct broker *broker)
 	broker->on_hup = evsignal_new(broker->base, SIGHUP, on_reload, broker);
 	broker->report = event_new(broker->base, -1, EV_PERSIST, on_report, broker);
 	broker->flush = event_new(broker->base, -1, 0, on_flush, broker);
+	broker->wake = event_new(broker->base, -1, 0, on_wake, broker);
 	broker->watchdog = event_new(broker->base, -1, EV_PERSIST, on_watchdog, broker);
 	if (!broker->on_term || !broker->on_int || !broker->on_hup || !broker->report || !broker->flush ||
-	    !broker->watchdog)
+	    !broker->wake || !broker->watchdog)
 		return -ENOMEM;
 	event_add(broker->on_term, NULL);
 	event_add(broker->on_int, NULL);
@@ -224,12 +245,71 @@ static int add_signals(struct broker *broker)
 	return 0;
 }
 
+/* Ours is the one of that name; a single one needs none. */
+static bool is_varlink_socket(int fd, const char *name, int n)
+{
+	return (strcmp(name, "varlink") == 0 || (n == 1 && strcmp(name, "unknown") == 0)) &&
+	       sd_is_socket_unix(fd, SOCK_STREAM, 1, NULL, 0) > 0;
+}
+
+/* The socket that a service manager made for us. Return: it, or -1. */
+static int take_activation(void)
+{
+	char **names = NULL;
+	int n = sd_listen_fds_with_names(1, &names), fd = -1;
+
+	for (int i = 0; i < n; i++) {
+		if (fd < 0 && is_varlink_socket(SD_LISTEN_FDS_START + i, names[i], n))
+			fd = SD_LISTEN_FDS_START + i;
+		else
+			close(SD_LISTEN_FDS_START + i);
+		free(names[i]);
+	}
+	free(names);
+	if (fd >= 0)
+		evutil_make_socket_nonblocking(fd);
+	return fd;
+}
+
+/* One way or the other. */
+static int listen_varlink(struct broker *broker, const struct face_options *options)
+{
+	_cleanup_close_ int fd = take_activation();
+	char path[PATH_MAX];
+	int r = in_runtime_dir(path, &broker->config, "org.forkbus1");
+
+	if (r == 0)
+		r = varlink_new(&broker->varlink, fd < 0 ? path : NULL, fd, broker->bus, broker->base,
+				broker->quota, options, on_status, broker);
+	if (r == 0) {
+		fd = -1;
+	} else {
+		errno = -r;
+		msg_err("cannot listen at %s: %m", path);
+	}
+	return r;
+}
+
+static int listen_stream(struct broker *broker, const struct face_options *options)
+{
+	char path[PATH_MAX];
+	int r = in_runtime_dir(path, &broker->config, "stream");
+
+	if (r == 0)
+		r = stream_new(&broker->stream, path, broker->bus, broker->base, broker->quota, options,
+			       on_status, broker);
+	if (r < 0) {
+		errno = -r;
+		msg_err("cannot listen at %s: %m", path);
+	}
+	return r;
+}
+
 static int begin(struct broker *broker)
 {
 	const struct config *config = &broker->config;
-	struct stream_options options;
+	struct face_options options;
 	struct log *log = NULL;
-	char path[PATH_MAX];
 	int r;
 
 	set_group(broker);
@@ -248,25 +328,19 @@ static int begin(struct broker *broker)
 		return r;
 	}
 	broker->bus->on_armed = on_armed;
+	broker->bus->on_early = on_early;
 	broker->bus->userdata = broker;
 	r = bridge_outage(broker);
 	if (r == 0)
 		r = quota_new(&broker->quota, (unsigned int)config->connections,
 			      (unsigned int)config->connections_per_user);
 	if (r == 0)
-		r = sources_start(&broker->source, config, broker->bus, broker->base);
-	if (r == 0)
-		r = in_runtime_dir(path, config, "stream");
+		r = sources_new(&broker->sources, config, broker->bus, broker->base);
 	if (r < 0)
 		return r;
-	get_stream_options(broker, &options);
-	r = stream_new(&broker->stream, path, broker->bus, broker->base, broker->quota, &options, on_status,
-		       broker);
-	if (r < 0) {
-		errno = -r;
-		msg_err("cannot listen at %s: %m", path);
-	}
-	return r;
+	get_face_options(broker, &options);
+	r = listen_varlink(broker, &options);
+	return r == 0 ? listen_stream(broker, &options) : r;
 }
 
 static void free_event(struct event *event)
@@ -277,9 +351,9 @@ static void free_event(struct event *event)
 
 static void end(struct broker *broker)
 {
+	varlink_free(broker->varlink);
 	stream_free(broker->stream);
-	if (broker->source)
-		broker->source->ops->stop(broker->source);
+	sources_free(broker->sources);
 	bus_free(broker->bus);
 	quota_free(broker->quota);
 	free_event(broker->on_term);
@@ -287,6 +361,7 @@ static void end(struct broker *broker)
 	free_event(broker->on_hup);
 	free_event(broker->report);
 	free_event(broker->flush);
+	free_event(broker->wake);
 	free_event(broker->watchdog);
 	if (broker->base)
 		event_base_free(broker->base);

@@ -12,7 +12,8 @@
 #include "core/quota.h"
 #include "options.h"
 #include "serve/stream.h"
-#include "source/source.h"
+#include "serve/varlink.h"
+#include "sources.h"
 
 struct broker {
 	const struct options *options;
@@ -23,10 +24,11 @@ struct broker {
 	struct event_base *base;
 	struct bus *bus;
 	struct quota *quota;
-	struct source *source;
+	struct sources *sources;
 	struct stream *stream;
+	struct varlink *varlink;
 
-	struct event *on_term, *on_int, *on_hup, *watchdog, *report, *flush;
+	struct event *on_term, *on_int, *on_hup, *watchdog, *report, *flush, *wake;
 };
 
 /*

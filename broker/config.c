@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "config.h"
+#include "event.h"
 #include "request.h"
 
 #include "util/clock.h"
@@ -123,6 +124,7 @@ static const struct option options[] = {
 	  USEC_PER_SEC },
 	{ "Source", "SocketBuffer", "16M", "a size from 64K to 1G", parse_size, AT(socket_buffer), 64 * KIB,
 	  GIB },
+	{ "Source", "Arguments", "0", "a size of at most 4K", parse_size, AT(arguments), 0, EVENT_PATH_MAX },
 	{ "Log", "Size", "64M", "a size from 512K to 64G", parse_size, AT(log_size), 512 * KIB, 64 * GIB },
 	{ "Access", "Group", "forkbus", "the name or the number of a group, or nothing", parse_text,
 	  AT(group), 0, CONFIG_GROUP_MAX },

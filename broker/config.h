@@ -47,12 +47,15 @@ struct config {
 	 * lines, as fast as it was recorded, SPEED times as fast, or as fast as can be (flat) CoalesceSec=5ms
 	 * under load, wake up no more often than this; 0 to 1s. A quiet machine's events never wait
 	 * SocketBuffer=16M        what the kernel may hold for us on each socket; 64K to 1G
+	 * Arguments=0             bytes of a program's arguments to tell in exec events, where the kernel module is the
+	 * source; 0 to 4K. Who passes a password as an argument tells it to whoever may see the process
 	 */
 	enum config_source source;
 	char replay_file[CONFIG_PATH_MAX];
 	double replay_speed; /* 0: flat */
 	uint64_t coalesce_usec;
 	uint64_t socket_buffer;
+	uint64_t arguments;
 
 	/*
 	 * [Log]

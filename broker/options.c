@@ -9,6 +9,7 @@ enum {
 	OPTION_SOURCE = 256,
 	OPTION_RUNTIME_DIR,
 	OPTION_LOG_SIZE,
+	OPTION_ARGUMENTS,
 	OPTION_CONFIG,
 	OPTION_FOREGROUND,
 	OPTION_PROBE,
@@ -19,6 +20,7 @@ static const struct option long_options[] = {
 	{ "source", required_argument, NULL, OPTION_SOURCE },
 	{ "runtime-dir", required_argument, NULL, OPTION_RUNTIME_DIR },
 	{ "log-size", required_argument, NULL, OPTION_LOG_SIZE },
+	{ "arguments", required_argument, NULL, OPTION_ARGUMENTS },
 	{ "config", required_argument, NULL, OPTION_CONFIG },
 	{ "foreground", no_argument, NULL, OPTION_FOREGROUND },
 	{ "probe", no_argument, NULL, OPTION_PROBE },
@@ -37,6 +39,7 @@ static void print_help(void)
 	     "                      replay:FILE[@SPEED] (a factor, or \"flat\")\n"
 	     "  --runtime-dir=DIR   where the sockets and the log are [/run/forkbus]\n"
 	     "  --log-size=SIZE     bytes of history (K, M, G)\n"
+	     "  --arguments=SIZE    bytes of a program's arguments to tell, up to 4K [0: none]\n"
 	     "  --config=FILE       read this configuration [" CONFIG_FILE "]\n"
 	     "  --foreground        stay in the foreground, log to standard error\n"
 	     "  --probe             print which sources work here, and exit\n"
@@ -61,6 +64,9 @@ int options_parse(struct options *options, int argc, char **argv)
 			break;
 		case OPTION_LOG_SIZE:
 			options->log_size = optarg;
+			break;
+		case OPTION_ARGUMENTS:
+			options->arguments = optarg;
 			break;
 		case OPTION_CONFIG:
 			options->config_file = optarg;
@@ -112,7 +118,8 @@ int options_load(const struct options *options, struct config *config)
 		return r;
 	if (r != 0 || override(config, "--source", "Source", "Source", options->source) ||
 	    override(config, "--runtime-dir", "Broker", "RuntimeDirectory", options->runtime_dir) ||
-	    override(config, "--log-size", "Log", "Size", options->log_size))
+	    override(config, "--log-size", "Log", "Size", options->log_size) ||
+	    override(config, "--arguments", "Source", "Arguments", options->arguments))
 		return OPTIONS_E_INVALID;
 	return 0;
 }

@@ -2,34 +2,61 @@
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "source/genl.h"
 #include "sources.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/msg.h"
 
+#define MODULE_FAMILY "forkbus"
+
+/*
+ * For so long the module hears beside the source that it replaces. What is amid its exit when the one begins has left it when
+ * the other ends, so that each event is heard by one of them at least.
+ */
+#define OVERLAP_USEC (50 * USEC_PER_MSEC)
+
 /* Best first: the order in which "auto" tries. replay is never taken unasked. */
-static const struct source_ops *const live_sources[] = { &connector_source };
+static const struct source_ops *const live_sources[] = { &module_source, &connector_source };
 
-static int start(struct source **ret, const struct source_ops *ops, const struct config *config,
-		 struct bus *bus, struct event_base *base)
+#define N_LIVE (sizeof(live_sources) / sizeof(live_sources[0]))
+
+/* Where nothing could be started at the first try, it is tried again so often. */
+#define AGAIN_USEC (5 * USEC_PER_SEC)
+
+struct sources {
+	struct source_options options;
+	enum config_source wanted;
+	struct bus *bus;
+	struct event_base *base;
+
+	struct source *current;	  /* NULL: none, until the module is loaded again, or one works again */
+	struct source *next;	  /* hears, and does not tell yet */
+	uint64_t next_since_usec; /* CLOCK_BOOTTIME */
+	struct event *overlap;
+	struct event *again; /* the next try, where there is none */
+
+	int watch_fd;
+	struct event *watch;
+};
+
+/* Starting */
+
+static int start(struct sources *sources, const struct source_ops *ops)
 {
-	struct source_options options = {
-		.coalesce_usec = config->coalesce_usec,
-		.socket_buffer = config->socket_buffer,
-		.replay_file = config->replay_file,
-		.replay_speed = config->replay_speed,
-	};
-
-	bus->tells = ops->tells;
-	return ops->start(ret, bus, base, &options);
+	sources->options.later = false;
+	bus_set_tells(sources->bus, ops->tells);
+	return ops->start(&sources->current, sources->bus, sources->base, &sources->options);
 }
 
-static int start_best(struct source **ret, const struct config *config, struct bus *bus,
-		      struct event_base *base)
+static int start_best(struct sources *sources)
 {
 	char found[SOURCE_SENTENCE_MAX], advice[SOURCE_SENTENCE_MAX];
 	int r = -ENODEV;
 
-	for (size_t i = 0; i < sizeof(live_sources) / sizeof(live_sources[0]); i++) {
+	for (size_t i = 0; i < N_LIVE; i++) {
 		const struct source_ops *ops = live_sources[i];
 		bool works = ops->probe(found, advice);
 
@@ -38,7 +65,7 @@ static int start_best(struct source **ret, const struct config *config, struct b
 			msg_info("source %s: %s", ops->name, advice);
 		if (!works)
 			continue;
-		r = start(ret, ops, config, bus, base);
+		r = start(sources, ops);
 		if (r == 0) {
 			msg_info("source: %s, the best one that works here", ops->name);
 			return 0;
@@ -48,29 +75,260 @@ static int start_best(struct source **ret, const struct config *config, struct b
 	return r;
 }
 
-int sources_start(struct source **ret, const struct config *config, struct bus *bus, struct event_base *base)
+static int start_wanted(struct sources *sources)
 {
+	const struct source_ops *ops = NULL;
 	int r;
 
-	switch (config->source) {
+	switch (sources->wanted) {
 	case CONFIG_SOURCE_AUTO:
-		return start_best(ret, config, bus, base);
+		return start_best(sources);
 	case CONFIG_SOURCE_CONNECTOR:
-		r = start(ret, &connector_source, config, bus, base);
-		break;
-	case CONFIG_SOURCE_REPLAY:
-		r = start(ret, &replay_source, config, bus, base);
+		ops = &connector_source;
 		break;
 	case CONFIG_SOURCE_MODULE:
-		msg_err("source module: this version of forkbusd has none");
-		return -EOPNOTSUPP;
-	default:
-		return -EINVAL;
+		ops = &module_source;
+		break;
+	case CONFIG_SOURCE_REPLAY:
+		ops = &replay_source;
+		break;
 	}
+	if (!ops)
+		return -EINVAL;
+	r = start(sources, ops);
 	if (r == 0)
-		msg_info("source: %s, as asked for", (*ret)->ops->name);
+		msg_info("source: %s, as asked for", ops->name);
+	else if (ops == &module_source)
+		msg_err("source module: it was asked for, and does not work");
 	return r;
 }
+
+/* Changing */
+
+static bool is_module(const struct source *source)
+{
+	return source && source->ops == &module_source;
+}
+
+static struct source *stop(struct source *source)
+{
+	return source ? source->ops->stop(source) : NULL;
+}
+
+static void drop_next(struct sources *sources)
+{
+	evtimer_del(sources->overlap);
+	sources->next = stop(sources->next);
+}
+
+/* Nobody tells: what happens is lost, and told to be when somebody does again. */
+static void be_without(struct sources *sources)
+{
+	const struct timeval again = { .tv_sec = AGAIN_USEC / USEC_PER_SEC };
+
+	if (sources->wanted == CONFIG_SOURCE_AUTO)
+		evtimer_add(sources->again, &again);
+	if (strcmp(sources->bus->source, "none") == 0)
+		return;
+	msg_warning("source: none, until the kernel module is loaded again");
+	bus_set_tells(sources->bus, 0);
+	bus_source_changed(sources->bus, "none", "gone", "until the kernel module is loaded again");
+	bus_flush(sources->bus);
+}
+
+/* The current one has come to its end; what happens from now on is lost until another one tells. */
+static void end_current(struct sources *sources, const char *why)
+{
+	struct bus *bus = sources->bus;
+	uint64_t until = sources->current->ops->finish(sources->current);
+
+	sources->current = stop(sources->current);
+	bus->outage = true;
+	bus->outage_since_usec = until;
+	bus->outage_reason = "source";
+	bus->outage_detail = why;
+}
+
+static void start_again(struct sources *sources, bool loaded)
+{
+	int r = -ENOENT;
+
+	if (loaded)
+		r = start(sources, &module_source);
+	/* At once: to try it out first would only lose more. */
+	if (r < 0 && sources->wanted == CONFIG_SOURCE_AUTO)
+		r = start(sources, &connector_source);
+	if (r < 0)
+		be_without(sources);
+	else
+		msg_info("source: %s", sources->current->ops->name);
+}
+
+static void on_module_gone(struct sources *sources, bool loaded)
+{
+	drop_next(sources);
+	if (!is_module(sources->current))
+		return;
+	msg_warning("The kernel module forkbus was unloaded%s.", loaded ? " and loaded again" : "");
+	end_current(sources, "the kernel module was unloaded");
+	start_again(sources, loaded);
+}
+
+static void on_again(evutil_socket_t fd, short what, void *userdata)
+{
+	struct sources *sources = userdata;
+	struct genl_family_info info;
+
+	(void)fd, (void)what;
+	if (!sources->current)
+		start_again(sources, genl_find(&info, MODULE_FAMILY, NULL) == 0);
+}
+
+static void on_overlap(evutil_socket_t fd, short what, void *userdata)
+{
+	struct sources *sources = userdata;
+	struct source *before = sources->current;
+	int r;
+
+	(void)fd, (void)what;
+	if (before->ops->finish)
+		before->ops->finish(before);
+	stop(before);
+	sources->current = steal(sources->next);
+	r = sources->current->ops->take_over(sources->current, sources->next_since_usec);
+	if (r == 0) {
+		msg_info("source: %s, which was loaded meanwhile", sources->current->ops->name);
+		return;
+	}
+	msg_err("source module: cannot begin to tell: %s", strerror(-r));
+	end_current(sources, "the kernel module could not be read");
+	if (start(sources, &connector_source) < 0)
+		be_without(sources);
+}
+
+/* The better source is there: it begins to hear while the other one still tells. */
+static void begin_overlap(struct sources *sources)
+{
+	const struct timeval overlap = { .tv_usec = OVERLAP_USEC };
+	char found[SOURCE_SENTENCE_MAX], advice[SOURCE_SENTENCE_MAX];
+
+	if (!module_source.probe(found, advice)) {
+		msg_info("source module: %s", found);
+		return;
+	}
+	sources->options.later = true;
+	sources->next_since_usec = clock_usec(CLOCK_BOOTTIME);
+	if (module_source.start(&sources->next, sources->bus, sources->base, &sources->options) == 0)
+		evtimer_add(sources->overlap, &overlap);
+}
+
+static void on_module_loaded(struct sources *sources)
+{
+	if (!sources->current)
+		start_again(sources, true);
+	else if (!is_module(sources->current) && !sources->next)
+		begin_overlap(sources);
+}
+
+static void on_watch(evutil_socket_t fd, short what, void *userdata)
+{
+	struct sources *sources = userdata;
+	bool gone = genl_watch_read(fd, MODULE_FAMILY), loaded;
+	struct genl_family_info info;
+
+	(void)what;
+	loaded = genl_find(&info, MODULE_FAMILY, NULL) == 0;
+	if (gone)
+		on_module_gone(sources, loaded);
+	if (loaded)
+		on_module_loaded(sources);
+}
+
+static int watch_module(struct sources *sources)
+{
+	if (sources->wanted != CONFIG_SOURCE_AUTO && sources->wanted != CONFIG_SOURCE_MODULE)
+		return 0;
+	sources->watch_fd = genl_watch_open();
+	if (sources->watch_fd < 0) {
+		msg_warning("Cannot watch for the kernel module being loaded or unloaded: %s",
+			    strerror(-sources->watch_fd));
+		return 0;
+	}
+	sources->watch = event_new(sources->base, sources->watch_fd, EV_READ | EV_PERSIST, on_watch, sources);
+	if (!sources->watch)
+		return -ENOMEM;
+	event_add(sources->watch, NULL);
+	return 0;
+}
+
+/* The object */
+
+DEFINE_CLEANUP(struct sources, sources_free)
+
+int sources_new(struct sources **ret, const struct config *config, struct bus *bus, struct event_base *base)
+{
+	_cleanup_(sources_free_p) struct sources *sources = calloc(1, sizeof(*sources));
+	int r;
+
+	if (!sources)
+		return -ENOMEM;
+	sources->watch_fd = -1;
+	sources->wanted = config->source;
+	sources->bus = bus;
+	sources->base = base;
+	sources->options = (struct source_options){
+		.coalesce_usec = config->coalesce_usec,
+		.socket_buffer = config->socket_buffer,
+		.arguments = config->arguments,
+		.replay_file = config->replay_file,
+		.replay_speed = config->replay_speed,
+	};
+	sources->overlap = evtimer_new(base, on_overlap, sources);
+	sources->again = evtimer_new(base, on_again, sources);
+	if (!sources->overlap || !sources->again)
+		return -ENOMEM;
+	/* Before it is looked for, so that nothing comes or goes unseen. */
+	r = watch_module(sources);
+	if (r == 0)
+		r = start_wanted(sources);
+	if (r < 0)
+		return r;
+	*ret = steal(sources);
+	return 0;
+}
+
+struct sources *sources_free(struct sources *sources)
+{
+	if (!sources)
+		return NULL;
+	if (sources->watch)
+		event_free(sources->watch);
+	close_fd(sources->watch_fd);
+	stop(sources->next);
+	stop(sources->current);
+	if (sources->overlap)
+		event_free(sources->overlap);
+	if (sources->again)
+		event_free(sources->again);
+	free(sources);
+	return NULL;
+}
+
+void sources_arm(struct sources *sources)
+{
+	if (sources->current)
+		sources->current->ops->arm(sources->current);
+	if (sources->next)
+		sources->next->ops->arm(sources->next);
+}
+
+void sources_describe(const struct sources *sources, json_t *object)
+{
+	if (sources->current)
+		sources->current->ops->describe(sources->current, object);
+}
+
+/* Probing */
 
 static void print_probe(const char *name, bool works, const char *found, const char *advice)
 {
@@ -89,8 +347,7 @@ bool sources_probe(void)
 	char found[SOURCE_SENTENCE_MAX], advice[SOURCE_SENTENCE_MAX];
 	bool works, any = false;
 
-	print_probe("module", false, "this version of forkbusd has no source for a kernel module", "");
-	for (size_t i = 0; i < sizeof(live_sources) / sizeof(live_sources[0]); i++) {
+	for (size_t i = 0; i < N_LIVE; i++) {
 		works = live_sources[i]->probe(found, advice);
 		any = any || works;
 		print_probe(live_sources[i]->name, works, found, advice);

@@ -2,17 +2,28 @@
 #pragma once
 
 /*
- * Which sources there are, and which one to take.
+ * Which sources there are, which one to take, and another one when the kernel module comes or goes.
  */
 
 #include "config.h"
 #include "source/source.h"
 
+struct sources;
+
 /*
- * sources_start() - begin the configured source; for "auto" the first that works, best first, saying which and why
+ * sources_new() - begin the configured source; for "auto" the first that works, best first, saying which and why
+ * Where the module is the source, or could be, its being loaded and unloaded is watched from then on.
  * Return: 0 or a negative errno after saying what was wrong.
  */
-int sources_start(struct source **ret, const struct config *config, struct bus *bus, struct event_base *base);
+int sources_new(struct sources **ret, const struct config *config, struct bus *bus, struct event_base *base);
+/* NULL is fine. Return: NULL. */
+struct sources *sources_free(struct sources *sources);
+
+/* sources_arm() - bus->armed changed */
+void sources_arm(struct sources *sources);
+
+/* sources_describe() - how the one that tells does, for status: adds its own keys to a JSON object */
+void sources_describe(const struct sources *sources, json_t *object);
 
 /* sources_probe() - one JSON object a line on standard output for each source. Return: whether any works. */
 bool sources_probe(void);

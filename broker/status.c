@@ -37,8 +37,8 @@ static json_t *pack_source(const struct broker *broker)
 				   "sinceUsec", (json_int_t)bus->source_since_usec, "armed",
 				   bus_armed_print(bus, armed));
 
-	if (source && broker->source)
-		broker->source->ops->describe(broker->source, source);
+	if (source && broker->sources)
+		sources_describe(broker->sources, source);
 	return source;
 }
 
@@ -57,7 +57,8 @@ char *status_print(const struct broker *broker)
 {
 	const struct bus *bus = broker->bus;
 	const struct views_stats *views = views_stats(bus->views);
-	const struct stream_stats *stream = stream_stats(broker->stream);
+	const struct face_stats *stream = stream_stats(broker->stream);
+	const struct face_stats *varlink = varlink_stats(broker->varlink);
 	char cursor[CURSOR_TEXT_MAX];
 	char *text;
 	json_t *status;
@@ -68,10 +69,11 @@ char *status_print(const struct broker *broker)
 			   (json_int_t)broker->started_usec, "source", pack_source(broker), "events",
 			   pack_events(&bus->stats), "lost", pack_lost(&bus->stats), "processes",
 			   (json_int_t)table_count(bus->table), "connections",
-			   (json_int_t)stream->connections, "subscribers", (json_int_t)stream->subscribers,
-			   "views", (json_int_t)views->views, "encoded", "events", (json_int_t)views->encoded,
-			   "bytes", (json_int_t)views->encoded_bytes, "sentBytes",
-			   (json_int_t)stream->sent_bytes, "log", pack_log(bus->log));
+			   (json_int_t)(stream->connections + varlink->connections), "subscribers",
+			   (json_int_t)(stream->subscribers + varlink->subscribers), "views",
+			   (json_int_t)views->views, "encoded", "events", (json_int_t)views->encoded, "bytes",
+			   (json_int_t)views->encoded_bytes, "sentBytes",
+			   (json_int_t)(stream->sent_bytes + varlink->sent_bytes), "log", pack_log(bus->log));
 	if (!status)
 		return NULL;
 	text = json_dumps(status, JSON_COMPACT);

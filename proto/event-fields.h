@@ -10,7 +10,8 @@
  *   F(member, kind, group, key)
  *
  * kind   U32, U64 (JSON integers; no value passes 2^53), BOOL, TEXT and PATH (bytes as the kernel gave them, at most
- *        EVENT_TEXT_MAX and EVENT_PATH_MAX of them; see struct event_text)
+ *        EVENT_TEXT_MAX and EVENT_PATH_MAX of them; see struct event_text), ARGS (a list of texts, in JSON an array, in
+ *        memory like a PATH with a NUL between one and the next)
  * group  TOP: a key of the event itself; STATUS, USAGE, OLD: a key of the object "status", "usage", "old"; NONE: never in
  *        JSON
  * key    the JSON key, camelCase, with the unit in its name
@@ -52,6 +53,8 @@ F(clone_flags, U64, TOP, "cloneFlags")	/* [M] */
 F(exe, PATH, TOP, "exe")		/* path of the file that runs; in exit too: of the one that ran last */
 F(filename, PATH, TOP, "filename")	/* [M] as asked for */
 F(filename_cut, BOOL, TOP, "filenameCut") /* filename is longer than EVENT_PATH_MAX, this is its beginning */
+F(args, ARGS, TOP, "args")		/* [M] arguments, where the administrator turned them on */
+F(args_cut, BOOL, TOP, "argsCut")	/* there are more, or the rest could not be read */
 
 /* exit */
 F(code, U32, STATUS, "code")		/* 0 to 255; this or signal */
@@ -77,6 +80,9 @@ F(old_uid, U32, OLD, "uid")
 F(old_gid, U32, OLD, "gid")
 F(old_euid, U32, OLD, "euid")
 F(old_egid, U32, OLD, "egid")
+
+/* chroot */
+F(root, PATH, TOP, "root")		/* [M] path of the new root, from the one before */
 
 /* ptrace */
 F(tracer_pid, U32, TOP, "tracerPid")	/* 0: the tracer let go */

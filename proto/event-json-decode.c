@@ -11,6 +11,7 @@
 #define RAW_BOOL(_key) NULL
 #define RAW_TEXT(_key) _key "Raw"
 #define RAW_PATH(_key) _key "Raw"
+#define RAW_ARGS(_key) _key "Raw"
 
 static const char *const raw_keys[_EVENT_FIELD_MAX] = {
 #define F(_member, _kind, _group, _key) [EVENT_F_##_member] = RAW_##_kind(_key),
@@ -27,24 +28,54 @@ static int integer_decode(uint64_t *ret, json_t *value, uint64_t max)
 	return 0;
 }
 
-/* One text, by preference from its raw form, to @at. */
-static int text_decode(struct event_text *ret, json_t *value, json_t *raw, size_t max, char *at)
+static int raw_decode(struct event_text *ret, json_t *raw, size_t max, char *at)
 {
 	ssize_t len;
 
-	if ((value && !json_is_string(value)) || (raw && !json_is_string(raw)))
+	if (!json_is_string(raw))
 		return -EBADMSG;
-	if (raw) {
-		len = base64_read(at, max, json_string_value(raw), json_string_length(raw));
-		if (len < 0)
-			return -EBADMSG;
-		*ret = (struct event_text){ at, (size_t)len };
-		return 0;
-	}
+	len = base64_read(at, max, json_string_value(raw), json_string_length(raw));
+	if (len < 0)
+		return -EBADMSG;
+	*ret = (struct event_text){ at, (size_t)len };
+	return 0;
+}
+
+/* One text, by preference from its raw form, to @at. */
+static int text_decode(struct event_text *ret, json_t *value, json_t *raw, size_t max, char *at)
+{
+	if (value && !json_is_string(value))
+		return -EBADMSG;
+	if (raw)
+		return raw_decode(ret, raw, max, at);
 	*ret = (struct event_text){ at, json_string_length(value) };
 	if (ret->len > max)
 		return -EBADMSG;
 	memcpy(at, json_string_value(value), ret->len);
+	return 0;
+}
+
+/* A list of texts that hold no NUL. */
+static int args_decode(struct event_text *ret, json_t *value, json_t *raw, size_t max, char *at)
+{
+	size_t i, len;
+	json_t *text;
+
+	if (value && (!json_is_array(value) || json_array_size(value) == 0))
+		return -EBADMSG;
+	if (raw)
+		return raw_decode(ret, raw, max, at);
+	*ret = (struct event_text){ at, 0 };
+	json_array_foreach(value, i, text) {
+		len = json_string_length(text);
+		if (!json_is_string(text) || strlen(json_string_value(text)) != len ||
+		    len + (i > 0) > max - ret->len)
+			return -EBADMSG;
+		if (i > 0)
+			at[ret->len++] = '\0';
+		memcpy(at + ret->len, json_string_value(text), len);
+		ret->len += len;
+	}
 	return 0;
 }
 
@@ -81,6 +112,11 @@ static int field_decode(struct fb_event *event, unsigned int field, json_t *obje
 		if (r == 0)
 			*at += ((struct event_text *)member)->len;
 		break;
+	case EVENT_KIND_ARGS:
+		r = args_decode(member, value, raw, EVENT_PATH_MAX, *at);
+		if (r == 0)
+			*at += ((struct event_text *)member)->len;
+		break;
 	}
 	if (r == 0)
 		event->has |= UINT64_C(1) << field;
@@ -104,12 +140,15 @@ static int group_decode(json_t **ret, json_t *top, const char *key)
 	return *ret && !json_is_object(*ret) ? -EBADMSG : 0;
 }
 
-static int object_decode(struct fb_event *event, char *at, json_t *top)
+int event_json_decode_object(struct fb_event *event, struct event_store *store, json_t *top)
 {
 	json_t *groups[EVENT_GROUP_NONE + 1] = { [EVENT_GROUP_TOP] = top };
+	char *at = store->data;
 	int r;
 
 	event->has = 0;
+	if (!json_is_object(top))
+		return -EBADMSG;
 	r = type_decode(&event->type, json_object_get(top, "type"));
 	if (r == 0)
 		r = group_decode(&groups[EVENT_GROUP_STATUS], top, "status");
@@ -135,7 +174,5 @@ int event_json_decode(struct fb_event *event, struct event_store *store, const c
 			return -ENOMEM;
 		return -EBADMSG;
 	}
-	if (!json_is_object(top))
-		return -EBADMSG;
-	return object_decode(event, store->data, top);
+	return event_json_decode_object(event, store, top);
 }

@@ -120,6 +120,17 @@ static char *bool_write(char *at, bool value)
 	return at + (value ? 4 : 5);
 }
 
+/* The raw form of a text that was just written. */
+static char *raw_write(char *at, const struct key *key, const char *data, size_t len)
+{
+	*at++ = ',';
+	at = key_write(at, key) - strlen("\":");
+	memcpy(at, "Raw\":\"", 6);
+	at = base64_write(at + 6, data, len);
+	*at++ = '"';
+	return at;
+}
+
 /* A text of at most @max bytes with the key before it; and its raw form, where it is needed. */
 static char *text_write(char *at, const struct key *key, struct event_text text, size_t max)
 {
@@ -130,14 +141,29 @@ static char *text_write(char *at, const struct key *key, struct event_text text,
 	*at++ = '"';
 	at = json_text_write(at, text.data, len, &broken);
 	*at++ = '"';
-	if (!broken)
-		return at;
-	*at++ = ',';
-	at = key_write(at, key) - strlen("\":");
-	memcpy(at, "Raw\":\"", 6);
-	at = base64_write(at + 6, text.data, len);
-	*at++ = '"';
-	return at;
+	return broken ? raw_write(at, key, text.data, len) : at;
+}
+
+/* A NUL takes less room than JSON_TEXT_FACTOR where it parts two strings, too. */
+static char *args_write(char *at, const struct key *key, struct event_text text, size_t max)
+{
+	size_t len = text.len < max ? text.len : max, begin = 0;
+	bool broken = false;
+	const char *end;
+
+	at = key_write(at, key);
+	*at++ = '[';
+	do {
+		end = len > begin ? memchr(text.data + begin, '\0', len - begin) : NULL;
+		*at++ = '"';
+		at = json_text_write(at, text.data + begin, (end ? (size_t)(end - text.data) : len) - begin,
+				     &broken);
+		*at++ = '"';
+		*at++ = ',';
+		begin = end ? (size_t)(end - text.data) + 1 : len;
+	} while (end);
+	at[-1] = ']';
+	return broken ? raw_write(at, key, text.data, len) : at;
 }
 
 static char *type_write(char *at, enum event_type type)
@@ -172,6 +198,7 @@ static inline char *group_turn(char *at, enum event_group *group, enum event_gro
 #define WRITE_BOOL(_at, _key, _value) bool_write(key_write(_at, _key), _value)
 #define WRITE_TEXT(_at, _key, _value) text_write(_at, _key, _value, EVENT_TEXT_MAX)
 #define WRITE_PATH(_at, _key, _value) text_write(_at, _key, _value, EVENT_PATH_MAX)
+#define WRITE_ARGS(_at, _key, _value) args_write(_at, _key, _value, EVENT_PATH_MAX)
 
 /*
  * One test and one call for each field of the list, so that kind and group are constants of the place:

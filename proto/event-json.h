@@ -8,7 +8,8 @@
  *
  * Strings are valid UTF-8: each byte that is part of no valid sequence becomes U+FFFD, written as the escape \ufffd, and the
  * raw bytes then follow as base64 under the key with "Raw" appended ("comm":"caf\ufffd","commRaw":"Y2Fm6Q=="). Control
- * characters below 0x20, NUL among them, are escaped; all other valid UTF-8 stands as it is.
+ * characters below 0x20, NUL among them, are escaped; all other valid UTF-8 stands as it is. A list of texts is an array of
+ * strings, its raw form that of all of them with a NUL between one and the next.
  */
 
 #include "event.h"
@@ -23,6 +24,7 @@
 #define EVENT_JSON_KIND_BOOL	 EVENT_JSON_OF_BOOL
 #define EVENT_JSON_KIND_TEXT	 EVENT_JSON_OF_TEXT(EVENT_TEXT_MAX)
 #define EVENT_JSON_KIND_PATH	 EVENT_JSON_OF_TEXT(EVENT_PATH_MAX)
+#define EVENT_JSON_KIND_ARGS	 EVENT_JSON_OF_TEXT(EVENT_PATH_MAX)
 enum {
 	EVENT_JSON_MAX = 256
 #define F(_member, _kind, _group, _key) +EVENT_JSON_KIND_##_kind
@@ -49,6 +51,13 @@ struct event_store {
  * event_json_decode() - read one object
  * The inverse: where <key>Raw is there, it is the value. Unknown keys are ignored. Texts point into @store.
  * Return: 0; -EBADMSG where the line is not one JSON object, has a key twice, has no known type, or a known key has a value
- * of the wrong kind or out of its range (a text over its limit, a raw form that is no base64); -ENOMEM.
+ * of the wrong kind or out of its range (a text over its limit, a raw form that is no base64, an empty list); -ENOMEM.
  */
 int event_json_decode(struct fb_event *event, struct event_store *store, const char *line, size_t len);
+
+/*
+ * event_json_decode_object() - the same of an object (a json_t) that was read already, with others or within another one
+ * Whoever reads it refuses keys that come twice. Return: 0 or -EBADMSG.
+ */
+struct json_t;
+int event_json_decode_object(struct fb_event *event, struct event_store *store, struct json_t *object);

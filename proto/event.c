@@ -57,6 +57,7 @@ bool fb_event_equal(const struct fb_event *a, const struct fb_event *b)
 			break;
 		case EVENT_KIND_TEXT:
 		case EVENT_KIND_PATH:
+		case EVENT_KIND_ARGS:
 			equal = event_text_equal(*(const struct event_text *)x,
 						 *(const struct event_text *)y);
 			break;
@@ -117,6 +118,7 @@ size_t fb_event_pack(const struct fb_event *event, void *data)
 			at = pack_text(at, *(const struct event_text *)value, EVENT_TEXT_MAX);
 			break;
 		case EVENT_KIND_PATH:
+		case EVENT_KIND_ARGS:
 			at = pack_text(at, *(const struct event_text *)value, EVENT_PATH_MAX);
 			break;
 		}
@@ -127,7 +129,7 @@ size_t fb_event_pack(const struct fb_event *event, void *data)
 /* One field's value from the @left bytes at @at. Return: how many it took, 0 where it does not fit or is none. */
 static size_t unpack_field(const struct event_field_info *info, void *value, const uint8_t *at, size_t left)
 {
-	size_t max = info->kind == EVENT_KIND_PATH ? EVENT_PATH_MAX : EVENT_TEXT_MAX;
+	size_t max = info->kind == EVENT_KIND_TEXT ? EVENT_TEXT_MAX : EVENT_PATH_MAX;
 	uint16_t len;
 
 	switch ((enum event_kind)info->kind) {
@@ -148,6 +150,7 @@ static size_t unpack_field(const struct event_field_info *info, void *value, con
 		return 1;
 	case EVENT_KIND_TEXT:
 	case EVENT_KIND_PATH:
+	case EVENT_KIND_ARGS:
 		if (left < sizeof(len))
 			return 0;
 		memcpy(&len, at, sizeof(len));

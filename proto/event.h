@@ -50,7 +50,7 @@ struct event_text {
 	size_t len;
 };
 
-/* Longest text of the kinds PATH (the kernel's own limit) and TEXT, in bytes. Longer ones are cut when packed. */
+/* Longest text of the kinds PATH and ARGS (the kernel's own limit) and TEXT, in bytes. Longer ones are cut when packed. */
 #define EVENT_PATH_MAX 4096
 #define EVENT_TEXT_MAX 255
 
@@ -59,6 +59,7 @@ struct event_text {
 #define EVENT_C_BOOL bool
 #define EVENT_C_TEXT struct event_text
 #define EVENT_C_PATH struct event_text
+#define EVENT_C_ARGS struct event_text
 
 struct fb_event {
 	uint64_t has; /* bit EVENT_F_member: the field is there */
@@ -78,7 +79,14 @@ enum event_field {
 
 _Static_assert(_EVENT_FIELD_MAX <= 64, "presence bits are one word");
 
-enum event_kind { EVENT_KIND_U32, EVENT_KIND_U64, EVENT_KIND_BOOL, EVENT_KIND_TEXT, EVENT_KIND_PATH };
+enum event_kind {
+	EVENT_KIND_U32,
+	EVENT_KIND_U64,
+	EVENT_KIND_BOOL,
+	EVENT_KIND_TEXT,
+	EVENT_KIND_PATH,
+	EVENT_KIND_ARGS
+};
 enum event_group {
 	EVENT_GROUP_TOP,
 	EVENT_GROUP_STATUS,
@@ -167,6 +175,7 @@ void fb_event_set_status(struct fb_event *event, uint32_t wait_status);
 #define EVENT_SIZE_BOOL	   1
 #define EVENT_SIZE_TEXT	   (2 + EVENT_TEXT_MAX)
 #define EVENT_SIZE_PATH	   (2 + EVENT_PATH_MAX)
+#define EVENT_SIZE_ARGS	   EVENT_SIZE_PATH
 enum {
 	EVENT_PACKED_MAX = EVENT_PACKED_FIXED
 #define F(_member, _kind, _group, _key) +EVENT_SIZE_##_kind

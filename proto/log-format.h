@@ -13,14 +13,25 @@
  * Writer:  publish the new tail, then write the record, then publish the head.
  * Reader:  load the head, copy, then load the tail again: what lies before it may have been overwritten while it was read.
  *
+ * Both copy by words of 8 bytes, each of them atomic (log_words_store(), log_words_load()): what was written while it was
+ * read is noticed afterwards, and is not undefined.
+ *
+ * Who is at the head loads the word @wake, looks at the head again, and waits with FUTEX_WAIT for the word to be another;
+ * a mapping for reading only serves. The writer publishes the head, then changes the word, then wakes: a while later
+ * under load, see log_wake().
+ *
+ * While a broker writes, it holds a lock on the file (F_OFD_SETLK, F_WRLCK, all of it), which only those can take who may
+ * write it. A file without name and without lock is written no more.
+ *
  * Every word that a reader relies on checks itself: the header by @check, positions by a parity of their own, records by
  * @check. A file with any byte of these changed, of another size, boot, schema or machine is not believed.
  */
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define LOG_MAGIC	UINT64_C(0x676f6c7375626b66) /* "fkbuslog" */
-#define LOG_VERSION	1
+#define LOG_VERSION	2
 #define LOG_HEADER_SIZE 4096
 #define LOG_BLOCK_SIZE	(64 * 1024)
 #define LOG_BLOCKS_MIN	4
@@ -40,6 +51,8 @@ struct log_header {
 	/* Written all the time; see log_position_seal(). */
 	uint64_t tail __attribute__((aligned(64)));
 	uint64_t head __attribute__((aligned(64)));
+
+	uint32_t wake __attribute__((aligned(64))); /* any value; nobody believes it */
 };
 
 struct log_record {
@@ -49,6 +62,12 @@ struct log_record {
 	uint64_t check; /* log_record_check() */
 	uint8_t data[]; /* fb_event_pack(), then zeros */
 };
+
+/* Others read it too: forkbus-ring(7). */
+_Static_assert(offsetof(struct log_header, check) == 64 && offsetof(struct log_header, tail) == 128 &&
+		       offsetof(struct log_header, head) == 192 && offsetof(struct log_header, wake) == 256,
+	       "the header is what LOG_VERSION stands for");
+_Static_assert(sizeof(struct log_record) == 24, "and so is the record");
 
 /*
  * log_check() - a checksum that every change of one 8-byte word changes, and any other change but one in 2^64
@@ -71,6 +90,27 @@ static inline uint64_t log_check(uint64_t seed, const void *data, uint64_t size)
 static inline uint64_t log_record_check(const struct log_record *record)
 {
 	return log_check(log_check(LOG_MAGIC, record, 16), record->data, record->size - sizeof(*record));
+}
+
+/* 8 bytes of a log, of whatever type they are otherwise */
+typedef uint64_t __attribute__((may_alias)) log_word_t;
+
+/* log_words_load() - copy from a log that may be written meanwhile; @from is aligned, @size a multiple of 8 */
+static inline void log_words_load(void *to, const void *from, uint64_t size)
+{
+	const log_word_t *word = from;
+
+	for (uint64_t i = 0; i < size / 8; i++)
+		((log_word_t *)to)[i] = __atomic_load_n(&word[i], __ATOMIC_RELAXED);
+}
+
+/* log_words_store() - the same into a log that may be read meanwhile */
+static inline void log_words_store(void *to, const void *from, uint64_t size)
+{
+	log_word_t *word = to;
+
+	for (uint64_t i = 0; i < size / 8; i++)
+		__atomic_store_n(&word[i], ((const log_word_t *)from)[i], __ATOMIC_RELAXED);
 }
 
 /* The exclusive or of a position's seven bytes, and of a constant, so that a zeroed word is none: finds every change

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "log-reader.h"
 
+/* So often in a row no writer comes by while one record is copied: it is somebody who plays with the tail. */
+#define TRIES 1000
+
 #define BLOCK_LEFT(_position) (LOG_BLOCK_SIZE - (_position) % LOG_BLOCK_SIZE)
 
 /* A copy of the file's constant part is checked, and only the copy is used: whoever writes the file may go on
@@ -9,7 +12,7 @@ static int check_header(struct log_header *header, const void *map, uint64_t siz
 {
 	if (size < LOG_HEADER_SIZE)
 		return LOG_READER_E_CORRUPT;
-	memcpy(header, map, sizeof(*header));
+	log_words_load(header, map, sizeof(*header));
 	if (header->magic != LOG_MAGIC)
 		return LOG_READER_E_CORRUPT;
 	if (header->version != LOG_VERSION)
@@ -78,14 +81,14 @@ static int copy_record(struct log_reader *reader, uint64_t head)
 	struct log_record *record = (struct log_record *)reader->record;
 
 	/* Positions are multiples of 8, so these 8 bytes are within the block. */
-	memcpy(record, reader->map + at, 8);
+	log_words_load(record, reader->map + at, 8);
 	if (record->size == 0 && record->length == 0)
 		return 0;
 	if (record->size < sizeof(*record) || record->size % 8 != 0 || record->size > left ||
 	    record->size > sizeof(reader->record) || record->size > head - reader->position ||
 	    record->length > record->size - sizeof(*record))
 		return LOG_READER_E_CORRUPT;
-	memcpy(reader->record + 8, reader->map + at + 8, record->size - 8);
+	log_words_load(reader->record + 8, reader->map + at + 8, record->size - 8);
 	return 0;
 }
 
@@ -127,4 +130,110 @@ int log_reader_next(struct log_reader *reader, struct fb_event *event)
 	reader->seq = record->seq + 1;
 	reader->position += record->size;
 	return 0;
+}
+
+/* Stand at a record, knowing its number, without taking it. */
+static int stand_at(struct log_reader *reader, uint64_t position)
+{
+	struct fb_event event;
+	int r;
+
+	reader->position = position;
+	reader->seq = position == 0 ? reader->header.first_seq : 0;
+	r = log_reader_next(reader, &event);
+	if (r == 0) {
+		reader->seq = event.seq;
+		reader->position = position;
+	}
+	return r;
+}
+
+/* At the tail, which may go on meanwhile. Return: 0, LOG_READER_E_END in an empty log, LOG_READER_E_CORRUPT. */
+static int stand_at_tail(struct log_reader *reader)
+{
+	int r = LOG_READER_E_LAPPED;
+
+	for (int try = 0; r == LOG_READER_E_LAPPED && try < TRIES; try++) {
+		r = log_reader_rewind(reader);
+		if (r == 0)
+			r = stand_at(reader, reader->position);
+	}
+	/* What is not empty has a record at its tail. */
+	if (r == LOG_READER_E_LAPPED || (r == LOG_READER_E_END && reader->position != 0))
+		return LOG_READER_E_CORRUPT;
+	return r;
+}
+
+int log_reader_resume(struct log_reader *reader, struct log_loss *loss)
+{
+	uint64_t expected = reader->seq;
+	int r;
+
+	*loss = (struct log_loss){};
+	r = stand_at_tail(reader);
+	if (r == LOG_READER_E_END || (r == 0 && reader->seq < expected))
+		return LOG_READER_E_CORRUPT;
+	if (r != 0 || expected == 0 || reader->seq == expected)
+		return r;
+	*loss = (struct log_loss){ expected, reader->seq - 1, reader->seq - expected };
+	return 0;
+}
+
+/* Stand at the beginning of the last block that begins with @seq or an earlier one; the tail's does. */
+static int find_block(struct log_reader *reader, uint64_t seq)
+{
+	const struct log_header *header = (const struct log_header *)reader->map;
+	uint64_t low = reader->position / LOG_BLOCK_SIZE, high;
+	int r = load(&header->head, &high);
+
+	if (r)
+		return r;
+	if (high <= reader->position || high - reader->position > reader->header.n_blocks * LOG_BLOCK_SIZE)
+		return lapped_or(reader, LOG_READER_E_CORRUPT);
+	high = (high - 1) / LOG_BLOCK_SIZE;
+	while (low < high) {
+		uint64_t middle = low + (high - low + 1) / 2;
+
+		r = stand_at(reader, middle * LOG_BLOCK_SIZE);
+		if (r)
+			return r;
+		if (reader->seq > seq)
+			high = middle - 1;
+		else
+			low = middle;
+	}
+	return stand_at(reader, low * LOG_BLOCK_SIZE);
+}
+
+/* Once: the writer may come by. */
+static int try_seek(struct log_reader *reader, uint64_t seq)
+{
+	struct fb_event event;
+	int r = stand_at_tail(reader);
+
+	if (r == LOG_READER_E_END) /* nothing was written yet */
+		return seq == reader->seq ? 0 : seq < reader->seq ? LOG_READER_E_GONE : LOG_READER_E_AHEAD;
+	if (r != 0)
+		return r;
+	if (reader->seq > seq)
+		return LOG_READER_E_GONE;
+	r = find_block(reader, seq);
+	if (r == 0 && reader->seq > seq)
+		return LOG_READER_E_CORRUPT;
+	/* A block has no more records than that: it is the last one, and what is asked for is beyond. */
+	for (int n = 0; r == 0 && reader->seq != seq && n < LOG_BLOCK_SIZE / (int)sizeof(struct log_record);
+	     n++)
+		r = log_reader_next(reader, &event);
+	if (r == LOG_READER_E_END || (r == 0 && reader->seq != seq))
+		return LOG_READER_E_AHEAD;
+	return r;
+}
+
+int log_reader_seek(struct log_reader *reader, uint64_t seq)
+{
+	int r = LOG_READER_E_LAPPED;
+
+	for (int try = 0; r == LOG_READER_E_LAPPED && try < TRIES; try++)
+		r = try_seek(reader, seq);
+	return r == LOG_READER_E_LAPPED ? LOG_READER_E_CORRUPT : r;
 }

@@ -22,9 +22,17 @@ struct log_reader {
 enum {
 	_LOG_READER_E_SUCCESS,
 	LOG_READER_E_END,    /* at the head: nothing more for now */
-	LOG_READER_E_LAPPED, /* the writer has overwritten this place: log_reader_rewind() goes on at the tail */
+	LOG_READER_E_LAPPED, /* the writer has overwritten this place: log_reader_resume() goes on at the tail */
 	LOG_READER_E_CORRUPT, /* this was not written by a broker, or was changed since */
 	LOG_READER_E_FOREIGN, /* another version, schema, byte order or word size */
+	LOG_READER_E_GONE,    /* log_reader_seek(): older than the tail */
+	LOG_READER_E_AHEAD,   /* log_reader_seek(): later than what comes next */
+};
+
+/* Sequence numbers that a reader has not got and will not get. */
+struct log_loss {
+	uint64_t from, to; /* the first and the last; not set where there are none */
+	uint64_t count;
 };
 
 /*
@@ -39,6 +47,23 @@ int log_reader_rewind(struct log_reader *reader);
 
 /*
  * log_reader_next() - the next event
- * Its texts are valid until the next call. Return: 0, LOG_READER_E_END, LOG_READER_E_LAPPED, LOG_READER_E_CORRUPT.
+ * Its texts are valid until the next call. After LOG_READER_E_LAPPED the reader stands where it stood, and @seq is the number
+ * that was to come. Return: 0, LOG_READER_E_END, LOG_READER_E_LAPPED, LOG_READER_E_CORRUPT.
  */
 int log_reader_next(struct log_reader *reader, struct fb_event *event);
+
+/*
+ * log_reader_resume() - after LOG_READER_E_LAPPED: stand at the oldest event that is left, and learn exactly what was lost
+ * One that had read nothing had nothing to lose. The next event has the number @seq of the reader, unless it is lapped
+ * again: what is lost then begins with that one. Return: 0 or LOG_READER_E_CORRUPT.
+ */
+int log_reader_resume(struct log_reader *reader, struct log_loss *loss);
+
+/*
+ * log_reader_seek() - stand where the next event is the one of a sequence number, be it that which will be written next
+ * Return: 0
+ *         LOG_READER_E_GONE: it stands at the oldest event; its number, the reader's @seq, is a later one
+ *         LOG_READER_E_AHEAD: it stands at the head; what will be written next, @seq, is an earlier one
+ *         LOG_READER_E_CORRUPT
+ */
+int log_reader_seek(struct log_reader *reader, uint64_t seq);

@@ -98,7 +98,7 @@ int timespan_parse(const char *text, uint64_t *usec)
 	return 0;
 }
 
-static int since_parse(struct request *request, json_t *value, struct filter_error *error)
+int request_parse_since(struct request *request, json_t *value, struct filter_error *error)
 {
 	const char *text = json_string_value(value);
 
@@ -147,7 +147,7 @@ static int own_keys_parse(struct request *request, json_t *object, struct filter
 	if (snapshot && !json_is_boolean(snapshot))
 		return filter_refuse(error, "snapshot", "must be true or false");
 	request->snapshot = json_is_true(snapshot);
-	r = since ? since_parse(request, since, error) : 0;
+	r = since ? request_parse_since(request, since, error) : 0;
 	if (r)
 		return r;
 	(void)json_object_del(object, "snapshot");

@@ -33,6 +33,12 @@ struct request {
  */
 int request_parse(struct request *request, const char *line, size_t len, struct filter_error *error);
 
+/*
+ * request_parse_since() - read the value of "since"
+ * Return: 0, or FILTER_E_INVALID, told in @error.
+ */
+int request_parse_since(struct request *request, json_t *value, struct filter_error *error);
+
 /* Frees what it holds and empties it; an emptied one is fine. */
 void request_done(struct request *request);
 

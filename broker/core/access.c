@@ -6,9 +6,10 @@
 /* They tell of the broker's own sight, not of anybody's process. */
 #define ACCESS_EVERYONE EVENT_TYPES_ALWAYS
 
-/* What was read and written can tell a secret: the length of a key, of a password. */
-#define ACCESS_IO_COUNTERS \
-	(EVENT_BIT(read_bytes) | EVENT_BIT(write_bytes) | EVENT_BIT(read_chars) | EVENT_BIT(write_chars))
+/* What was read and written can tell a secret: the length of a key, of a password. Arguments can be one. */
+#define ACCESS_PRIVATE                                                                                     \
+	(EVENT_BIT(read_bytes) | EVENT_BIT(write_bytes) | EVENT_BIT(read_chars) | EVENT_BIT(write_chars) | \
+	 EVENT_BIT(args) | EVENT_BIT(args_cut))
 
 struct visibility access_of(const struct peer *peer)
 {
@@ -28,5 +29,5 @@ uint64_t access_fields(struct visibility visibility, const struct fb_event *even
 	/* Not to know the effective uid must not open what knowing it might close. */
 	if (EVENT_HAS(event, euid) && event->euid == visibility.uid)
 		return ~UINT64_C(0);
-	return ~ACCESS_IO_COUNTERS;
+	return ~ACCESS_PRIVATE;
 }

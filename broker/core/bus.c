@@ -37,6 +37,15 @@ struct bus *bus_free(struct bus *bus)
 	return NULL;
 }
 
+/* Where the module's records end, unless another source has told of the same since. */
+static void note_origin(struct bus *bus, const struct fb_event *event)
+{
+	if (event->type == EVENT_SOURCE && !EVENT_HAS(event, instance))
+		bus->resume = (struct bus_origin){};
+	if (EVENT_HAS(event, instance) && EVENT_HAS(event, kernel_seq) && EVENT_HAS(event, boot_usec))
+		bus->resume = (struct bus_origin){ event->instance, event->kernel_seq, event->boot_usec };
+}
+
 int bus_restore(struct bus *bus)
 {
 	struct log_place place;
@@ -45,8 +54,10 @@ int bus_restore(struct bus *bus)
 
 	if (log_seek(bus->log, log_first(bus->log), &place) != 0)
 		return 0;
-	while (r == 0 && log_read(bus->log, &place, &event) == 0)
+	while (r == 0 && log_read(bus->log, &place, &event) == 0) {
+		note_origin(bus, &event);
 		r = table_apply(bus->table, &event);
+	}
 	return r;
 }
 
@@ -62,6 +73,23 @@ void bus_publish(struct bus *bus, struct fb_event *event)
 void bus_flush(struct bus *bus)
 {
 	views_flush(bus->views);
+	bus_wake(bus);
+}
+
+void bus_wake(struct bus *bus)
+{
+	uint64_t early_usec = log_wake(bus->log, clock_usec(CLOCK_MONOTONIC));
+
+	if (early_usec > 0 && bus->on_early)
+		bus->on_early(bus->userdata, early_usec);
+}
+
+static void set_origin(const struct bus *bus, struct fb_event *event)
+{
+	if (!bus->origin.instance)
+		return;
+	EVENT_SET(event, instance, bus->origin.instance);
+	EVENT_SET(event, kernel_seq, bus->origin.kernel_seq);
 }
 
 static void set_now(struct fb_event *event)
@@ -81,6 +109,7 @@ void bus_lost(struct bus *bus, const char *reason, uint64_t count, uint64_t sinc
 
 	fb_event_init(&event, EVENT_LOST);
 	set_now(&event);
+	set_origin(bus, &event);
 	EVENT_SET(&event, reason, event_text(reason));
 	loss->times++;
 	if (count != BUS_COUNT_UNKNOWN) {
@@ -117,20 +146,26 @@ static void keep(char *to, size_t size, const char *from)
 		snprintf(to, size, "%s", from ? from : "");
 }
 
+static void outage_end(struct bus *bus)
+{
+	bus->outage = false;
+	bus_lost(bus, bus->outage_reason ? bus->outage_reason : "unarmed", BUS_COUNT_UNKNOWN,
+		 bus->outage_since_usec, clock_usec(CLOCK_REALTIME),
+		 bus->outage_detail ? bus->outage_detail : "the broker was not running");
+}
+
 void bus_source_changed(struct bus *bus, const char *source, const char *reason, const char *detail)
 {
 	char armed[EVENT_TEXT_MAX];
 	struct fb_event event;
 
-	if (bus->outage) {
-		bus->outage = false;
-		bus_lost(bus, "unarmed", BUS_COUNT_UNKNOWN, bus->outage_since_usec,
-			 clock_usec(CLOCK_REALTIME), "the broker was not running");
-	}
+	if (bus->outage && bus->armed)
+		outage_end(bus);
 	keep(bus->source, sizeof(bus->source), source);
 	keep(bus->source_detail, sizeof(bus->source_detail), detail);
 	fb_event_init(&event, EVENT_SOURCE);
 	set_now(&event);
+	set_origin(bus, &event);
 	bus->source_since_usec = event.time_usec;
 	EVENT_SET(&event, source, event_text(source));
 	EVENT_SET(&event, armed, event_text(bus_armed_print(bus, armed)));
@@ -140,11 +175,23 @@ void bus_source_changed(struct bus *bus, const char *source, const char *reason,
 	bus_publish(bus, &event);
 }
 
-void bus_rearm(struct bus *bus)
+static uint32_t armed_of(const struct bus *bus)
 {
 	uint32_t extra = EVENT_TYPE_BIT(EVENT_CHROOT) | EVENT_TYPE_BIT(EVENT_COREDUMP) |
 			 EVENT_TYPE_BIT(EVENT_PTRACE) | BUS_ARMED_THREADS;
-	uint32_t armed = (BUS_ARMED_ALWAYS | (views_wanted(bus->views) & extra)) & bus->tells;
+
+	return (BUS_ARMED_ALWAYS | (views_wanted(bus->views) & extra)) & bus->tells;
+}
+
+void bus_set_tells(struct bus *bus, uint32_t tells)
+{
+	bus->tells = tells;
+	bus->armed = armed_of(bus);
+}
+
+void bus_rearm(struct bus *bus)
+{
+	uint32_t armed = armed_of(bus);
 
 	if (armed == bus->armed)
 		return;

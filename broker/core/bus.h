@@ -28,6 +28,12 @@ struct bus_stats {
 	} kernel, netlink, unarmed, source, slow; /* slow: with expired and epoch, of single subscribers */
 };
 
+/* Where in a source that numbers its events: all up to there is told. */
+struct bus_origin {
+	uint64_t instance, kernel_seq; /* 0: the source has no numbers */
+	uint64_t boot_usec;	       /* of that event */
+};
+
 struct bus {
 	struct log *log;     /* owned */
 	struct table *table; /* owned */
@@ -41,13 +47,21 @@ struct bus {
 	char source_detail[EVENT_TEXT_MAX + 1];
 	uint64_t source_since_usec;
 
+	/* The source's, goes into source and lost events; and where it was when the log ends that was reopened. */
+	struct bus_origin origin, resume;
+
 	/* Nobody told what happened since then: told as lost when a source starts, since then somebody does. */
 	bool outage;
 	uint64_t outage_since_usec; /* CLOCK_REALTIME, 0 where not known */
+	const char *outage_reason;  /* as in bus_lost(); NULL: the broker was not running */
+	const char *outage_detail;
 
 	/* Called when @armed changed: main passes it on to the source. May publish, must not flush: a
 	 * subscriber may be just about to go, in a flush too. */
 	void (*on_armed)(void *userdata);
+	/* Called when it was too early to wake those who read the mapped log: main calls bus_wake() after so many µs. A
+	 * call that is still to come will do. */
+	void (*on_early)(void *userdata, uint64_t usec);
 	void *userdata;
 };
 
@@ -57,8 +71,8 @@ struct bus *bus_free(struct bus *bus);
 
 /*
  * bus_restore() - fill the table with what a reopened log tells
- * The source's scan of /proc then finds who of them still lives, under the start times that were told before.
- * Return: 0 or -ENOMEM.
+ * The source's scan of /proc then finds who of them still lives, under the start times that were told before. Finds out
+ * too where a source with numbers may go on (@resume). Return: 0 or -ENOMEM.
  */
 int bus_restore(struct bus *bus);
 
@@ -71,6 +85,9 @@ void bus_publish(struct bus *bus, struct fb_event *event);
 
 /* bus_flush() - the end of a batch: wake the subscribers that have something new */
 void bus_flush(struct bus *bus);
+
+/* bus_wake() - wake those who read the mapped log, as far as it is time; a part of bus_flush() */
+void bus_wake(struct bus *bus);
 
 /*
  * bus_lost() - publish that events are missing
@@ -85,12 +102,16 @@ void bus_lost(struct bus *bus, const char *reason, uint64_t count, uint64_t sinc
 /*
  * bus_source_changed() - publish which source tells from now on, what it arms, and why it changed
  * @detail: NULL, or a text for people; may be the bus' own.
- * A source calls it when it hears already, so that an outage ends before and nothing falls between.
+ * A source calls it when it hears already, so that an outage ends before and nothing falls between. With nothing armed
+ * nobody hears, and it goes on.
  */
 void bus_source_changed(struct bus *bus, const char *source, const char *reason, const char *detail);
 
 /* The armed types as words, separated by spaces, as in source events. Return: @buf. */
 const char *bus_armed_print(const struct bus *bus, char buf[static EVENT_TEXT_MAX]);
+
+/* bus_set_tells() - what the source can tell, before it starts or while it does; asks nobody to arm anything */
+void bus_set_tells(struct bus *bus, uint32_t tells);
 
 /* bus_rearm() - recompute @armed after a subscriber came or went; calls @on_armed if it changed */
 void bus_rearm(struct bus *bus);

@@ -45,6 +45,11 @@ static int set_own_event(struct cursor *cursor, struct fb_event *event)
 	return set_own(cursor, scratch, size);
 }
 
+char *cursor_position(const struct cursor *cursor, char buf[static CURSOR_TEXT_MAX])
+{
+	return cursor_print(buf, log_epoch(cursor->bus->log), cursor->next - 1);
+}
+
 static int set_own_position(struct cursor *cursor, enum event_type type)
 {
 	char text[CURSOR_TEXT_MAX];
@@ -287,12 +292,15 @@ void cursor_block(struct cursor *cursor)
 	set_live(cursor, false);
 }
 
-int cursor_heartbeat(struct cursor *cursor)
+bool cursor_is_idle(struct cursor *cursor)
 {
 	if (cursor->own || !cursor->live)
-		return 0;
+		return false;
 	pass_over_quiet(cursor);
-	if (cursor->next < log_next(cursor->bus->log))
-		return 0;
-	return set_own_position(cursor, EVENT_HEARTBEAT);
+	return cursor->next == log_next(cursor->bus->log);
+}
+
+int cursor_heartbeat(struct cursor *cursor)
+{
+	return cursor_is_idle(cursor) ? set_own_position(cursor, EVENT_HEARTBEAT) : 0;
 }

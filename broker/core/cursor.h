@@ -73,5 +73,11 @@ int cursor_sent(struct cursor *cursor, size_t size);
  * again */
 void cursor_block(struct cursor *cursor);
 
+/* cursor_is_idle() - all is told, up to the log's end: cursor_position() is there */
+bool cursor_is_idle(struct cursor *cursor);
+
+/* cursor_position() - "EPOCH:SEQ": the place after which everything is still to be told. Return: @buf. */
+char *cursor_position(const struct cursor *cursor, char buf[static CURSOR_TEXT_MAX]);
+
 /* cursor_heartbeat() - let a heartbeat be sent next, if all else is told. Return: 0 or -ENOMEM. */
 int cursor_heartbeat(struct cursor *cursor);

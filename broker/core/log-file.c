@@ -35,19 +35,31 @@ static int read_boot_id(uint8_t id[static 16])
 	return n == 32 ? 0 : -EBADMSG;
 }
 
-static int map_file(struct log_file *file, int fd)
+/* Tells those who read that somebody writes. Where it does not work, or another has it, nothing depends on it here: what
+ * keeps a second broker away is the lock on the directory. */
+static void lock_file(int fd)
+{
+	struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	(void)fcntl(fd, F_OFD_SETLK, &all);
+}
+
+/* Takes the descriptor where it works. */
+static int map_file(struct log_file *file, int *fd)
 {
 	void *map;
 	int r;
 
 	/* Before the mapping is written: a file system without room must say so here, not by SIGBUS. */
-	r = posix_fallocate(fd, 0, (off_t)file->size);
+	r = posix_fallocate(*fd, 0, (off_t)file->size);
 	if (r)
 		return -r;
-	map = mmap(NULL, file->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	map = mmap(NULL, file->size, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
 	if (map == MAP_FAILED)
 		return -errno;
+	lock_file(*fd);
 	file->header = map;
+	file->fd = steal_fd(fd);
 	return 0;
 }
 
@@ -56,6 +68,7 @@ static void unmap_file(struct log_file *file)
 	if (file->header)
 		munmap(file->header, file->size);
 	file->header = NULL;
+	file->fd = close_fd(file->fd);
 }
 
 static void fill_header(struct log_file *file, struct log_header *header, uint64_t epoch)
@@ -90,14 +103,14 @@ static int create(struct log_file *file)
 	fd = open(made, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
-	r = map_file(file, fd);
+	r = map_file(file, &fd);
 	if (r < 0)
 		goto fail;
 	fill_header(file, file->header, epoch);
 	/* A broker that has no group to give it to, or may not, keeps it to itself. */
-	if (file->group == (gid_t)-1 || fchown(fd, (uid_t)-1, file->group) < 0)
+	if (file->group == (gid_t)-1 || fchown(file->fd, (uid_t)-1, file->group) < 0)
 		mode = 0600;
-	if (fchmod(fd, mode) < 0 || rename(made, file->path) < 0) {
+	if (fchmod(file->fd, mode) < 0 || rename(made, file->path) < 0) {
 		r = -errno;
 		goto fail;
 	}
@@ -116,12 +129,12 @@ static void refuse(struct log_file *file, const char *reason)
 }
 
 /* What there is to object to before its records are looked at. NULL: nothing; the file is mapped. */
-static const char *look_at(struct log_file *file, int fd)
+static const char *look_at(struct log_file *file, int *fd)
 {
 	struct log_header *header;
 	struct stat st;
 
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid())
+	if (fstat(*fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid())
 		return "it is not a file of this broker";
 	if ((uint64_t)st.st_size != file->size)
 		return "it is of another size";
@@ -148,7 +161,7 @@ static int reopen(struct log_file *file)
 
 	if (fd < 0 && errno == ENOENT)
 		return -ENOENT;
-	reason = fd < 0 ? "it cannot be opened" : look_at(file, fd);
+	reason = fd < 0 ? "it cannot be opened" : look_at(file, &fd);
 	if (reason) {
 		refuse(file, reason);
 		return -ESTALE;
@@ -176,9 +189,9 @@ int log_file_open(struct log_file *file, const char *path, uint64_t n_blocks, gi
 {
 	int r;
 
-	*file = (struct log_file){ .size = LOG_HEADER_SIZE + n_blocks * LOG_BLOCK_SIZE,
-				   .group = group,
-				   .directory = -1 };
+	*file = (struct log_file){
+		.size = LOG_HEADER_SIZE + n_blocks * LOG_BLOCK_SIZE, .group = group, .fd = -1, .directory = -1
+	};
 	file->path = strdup(path);
 	r = file->path ? lock_directory(file) : -ENOMEM;
 	if (r == 0)
@@ -188,6 +201,17 @@ int log_file_open(struct log_file *file, const char *path, uint64_t n_blocks, gi
 	if (r)
 		log_file_close(file);
 	return r;
+}
+
+int log_file_share(const struct log_file *file)
+{
+	char path[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
+	int fd;
+
+	/* Opened anew: a duplicate would be for writing, as its original is. */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", file->fd);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
 }
 
 int log_file_replace(struct log_file *file, const char *reason)

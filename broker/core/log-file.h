@@ -13,6 +13,7 @@
 
 struct log_file {
 	struct log_header *header; /* the mapping of the whole file */
+	int fd;			   /* of the same; open as long as it is mapped */
 	uint64_t size;
 	char *path;
 	gid_t group;
@@ -29,8 +30,11 @@ struct log_file {
  */
 int log_file_open(struct log_file *file, const char *path, uint64_t n_blocks, gid_t group);
 
+/* log_file_share() - a new descriptor of it, for reading only, or a negative errno */
+int log_file_share(const struct log_file *file);
+
 /* log_file_replace() - take a new one after all, because of @reason */
 int log_file_replace(struct log_file *file, const char *reason);
 
-/* A zeroed or closed one is fine, as long as its directory is -1. */
+/* A zeroed or closed one is fine, as long as its descriptors are -1. */
 void log_file_close(struct log_file *file);

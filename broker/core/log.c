@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 #include "core/log-file.h"
 #include "core/log.h"
@@ -15,8 +18,10 @@ struct log {
 	uint64_t tail, head; /* positions, as published */
 	uint64_t next_seq;
 	uint64_t last_time;
+	uint64_t woken;		       /* the head at the last wake-up */
+	uint64_t wake_due_usec;	       /* CLOCK_MONOTONIC: none before */
 	struct log_summary *summaries; /* of each block */
-	_Alignas(8) unsigned char scratch[EVENT_PACKED_MAX];
+	_Alignas(8) unsigned char scratch[sizeof(struct log_record) + EVENT_PACKED_MAX + 8];
 };
 
 DEFINE_CLEANUP(struct log, log_free)
@@ -91,6 +96,7 @@ static void begin(struct log *log)
 	log->header = log->file.header;
 	log->tail = log->head = log->last_time = 0;
 	log->next_seq = 0;
+	log->woken = UINT64_MAX; /* whoever wrote before may have owed one */
 	memset(log->summaries, 0, log->n_blocks * sizeof(*log->summaries));
 }
 
@@ -102,7 +108,7 @@ int log_open(struct log **ret, const char *path, uint64_t size, unsigned int gid
 
 	if (!log)
 		return -ENOMEM;
-	log->file.directory = -1;
+	log->file.directory = log->file.fd = -1;
 	log->n_blocks = size / LOG_BLOCK_SIZE < LOG_BLOCKS_MIN ? LOG_BLOCKS_MIN : size / LOG_BLOCK_SIZE;
 	log->summaries = calloc(log->n_blocks, sizeof(*log->summaries));
 	if (!log->summaries)
@@ -128,6 +134,8 @@ struct log *log_free(struct log *log)
 {
 	if (!log)
 		return NULL;
+	if (log->file.header)
+		(void)log_wake(log, UINT64_MAX);
 	log_file_close(&log->file);
 	free(log->summaries);
 	free(log);
@@ -157,35 +165,64 @@ static void enter_block(struct log *log, uint64_t position)
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
+/* The record of an event, as it will stand in the log. */
+static const struct log_record *make_record(struct log *log, const struct fb_event *event)
+{
+	struct log_record *record = (struct log_record *)log->scratch;
+	size_t length = fb_event_pack(event, record->data);
+	size_t padding = -length % 8;
+
+	memset(record->data + length, 0, padding);
+	record->size = (uint32_t)(sizeof(*record) + length + padding);
+	record->length = (uint32_t)length;
+	record->seq = event->seq;
+	record->check = log_record_check(record);
+	return record;
+}
+
 uint64_t log_append(struct log *log, struct fb_event *event)
 {
-	struct log_record *record;
+	const struct log_record *record;
 	uint64_t position = log->head;
-	size_t length, size;
 
 	EVENT_SET(event, seq, log->next_seq);
-	length = fb_event_pack(event, log->scratch);
-	size = sizeof(*record) + ((length + 7) & ~(size_t)7);
-
-	if (position + size > block_end(position) && position % LOG_BLOCK_SIZE != 0) {
-		memset(record_at(log, position), 0, 8);
+	record = make_record(log, event);
+	if (position + record->size > block_end(position) && position % LOG_BLOCK_SIZE != 0) {
+		log_words_store(record_at(log, position), &(uint64_t){ 0 }, 8);
 		position = block_end(position);
 	}
 	if (position % LOG_BLOCK_SIZE == 0)
 		enter_block(log, position);
 
-	record = record_at(log, position);
-	record->size = (uint32_t)size;
-	record->length = (uint32_t)length;
-	record->seq = event->seq;
-	memcpy(record->data, log->scratch, length);
-	memset(record->data + length, 0, size - sizeof(*record) - length);
-	record->check = log_record_check(record);
+	log_words_store(record_at(log, position), record, record->size);
 	summarize(log, position, event);
-	log->head = position + size;
+	log->head = position + record->size;
 	log->next_seq++;
 	publish(&log->header->head, log->head);
 	return event->seq;
+}
+
+uint64_t log_wake(struct log *log, uint64_t now_usec)
+{
+	uint32_t *word = &log->header->wake;
+	uint64_t pause;
+	long woken;
+
+	if (log->woken == log->head)
+		return 0;
+	if (now_usec < log->wake_due_usec)
+		return log->wake_due_usec - now_usec;
+	log->woken = log->head;
+	__atomic_fetch_add(word, 1, __ATOMIC_SEQ_CST);
+	woken = syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+	pause = woken > 0 ? (uint64_t)woken * LOG_WAKE_WAITER_USEC : 0;
+	log->wake_due_usec = now_usec + (pause > LOG_WAKE_USEC ? pause : LOG_WAKE_USEC);
+	return 0;
+}
+
+int log_share(const struct log *log)
+{
+	return log_file_share(&log->file);
 }
 
 uint64_t log_epoch(const struct log *log)

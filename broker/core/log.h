@@ -66,6 +66,28 @@ const char *log_origin_reason(const struct log *log);
  */
 uint64_t log_append(struct log *log, struct fb_event *event);
 
+/*
+ * Wake-ups are that far apart, at least; and, since one takes the writer some 2 µs a waiter, so much farther that it never
+ * spends more than a few hundredths of its time on them, however many wait.
+ */
+#define LOG_WAKE_USEC	     1000
+#define LOG_WAKE_WAITER_USEC 100
+
+/*
+ * log_wake() - wake those who wait at a mapping of the log for what was appended
+ * To be called at the end of each batch: does nothing if nothing is new or if it is too early.
+ * @now_usec: CLOCK_MONOTONIC
+ * Return: 0, or in how many µs it must be called again, since somebody may wait.
+ */
+uint64_t log_wake(struct log *log, uint64_t now_usec);
+
+/*
+ * log_share() - a new descriptor of the file, for those who may see all
+ * It is for reading only, and a mapping of it cannot be made writable. The file stays what it is until
+ * log_free(), also when it has lost its name. Return: the descriptor, close-on-exec, or a negative errno.
+ */
+int log_share(const struct log *log);
+
 uint64_t log_epoch(const struct log *log);
 /* The oldest sequence number that is held, and the one that the next event gets; equal when the log is empty. */
 uint64_t log_first(const struct log *log);

@@ -3,8 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HASH_NONFATAL_OOM	    1
-#define uthash_nonfatal_oom(_entry) (oom = true)
+#include "core/hash-number.h"
 #include "core/table.h"
 
 #include "core/family.h"

@@ -64,6 +64,12 @@ int table_apply(struct table *table, const struct fb_event *event);
  */
 void process_describe(const struct process *process, struct fb_event *event, uint64_t fields);
 
+/* process_forget() - these fields are not known any more: nothing is how the absence of some is told */
+static inline void process_forget(struct process *process, uint64_t fields)
+{
+	process->has &= ~fields;
+}
+
 /*
  * table_resolve() - make the bare pids of a filter mean the processes that live now
  * Return: 0, or FILTER_E_INVALID with @error naming the key and the pid that does not live.

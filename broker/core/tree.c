@@ -3,8 +3,7 @@
 #include <stdlib.h>
 #include <sys/queue.h>
 
-#define HASH_NONFATAL_OOM	    1
-#define uthash_nonfatal_oom(_entry) (oom = true)
+#include "core/hash-number.h"
 #include "core/tree.h"
 
 #include "util/cleanup.h"

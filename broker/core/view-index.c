@@ -3,9 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HASH_NONFATAL_OOM	    1
-#define uthash_nonfatal_oom(_entry) (oom = true)
-#include <uthash.h>
+#include "core/hash-number.h"
 
 #include "core/view-index.h"
 

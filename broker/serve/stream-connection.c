@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <ctype.h>
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -10,11 +9,7 @@
 #include "util/clock.h"
 #include "util/msg.h"
 
-/* The kernel charges what waits in a socket to the broker, so little may: the log is the queue. */
-#define SEND_BUFFER (64 * 1024)
-/* What one connection may send in one turn of the loop before the others have theirs. */
-#define SEND_SLICE  (256 * 1024)
-#define READ_SIZE   4096
+#define READ_SIZE 4096
 
 static struct timeval timeval_of(uint64_t usec)
 {
@@ -64,7 +59,7 @@ static void connection_send(struct connection *connection)
 {
 	size_t sent = 0;
 
-	while (sent < SEND_SLICE) {
+	while (sent < FACE_SEND_SLICE) {
 		/* A last line may follow a whole line only. */
 		bool last = connection->last && !connection->cursor.own;
 		const char *data = last ? connection->last + connection->last_at : NULL;
@@ -216,14 +211,6 @@ static char *request_room(struct connection *connection, size_t *room)
 	return connection->request + connection->request_size;
 }
 
-/* After the end of input: is there anybody left to read? Who has closed one half only still is. */
-static bool is_gone(const struct connection *connection)
-{
-	struct pollfd poll_fd = { .fd = connection->fd };
-
-	return poll(&poll_fd, 1, 0) > 0 && (poll_fd.revents & (POLLHUP | POLLERR));
-}
-
 static void read_request(struct connection *connection)
 {
 	char *newline, *data;
@@ -236,7 +223,7 @@ static void read_request(struct connection *connection)
 	n = recv(connection->fd, data, room, MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (n < 0 || (n == 0 && is_gone(connection))) {
+	if (n < 0 || (n == 0 && face_peer_is_gone(connection->fd))) {
 		connection_free(connection);
 		return;
 	}
@@ -263,7 +250,7 @@ static void read_rest(struct connection *connection)
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (n < 0 || (n == 0 && is_gone(connection)))
+	if (n < 0 || (n == 0 && face_peer_is_gone(connection->fd)))
 		connection_free(connection);
 	else if (n == 0)
 		event_del(connection->readable);
@@ -309,7 +296,7 @@ void connection_new(struct stream *stream, int fd, const struct peer *peer)
 {
 	struct connection *connection = calloc(1, sizeof(*connection));
 	struct timeval limit = timeval_of(stream->options.request_usec);
-	int size = SEND_BUFFER;
+	int size = FACE_SEND_BUFFER;
 
 	if (!connection) {
 		quota_give(stream->quota, peer->uid);

@@ -9,6 +9,7 @@
 
 #include "core/cursor.h"
 #include "core/peer.h"
+#include "serve/listener.h"
 #include "serve/stream.h"
 
 struct connection;
@@ -17,16 +18,13 @@ struct stream {
 	struct bus *bus;
 	struct event_base *base;
 	struct quota *quota;
-	struct stream_options options;
-	struct stream_stats stats;
+	struct face_options options;
+	struct face_stats stats;
 	char *(*status)(void *userdata);
 	void *userdata;
 
 	char *path;
-	int fd;
-	struct event *acceptable;
-	struct event *pause; /* out of descriptors: the time until the next try */
-	struct event *tick;  /* looks for who is silent */
+	struct listener *listener;
 	LIST_HEAD(, connection) connections;
 };
 

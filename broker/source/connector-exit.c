@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "source/connector.h"
+#include "source/known.h"
 
 /* Of more children than this the new parent is not asked for, and is known when they end. */
 #define ORPHANS_MAX 64
@@ -40,7 +41,7 @@ static void tell_thread_exit(struct connector *connector, const struct cn_event 
 		set_usage(&event, &exit->record.usage, ~UINT64_C(0));
 		EVENT_SET(&event, elapsed_usec, exit->record.elapsed_usec);
 	}
-	connector_describe(connector, &event, ~EVENT_BIT(exe));
+	known_describe(connector->bus, &event, ~EVENT_BIT(exe));
 	bus_publish(connector->bus, &event);
 }
 
@@ -58,20 +59,15 @@ static void ask_orphans(struct connector *connector, const struct process *proce
 static void set_parent(struct connector *connector, struct fb_event *event, const struct process *process,
 		       uint32_t ppid)
 {
-	const struct process *parent;
-
 	if (!ppid || (process && (process->has & EVENT_BIT(ppid)) && process->ppid == ppid))
 		return;
-	EVENT_SET(event, ppid, ppid);
-	parent = table_find(connector->bus->table, ppid);
-	if (parent && (parent->has & EVENT_BIT(start_usec)))
-		EVENT_SET(event, parent_start_usec, parent->start_usec);
+	known_set_parent(connector->bus, event, ppid);
 }
 
 static void tell_end(struct connector *connector, struct fb_event *event, const struct group_end *end,
 		     uint32_t ppid)
 {
-	const struct process *process = connector_process_of(connector, event);
+	const struct process *process = known_process(connector->bus, event);
 	uint64_t fields = UINT64_MAX;
 
 	if (end->has_status)
@@ -80,7 +76,7 @@ static void tell_end(struct connector *connector, struct fb_event *event, const 
 	set_parent(connector, event, process, ppid ? ppid : end->has_task ? end->ppid : 0);
 	if (EVENT_HAS(event, ppid))
 		fields &= ~EVENT_BIT(parent_start_usec);
-	connector_describe(connector, event, fields);
+	known_describe(connector->bus, event, fields);
 	if (end->has_task) {
 		if (!EVENT_HAS(event, comm))
 			EVENT_SET(event, comm, event_text(end->comm));

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "source/clocks.h"
 #include "source/connector.h"
 #include "source/monotonic.h"
 #include "util/clock.h"
@@ -119,26 +120,10 @@ void connector_cover(struct connector *connector)
 	connector->covered_nsec = monotonic_nsec();
 }
 
-/* The offsets change with suspend and with what sets the clock; a reading that was interrupted is not used. */
 void connector_read_clocks(struct connector *connector)
 {
-	uint64_t before, boot, after, offset;
-	struct timespec time;
-
-	for (int i = 0; i < 8; i++) {
-		before = monotonic_nsec();
-		clock_gettime(CLOCK_BOOTTIME, &time);
-		after = monotonic_nsec();
-		if (after - before < 20 * NSEC_PER_USEC)
-			break;
-	}
-	boot = (uint64_t)time.tv_sec * NSEC_PER_SEC + (uint64_t)time.tv_nsec;
-	offset = boot - (before + after) / 2;
-	/* What is left of the reading's own time is no change. */
-	if (offset + NSEC_PER_MSEC < connector->boot_offset_nsec ||
-	    offset > connector->boot_offset_nsec + NSEC_PER_MSEC)
-		connector->boot_offset_nsec = offset;
-	connector->real_offset_usec = clock_usec(CLOCK_REALTIME) - clock_usec(CLOCK_BOOTTIME);
+	clocks_read_offset(&connector->boot_offset_nsec, CLOCK_BOOTTIME, CLOCK_MONOTONIC);
+	clocks_read_offset(&connector->real_offset_nsec, CLOCK_REALTIME, CLOCK_BOOTTIME);
 }
 
 const struct connector_message *connector_peek(const struct connector *connector, uint64_t n)

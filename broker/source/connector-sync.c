@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "source/connector.h"
+#include "source/known.h"
 #include "source/monotonic.h"
 #include "util/clock.h"
 #include "util/msg.h"
@@ -43,50 +44,28 @@ static void tell_forgotten(struct connector *connector, uint64_t nsec)
 			connector_tell_gone(connector, process->pid, nsec);
 }
 
+struct taking {
+	struct connector *connector;
+	uint64_t nsec;
+};
+
+static void on_reused(void *userdata, uint32_t pid)
+{
+	const struct taking *taking = userdata;
+
+	connector_tell_gone(taking->connector, pid, taking->nsec);
+}
+
 static void take_entry(struct connector *connector, struct proc_entry *entry, uint64_t nsec)
 {
-	const struct process *process = table_find(connector->bus->table, entry->event.pid);
-	const struct process *parent = table_find(connector->bus->table, entry->event.ppid);
-	uint64_t start = entry->event.start_usec, born;
+	struct taking taking = { connector, nsec };
+	uint64_t born = entry->event.start_usec * NSEC_PER_USEC;
 
-	/* Another one with the same pid. */
-	if (process && !procfs_start_matches(start, process->start_usec)) {
-		connector_tell_gone(connector, entry->event.pid, nsec);
-		process = NULL;
-	}
-	if (process)
-		EVENT_SET(&entry->event, start_usec, process->start_usec);
-	if (parent)
-		EVENT_SET(&entry->event, parent_start_usec, parent->start_usec);
-	(void)table_apply(connector->bus->table, &entry->event);
-
-	born = start * NSEC_PER_USEC;
+	known_take_entry(connector->bus, entry, on_reused, &taking);
 	born = born > connector->boot_offset_nsec ? born - connector->boot_offset_nsec : 0;
 	groups_adopt(connector->groups, entry->event.pid, 0, born);
 	for (size_t i = 0; i < entry->n_tids; i++)
 		(void)groups_count_thread(connector->groups, entry->event.pid, entry->tids[i]);
-}
-
-/* Parents may come after their children. */
-static void take_parents(struct connector *connector, const struct proc_snapshot *snapshot)
-{
-	const struct process *process, *parent;
-	struct proc_entry entry;
-	struct fb_event event;
-	size_t at = 0;
-
-	while (proc_snapshot_next(snapshot, &at, &entry)) {
-		process = table_find(connector->bus->table, entry.event.pid);
-		parent = table_find(connector->bus->table, entry.event.ppid);
-		if (!process || !parent || process->has & EVENT_BIT(parent_start_usec))
-			continue;
-		fb_event_init(&event, EVENT_PROCESS);
-		EVENT_SET(&event, pid, process->pid);
-		EVENT_SET(&event, start_usec, process->start_usec);
-		EVENT_SET(&event, ppid, parent->pid);
-		EVENT_SET(&event, parent_start_usec, parent->start_usec);
-		(void)table_apply(connector->bus->table, &event);
-	}
 }
 
 static void take_snapshot(struct connector *connector, const struct proc_snapshot *snapshot)
@@ -100,7 +79,7 @@ static void take_snapshot(struct connector *connector, const struct proc_snapsho
 		group->missing = true;
 	while (proc_snapshot_next(snapshot, &at, &entry))
 		take_entry(connector, &entry, snapshot->end_nsec);
-	take_parents(connector, snapshot);
+	known_take_parents(connector->bus, snapshot);
 	tell_forgotten(connector, snapshot->end_nsec);
 	connector->counting_until_nsec = snapshot->end_nsec + COUNTING_NSEC;
 	bus_flush(connector->bus);

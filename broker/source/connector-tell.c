@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "source/connector.h"
+#include "source/known.h"
 
 #include "util/clock.h"
 
@@ -31,33 +32,6 @@ void connector_begin(struct connector *connector, struct fb_event *event, enum e
 		process_describe(process, event, EVENT_BIT(start_usec));
 	else if (group && group->fork_nsec)
 		EVENT_SET(event, start_usec, connector_boot_usec(connector, group->fork_nsec));
-}
-
-const struct process *connector_process_of(const struct connector *connector, const struct fb_event *event)
-{
-	const struct process *process = table_find(connector->bus->table, event->pid);
-
-	if (process && EVENT_HAS(event, start_usec) && (process->has & EVENT_BIT(start_usec)) &&
-	    !event_same_start(process->start_usec, event->start_usec))
-		return NULL;
-	return process;
-}
-
-void connector_describe(struct connector *connector, struct fb_event *event, uint64_t fields)
-{
-	const struct process *process = connector_process_of(connector, event);
-
-	if (process)
-		process_describe(process, event, fields);
-}
-
-static void set_parent(struct connector *connector, struct fb_event *event, uint32_t ppid)
-{
-	const struct process *parent = table_find(connector->bus->table, ppid);
-
-	EVENT_SET(event, ppid, ppid);
-	if (parent && (parent->has & EVENT_BIT(start_usec)))
-		EVENT_SET(event, parent_start_usec, parent->start_usec);
 }
 
 /* Questions and answers */
@@ -114,7 +88,7 @@ static void take_answer_of_unknown(struct connector *connector, struct fb_event 
 	COPY(event, answer, euid);
 	COPY(event, answer, egid);
 	if (!EVENT_HAS(event, ppid))
-		set_parent(connector, event, answer->ppid);
+		known_set_parent(connector->bus, event, answer->ppid);
 	if (!EVENT_HAS(event, start_usec))
 		EVENT_SET(event, start_usec, answer->start_usec);
 	take_answer(event, answer);
@@ -126,7 +100,7 @@ static void drop_tty(struct connector *connector, uint32_t pid)
 	struct process *process = table_find(connector->bus->table, pid);
 
 	if (process)
-		process->has &= ~EVENT_BIT(tty);
+		process_forget(process, EVENT_BIT(tty));
 }
 
 /* The event went out without it; the table still wants to know. */
@@ -156,7 +130,7 @@ static void answer_parent(struct connector *connector, const struct proc_questio
 	fb_event_init(&event, EVENT_PROCESS);
 	EVENT_SET(&event, pid, process->pid);
 	EVENT_SET(&event, start_usec, process->start_usec);
-	set_parent(connector, &event, question->event.ppid);
+	known_set_parent(connector->bus, &event, question->event.ppid);
 	(void)table_apply(connector->bus->table, &event);
 }
 
@@ -218,7 +192,7 @@ static void tell_thread_fork(struct connector *connector, const struct cn_event 
 		return;
 	connector_begin(connector, &event, EVENT_FORK, cn->nsec, cn->tgid);
 	EVENT_SET(&event, tid, cn->tid);
-	connector_describe(connector, &event, ~FIELDS_IMAGE | EVENT_BIT(comm));
+	known_describe(connector->bus, &event, ~FIELDS_IMAGE | EVENT_BIT(comm));
 	bus_publish(connector->bus, &event);
 }
 
@@ -250,7 +224,7 @@ static void tell_fork(struct connector *connector, const struct connector_messag
 		start = process->start_usec;
 	connector_begin(connector, &event, EVENT_FORK, cn->nsec, cn->tgid);
 	EVENT_SET(&event, start_usec, start);
-	set_parent(connector, &event, cn->fork.parent_tgid);
+	known_set_parent(connector->bus, &event, cn->fork.parent_tgid);
 	parent = table_find(table, cn->fork.parent_tgid);
 	if (parent)
 		process_describe(parent, &event, FIELDS_INHERITED);
@@ -259,17 +233,14 @@ static void tell_fork(struct connector *connector, const struct connector_messag
 	EVENT_CLEAR(&event, exe);
 	bus_publish(connector->bus, &event);
 
-	/* The child runs its parent's program, which is no part of a fork but of what the table knows. */
+	known_inherit_exe(connector->bus, cn->tgid, start, cn->fork.parent_tgid);
+	if (!answer || !EVENT_HAS(answer, exe) || table_find(table, cn->fork.parent_tgid))
+		return;
 	fb_event_init(&exe, EVENT_PROCESS);
 	EVENT_SET(&exe, pid, cn->tgid);
 	EVENT_SET(&exe, start_usec, start);
-	parent = table_find(table, cn->fork.parent_tgid);
-	if (parent)
-		process_describe(parent, &exe, EVENT_BIT(exe));
-	else if (answer)
-		COPY(&exe, answer, exe);
-	if (EVENT_HAS(&exe, exe))
-		(void)table_apply(table, &exe);
+	EVENT_SET(&exe, exe, answer->exe);
+	(void)table_apply(table, &exe);
 }
 
 /*
@@ -324,7 +295,7 @@ static void tell_exec(struct connector *connector, const struct connector_messag
 		if (record)
 			EVENT_SET(&event, comm, event_text(record->comm));
 	}
-	connector_describe(connector, &event, described);
+	known_describe(connector->bus, &event, described);
 	bus_publish(connector->bus, &event);
 }
 
@@ -342,7 +313,7 @@ static void tell_comm(struct connector *connector, const struct cn_event *cn)
 		return;
 	connector_begin(connector, &event, EVENT_COMM, cn->nsec, cn->tgid);
 	EVENT_SET(&event, comm, comm);
-	connector_describe(connector, &event, ~FIELDS_IMAGE);
+	known_describe(connector->bus, &event, ~FIELDS_IMAGE);
 	bus_publish(connector->bus, &event);
 }
 
@@ -381,7 +352,7 @@ static void tell_id(struct connector *connector, const struct cn_event *cn)
 		EVENT_SET(&event, old_euid, old.euid);
 	if (EVENT_HAS(&old, egid))
 		EVENT_SET(&event, old_egid, old.egid);
-	connector_describe(connector, &event, ~EVENT_BIT(exe));
+	known_describe(connector->bus, &event, ~EVENT_BIT(exe));
 	bus_publish(connector->bus, &event);
 }
 
@@ -392,7 +363,7 @@ static void tell_session(struct connector *connector, const struct cn_event *cn)
 
 	connector_begin(connector, &event, EVENT_SESSION, cn->nsec, cn->tgid);
 	EVENT_SET(&event, session, cn->tgid);
-	connector_describe(connector, &event, ~(EVENT_BIT(exe) | EVENT_BIT(tty)));
+	known_describe(connector->bus, &event, ~(EVENT_BIT(exe) | EVENT_BIT(tty)));
 	bus_publish(connector->bus, &event);
 }
 
@@ -403,7 +374,7 @@ static void tell_coredump(struct connector *connector, const struct cn_event *cn
 	if (!(connector->bus->armed & EVENT_TYPE_BIT(EVENT_COREDUMP)))
 		return;
 	connector_begin(connector, &event, EVENT_COREDUMP, cn->nsec, cn->tgid);
-	connector_describe(connector, &event, ~EVENT_BIT(exe));
+	known_describe(connector->bus, &event, ~EVENT_BIT(exe));
 	bus_publish(connector->bus, &event);
 }
 
@@ -417,7 +388,7 @@ static void tell_ptrace(struct connector *connector, const struct cn_event *cn)
 	if (!is_leader(cn))
 		EVENT_SET(&event, tid, cn->tid);
 	EVENT_SET(&event, tracer_pid, cn->ptrace.tracer_tgid);
-	connector_describe(connector, &event, ~EVENT_BIT(exe));
+	known_describe(connector->bus, &event, ~EVENT_BIT(exe));
 	bus_publish(connector->bus, &event);
 }
 

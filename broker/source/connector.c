@@ -177,6 +177,23 @@ static void connector_describe_status(const struct source *source, json_t *objec
 	json_object_set_new(object, "coalescing", json_boolean(connector->paced));
 }
 
+/* A scan that is under way comes too late. */
+static uint64_t connector_finish(struct source *source)
+{
+	struct connector *connector = to_connector(source);
+
+	unsigned int n;
+
+	do {
+		connector->scan_stale |= connector->scanning;
+		connector->scanning = false;
+		n = connector_cycle(connector);
+	} while (n > 0);
+	connector->scanning = false;
+	connector_process(connector, true);
+	return connector_time_usec(connector, connector->told_nsec);
+}
+
 static struct source *connector_stop(struct source *source)
 {
 	struct connector *connector = to_connector(source);
@@ -203,6 +220,7 @@ const struct source_ops connector_source = {
 	.tells = BUS_ARMED_ALWAYS | EVENT_TYPE_BIT(EVENT_COREDUMP) | EVENT_TYPE_BIT(EVENT_PTRACE) |
 		 BUS_ARMED_THREADS,
 	.start = connector_start,
+	.finish = connector_finish,
 	.arm = connector_arm,
 	.describe = connector_describe_status,
 	.stop = connector_stop,

@@ -79,7 +79,7 @@ struct connector {
 
 	/* Clocks, as of the last batch */
 	uint64_t boot_offset_nsec; /* CLOCK_BOOTTIME - CLOCK_MONOTONIC */
-	uint64_t real_offset_usec; /* CLOCK_REALTIME - CLOCK_BOOTTIME */
+	uint64_t real_offset_nsec; /* CLOCK_REALTIME - CLOCK_BOOTTIME */
 	uint64_t told_nsec;	   /* the last message that was told */
 	uint64_t heard_nsec;	   /* the latest one that was read */
 	uint64_t drained_nsec;	   /* and the latest one that was when records were read last */
@@ -111,7 +111,7 @@ static inline uint64_t connector_boot_usec(const struct connector *connector, ui
 
 static inline uint64_t connector_time_usec(const struct connector *connector, uint64_t nsec)
 {
-	return connector_boot_usec(connector, nsec) + connector->real_offset_usec;
+	return (nsec + connector->boot_offset_nsec + connector->real_offset_nsec) / NSEC_PER_USEC;
 }
 
 /* connector-read.c */
@@ -137,9 +137,6 @@ void connector_tell(struct connector *connector, struct connector_message *messa
 /* An event of a process: its time, and whose it is. */
 void connector_begin(struct connector *connector, struct fb_event *event, enum event_type type, uint64_t nsec,
 		     uint32_t pid);
-/* What the table knows of the event's process; NULL where it holds none, or another one with the pid. */
-const struct process *connector_process_of(const struct connector *connector, const struct fb_event *event);
-void connector_describe(struct connector *connector, struct fb_event *event, uint64_t fields);
 /* Ask /proc; @awaited: a message will take the answer. */
 struct proc_question *connector_ask(struct connector *connector, uint32_t pid, uint64_t fields,
 				    unsigned int purpose);

@@ -96,6 +96,23 @@ int netlink_receive(int fd, struct netlink_arena *arena, netlink_fn fn, void *us
 	return n;
 }
 
+ssize_t netlink_receive_one(int fd, void *buffer, size_t size)
+{
+	struct sockaddr_nl sender;
+	socklen_t sender_size;
+	ssize_t n;
+
+	do {
+		sender_size = sizeof(sender);
+		n = recvfrom(fd, buffer, size, MSG_DONTWAIT | MSG_TRUNC, (struct sockaddr *)&sender,
+			     &sender_size);
+	} while ((n < 0 && errno == EINTR) || n == 0 ||
+		 (n > 0 && (sender_size != sizeof(sender) || sender.nl_pid != 0)));
+	if (n < 0)
+		return errno == EAGAIN ? 0 : -errno;
+	return (size_t)n > size ? -EMSGSIZE : n;
+}
+
 bool netlink_wait(int fd, uint64_t usec)
 {
 	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 #include <sys/uio.h>
 
 #define NETLINK_BATCH	     64
@@ -52,6 +53,13 @@ void netlink_walk(const void *data, size_t size, netlink_fn fn, void *userdata);
  */
 int netlink_receive(int fd, struct netlink_arena *arena, netlink_fn fn, void *userdata,
 		    struct netlink_drain *drain);
+
+/*
+ * netlink_receive_one() - one datagram, of any size up to @size
+ * Return: its length; 0 when the queue is empty; -ENOBUFS once after an overrun, and before what is still queued; -EMSGSIZE
+ * where it is longer; another negative errno.
+ */
+ssize_t netlink_receive_one(int fd, void *buffer, size_t size);
 
 /* netlink_wait() - wait until there is something to receive. Return: whether there is. */
 bool netlink_wait(int fd, uint64_t usec);

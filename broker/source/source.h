@@ -19,9 +19,11 @@ struct source;
 struct source_options {
 	uint64_t coalesce_usec; /* under load, wake up no more often than this; 0: never wait */
 	uint64_t socket_buffer; /* bytes asked for each netlink socket */
+	uint64_t arguments;	/* bytes of a program's arguments to tell, 0: none */
 	const char *
 		replay_file; /* replay: the file, and its speed: 1 as recorded, 2 twice as fast, 0 flat out */
 	double replay_speed;
+	bool later; /* begin to hear, but do not tell before take_over() */
 };
 
 struct source_ops {
@@ -34,6 +36,13 @@ struct source_ops {
 	 */
 	int (*start)(struct source **ret, struct bus *bus, struct event_base *base,
 		     const struct source_options *options);
+	/*
+	 * The source that told before has told all that it heard, and is gone: tell from here on. What it told since
+	 * @since_usec (CLOCK_BOOTTIME) was heard by both, and is not told again. NULL: it cannot be started for later.
+	 */
+	int (*take_over)(struct source *source, uint64_t since_usec);
+	/* Tell at once what has been heard, before it is stopped. Return: up to when (CLOCK_REALTIME) all is told. */
+	uint64_t (*finish)(struct source *source);
 	/* bus->armed changed. */
 	void (*arm)(struct source *source);
 	/* How it does, for status: adds its own keys to a JSON object. */
@@ -52,5 +61,6 @@ struct source {
 	const struct source_ops *ops;
 };
 
+extern const struct source_ops module_source;
 extern const struct source_ops connector_source;
 extern const struct source_ops replay_source;

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <libmnl/libmnl.h>
-#include <linux/genetlink.h>
 #include <linux/sock_diag.h>
 #include <linux/taskstats.h>
 #include <stdio.h>
@@ -11,12 +10,11 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+#include "source/genl.h"
 #include "source/monotonic.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 
-#define REQUEST_MAX  256
-#define ANSWER_USEC  (1 * USEC_PER_SEC)
 #define CPUS_MAX     8192
 #define POSSIBLE_MAX 128 /* more sockets than this only for CPUs that are there */
 #define READY_MAX    64
@@ -34,81 +32,12 @@ struct taskstats_sockets {
 	struct taskstats_socket sockets[];
 };
 
-struct answer {
-	uint16_t family;
-	bool done;
-	int error;
-};
-
-static void on_answer(const struct nlmsghdr *message, void *userdata)
-{
-	const struct nlmsgerr *error = mnl_nlmsg_get_payload(message);
-	struct answer *answer = userdata;
-	uint16_t family = taskstats_decode_family(message);
-
-	if (family)
-		answer->family = family;
-	if (message->nlmsg_type == NLMSG_ERROR && message->nlmsg_len >= MNL_NLMSG_HDRLEN + sizeof(*error)) {
-		answer->done = true;
-		answer->error = error->error;
-	}
-}
-
-/* Each request asks for an acknowledgement, which comes last. */
-static int genl_request(int fd, struct netlink_arena *arena, const struct nlmsghdr *request,
-			struct answer *answer)
-{
-	struct netlink_drain drain = {};
-	int r = netlink_send(fd, request);
-
-	while (r == 0 && !answer->done) {
-		if (!netlink_wait(fd, ANSWER_USEC))
-			return -ETIMEDOUT;
-		do {
-			r = netlink_receive(fd, arena, on_answer, answer, &drain);
-		} while (r > 0);
-	}
-	return r < 0 ? r : answer->error;
-}
-
-static struct nlmsghdr *genl_begin(void *buf, uint16_t family, uint8_t command, uint8_t version)
-{
-	struct nlmsghdr *header = mnl_nlmsg_put_header(buf);
-	struct genlmsghdr *genl;
-
-	header->nlmsg_type = family;
-	header->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
-	genl = mnl_nlmsg_put_extra_header(header, sizeof(*genl));
-	genl->cmd = command;
-	genl->version = version;
-	return header;
-}
-
-static int find_family(struct netlink_arena *arena, uint16_t *family)
-{
-	_cleanup_close_ int fd = netlink_open(NETLINK_GENERIC, 0, 0);
-	_Alignas(NLMSG_ALIGNTO) unsigned char buf[REQUEST_MAX] = { 0 }; /* padding goes to the kernel too */
-	struct nlmsghdr *request = genl_begin(buf, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, 1);
-	struct answer answer = {};
-	int r;
-
-	if (fd < 0)
-		return fd;
-	mnl_attr_put_strz(request, CTRL_ATTR_FAMILY_NAME, TASKSTATS_GENL_NAME);
-	r = genl_request(fd, arena, request, &answer);
-	if (r < 0)
-		return r;
-	*family = answer.family;
-	return answer.family ? 0 : -ENOENT;
-}
-
 static int socket_open(struct taskstats_socket *sock, unsigned int cpu, uint16_t family, uint64_t buffer,
 		       struct netlink_arena *arena)
 {
-	_Alignas(NLMSG_ALIGNTO) unsigned char buf[REQUEST_MAX] = { 0 }; /* padding goes to the kernel too */
-	struct nlmsghdr *request = genl_begin(buf, family, TASKSTATS_CMD_GET, TASKSTATS_GENL_VERSION);
+	struct genl_buffer room;
+	struct nlmsghdr *request = genl_begin(&room, family, TASKSTATS_CMD_GET, TASKSTATS_GENL_VERSION);
 	_cleanup_close_ int fd = netlink_open(NETLINK_GENERIC, 0, buffer);
-	struct answer answer = {};
 	char mask[16];
 	int r;
 
@@ -117,7 +46,7 @@ static int socket_open(struct taskstats_socket *sock, unsigned int cpu, uint16_t
 	snprintf(mask, sizeof(mask), "%u", cpu);
 	mnl_attr_put_strz(request, TASKSTATS_CMD_ATTR_REGISTER_CPUMASK, mask);
 	/* Records that arrive before the answer are dropped with it; what is older than the source is not its own. */
-	r = genl_request(fd, arena, request, &answer);
+	r = genl_request(fd, request, arena->data, sizeof(arena->data), NULL, NULL);
 	if (r < 0)
 		return r;
 	*sock = (struct taskstats_socket){ .fd = steal_fd(&fd), .cpu = cpu };
@@ -127,8 +56,8 @@ static int socket_open(struct taskstats_socket *sock, unsigned int cpu, uint16_t
 /* Closing it says so to the kernel, at the next record; asking is cleaner. */
 static void socket_close(struct taskstats_socket *sock, uint16_t family)
 {
-	_Alignas(NLMSG_ALIGNTO) unsigned char buf[REQUEST_MAX] = { 0 }; /* padding goes to the kernel too */
-	struct nlmsghdr *request = genl_begin(buf, family, TASKSTATS_CMD_GET, TASKSTATS_GENL_VERSION);
+	struct genl_buffer room;
+	struct nlmsghdr *request = genl_begin(&room, family, TASKSTATS_CMD_GET, TASKSTATS_GENL_VERSION);
 	char mask[16];
 
 	snprintf(mask, sizeof(mask), "%u", sock->cpu);
@@ -203,6 +132,7 @@ int taskstats_sockets_new(struct taskstats_sockets **ret, uint64_t buffer, struc
 {
 	_cleanup_(taskstats_sockets_free_p) struct taskstats_sockets *sockets = NULL;
 	_cleanup_free_ unsigned int *cpus = calloc(CPUS_MAX, sizeof(*cpus));
+	struct genl_family_info family;
 	int n, r;
 
 	if (!cpus)
@@ -214,7 +144,8 @@ int taskstats_sockets_new(struct taskstats_sockets **ret, uint64_t buffer, struc
 	if (!sockets)
 		return -ENOMEM;
 	sockets->epoll = -1;
-	r = find_family(arena, &sockets->family);
+	r = genl_find(&family, TASKSTATS_GENL_NAME, NULL);
+	sockets->family = family.id;
 	if (r == 0)
 		r = sockets_open(sockets, cpus, (unsigned int)n, buffer, arena);
 	if (r < 0)

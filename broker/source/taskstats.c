@@ -137,16 +137,3 @@ int taskstats_decode(struct taskstats_record *record, const struct nlmsghdr *mes
 	}
 	return found && record->tid ? 0 : TASKSTATS_E_MALFORMED;
 }
-
-uint16_t taskstats_decode_family(const struct nlmsghdr *message)
-{
-	const struct nlattr *attr;
-
-	if (message->nlmsg_type != GENL_ID_CTRL || !genl_is_whole(message))
-		return 0;
-	mnl_attr_for_each(attr, message, GENL_HDRLEN)
-		if (mnl_attr_get_type(attr) == CTRL_ATTR_FAMILY_ID &&
-		    mnl_attr_get_payload_len(attr) >= sizeof(uint16_t))
-			return mnl_attr_get_u16(attr);
-	return 0;
-}

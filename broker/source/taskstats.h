@@ -58,6 +58,3 @@ enum {
 
 /* taskstats_decode() - read one message, of any content. Return: 0, TASKSTATS_E_OTHER, TASKSTATS_E_MALFORMED. */
 int taskstats_decode(struct taskstats_record *record, const struct nlmsghdr *message, uint16_t family);
-
-/* taskstats_decode_family() - the number of the family, from the answer of the generic netlink controller; 0: none */
-uint16_t taskstats_decode_family(const struct nlmsghdr *message);

@@ -7,6 +7,7 @@
 
 #include <getopt.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <jansson.h>
 
@@ -22,6 +23,9 @@ enum ctl_json { CTL_JSON_OFF, CTL_JSON_SHORT, CTL_JSON_PRETTY };
 
 #define CTL_RUNTIME_DIR "/run/forkbus"
 
+/* So long the broker has for an answer. */
+#define CTL_TIMEOUT_USEC (10 * UINT64_C(1000000))
+
 struct ctl {
 	const char *runtime_dir;
 	enum ctl_json json;
@@ -32,6 +36,9 @@ int ctl_monitor(struct ctl *ctl, int argc, char *argv[]);
 int ctl_status(struct ctl *ctl, int argc, char *argv[]);
 int ctl_doctor(struct ctl *ctl, int argc, char *argv[]);
 int ctl_log(struct ctl *ctl, int argc, char *argv[]);
+int ctl_ps(struct ctl *ctl, int argc, char *argv[]);
+int ctl_tree(struct ctl *ctl, int argc, char *argv[]);
+int ctl_wait(struct ctl *ctl, int argc, char *argv[]);
 
 /* getopt_long() values; those of filter-options.h follow. */
 enum ctl_option { CTL_OPTION_VERSION = 256, CTL_OPTION_RUNTIME_DIR, CTL_OPTION_JSON, _CTL_OPTION_MAX };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <inttypes.h>
 #include <signal.h>
+#include <string.h>
 #include <time.h>
 
 #include "details.h"
@@ -81,6 +82,35 @@ static void put_exe(const struct term *term, FILE *file, const struct fb_event *
 		fputs("-", file);
 }
 
+/* Separated by spaces: for people, who know a command line when they see one. */
+static void put_args(const struct term *term, FILE *file, const struct fb_event *event)
+{
+	struct event_text args = event->args;
+	size_t len;
+
+	if (!EVENT_HAS(event, args))
+		return;
+	fputc(' ', file);
+	for (;; args.data += len + 1, args.len -= len + 1) {
+		len = strnlen(args.data, args.len);
+		fputc(' ', file);
+		put_text(term, file, (struct event_text){ args.data, len });
+		if (len == args.len)
+			break;
+	}
+	if (EVENT_HAS(event, args_cut) && event->args_cut)
+		fputs(term->utf8 ? " …" : " ...", file);
+}
+
+static void put_root(const struct term *term, FILE *file, const struct fb_event *event)
+{
+	fputs("new root directory", file);
+	if (!EVENT_HAS(event, root))
+		return;
+	fputc(' ', file);
+	put_text(term, file, event->root);
+}
+
 /* Those ids that changed; where nobody knows what was before, those that are. */
 static void put_ids(const struct term *term, FILE *file, const struct fb_event *event)
 {
@@ -131,6 +161,7 @@ void details_write(const struct term *term, FILE *file, const struct fb_event *e
 	case EVENT_EXEC:
 	case EVENT_PROCESS:
 		put_exe(term, file, event);
+		put_args(term, file, event);
 		break;
 	case EVENT_EXIT:
 		put_exit(file, event);
@@ -148,7 +179,7 @@ void details_write(const struct term *term, FILE *file, const struct fb_event *e
 			fputs("-", file);
 		break;
 	case EVENT_CHROOT:
-		fputs("new root directory", file);
+		put_root(term, file, event);
 		break;
 	case EVENT_COREDUMP:
 		fputs("dumps core", file);

@@ -5,9 +5,9 @@
 #include <pwd.h>
 #include <string.h>
 
-#include "client.h"
 #include "ctl.h"
 #include "probe.h"
+#include "subscription.h"
 #include "term.h"
 #include "util.h"
 
@@ -27,22 +27,36 @@ static const struct option options[] = { CTL_OPTIONS, CTL_OPTIONS_JSON, {} };
 
 /* All of this makes JSON first, so that both outputs say the same. */
 
-static json_t *examine_broker(const char *runtime_dir)
+/* What it says of itself is what the status says; why it says nothing is for the reader alone. */
+static json_t *ask_broker(const char *runtime_dir, const char **why)
 {
-	_cleanup_json_ json_t *status = NULL;
-	_cleanup_free_ char *refusal = NULL;
-	json_t *broker = json_pack("{ssso}", "runtimeDir", runtime_dir, "reachable", json_false());
-	int r = client_query(&status, runtime_dir, "status"), ignored;
+	_cleanup_(forkbus_p) struct forkbus *bus = NULL;
+	struct forkbus_status *status = NULL;
+	json_t *told = NULL;
+	int r = forkbus_new(&bus, runtime_dir, 0);
 
 	if (r == 0)
-		refusal = client_refusal(status, &ignored);
-	if (r == 0 && !refusal) {
+		r = forkbus_get_status(bus, CTL_TIMEOUT_USEC, &status);
+	if (r == 0)
+		told = json_loads(forkbus_status_get_json(status), JSON_ALLOW_NUL, NULL);
+	forkbus_status_free(status);
+	*why = strerror(r < 0 ? -r : EBADMSG);
+	return told;
+}
+
+static json_t *examine_broker(const char *runtime_dir)
+{
+	const char *why;
+	_cleanup_json_ json_t *status = ask_broker(runtime_dir, &why);
+	json_t *broker = json_pack("{ssso}", "runtimeDir", runtime_dir, "reachable", json_false());
+
+	if (status) {
 		json_object_set(broker, "reachable", json_true());
 		json_object_set(broker, "version", json_object_get(status, "version"));
 		json_object_set(broker, "pid", json_object_get(status, "pid"));
 		json_object_set(broker, "source", json_object_get(json_object_get(status, "source"), "name"));
 	} else {
-		json_object_set_new(broker, "error", json_string(refusal ? refusal : strerror(-r)));
+		json_object_set_new(broker, "error", json_string(why));
 	}
 	return broker;
 }

@@ -24,6 +24,9 @@ static int parse_one(struct events_options *wanted, struct ctl *ctl, int option,
 	struct filter_error error;
 	int r;
 
+	/* A flag of the command's own. */
+	if (option == 0)
+		return CTL_GO_ON;
 	if (option == 'n')
 		return parse_count(optarg, &wanted->count);
 	r = filter_options_take(wanted->request, option, optarg, &error);

@@ -48,7 +48,10 @@ _forkbusctl() {
 	local -r filter='--type= --pid= --uid= --comm= --exe= --cgroup= --unit= --status= --min-elapsed= --threads
 		--since= --json= --lines='
 	local -A options=(
-		[monitor]="$filter --tree= --snapshot $common"
+		[monitor]="$filter --tree= --snapshot --ring $common"
+		[ps]="--pid= --tree= --uid= --comm= --exe= --cgroup= --unit= --json= $common"
+		[tree]="--uid= $common"
+		[wait]="--json= $common"
 		[status]="--json= $common"
 		[doctor]="--json= $common"
 		[log]="$filter $common"
@@ -90,6 +93,8 @@ _forkbusctl() {
 		while read -r word; do
 			[[ $word != "${cur#"$before"}"* ]] || COMPREPLY+=("$before$(printf %q "$word")")
 		done < <(__forkbusctl_values "$option")
+	elif [[ ($command == tree || $command == wait) && $cur != -* ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$(__forkbusctl_values --pid)" -- "$cur")
 	elif [[ $cur == -* ]]; then
 		[[ -z $command ]] || common=${options[$command]}
 		mapfile -t COMPREPLY < <(compgen -W "$common" -- "$cur")

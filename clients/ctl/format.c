@@ -8,12 +8,14 @@
 
 #include "details.h"
 #include "format.h"
+#include "human.h"
 #include "util.h"
 
 #define TIME_WIDTH 12
 #define TYPE_WIDTH 8
 #define PID_WIDTH  7
 #define COMM_WIDTH 15
+#define AGE_WIDTH  9
 
 /* Below this width the parent's pid is left out: its fork tells it too. */
 #define WIDE 100
@@ -271,18 +273,29 @@ static void put_time(struct format *format, FILE *file, const struct fb_event *e
 		term_colour(term, TERM_PLAIN));
 }
 
-static void put_process(struct format *format, FILE *file, const struct fb_event *event)
+static void put_ids(struct format *format, FILE *file, const struct fb_event *event)
 {
 	const char *user = EVENT_HAS(event, uid) ? user_name(format, event->uid) : "-";
-	struct event_text comm = EVENT_HAS(event, comm) ? event->comm : event_text("-");
 
 	put_cell_number(format, file, EVENT_HAS(event, pid), event->pid);
 	if (has_ppid(format))
 		put_cell_number(format, file, EVENT_HAS(event, ppid), event->ppid);
 	put_cell_string(format, file, user, user_width(format));
+}
+
+static void write_comm(const struct format *format, FILE *file, const struct fb_event *event)
+{
+	struct event_text comm = EVENT_HAS(event, comm) ? event->comm : event_text("-");
+
 	if (comm.len == 0)
 		comm = event_text("\"\"");
-	term_escape(format->term, text_begin(format), comm.data, comm.len);
+	term_escape(format->term, file, comm.data, comm.len);
+}
+
+static void put_process(struct format *format, FILE *file, const struct fb_event *event)
+{
+	put_ids(format, file, event);
+	write_comm(format, text_begin(format), event);
 	put_cell(format, file, format->text, text_end(format), COMM_WIDTH, ALIGN_LEFT);
 }
 
@@ -321,5 +334,53 @@ void format_event(struct format *format, FILE *file, const struct fb_event *even
 	}
 	put_details(format, file, event, text_end(format), details_width(format, sentence));
 	fputs(term_colour(format->term, TERM_PLAIN), file);
+	fputc('\n', file);
+}
+
+/* What is left of the line behind the columns. */
+static unsigned int process_width(const struct format *format, bool tree)
+{
+	unsigned int used = PID_WIDTH + 1 + (has_ppid(format) ? PID_WIDTH + 1 : 0) + user_width(format) + 1 +
+			    AGE_WIDTH + 1 + (tree ? 0 : COMM_WIDTH + 1);
+
+	if (format->term->width == 0)
+		return 0;
+	return format->term->width > used + 1 ? format->term->width - used : 1;
+}
+
+void format_process_header(struct format *format, FILE *file)
+{
+	const struct term *term = format->term;
+
+	fprintf(file, "%s%*s ", term_colour(term, TERM_BOLD), PID_WIDTH, "PID");
+	if (has_ppid(format))
+		fprintf(file, "%*s ", PID_WIDTH, "PPID");
+	fprintf(file, "%-*s %*s %-*s DETAILS%s\n", (int)user_width(format), "USER", AGE_WIDTH, "AGE",
+		COMM_WIDTH, "COMM", term_colour(term, TERM_PLAIN));
+}
+
+void format_process(struct format *format, FILE *file, const struct fb_event *event, const char *branch,
+		    uint64_t boot_usec)
+{
+	char age[HUMAN_MAX] = "-";
+	FILE *text;
+
+	put_ids(format, file, event);
+	if (EVENT_HAS(event, start_usec) && event->start_usec <= boot_usec)
+		human_duration(age, boot_usec - event->start_usec);
+	fprintf(file, "%*s ", AGE_WIDTH, age);
+	if (!branch) {
+		write_comm(format, text_begin(format), event);
+		put_cell(format, file, format->text, text_end(format), COMM_WIDTH, ALIGN_LEFT);
+	}
+	text = text_begin(format);
+	if (branch) {
+		fputs(branch, text);
+		write_comm(format, text, event);
+		fputs("  ", text);
+	}
+	if (!branch || EVENT_HAS(event, exe))
+		details_write(format->term, text, event);
+	put_details(format, file, event, text_end(format), process_width(format, branch));
 	fputc('\n', file);
 }

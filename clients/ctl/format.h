@@ -34,3 +34,16 @@ void format_header(struct format *format, FILE *file);
  * A heartbeat has no line.
  */
 void format_event(struct format *format, FILE *file, const struct fb_event *event);
+
+/*
+ * A living process as a line for people:
+ *
+ *       PID    PPID USER          AGE COMM            DETAILS
+ *      4711    4700 alice     2min 3s make            /usr/bin/make
+ *
+ * @branch: put before its name, where processes stand below each other as a tree; NULL where they do not.
+ * @boot_usec: now, CLOCK_BOOTTIME
+ */
+void format_process(struct format *format, FILE *file, const struct fb_event *event, const char *branch,
+		    uint64_t boot_usec);
+void format_process_header(struct format *format, FILE *file);

@@ -12,6 +12,9 @@ static const char help[] =
 	"\n"
 	"Commands:\n"
 	"  monitor                   show events as they happen\n"
+	"  ps                        show the processes that live\n"
+	"  tree [PID]                show them as a tree\n"
+	"  wait PID                  wait until a process has ended, and show how\n"
 	"  status                    show how the broker does\n"
 	"  doctor                    find out which sources of events work here\n"
 	"  log FILE                  show the events in a log, of a broker that runs or not\n"
@@ -23,10 +26,8 @@ static const struct {
 	const char *name;
 	int (*run)(struct ctl *ctl, int argc, char *argv[]);
 } commands[] = {
-	{ "monitor", ctl_monitor },
-	{ "status", ctl_status },
-	{ "doctor", ctl_doctor },
-	{ "log", ctl_log },
+	{ "monitor", ctl_monitor }, { "ps", ctl_ps },	      { "tree", ctl_tree }, { "wait", ctl_wait },
+	{ "status", ctl_status },   { "doctor", ctl_doctor }, { "log", ctl_log },
 };
 
 int main(int argc, char *argv[])

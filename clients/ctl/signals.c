@@ -2,8 +2,10 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <time.h>
 
 #include "signals.h"
+#include "util.h"
 
 static volatile sig_atomic_t stop, resized;
 
@@ -44,8 +46,25 @@ bool signals_resized(void)
 	return was;
 }
 
-int signals_wait(int fd, int out)
+/* How long it is until then. Return: NULL for ever. */
+static const struct timespec *time_left(struct timespec *left, uint64_t until_usec)
 {
+	struct timespec now;
+	uint64_t now_usec, usec;
+
+	if (until_usec == UINT64_MAX)
+		return NULL;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	now_usec = (uint64_t)now.tv_sec * USEC_PER_SEC + (uint64_t)now.tv_nsec / 1000;
+	usec = until_usec > now_usec ? until_usec - now_usec : 0;
+	left->tv_sec = (time_t)(usec / USEC_PER_SEC);
+	left->tv_nsec = (long)(usec % USEC_PER_SEC * 1000);
+	return left;
+}
+
+int signals_wait(int fd, int out, uint64_t until_usec)
+{
+	struct timespec left;
 	struct pollfd fds[] = { { .fd = fd, .events = POLLIN }, { .fd = out } };
 	sigset_t mask, old;
 	int r = -EINTR;
@@ -57,7 +76,7 @@ int signals_wait(int fd, int out)
 	sigaddset(&mask, SIGWINCH);
 	sigprocmask(SIG_BLOCK, &mask, &old);
 	if (!stop)
-		r = ppoll(fds, 2, NULL, &old) < 0 ? -errno : 0;
+		r = ppoll(fds, 2, time_left(&left, until_usec), &old) < 0 ? -errno : 0;
 	sigprocmask(SIG_SETMASK, &old, NULL);
 
 	if (r < 0)

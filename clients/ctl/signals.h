@@ -6,6 +6,7 @@
  */
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* SIGINT and SIGTERM are noted, SIGWINCH too, SIGPIPE becomes an error of write(2). */
 void signals_init(void);
@@ -15,7 +16,8 @@ bool signals_resized(void); /* has the terminal changed since this was last aske
 
 /*
  * signals_wait() - until @fd can be read, a signal comes, or nobody can read any more what is written to @out
+ * @until_usec: or this time of CLOCK_MONOTONIC has come; UINT64_MAX: never
  * Return: 0, SIGNALS_E_CLOSED when @out is of no use any more, or a negative errno; -EINTR for any signal.
  */
 enum { _SIGNALS_E_SUCCESS, SIGNALS_E_CLOSED };
-int signals_wait(int fd, int out);
+int signals_wait(int fd, int out, uint64_t until_usec);

@@ -4,9 +4,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "client.h"
 #include "ctl.h"
 #include "human.h"
+#include "subscription.h"
 #include "term.h"
 #include "util.h"
 
@@ -308,10 +308,27 @@ static void put_status(json_t *status)
 	}
 }
 
+static int status_query(json_t **ret, const struct ctl *ctl)
+{
+	_cleanup_(forkbus_p) struct forkbus *bus = NULL;
+	struct forkbus_status *status = NULL;
+	int r = subscription_new(&bus, ctl, 0, NULL);
+
+	if (r != CTL_GO_ON)
+		return r;
+	r = forkbus_get_status(bus, CTL_TIMEOUT_USEC, &status);
+	if (r < 0)
+		return subscription_explain(ctl, bus, r);
+	*ret = json_loads(forkbus_status_get_json(status), JSON_ALLOW_NUL, NULL);
+	forkbus_status_free(status);
+	if (json_is_object(*ret))
+		return CTL_GO_ON;
+	return subscription_explain(ctl, NULL, -EBADMSG);
+}
+
 int ctl_status(struct ctl *ctl, int argc, char *argv[])
 {
 	_cleanup_json_ json_t *status = NULL;
-	_cleanup_free_ char *refusal = NULL;
 	int option, r = CTL_GO_ON;
 
 	while (r == CTL_GO_ON && (option = getopt_long(argc, argv, "h", options, NULL)) != -1)
@@ -321,16 +338,9 @@ int ctl_status(struct ctl *ctl, int argc, char *argv[])
 	if (r != CTL_GO_ON)
 		return r;
 
-	r = client_query(&status, ctl->runtime_dir, "status");
-	if (r < 0) {
-		client_explain(ctl->runtime_dir, r);
-		return CTL_FAILURE;
-	}
-	refusal = client_refusal(status, &r);
-	if (refusal) {
-		ctl_error("%s", refusal);
+	r = status_query(&status, ctl);
+	if (r != CTL_GO_ON)
 		return r;
-	}
 	term_init(&term, STDOUT_FILENO);
 	if (ctl->json != CTL_JSON_OFF)
 		return ctl_print_json(ctl->json, status);

@@ -97,7 +97,6 @@ static void on_taskstats(const struct nlmsghdr *message, void *userdata)
 	struct taskstats_record record;
 	struct run *run = userdata;
 
-	(void)taskstats_decode_family(message);
 	if (taskstats_decode(&record, message, FAMILY) != 0)
 		return;
 	check(memchr(record.comm, '\0', sizeof(record.comm)));

@@ -8,18 +8,18 @@
 #   $broker->stop;    # a test of its own: it ended cleanly, and no sanitizer or valgrind has anything to say
 #
 # Nothing here sleeps to give others time: all waits are for something to be seen. Deadlines only keep a hanging test
-# from hanging for ever; a wrapper (FORKBUSD_WRAPPER="valgrind …") or a sanitizer stretches them.
+# from hanging for ever; a wrapper (FORKBUSD_WRAPPER="valgrind …"), a sanitizer or an emulated machine stretches them.
 package Forkbus;
 
 use strict;
 use warnings;
+use Cpanel::JSON::XS ();
 use Exporter 'import';
 use File::Basename 'dirname';
 use File::Copy ();
 use File::Spec;
 use File::Temp ();
 use IO::Socket::UNIX;
-use JSON::PP ();
 use POSIX ();
 use Test::More ();
 use Time::HiRes ();
@@ -28,13 +28,14 @@ use Forkbus::Broker;
 use Forkbus::Feed;
 use Forkbus::Processes;
 use Forkbus::Subscriber;
+use Forkbus::Varlink;
 use Forkbus::Workload;
 
-our @EXPORT_OK = qw(is_exit_of json nobody now_usec parse run slow);
+our @EXPORT_OK = qw(false is_exit_of json nobody now_usec parse run slow true);
 
 # Where the build is, and what is in it.
 my $build = File::Spec->rel2abs($ENV{FORKBUS_BUILD} // $ENV{BUILD} // dirname(__FILE__) . '/../../build');
-my $json  = JSON::PP->new->utf8->canonical->allow_nonref;
+my $json  = Cpanel::JSON::XS->new->utf8->canonical->allow_nonref;
 
 sub forkbusd   { return $ENV{FORKBUSD} // "$build/bin/forkbusd" }
 sub forkbusctl { return "$build/bin/forkbusctl" }
@@ -49,6 +50,8 @@ sub helper {
 
 sub json  { return $json->encode($_[0]) }
 sub parse { return $json->decode($_[0]) }
+sub true  { return Cpanel::JSON::XS::true }
+sub false { return Cpanel::JSON::XS::false }
 
 sub now_usec { return int(Time::HiRes::time() * 1e6) }
 
@@ -75,7 +78,7 @@ sub slow {
 
 # A guard against hanging, in seconds.
 sub patience {
-    return 60 * (slow() ? 10 : 1);
+    return 60 * (slow() || $ENV{FORKBUS_VM_GUEST} ? 10 : 1);
 }
 
 # Wait until a condition holds: for what nobody tells, like a process that ends. Return: whether it came to hold.
@@ -129,6 +132,9 @@ sub broker {
     die 'the broker does not start: ' . $broker->stderr . "\n";
 }
 
+# Where a broker gets live processes from: tests say 'connector', and may be run with another source.
+sub live_source { return $ENV{FORKBUS_SOURCE} // 'connector' }
+
 # What "forkbusd --probe" says of a source.
 sub probe {
     my ($class, $source) = @_;
@@ -140,7 +146,7 @@ sub probe {
     die "forkbusd --probe says nothing of $source (status $status)\n";
 }
 
-# Skip the whole test where there is no root, or no proc connector.
+# Skip the whole test where there is no root, or no proc connector (or what is used instead of it).
 sub needs_root {
     Test::More::plan(skip_all => 'needs root: processes of other users, groups, and what the kernel keeps from others')
       if $> != 0;
@@ -148,8 +154,9 @@ sub needs_root {
 
 sub needs_connector {
     my ($class) = @_;
-    my $told = $class->probe('connector');
-    Test::More::plan(skip_all => "the proc connector cannot be heard here: $told->{found}") if !$told->{works};
+    my $source = live_source();
+    my $told   = $class->probe($source);
+    Test::More::plan(skip_all => "the $source cannot be heard here: $told->{found}") if !$told->{works};
 }
 
 # Two ordinary users that own nothing here.

@@ -55,7 +55,7 @@ for my $who (keys %workload) {
 # While they hold: a snapshot. Those of a user are known beforehand; that of root has to have them all.
 sub snapshot {
     my ($who, %request) = @_;
-    my $subscriber = $broker->subscribe({ snapshot => JSON::PP::true, %request }, @{ $as{$who} });
+    my $subscriber = $broker->subscribe({ snapshot => Cpanel::JSON::XS::true, %request }, @{ $as{$who} });
     $subscriber->catch_up($broker, $live{root}->settle->{seq});
 
     # Who has ended since, like the child that connected, shows by its exit.

@@ -26,7 +26,7 @@ for my $pid (101 .. 120) {
     my %who = (%common, pid => $pid, startUsec => $pid * 1_000_000, uid => $pid % 3 ? 0 : 1000, comm => "worker $pid");
     push @events, { %who, type => 'fork' };
     push @events, { %who, type => 'exec', exe => "/usr/bin/w$pid", cgroup => '/system.slice/a.service', unit => 'a.service' };
-    my $status = $pid % 5 == 0 ? { signal => 9, coreDumped => JSON::PP::false } : { code => $pid % 2 };
+    my $status = $pid % 5 == 0 ? { signal => 9, coreDumped => Cpanel::JSON::XS::false } : { code => $pid % 2 };
     push @events, { %who, type => 'exit', status => $status, usage => { elapsedUsec => $pid * 1000 } };
 }
 push @events, { %common, type => 'fork', pid => 500, startUsec => 5, uid => 0, comm => 'parent' };
@@ -179,7 +179,7 @@ SKIP: {
 }
 
 # The log, of a broker that runs and of one that was killed: the same filters, the same lines.
-my $stream = $broker->subscribe({ since => $begin, threads => JSON::PP::true });
+my $stream = $broker->subscribe({ since => $begin, threads => Cpanel::JSON::XS::true });
 my @whole  = @{ $stream->catch_up_lines($broker) };
 ($status, $out) = forkbusctl('log', '--threads', '--json=short', $broker->log);
 is($out, join('', map { "$_\n" } @whole), 'log shows what subscribers are told');
@@ -211,17 +211,53 @@ like($err, qr/No such file/, 'and a word on why');
 ($status, $out, $err) = forkbusctl('doctor', '--json=short');
 ok(!Forkbus::parse($out)->{broker}{reachable}, 'doctor says that there is none');
 
-# A broker that goes while somebody watches.
+# A broker that goes while somebody watches, and comes back.
 $broker->restart;
 my $left = fork // die "fork: $!\n";
 if (!$left) {
-    open STDOUT, '>', '/dev/null'     or POSIX::_exit(126);
-    open STDERR, '>', "$dir/../gone" or POSIX::_exit(126);
-    exec $ctl, "--runtime-dir=$dir", 'monitor';
+    open STDOUT, '>', "$dir/../shown" or POSIX::_exit(126);
+    open STDERR, '>', "$dir/../gone"  or POSIX::_exit(126);
+    exec $ctl, "--runtime-dir=$dir", 'monitor', '--json=short', '--type=session', '-n', 2;
 }
 ok(Forkbus->wait_until(sub { $broker->status->{subscribers} == 1 }), 'somebody watches');
-$broker->stop;
+$feed->write({ %common, type => 'session', pid => 600, startUsec => 5, uid => 0 });
+ok(Forkbus->wait_until(sub { Forkbus->read_file($broker->log) =~ /./ && $broker->status->{events}{session} }), 'an event');
+$broker->end('TERM');
+ok(Forkbus->wait_until(sub { Forkbus->read_file("$dir/../gone") =~ /closed the connection; waiting/ }), 'is told when it goes');
+$broker->restart;
+ok(Forkbus->wait_until(sub { Forkbus->read_file("$dir/../gone") =~ /the broker is back/ }), 'and when it is back');
+$feed->write({ %common, type => 'session', pid => 601, startUsec => 5, uid => 0 });
 waitpid $left, 0;
-is($? >> 8, 1, 'and ends with status 1 when the broker does');
-like(Forkbus->read_file("$dir/../gone"), qr/broker/, 'and says so');
+is($?, 0, 'and watches on until enough was seen');
+is_deeply([map { $_->{pid} } grep { $_->{type} eq 'session' } map { Forkbus::parse($_) } split /\n/,
+        Forkbus->read_file("$dir/../shown")],
+    [600, 601], 'each event once');
+
+# Who lives, and how they end.
+$feed->write(map { { %common, %$_, type => 'fork', uid => 0 } } { pid => 700, startUsec => 5, comm => 'root' },
+    { pid => 701, startUsec => 6, ppid => 700, parentStartUsec => 5, comm => 'child' },
+    { pid => 702, startUsec => 7, ppid => 700, parentStartUsec => 5, comm => 'other' });
+ok(Forkbus->wait_until(sub { $broker->status->{events}{fork} == 3 }), 'three processes');
+($status, $out, $err) = forkbusctl('ps', '--tree=700', '--json=short');
+is_deeply([map { $_->{pid} } map { Forkbus::parse($_) } split /\n/, $out], [700, 701, 702], 'ps lists a tree') or diag($err);
+($status, $out, $err) = forkbusctl('ps', '--comm=oth*');
+like($out, qr/^ +PID .*\n +702 +700 +root +\S.* other +-\n\z/, 'and what matches, in columns');
+($status, $out, $err) = forkbusctl('tree', 700);
+like($out, qr/ root\s*\n.*├─child\s*\n.*└─other\s*\n\z/, 'a tree is drawn') or diag($err);
+($status, $out, $err) = forkbusctl('wait', 4711);
+is("$status $out", '2 ', 'nobody waits for a process that is not there');
+like($err, qr/no such process/, 'and it is said');
+my $waits = fork // die "fork: $!\n";
+if (!$waits) {
+    open STDOUT, '>', "$dir/../ended" or POSIX::_exit(126);
+    exec $ctl, "--runtime-dir=$dir", 'wait', '--json=short', '701@6';
+}
+ok(Forkbus->wait_until(sub { $broker->status->{subscribers} == 1 }), 'somebody waits');
+$feed->write(map { { %common, type => 'exit', uid => 0, %$_ } } { pid => 702, startUsec => 7, status => { code => 0 } },
+    { pid => 701, startUsec => 6, status => { code => 3 } });
+waitpid $waits, 0;
+is($?, 0, 'until the process has ended');
+my ($end) = map { Forkbus::parse($_) } split /\n/, Forkbus->read_file("$dir/../ended");
+is_deeply([$end->{pid}, $end->{status}], [701, { code => 3 }], 'and tells how');
+$broker->stop;
 done_testing;

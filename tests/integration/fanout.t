@@ -83,7 +83,7 @@ sub make_event {
     }
     @living = grep { $_ != $process } @living;
     my $status = one_of({ code => 0 }, { code => 1 + int rand 255 },
-        { signal => one_of(9, 11, 15), coreDumped => one_of(JSON::PP::true, JSON::PP::false) });
+        { signal => one_of(9, 11, 15), coreDumped => one_of(Cpanel::JSON::XS::true, Cpanel::JSON::XS::false) });
     return event('exit', $process, status => $status, usage => { elapsedUsec => int rand 10 * SECOND });
 }
 
@@ -106,7 +106,7 @@ my %makers = (
     unit           => sub { return one_of('*', 'cron.service', '*.scope') },
     status         => sub { return one_of('any', 'success', 'failure', 'signal', ['success', 'signal']) },
     minElapsedUsec => sub { return int rand 10 * SECOND },
-    threads        => sub { return JSON::PP::true },
+    threads        => sub { return Cpanel::JSON::XS::true },
 );
 
 sub make_filter {
@@ -250,8 +250,8 @@ $feed->write(map { make_fork() } 1 .. PROCESSES);
 $feed->settle;
 is($broker->status->{processes}, PROCESSES, 'the table has who lives');
 
-my $all = $broker->subscribe({ threads => JSON::PP::true });
-my %distinct = (normal_form({ threads => JSON::PP::true }) => 1);
+my $all = $broker->subscribe({ threads => Cpanel::JSON::XS::true });
+my %distinct = (normal_form({ threads => Cpanel::JSON::XS::true }) => 1);
 my @subscribers;
 while (@subscribers < SUBSCRIBERS) {
     my $filter = make_filter();

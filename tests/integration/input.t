@@ -81,7 +81,7 @@ for my $case (
     [comm           => { comm           => '[a' }],
     [comm           => { comm           => "a\0b" }],
     [exe            => { exe            => {} }],
-    [cgroup         => { cgroup         => JSON::PP::true }],
+    [cgroup         => { cgroup         => Cpanel::JSON::XS::true }],
     [unit           => { unit           => [] }],
     [status         => { status         => 'good' }],
     [status         => { status         => 0 }],
@@ -187,7 +187,7 @@ connections_end('after half-closed ones');
 $broker->subscribe(undef)->close for 1 .. 20;
 $broker->subscribe('{"types"')->close for 1 .. 20;
 $broker->subscribe({})->close for 1 .. 20;
-$broker->subscribe({ snapshot => JSON::PP::true, since => '-1h' })->close for 1 .. 20;
+$broker->subscribe({ snapshot => Cpanel::JSON::XS::true, since => '-1h' })->close for 1 .. 20;
 for (1 .. 20) {
     my $stream = $broker->subscribe({});
     $stream->wait_ready;

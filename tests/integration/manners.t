@@ -152,7 +152,7 @@ SKIP: {
         my $text = $out;
         ok(utf8::decode($text), "--json=$mode is UTF-8 there");
         unlike($text, $harm, 'harmless');
-        my $json   = JSON::PP->new->utf8;
+        my $json   = Cpanel::JSON::XS->new->utf8;
         my @events = grep { defined $_->{comm} && $_->{type} eq 'comm' } do { $json->incr_parse($out) };
         is_deeply([map { $_->{comm} } @events[0 .. $#evil]], \@evil, 'with the same values');
     }
@@ -311,19 +311,22 @@ $broker->stop;
 mkdir "$base/false" or die "$base/false: $!\n";
 for my $case (
     ['',                        qr/closed the connection/],
-    ["rubbish\n",               qr/no forkbus broker|not JSON/],
-    ["[1]\n",                   qr/no forkbus broker|not JSON/],
-    ["\0\xff" x 100 . "\n",     qr/no forkbus broker|not JSON/],
+    ["rubbish\0",               qr/no forkbus broker/],
+    ["[1]\0",                   qr/no forkbus broker/],
+    ["\0\xff" x 100 . "\0",     qr/no forkbus broker/],
+    ['{"parameters":{}}' . "\0", qr/no forkbus broker/],
     ['x' x (4 << 20),           qr/too long|closed|Message too long/],
   )
 {
     my ($answer, $message) = @$case;
     for my $command (qw(monitor status)) {
-        unlink "$base/false/stream";
-        my $socket = IO::Socket::UNIX->new(Type => SOCK_STREAM, Local => "$base/false/stream", Listen => 5) or die "socket: $!\n";
+        unlink "$base/false/org.forkbus1";
+        my @place  = (Local => "$base/false/org.forkbus1", Listen => 5);
+        my $socket = IO::Socket::UNIX->new(Type => SOCK_STREAM, @place) or die "socket: $!\n";
         my $false = start([], prepare => sub {
             local $SIG{PIPE} = 'IGNORE';
             my $client = $socket->accept;
+            local $/ = "\0";
             readline $client;
             print {$client} $answer;
             $client->flush;

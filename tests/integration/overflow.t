@@ -127,7 +127,7 @@ my %exit = map { $_->{pid} => $_ } grep { $_->{type} eq 'exit' } $stream->events
 is_deeply([grep { !$exit{$_} } @leave], [], 'who went meanwhile is told to have gone');
 my %living;
 my $same = Forkbus->wait_until(sub {
-    my $snapshot = $broker->subscribe({ snapshot => JSON::PP::true });
+    my $snapshot = $broker->subscribe({ snapshot => Cpanel::JSON::XS::true });
     $snapshot->wait_ready;
     my %told   = map { $_->{pid} => 1 } grep { $_->{type} eq 'process' } $snapshot->events;
     my %really = map { m{(\d+)$} ? ($1 => 1) : () } glob '/proc/[0-9]*';

@@ -23,7 +23,7 @@ my @recording = map { { timeUsec => START + $clock, bootUsec => $clock += 1000, 
     { type => 'source', source => 'connector', armed => 'fork exec exit', reason => 'started', detail => 'of another broker' },
     { %who, type => 'fork', cloneFlags => 17 },
     { %who, type => 'fork', tid => 4712 },
-    { %who, type => 'exec', exe => '/opt/a "b"', filename => 'b', filenameCut => JSON::PP::true },
+    { %who, type => 'exec', exe => '/opt/a "b"', filename => 'b', filenameCut => Cpanel::JSON::XS::true },
     { %who, type => 'comm', comm => "caf\x{fffd}", commRaw => 'Y2Fm6Q==' },
     { %who, type => 'comm', comm => "\x{43a}\x{43e}\x{442}\n\t\x{1}" },
     { %who, type => 'id', old => { uid => 0, gid => 0, euid => 1, egid => 2 } },
@@ -35,7 +35,7 @@ my @recording = map { { timeUsec => START + $clock, bootUsec => $clock += 1000, 
     {
         %who,
         type   => 'exit',
-        status => { signal => 11, coreDumped => JSON::PP::true },
+        status => { signal => 11, coreDumped => Cpanel::JSON::XS::true },
         usage  => {
             map { $_ => 1000 + length } qw(userUsec systemUsec elapsedUsec maxRssKib minorFaults majorFaults
               voluntarySwitches involuntarySwitches readBytes writeBytes readChars writeChars)
@@ -49,7 +49,7 @@ my @recording = map { { timeUsec => START + $clock, bootUsec => $clock += 1000, 
 sub play {
     my ($file, $speed, $name) = @_;
     my $broker = Forkbus->broker(source => "replay:$file\@$speed");
-    my $stream = $broker->subscribe({ since => $broker->beginning, threads => JSON::PP::true });
+    my $stream = $broker->subscribe({ since => $broker->beginning, threads => Cpanel::JSON::XS::true });
     $stream->wait_for(sub { $_->{type} eq 'source' && ($_->{reason} // '') eq 'end of file' }, 'the end of the file');
     my @own = grep { $_->{type} eq 'source' && $_->{source} eq 'replay' } $stream->events;
     my @events = grep { $_->{type} ne 'source' || $_->{source} ne 'replay' } $stream->events;
@@ -107,6 +107,6 @@ for my $speed (100000, 'flat') {
 my $broker = Forkbus->broker(source => "replay:$long");
 my $stream = $broker->subscribe({ since => $broker->beginning });
 $stream->wait_for(sub { $_->{type} eq 'session' }, 'the first event');
-is($broker->status->{source}{done}, JSON::PP::false, 'at recorded speed the next one is an hour away');
+is($broker->status->{source}{done}, Cpanel::JSON::XS::false, 'at recorded speed the next one is an hour away');
 $broker->stop;
 done_testing;

@@ -144,7 +144,7 @@ for my $since ("$epoch:" . ($last + 1), "$epoch:18446744073709551615") {
     like($answer[0]{detail}, qr/future/, 'and told why');
 }
 for my $since ('', ':', '5', "$epoch:", "$epoch:x", "$epoch:-1", "$epoch:1:1", "$epoch:18446744073709551616", ' -5min', '-',
-    '-5parsecs', '5min', 5, ["$epoch:1"], undef, JSON::PP::true, substr($epoch, 1) . ':1', uc("a$epoch") . ':1')
+    '-5parsecs', '5min', 5, ["$epoch:1"], undef, Cpanel::JSON::XS::true, substr($epoch, 1) . ':1', uc("a$epoch") . ':1')
 {
     my @answer = map { Forkbus::parse($_) } $broker->subscribe({ since => $since })->rest;
     is_deeply([map { "$_->{error} $_->{key}" } @answer], ['invalidRequest since'], 'refused: ' . json($since));

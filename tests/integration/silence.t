@@ -70,7 +70,7 @@ for my $below (0, 3) {
 
     # Those who came and went.
     my $gone = Forkbus->wait_until(sub {
-        my $snapshot = $broker->subscribe({ snapshot => JSON::PP::true, pids => \@new });
+        my $snapshot = $broker->subscribe({ snapshot => Cpanel::JSON::XS::true, pids => \@new });
         return ($snapshot->next->{type} // '') eq 'process';
     });
     ok($gone, 'who came meanwhile is found');

@@ -25,7 +25,7 @@ my $broker = Forkbus->broker(source => 'connector', @user);
 my $stream = $broker->subscribe({ since => $broker->beginning });
 my ($source) = $stream->wait_for(sub { $_->{type} eq 'source' }, 'the source');
 like($source->{detail}, qr/without taskstats.*no usage/, 'the source says that there is no usage');
-is($broker->status->{source}{taskstats}, JSON::PP::false, 'the status, too');
+is($broker->status->{source}{taskstats}, Cpanel::JSON::XS::false, 'the status, too');
 like($broker->stderr, qr/CAP_NET_ADMIN/, 'and the messages');
 
 my @kinds = (qw(burst=500 signals shebang killed-threads=20 names orphan chain vfork spawn leader-first exit-from-thread),

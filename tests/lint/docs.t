@@ -45,6 +45,8 @@ SKIP: {
     };
     my $unit = content("$root/usr/lib/systemd/system/forkbusd.service");
     like($unit, qr{^ExecStart=/usr/bin/forkbusd\b}m, 'the unit starts what was installed');
+    my $interface = 'org.forkbus1.varlink';
+    is(content("$root/usr/share/varlink/$interface"), content("proto/$interface"), 'the Varlink interface is installed');
     is(scalar(grep { m{^/usr/share/man/man\d/} } @{ $files->() }), scalar @pages, 'man pages are installed');
   SKIP: {
         -x '/usr/bin/systemd-analyze' or skip 'no systemd here', 1;

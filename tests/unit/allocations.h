@@ -3,8 +3,8 @@
 
 /*
  * Counts allocations, for code that must not make any, and lets one fail, for code that must survive it. To be included by
- * one file of a program: it stands before the C library's malloc() there. With the address sanitizer, which stands there
- * itself, it asks that one and nothing fails; under valgrind, which stands before all, nothing is counted. A test that cannot
+ * one file of a program: it stands before the C library's malloc() there, or AddressSanitizer's. ThreadSanitizer is
+ * asked, and nothing fails; under valgrind, which stands before all, nothing is counted. A test that cannot
  * do its work there passes, saying so: skip() would be counted as failed (see the Makefile).
  */
 
@@ -12,12 +12,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 static volatile unsigned long allocations;		 /* ever made */
 static volatile unsigned long allocations_until_failure; /* 1: the next one fails; 0: none does */
 static volatile long allocations_held;			 /* made and not freed */
 
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_THREAD__)
 
 void __sanitizer_malloc_hook(const volatile void *memory, size_t size);
 void __sanitizer_free_hook(const volatile void *memory);
@@ -36,15 +38,26 @@ void __sanitizer_free_hook(const volatile void *memory)
 
 #else
 
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t n, size_t size);
-void *__libc_realloc(void *memory, size_t size);
-void __libc_free(void *memory);
+/* AddressSanitizer's own stand before the C library's; a program's stand before those. */
+#ifdef __SANITIZE_ADDRESS__
+#define ALLOCATION_REAL(_name) __interceptor_##_name
+#else
+#define ALLOCATION_REAL(_name) __libc_##_name
+#endif
+
+void *ALLOCATION_REAL(malloc)(size_t size);
+void *ALLOCATION_REAL(calloc)(size_t n, size_t size);
+void *ALLOCATION_REAL(realloc)(void *memory, size_t size);
+void ALLOCATION_REAL(free)(void *memory);
+
+/* Valgrind takes the place of functions; of one that is part of another it cannot. */
+#define ALLOCATION_FUNCTION __attribute__((noinline, noclone))
 
 static inline bool allocation_fails(void)
 {
 	allocations++;
-	if (allocations_until_failure == 0 || --allocations_until_failure > 0)
+	/* A thread that begins allocates for the sanitizer, which cannot do without. */
+	if (allocations_until_failure == 0 || gettid() != getpid() || --allocations_until_failure > 0)
 		return false;
 	errno = ENOMEM;
 	return true;
@@ -57,31 +70,64 @@ static inline void *allocation_made(void *memory)
 	return memory;
 }
 
-void *malloc(size_t size)
+ALLOCATION_FUNCTION void *malloc(size_t size)
 {
-	return allocation_fails() ? NULL : allocation_made(__libc_malloc(size));
+	return allocation_fails() ? NULL : allocation_made(ALLOCATION_REAL(malloc)(size));
 }
 
-void *calloc(size_t n, size_t size)
+ALLOCATION_FUNCTION void *calloc(size_t n, size_t size)
 {
-	return allocation_fails() ? NULL : allocation_made(__libc_calloc(n, size));
+	return allocation_fails() ? NULL : allocation_made(ALLOCATION_REAL(calloc)(n, size));
 }
 
-void *realloc(void *memory, size_t size)
+ALLOCATION_FUNCTION void *realloc(void *memory, size_t size)
 {
 	if (allocation_fails())
 		return NULL;
-	return memory ? __libc_realloc(memory, size) : allocation_made(__libc_malloc(size));
+	return memory ? ALLOCATION_REAL(realloc)(memory, size)
+		      : allocation_made(ALLOCATION_REAL(malloc)(size));
 }
 
-void free(void *memory)
+ALLOCATION_FUNCTION void free(void *memory)
 {
 	if (memory)
 		allocations_held--;
-	__libc_free(memory);
+	ALLOCATION_REAL(free)(memory);
+}
+
+/* The sanitizer's own would go around these. */
+#ifdef __SANITIZE_ADDRESS__
+
+char *strndup(const char *text, size_t max)
+{
+	size_t len = strnlen(text, max);
+	char *copy = malloc(len + 1);
+
+	if (copy) {
+		memcpy(copy, text, len);
+		copy[len] = '\0';
+	}
+	return copy;
+}
+
+char *strdup(const char *text)
+{
+	return strndup(text, strlen(text));
 }
 
 #endif
+#endif
+
+/* Is so much made and not freed? AddressSanitizer, within which some of it is made, says itself at the end. */
+static inline bool allocations_held_are(long number)
+{
+#ifdef __SANITIZE_ADDRESS__
+	(void)number;
+	return true;
+#else
+	return allocations_held == number;
+#endif
+}
 
 /* Does counting work here? Says so if not. */
 static inline bool allocations_are_counted(void)

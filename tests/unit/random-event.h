@@ -129,6 +129,7 @@ static inline void random_event(struct random *random, struct random_event *ret,
 			*(bool *)value = random_below(random, 2);
 			break;
 		case EVENT_KIND_PATH:
+		case EVENT_KIND_ARGS:
 			max = EVENT_PATH_MAX;
 			/* fall through */
 		case EVENT_KIND_TEXT:

@@ -23,7 +23,7 @@ struct stage stage;
 struct event_base *base;
 struct quota *quota;
 struct stream *stream;
-struct stream_options options;
+struct face_options options;
 const char *status_text;
 static unsigned int descriptors;
 
@@ -50,10 +50,10 @@ static int set_up(uint64_t blocks)
 	assert_non_null(base);
 	assert_int_equal(quota_new(&quota, 100, 50), 0);
 	/* Whoever runs this is a member, so that all of the world is seen. */
-	options = (struct stream_options){ .group = getegid(),
-					   .request_max = REQUEST_MAX,
-					   .request_usec = 60 * USEC_PER_SEC,
-					   .heartbeat_usec = 60 * USEC_PER_SEC };
+	options = (struct face_options){ .group = getegid(),
+					 .request_max = REQUEST_MAX,
+					 .request_usec = 60 * USEC_PER_SEC,
+					 .heartbeat_usec = 60 * USEC_PER_SEC };
 	status_text = NULL;
 	assert_int_equal(stream_open(&stream, "stream"), 0);
 	return 0;

@@ -14,8 +14,8 @@ extern struct stage stage;
 extern struct event_base *base;
 extern struct quota *quota;
 extern struct stream *stream;
-extern struct stream_options options; /* stream_set() gives the face others */
-extern const char *status_text;	      /* what the status is said to be; NULL: none */
+extern struct face_options options; /* stream_set() gives the face others */
+extern const char *status_text;	    /* what the status is said to be; NULL: none */
 
 /* stream_open() - a stream face on a name in the test's directory. Return: as stream_new(). */
 int stream_open(struct stream **ret, const char *name);

@@ -103,7 +103,7 @@ void seq_event(struct random_event *ret, uint64_t seq, uint64_t salt)
 
 			if (info->kind == EVENT_KIND_TEXT)
 				*(struct event_text *)value = (struct event_text){ longest, EVENT_TEXT_MAX };
-			else if (info->kind == EVENT_KIND_PATH)
+			else if (info->kind == EVENT_KIND_PATH || info->kind == EVENT_KIND_ARGS)
 				*(struct event_text *)value = (struct event_text){ longest, EVENT_PATH_MAX };
 			else if (info->kind == EVENT_KIND_BOOL)
 				*(bool *)value = seq % 2;

@@ -10,8 +10,8 @@
 #include "core/peer.h"
 
 #define ALL UINT64_MAX
-static const uint64_t io =
-	EVENT_BIT(read_bytes) | EVENT_BIT(write_bytes) | EVENT_BIT(read_chars) | EVENT_BIT(write_chars);
+static const uint64_t private = EVENT_BIT(read_bytes) | EVENT_BIT(write_bytes) | EVENT_BIT(read_chars) |
+				EVENT_BIT(write_chars) | EVENT_BIT(args) | EVENT_BIT(args_cut);
 
 static const struct visibility tenant = { .all = false, .uid = 1000 };
 
@@ -80,7 +80,7 @@ static void test_tenant(void **state)
 			else if (!own && !left)
 				expected = 0;
 			else
-				expected = own_euid ? ALL : ~io;
+				expected = own_euid ? ALL : ~private;
 			assert_true(access_fields(tenant, &event) == expected);
 		}
 	}

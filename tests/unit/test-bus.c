@@ -259,6 +259,62 @@ static void test_outage(void **state)
 	assert_int_equal(stage.bus->stats.unarmed.times, 1);
 }
 
+/* A source that is gone is an outage too, until something is armed again. */
+static void test_without_source(void **state)
+{
+	struct fb_event event;
+	struct log_place place;
+
+	(void)state;
+	stage.bus->outage = true;
+	stage.bus->outage_reason = "source";
+	stage.bus->outage_detail = "it went";
+	bus_set_tells(stage.bus, 0);
+	assert_int_equal(stage.bus->armed, 0);
+	bus_source_changed(stage.bus, "none", "gone", NULL);
+	latest(&event);
+	assert_int_equal(event.type, EVENT_SOURCE);
+	assert_int_equal(event.armed.len, 0);
+	assert_true(stage.bus->outage);
+	bus_set_tells(stage.bus, BUS_ARMED_ALWAYS);
+	bus_source_changed(stage.bus, "connector", "started", NULL);
+	assert_false(stage.bus->outage);
+	assert_int_equal(log_seek(stage.bus->log, log_next(stage.bus->log) - 2, &place), 0);
+	assert_int_equal(log_read(stage.bus->log, &place, &event), 0);
+	assert_int_equal(event.type, EVENT_LOST);
+	assert_true(event_text_equal(event.reason, event_text("source")));
+	assert_true(event_text_equal(event.detail, event_text("it went")));
+	assert_int_equal(stage.bus->stats.source.times, 1);
+}
+
+/* Where a source with numbers may go on, unless another one has told since. */
+static void test_origin(void **state)
+{
+	struct bus_origin *resume = &stage.bus->resume;
+	struct fb_event event;
+
+	(void)state;
+	assert_int_equal(bus_restore(stage.bus), 0);
+	assert_int_equal(resume->instance, 0);
+	stage.bus->origin = (struct bus_origin){ .instance = 77, .kernel_seq = 5 };
+	bus_source_changed(stage.bus, "module", "started", NULL);
+	latest(&event);
+	assert_true(EVENT_HAS(&event, instance) && event.kernel_seq == 5);
+	assert_int_equal(bus_restore(stage.bus), 0);
+	assert_int_equal(resume->instance, 77);
+	assert_int_equal(resume->kernel_seq, 5);
+	assert_true(resume->boot_usec == event.boot_usec);
+	stage.bus->origin.kernel_seq = 9;
+	bus_lost(stage.bus, "kernel", 3, 0, 0, NULL);
+	stage.bus->origin = (struct bus_origin){};
+	bus_lost(stage.bus, "slow", 3, 0, 0, NULL);
+	assert_int_equal(bus_restore(stage.bus), 0);
+	assert_int_equal(resume->kernel_seq, 9);
+	bus_source_changed(stage.bus, "connector", "started", NULL);
+	assert_int_equal(bus_restore(stage.bus), 0);
+	assert_int_equal(resume->instance, 0);
+}
+
 /* After a crash: who lived as far as the log tells, under the starts that it told */
 static void test_restore(void **state)
 {
@@ -421,6 +477,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_source, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_outage, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_without_source, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_origin, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_restore, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_restore_empty, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_allocation, setup, teardown),

@@ -140,7 +140,8 @@ static void test_full(void **state)
 		const struct event_field_info *info = &event_fields[field];
 		void *value = (char *)&event + info->offset;
 
-		if (info->kind == EVENT_KIND_TEXT || info->kind == EVENT_KIND_PATH)
+		if (info->kind == EVENT_KIND_TEXT || info->kind == EVENT_KIND_PATH ||
+		    info->kind == EVENT_KIND_ARGS)
 			*(struct event_text *)value = (struct event_text){ text, sizeof(text) };
 		else if (info->kind == EVENT_KIND_BOOL)
 			*(bool *)value = true;

@@ -73,25 +73,55 @@ static void oracle_base64(char *at, const char *data, size_t len)
 	at[n] = '\0';
 }
 
-static void oracle_text(json_t *object, const char *key, struct event_text text, size_t max)
+static json_t *oracle_string(const char *data, size_t len, bool *broken)
 {
-	static char clean[3 * EVENT_PATH_MAX], raw[2 * EVENT_PATH_MAX], raw_key[64];
-	size_t len = text.len < max ? text.len : max, n = 0;
-	bool broken = false;
+	static char clean[3 * EVENT_PATH_MAX];
+	size_t n = 0;
 
 	for (size_t i = 0, character; i < len; i += character) {
-		character = oracle_character(text.data + i, len - i);
-		memcpy(clean + n, character ? text.data + i : "\xef\xbf\xbd", character ? character : 3);
+		character = oracle_character(data + i, len - i);
+		memcpy(clean + n, character ? data + i : "\xef\xbf\xbd", character ? character : 3);
 		n += character ? character : 3;
-		broken |= character == 0;
+		*broken |= character == 0;
 		character += character == 0;
 	}
-	assert_int_equal(json_object_set_new(object, key, json_stringn(clean, n)), 0);
-	if (!broken)
-		return;
-	oracle_base64(raw, text.data, len);
+	return json_stringn(clean, n);
+}
+
+static void oracle_raw(json_t *object, const char *key, const char *data, size_t len)
+{
+	static char raw[2 * EVENT_PATH_MAX], raw_key[64];
+
+	oracle_base64(raw, data, len);
 	snprintf(raw_key, sizeof(raw_key), "%sRaw", key);
 	assert_int_equal(json_object_set_new(object, raw_key, json_string(raw)), 0);
+}
+
+static void oracle_text(json_t *object, const char *key, struct event_text text, size_t max)
+{
+	size_t len = text.len < max ? text.len : max;
+	bool broken = false;
+
+	assert_int_equal(json_object_set_new(object, key, oracle_string(text.data, len, &broken)), 0);
+	if (broken)
+		oracle_raw(object, key, text.data, len);
+}
+
+/* Each NUL parts two. */
+static void oracle_args(json_t *object, const char *key, struct event_text text)
+{
+	size_t len = text.len < EVENT_PATH_MAX ? text.len : EVENT_PATH_MAX, begin = 0;
+	json_t *array = json_array();
+	bool broken = false;
+
+	for (size_t i = 0; i <= len; i++)
+		if (i == len || text.data[i] == '\0') {
+			json_array_append_new(array, oracle_string(text.data + begin, i - begin, &broken));
+			begin = i + 1;
+		}
+	assert_int_equal(json_object_set_new(object, key, array), 0);
+	if (broken)
+		oracle_raw(object, key, text.data, len);
 }
 
 static void oracle_field(json_t *object, const struct fb_event *event, unsigned int field)
@@ -114,6 +144,9 @@ static void oracle_field(json_t *object, const struct fb_event *event, unsigned 
 		break;
 	case EVENT_KIND_PATH:
 		oracle_text(object, info->key, *(const struct event_text *)value, EVENT_PATH_MAX);
+		break;
+	case EVENT_KIND_ARGS:
+		oracle_args(object, info->key, *(const struct event_text *)value);
 		break;
 	}
 }
@@ -384,6 +417,7 @@ static void fill(struct fb_event *event, struct event_text text)
 #define FILL_BOOL(_member)		EVENT_SET(event, _member, false);
 #define FILL_TEXT(_member)		EVENT_SET(event, _member, text);
 #define FILL_PATH(_member)		EVENT_SET(event, _member, text);
+#define FILL_ARGS(_member)		EVENT_SET(event, _member, text);
 #include "event-fields.h"
 #undef F
 }

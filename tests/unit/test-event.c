@@ -147,7 +147,8 @@ static void equal_means_type_fields_and_values(void **state)
 		for (unsigned int field = 0; field < _EVENT_FIELD_MAX; field++) {
 			void *value = (char *)&b + event_fields[field].offset;
 			bool is_text = event_fields[field].kind == EVENT_KIND_TEXT ||
-				       event_fields[field].kind == EVENT_KIND_PATH;
+				       event_fields[field].kind == EVENT_KIND_PATH ||
+				       event_fields[field].kind == EVENT_KIND_ARGS;
 
 			if (!(b.has >> field & 1))
 				*(unsigned char *)value = 0xee;
@@ -170,6 +171,7 @@ static void equal_means_type_fields_and_values(void **state)
 			switch ((enum event_kind)event_fields[field].kind) {
 			case EVENT_KIND_TEXT:
 			case EVENT_KIND_PATH:
+			case EVENT_KIND_ARGS:
 				if (((struct event_text *)(void *)value)->len == 0)
 					continue;
 				((struct event_text *)(void *)value)->len--;
@@ -239,6 +241,7 @@ static void packed_texts_are_cut(void **state)
 #define FILL_BOOL(_member)		EVENT_SET(&event, _member, true);
 #define FILL_TEXT(_member)		EVENT_SET(&event, _member, ((struct event_text){ text, sizeof(text) }));
 #define FILL_PATH(_member)		FILL_TEXT(_member)
+#define FILL_ARGS(_member)		FILL_TEXT(_member)
 #include "event-fields.h"
 #undef F
 	size = fb_event_pack(&event, packed);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -399,6 +400,47 @@ static void test_file(void **state)
 	log_free(log);
 }
 
+/* What is handed out can be read and mapped, also when the file has lost its name, and never written through. */
+static void test_share(void **state)
+{
+	struct log *log = open_log(LOG_NEW);
+	unsigned int descriptors = count_descriptors();
+	const struct log_header *header;
+	struct fb_event event;
+	int fd, second;
+	void *map;
+
+	(void)state;
+	assert_int_equal(unlink(test_path("log")), 0);
+	fd = log_share(log);
+	second = log_share(log);
+	assert_true(fd >= 0 && second >= 0 && fd != second);
+	assert_int_equal(fcntl(fd, F_GETFL) & (O_ACCMODE | O_APPEND), O_RDONLY);
+	assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	map = mmap(NULL, LOG_HEADER_SIZE, PROT_READ, MAP_SHARED, fd, 0);
+	assert_true(map != MAP_FAILED);
+	header = map;
+	assert_true(header->epoch == log_epoch(log));
+	assert_int_equal(header->head, log_position_seal(0));
+	fb_event_init(&event, EVENT_EXEC);
+	append(log, &event);
+	assert_int_not_equal(header->head, log_position_seal(0));
+
+	assert_true(mmap(NULL, LOG_HEADER_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED);
+	assert_int_equal(errno, EACCES);
+	assert_int_equal(mprotect(map, LOG_HEADER_SIZE, PROT_READ | PROT_WRITE), -1);
+	assert_int_equal(errno, EACCES);
+	assert_int_equal(write(fd, "x", 1), -1);
+	assert_int_equal(errno, EBADF);
+	assert_int_equal(ftruncate(fd, 0), -1);
+
+	munmap(map, LOG_HEADER_SIZE);
+	close(fd);
+	close(second);
+	assert_int_equal(count_descriptors(), descriptors);
+	log_free(log);
+}
+
 /* No room: an error, and nothing left behind */
 static void test_no_room(void **state)
 {
@@ -429,6 +471,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_skip, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_busy, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_file, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_share, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_room, setup, teardown),
 	};
 

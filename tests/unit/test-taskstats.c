@@ -219,29 +219,12 @@ static void test_foreign(void **state)
 	assert_int_equal(taskstats_decode(&record, header, TEST_FAMILY), TASKSTATS_E_OTHER);
 }
 
-static void test_family(void **state)
-{
-	struct test_message message;
-	struct nlmsghdr *header = test_taskstats_begin(&message, 1);
-
-	(void)state;
-	mnl_attr_put_strz(header, CTRL_ATTR_FAMILY_NAME, TASKSTATS_GENL_NAME);
-	mnl_attr_put_u16(header, CTRL_ATTR_FAMILY_ID, 31);
-	assert_int_equal(taskstats_decode_family(header), 0);
-	header->nlmsg_type = GENL_ID_CTRL;
-	assert_int_equal(taskstats_decode_family(header), 31);
-	header->nlmsg_len -= 4;
-	assert_int_equal(taskstats_decode_family(header), 0);
-	header->nlmsg_len = sizeof(*header);
-	assert_int_equal(taskstats_decode_family(header), 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_versions), cmocka_unit_test(test_shifted), cmocka_unit_test(test_old),
 		cmocka_unit_test(test_group),	 cmocka_unit_test(test_cut),	 cmocka_unit_test(test_odd),
-		cmocka_unit_test(test_foreign),	 cmocka_unit_test(test_family),
+		cmocka_unit_test(test_foreign),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -5,6 +5,7 @@ package Forkbus::Broker;
 
 use strict;
 use warnings;
+use Fcntl;
 use IO::Socket::UNIX;
 use POSIX ();
 use Test::More ();
@@ -38,12 +39,13 @@ sub configuration {
     return $text;
 }
 
-# start(source => , log_size => , config => {…}, dir => , uid => , env => {…}, args => […])
+# start(source => , log_size => , config => {…}, dir => , uid => , env => {…}, args => […], sockets => [[name, socket], …])
 # Return: the broker; {ready} says whether one can connect to it.
 sub start {
     my ($class, %options) = @_;
     my $base = $options{dir} // Forkbus->directory;
     my $self = bless { base => $base, dir => "$base/run", %options }, $class;
+    $self->{source} = Forkbus::live_source() if ($self->{source} // '') eq 'connector';
     $self->{config_file} = "$base/forkbusd.conf";
     $self->{stderr_file} = "$base/stderr";
     Forkbus->write_file($self->{config_file}, configuration($options{config}));
@@ -82,12 +84,26 @@ sub spawn {
         open STDOUT, '>&', \*STDERR             or POSIX::_exit(126);
         delete @ENV{qw(NOTIFY_SOCKET WATCHDOG_USEC WATCHDOG_PID JOURNAL_STREAM)};
         @ENV{ keys %{ $self->{env} } } = values %{ $self->{env} } if $self->{env};
+        hand_over($self->{sockets}) if $self->{sockets};
         { no warnings 'exec'; exec @command; }
         POSIX::_exit(127);
     }
     $self->{pid} = $pid;
     delete $self->{status};
     $running{$pid} = $self;
+}
+
+# What a service manager does with sockets, [name, socket] each: they are descriptors from 3 on.
+sub hand_over {
+    my ($sockets) = @_;
+    # What lies there already moves away first.
+    my @high = map { fcntl($_->[1], F_DUPFD, 100) // POSIX::_exit(126) } @$sockets;
+    POSIX::dup2($high[$_] + 0, 3 + $_) // POSIX::_exit(126) for 0 .. $#high;
+    POSIX::close($_ + 0) for @high;
+    $ENV{LISTEN_PID}     //= $$;
+    $ENV{LISTEN_FDS}     = @$sockets;
+    $ENV{LISTEN_FDNAMES} = join ':', map { $_->[0] } @$sockets;
+    delete $ENV{LISTEN_FDNAMES} if !defined $sockets->[0][0];
 }
 
 sub answers {
@@ -171,6 +187,12 @@ sub configure {
 sub subscribe {
     my ($self, $request, %options) = @_;
     return Forkbus::Subscriber->new($self->stream, $request, broker => $self, %options);
+}
+
+# varlink(uid => , groups => []): a connection to the Varlink face
+sub varlink {
+    my ($self, %options) = @_;
+    return Forkbus::Varlink->new("$self->{dir}/org.forkbus1", broker => $self, %options);
 }
 
 sub status {

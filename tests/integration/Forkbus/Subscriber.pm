@@ -18,6 +18,7 @@ sub new {
     my ($class, $path, $request, %options) = @_;
     socket my $socket, AF_UNIX, SOCK_STREAM, 0 or confess "socket: $!";
     my $self = bless { socket => $socket, buffer => '', at => 0, events => [], broker => $options{broker} }, $class;
+    $self->{terminator} = $options{terminator} // "\n";
     setsockopt $socket, SOL_SOCKET, SO_RCVBUF, $options{receive_buffer} if $options{receive_buffer};
     if (defined $options{uid}) {
         my $connect = sub { connect($socket, pack_sockaddr_un($path)) ? 0 : $! + 0 };
@@ -83,12 +84,12 @@ sub fill {
     }
 }
 
-# The next line, without its newline, or undef at the end. What is no whole line then is in {rest}.
+# The next line, without its newline (or what else ends one), or undef at the end. What is no whole line then is in {rest}.
 sub next_line {
     my ($self, $deadline) = @_;
     $deadline //= Time::HiRes::time() + Forkbus::patience();
     for (;;) {
-        my $end = index $self->{buffer}, "\n", $self->{at};
+        my $end = index $self->{buffer}, $self->{terminator}, $self->{at};
         if ($end >= 0) {
             $self->{line} = substr $self->{buffer}, $self->{at}, $end - $self->{at};
             $self->{at} = $end + 1;
@@ -142,6 +143,7 @@ sub wait_for {
         local $_ = $self->next($deadline);
         $self->ended('before ' . ($what // 'what was waited for')) if !defined $_;
         return $_ if $is_it->($_);
+        $self->ended('in all that came before ' . ($what // 'what was waited for')) if Time::HiRes::time() > $deadline;
     }
 }
 

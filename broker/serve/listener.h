@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * A listening Unix socket: who comes is looked at, gets a place in the quota or is turned away. Where descriptors run out,
+ * connections stay in the backlog until there are some again. And the time at which to look for who is silent.
+ */
+
+#include <event2/event.h>
+
+#include "core/peer.h"
+#include "core/quota.h"
+#include "serve/face.h"
+
+struct listener;
+
+struct listener_ops {
+	/* @fd is taken, and so is the peer's place in the quota. */
+	void (*accept)(void *userdata, int fd, const struct peer *peer);
+	/* There is no place. @reason: QUOTA_E_USER or QUOTA_E_TOTAL. @fd stays the caller's: a word may be said to it. */
+	void (*refuse)(void *userdata, int fd, int reason);
+	/* Some times in each interval of heartbeats. @now_usec: CLOCK_MONOTONIC */
+	void (*tick)(void *userdata, uint64_t now_usec);
+};
+
+/*
+ * listener_open() - bind to a path and listen there
+ * Everyone may connect; what one sees is decided by who one is. A socket that is there already is replaced: who
+ * holds the log's lock is the only broker of its directory. Return: the socket, or a negative errno.
+ */
+int listener_open(const char *path);
+
+/* listener_new() - accept on a socket that listens. @fd is taken on success. Return: 0 or -ENOMEM. */
+int listener_new(struct listener **ret, int fd, struct event_base *base, struct quota *quota,
+		 const struct face_options *options, const struct listener_ops *ops, void *userdata);
+/* NULL is fine. Return: NULL. */
+struct listener *listener_free(struct listener *listener);
+
+/* New options: the group whose members see all, for peers from now on, and the interval of heartbeats. */
+void listener_set(struct listener *listener, const struct face_options *options);

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "processes.h"
+#include "subscription.h"
+#include "taken.h"
+#include "util.h"
+
+static int compare(const void *a, const void *b)
+{
+	uint32_t x = ((const struct listed *)a)->event.pid, y = ((const struct listed *)b)->event.pid;
+
+	return x < y ? -1 : x > y;
+}
+
+static int add(struct processes *processes, const struct forkbus_event *from)
+{
+	static struct taken_store store;
+	struct listed *listed;
+
+	if ((processes->n & (processes->n - 1)) == 0) {
+		listed = reallocarray(processes->list, processes->n ? 2 * processes->n : 1, sizeof(*listed));
+		if (!listed)
+			return -ENOMEM;
+		processes->list = listed;
+	}
+	listed = &processes->list[processes->n];
+	if (forkbus_event_copy(from, &listed->from) < 0)
+		return -ENOMEM;
+	taken_event(&listed->event, &store, listed->from);
+	processes->n++;
+	return 0;
+}
+
+static int take_list(struct processes *processes, struct forkbus_list *list)
+{
+	const struct forkbus_event *event;
+	int r;
+
+	while ((r = forkbus_list_next(list, &event)) == 1) {
+		r = add(processes, event);
+		if (r < 0)
+			return r;
+	}
+	return r;
+}
+
+int processes_get(struct processes *processes, const struct ctl *ctl, json_t *request)
+{
+	_cleanup_(forkbus_p) struct forkbus *bus = NULL;
+	struct forkbus_list *list = NULL;
+	struct timespec now;
+	int r;
+
+	r = subscription_new(&bus, ctl, 0, request);
+	if (r != CTL_GO_ON)
+		return r;
+	r = forkbus_list_processes(bus, CTL_TIMEOUT_USEC, &list);
+	if (r == 0)
+		r = take_list(processes, list);
+	forkbus_list_free(list);
+	if (r < 0)
+		return subscription_explain(ctl, bus, r);
+	qsort(processes->list, processes->n, sizeof(*processes->list), compare);
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	processes->boot_usec = (uint64_t)now.tv_sec * USEC_PER_SEC + (uint64_t)now.tv_nsec / 1000;
+	return CTL_GO_ON;
+}
+
+void processes_done(struct processes *processes)
+{
+	for (size_t i = 0; i < processes->n; i++)
+		forkbus_event_free(processes->list[i].from);
+	free(processes->list);
+	*processes = (struct processes){};
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * From a request, as filter-options.h makes it, to a handle of libforkbus; and what its errors mean at a command line.
+ */
+
+#include <jansson.h>
+
+#include "clients/lib/forkbus.h"
+#include "ctl.h"
+
+static inline void forkbus_p(struct forkbus **bus)
+{
+	forkbus_free(*bus);
+}
+
+/*
+ * subscription_new() - a handle with the request's filter, snapshot and since; not started
+ * @request: its since is not looked at by all commands; NULL: all that one may see
+ * Return: CTL_GO_ON, or an exit status, all said.
+ */
+int subscription_new(struct forkbus **ret, const struct ctl *ctl, uint64_t flags, json_t *request);
+
+/* subscription_explain() - say why a function of the library failed. Return: the exit status that it means. */
+int subscription_explain(const struct ctl *ctl, const struct forkbus *bus, int error);

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "events-options.h"
+#include "output.h"
+#include "signals.h"
+#include "subscription.h"
+#include "taken.h"
+#include "util.h"
+
+static const char help[] = "forkbusctl wait [OPTIONS...] PID[@START]\n"
+			   "\n"
+			   "Wait until a process has ended, and show how. It need be no child of anybody in\n"
+			   "particular.\n"
+			   "\n"
+			   "Options:\n" CTL_HELP_JSON CTL_HELP_RUNTIME_DIR CTL_HELP_COMMON;
+
+static const struct option options[] = { CTL_OPTIONS, CTL_OPTIONS_JSON, {} };
+
+struct waiting {
+	const struct ctl *ctl;
+	struct forkbus *bus;
+	uint64_t pid, start_usec; /* start: once the snapshot has told it */
+};
+
+static int show(const struct ctl *ctl, const struct forkbus_event *from)
+{
+	static struct taken_store store;
+	struct fb_event event;
+	struct output output;
+	int r = output_init(&output, ctl->json, OUTPUT_ALL);
+
+	taken_event(&event, &store, from);
+	if (r == 0)
+		r = output_event(&output, &event, NULL, 0);
+	return output_end(&output, output_result(r));
+}
+
+/* Where events are missing, the one that is waited for may be among them. */
+static int look(const struct waiting *waiting)
+{
+	struct forkbus_event *process = NULL;
+	int r = forkbus_get_process(waiting->bus, (uint32_t)waiting->pid, waiting->start_usec,
+				    CTL_TIMEOUT_USEC, &process);
+
+	forkbus_event_free(process);
+	if (r == 0)
+		return CTL_GO_ON;
+	if (r != -ESRCH)
+		return subscription_explain(waiting->ctl, waiting->bus, r);
+	ctl_error("process %" PRIu64 " has ended; how it did was lost", waiting->pid);
+	return CTL_FAILURE;
+}
+
+/* Return: an exit status or CTL_GO_ON. */
+static int take(struct waiting *waiting, const struct forkbus_event *event)
+{
+	switch (forkbus_event_get_type(event)) {
+	case FORKBUS_TYPE_PROCESS:
+		(void)forkbus_event_get_uint(event, FORKBUS_FIELD_START_USEC, &waiting->start_usec);
+		return CTL_GO_ON;
+	case FORKBUS_TYPE_EXIT:
+		return show(waiting->ctl, event);
+	case FORKBUS_TYPE_LOST:
+		return look(waiting);
+	case FORKBUS_TYPE_READY:
+		if (waiting->start_usec)
+			return CTL_GO_ON;
+		ctl_error("there is no process %" PRIu64 " that you may see", waiting->pid);
+		return CTL_FAILURE;
+	default:
+		return CTL_GO_ON;
+	}
+}
+
+static int wait_for_it(struct waiting *waiting)
+{
+	const struct forkbus_event *event;
+	int r = CTL_GO_ON, item;
+	uint64_t until;
+
+	while (r == CTL_GO_ON && !signals_stop()) {
+		item = forkbus_process(waiting->bus, &event);
+		if (item == FORKBUS_EVENT) {
+			r = take(waiting, event);
+		} else if (item == FORKBUS_NOTHING) {
+			forkbus_get_timeout(waiting->bus, &until);
+			(void)signals_wait(forkbus_get_fd(waiting->bus), STDOUT_FILENO, until);
+		} else if (item < 0) {
+			r = subscription_explain(waiting->ctl, waiting->bus, item);
+		}
+	}
+	return r == CTL_GO_ON ? CTL_FAILURE : r;
+}
+
+int ctl_wait(struct ctl *ctl, int argc, char *argv[])
+{
+	_cleanup_(events_options_done) struct events_options wanted = {};
+	_cleanup_(forkbus_p) struct forkbus *bus = NULL;
+	struct waiting waiting = { .ctl = ctl };
+	struct filter_error error;
+	int r;
+
+	r = events_options_parse(&wanted, ctl, argc, argv, options, help);
+	if (r != CTL_GO_ON)
+		return r;
+	if (argc - optind != 1) {
+		ctl_error("wait takes one PID; see --help");
+		return CTL_USAGE;
+	}
+	if (filter_options_take(wanted.request, FILTER_OPTION_PID, argv[optind], &error) != 0) {
+		ctl_error("%s", error.detail);
+		return CTL_USAGE;
+	}
+	waiting.pid = strtoul(argv[optind], NULL, 10);
+	(void)filter_options_take(wanted.request, FILTER_OPTION_TYPE, "exit", &error);
+	(void)filter_options_take(wanted.request, FILTER_OPTION_SNAPSHOT, NULL, &error);
+	r = subscription_new(&bus, ctl, 0, wanted.request);
+	if (r != CTL_GO_ON)
+		return r;
+	waiting.bus = bus;
+	r = forkbus_start(bus);
+	if (r < 0)
+		return subscription_explain(ctl, bus, r);
+	signals_init();
+	return wait_for_it(&waiting);
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <errno.h>
+#include <stdlib.h>
+
+#include "fields.h"
+#include "held.h"
+
+int forkbus_event_copy(const struct forkbus_event *event, struct forkbus_event **ret)
+{
+	struct forkbus_event *copy = calloc(1, sizeof(*copy));
+	int r = copy ? held_set(copy, &event->event) : -ENOMEM;
+
+	if (r < 0) {
+		free(copy);
+		return r;
+	}
+	*ret = copy;
+	return 0;
+}
+
+struct forkbus_event *forkbus_event_free(struct forkbus_event *event)
+{
+	if (event) {
+		held_done(event);
+		free(event);
+	}
+	return NULL;
+}
+
+enum forkbus_type forkbus_event_get_type(const struct forkbus_event *event)
+{
+	return type_public(event->event.type);
+}
+
+bool forkbus_event_has(const struct forkbus_event *event, enum forkbus_field field)
+{
+	unsigned int internal = field_internal(field);
+
+	return internal < _EVENT_FIELD_MAX && event->event.has >> internal & 1;
+}
+
+/* Where the value of a field of one kind is. Return: 0, -EINVAL, -ENODATA. */
+static int value_find(const struct forkbus_event *event, enum forkbus_field field, enum forkbus_kind kind,
+		      const struct event_field_info **info, const void **value)
+{
+	if (forkbus_field_kind(field) != kind)
+		return -EINVAL;
+	if (!forkbus_event_has(event, field))
+		return -ENODATA;
+	*info = &event_fields[field_internal(field)];
+	*value = (const char *)&event->event + (*info)->offset;
+	return 0;
+}
+
+int forkbus_event_get_uint(const struct forkbus_event *event, enum forkbus_field field, uint64_t *ret)
+{
+	const struct event_field_info *info;
+	const void *value;
+	int r = value_find(event, field, FORKBUS_KIND_UINT, &info, &value);
+
+	if (r == 0)
+		*ret = info->kind == EVENT_KIND_U32 ? *(const uint32_t *)value : *(const uint64_t *)value;
+	return r;
+}
+
+int forkbus_event_get_bool(const struct forkbus_event *event, enum forkbus_field field, bool *ret)
+{
+	const struct event_field_info *info;
+	const void *value;
+	int r = value_find(event, field, FORKBUS_KIND_BOOL, &info, &value);
+
+	if (r == 0)
+		*ret = *(const bool *)value;
+	return r;
+}
+
+int forkbus_event_get_text(const struct forkbus_event *event, enum forkbus_field field, const char **ret,
+			   size_t *len)
+{
+	const struct event_field_info *info;
+	const struct event_text *text;
+	const void *value;
+	int r = value_find(event, field, FORKBUS_KIND_TEXT, &info, &value);
+
+	if (r < 0)
+		return r;
+	text = value;
+	*ret = text->data;
+	if (len)
+		*len = text->len;
+	return 0;
+}
+
+int forkbus_event_get_strings(const struct forkbus_event *event, enum forkbus_field field,
+			      const char *const **ret, size_t *n)
+{
+	const struct event_field_info *info;
+	const void *value;
+	int r = value_find(event, field, FORKBUS_KIND_STRINGS, &info, &value);
+
+	if (r < 0)
+		return r;
+	*ret = (const char *const *)event->strings;
+	if (n)
+		*n = event->n_strings;
+	return 0;
+}

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * libforkbus: what the processes of this machine do, as forkbusd tells it. libforkbus(3) is the way in, forkbus_event(3)
+ * says what an event can tell.
+ *
+ * Errors    Functions that return int return a negative errno where they fail. Out parameters are written on success only,
+ *           unless said otherwise.
+ * Waiting   Nothing here blocks but forkbus_wait() and the calls with a timeout.
+ * Threads   A handle, and what came of it, belongs to one thread at a time. Different handles have nothing in common: no
+ *           function here uses a signal, a global variable or exit(3).
+ * Texts     Names and paths in Linux are bytes, not characters: texts have a length, and may be no valid UTF-8. They are
+ *           terminated by a NUL beside.
+ * Times     are in microseconds. "usec" of an event counts from 1970, "boot" and "start" from the start of the machine
+ *           (CLOCK_BOOTTIME).
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct forkbus;	       /* a handle: a filter, and a subscription that may have been started */
+struct forkbus_event;  /* something that happened, or a process that lives */
+struct forkbus_list;   /* processes, as of one moment */
+struct forkbus_status; /* how the broker does, as of one moment */
+
+/* Timeouts: for ever */
+#define FORKBUS_FOREVER UINT64_MAX
+
+/*
+ * What an event is about. The numbers stay; there may come more, so that a program has to pass over those that it does
+ * not know.
+ */
+enum forkbus_type {
+	FORKBUS_TYPE_FORK = 1,	  /* a process was born: pid is the child */
+	FORKBUS_TYPE_EXEC = 2,	  /* it began to run another program */
+	FORKBUS_TYPE_EXIT = 3,	  /* it ended, with all its threads */
+	FORKBUS_TYPE_ID = 4,	  /* its user or group ids changed */
+	FORKBUS_TYPE_COMM = 5,	  /* its name changed, other than by an exec */
+	FORKBUS_TYPE_SESSION = 6, /* it leads a new session */
+	FORKBUS_TYPE_CHROOT = 7,  /* these three only for who asks for them, and not from every source */
+	FORKBUS_TYPE_COREDUMP = 8,
+	FORKBUS_TYPE_PTRACE = 9,
+	FORKBUS_TYPE_SOURCE = 10,  /* where events come from changed. Told whatever the filter is */
+	FORKBUS_TYPE_LOST = 11,	   /* events are missing here. Told whatever the filter is */
+	FORKBUS_TYPE_PROCESS = 12, /* a process that lives: of a snapshot, or a list */
+	FORKBUS_TYPE_READY = 13	   /* the snapshot is over, if there was one; what happens follows */
+};
+
+/*
+ * What an event can tell, and of which kind it is; forkbus_event(3) says what each means. The numbers stay; there may come
+ * more.
+ */
+enum forkbus_field {
+	FORKBUS_FIELD_SEQ = 1,
+	FORKBUS_FIELD_TIME_USEC = 2,
+	FORKBUS_FIELD_BOOT_USEC = 3,
+	FORKBUS_FIELD_PID = 4,
+	FORKBUS_FIELD_TID = 5,
+	FORKBUS_FIELD_START_USEC = 6,
+	FORKBUS_FIELD_PPID = 7,
+	FORKBUS_FIELD_PARENT_START_USEC = 8,
+	FORKBUS_FIELD_UID = 9,
+	FORKBUS_FIELD_GID = 10,
+	FORKBUS_FIELD_EUID = 11,
+	FORKBUS_FIELD_EGID = 12,
+	FORKBUS_FIELD_LOGIN_UID = 13,
+	FORKBUS_FIELD_SESSION = 14,
+	FORKBUS_FIELD_TTY = 15,	   /* text */
+	FORKBUS_FIELD_COMM = 16,   /* text */
+	FORKBUS_FIELD_CGROUP = 17, /* text */
+	FORKBUS_FIELD_CGROUP_ID = 18,
+	FORKBUS_FIELD_UNIT = 19, /* text */
+	FORKBUS_FIELD_NS_PID = 20,
+	FORKBUS_FIELD_PID_NS = 21,
+	FORKBUS_FIELD_CLONE_FLAGS = 22,
+	FORKBUS_FIELD_EXE = 23,		 /* text */
+	FORKBUS_FIELD_FILENAME = 24,	 /* text */
+	FORKBUS_FIELD_FILENAME_CUT = 25, /* bool */
+	FORKBUS_FIELD_ARGS = 26,	 /* strings */
+	FORKBUS_FIELD_ARGS_CUT = 27,	 /* bool */
+	FORKBUS_FIELD_CODE = 28,
+	FORKBUS_FIELD_SIGNAL = 29,
+	FORKBUS_FIELD_CORE_DUMPED = 30, /* bool */
+	FORKBUS_FIELD_USER_USEC = 31,
+	FORKBUS_FIELD_SYSTEM_USEC = 32,
+	FORKBUS_FIELD_ELAPSED_USEC = 33,
+	FORKBUS_FIELD_MAX_RSS_KIB = 34,
+	FORKBUS_FIELD_MINOR_FAULTS = 35,
+	FORKBUS_FIELD_MAJOR_FAULTS = 36,
+	FORKBUS_FIELD_VOLUNTARY_SWITCHES = 37,
+	FORKBUS_FIELD_INVOLUNTARY_SWITCHES = 38,
+	FORKBUS_FIELD_READ_BYTES = 39,
+	FORKBUS_FIELD_WRITE_BYTES = 40,
+	FORKBUS_FIELD_READ_CHARS = 41,
+	FORKBUS_FIELD_WRITE_CHARS = 42,
+	FORKBUS_FIELD_OLD_UID = 43,
+	FORKBUS_FIELD_OLD_GID = 44,
+	FORKBUS_FIELD_OLD_EUID = 45,
+	FORKBUS_FIELD_OLD_EGID = 46,
+	FORKBUS_FIELD_ROOT = 47, /* text */
+	FORKBUS_FIELD_TRACER_PID = 48,
+	FORKBUS_FIELD_SOURCE = 49, /* text */
+	FORKBUS_FIELD_ARMED = 50,  /* text */
+	FORKBUS_FIELD_REASON = 51, /* text */
+	FORKBUS_FIELD_DETAIL = 52, /* text */
+	FORKBUS_FIELD_COUNT = 53,
+	FORKBUS_FIELD_SINCE_USEC = 54,
+	FORKBUS_FIELD_UNTIL_USEC = 55,
+	FORKBUS_FIELD_FROM = 56,
+	FORKBUS_FIELD_TO = 57,
+	FORKBUS_FIELD_CURSOR = 58 /* text */
+};
+
+enum forkbus_kind {
+	FORKBUS_KIND_UINT = 1,
+	FORKBUS_KIND_BOOL = 2,
+	FORKBUS_KIND_TEXT = 3,
+	FORKBUS_KIND_STRINGS = 4
+};
+
+/* --- a handle ----------------------------------------------------------------------------------------------------- */
+
+/* Flags of forkbus_new() */
+#define FORKBUS_RING	(UINT64_C(1) << 0) /* read the broker's log in shared memory, where that can be */
+#define FORKBUS_PATIENT (UINT64_C(1) << 1) /* where no broker runs at forkbus_start(), wait for one */
+
+/*
+ * forkbus_new() - a handle without a filter: all that one may see
+ * @ret: to be freed by forkbus_free()
+ * @runtime_dir: where the broker's sockets are; NULL: /run/forkbus
+ * @flags: of FORKBUS_RING, FORKBUS_PATIENT
+ * Connects to nothing yet. Return: 0; -EINVAL for unknown flags, -ENAMETOOLONG, -ENOMEM, -EMFILE, -ENFILE.
+ */
+int forkbus_new(struct forkbus **ret, const char *runtime_dir, uint64_t flags);
+
+/* forkbus_free() - end the subscription and free all; what the handle lent is gone. NULL is fine. Return: NULL. */
+struct forkbus *forkbus_free(struct forkbus *bus);
+
+/*
+ * forkbus_get_error() - a sentence for people on why the last call with this handle failed
+ * Return: valid until the next call with this handle; NULL where there is nothing to say beyond the errno.
+ */
+const char *forkbus_get_error(const struct forkbus *bus);
+
+/* --- what is wanted ----------------------------------------------------------------------------------------------- */
+
+/*
+ * All that is set has to hold, of the values of one kind any. An event without the field that is asked for does not match.
+ * All return 0, -EBUSY once the handle is started, -EINVAL where a value is none that there can be, -E2BIG beyond 1,024 values
+ * of a kind, -ENOMEM.
+ */
+
+/* forkbus_add_type() - events of this type (none added: all). FORKBUS_TYPE_PROCESS and _READY cannot be asked for. */
+int forkbus_add_type(struct forkbus *bus, enum forkbus_type type);
+
+/*
+ * forkbus_add_pid() - events of this process
+ * @start_usec: its FORKBUS_FIELD_START_USEC; 0: that of the process which has this pid when the subscription begins
+ */
+int forkbus_add_pid(struct forkbus *bus, uint32_t pid, uint64_t start_usec);
+
+/* forkbus_set_tree() - events of this process and all its descendants; arguments as of forkbus_add_pid() */
+int forkbus_set_tree(struct forkbus *bus, uint32_t pid, uint64_t start_usec);
+
+/* forkbus_add_uid() - events of processes with this real user id */
+int forkbus_add_uid(struct forkbus *bus, uint32_t uid);
+
+/*
+ * forkbus_add_glob() - events in which a text matches a pattern
+ * @field: FORKBUS_FIELD_COMM, _EXE, _CGROUP or _UNIT
+ * @pattern: valid UTF-8; * ? [ ] and backslash as in a shell, where * and ? match slashes too
+ */
+int forkbus_add_glob(struct forkbus *bus, enum forkbus_field field, const char *pattern);
+
+/* Ends of processes, for forkbus_set_exits() */
+#define FORKBUS_EXITS_ANY     (1u << 0)
+#define FORKBUS_EXITS_SUCCESS (1u << 1) /* by code 0 */
+#define FORKBUS_EXITS_FAILURE (1u << 2) /* by another code, or a signal */
+#define FORKBUS_EXITS_SIGNAL  (1u << 3)
+
+/* forkbus_set_exits() - only ends of processes, of these kinds; 0: not only them */
+int forkbus_set_exits(struct forkbus *bus, unsigned int exits);
+
+/* forkbus_set_min_elapsed() - only ends of processes that lived at least so long */
+int forkbus_set_min_elapsed(struct forkbus *bus, uint64_t usec);
+
+/* forkbus_set_threads() - events of threads other than the first one of each process too */
+int forkbus_set_threads(struct forkbus *bus, bool threads);
+
+/* forkbus_set_snapshot() - begin with an event of FORKBUS_TYPE_PROCESS for each process that lives and matches */
+int forkbus_set_snapshot(struct forkbus *bus, bool snapshot);
+
+/*
+ * forkbus_set_since() - begin in the past
+ * @since: a cursor, for all that came after it; or a span before now, like "-5min" or "-1h 30min" (us ms s min h d w), for all
+ *         of it that the log holds. What it does not hold any more is told by an event of FORKBUS_TYPE_LOST. NULL: begin now
+ */
+int forkbus_set_since(struct forkbus *bus, const char *since);
+
+/* forkbus_set_complete() - fail by -ESTALE rather than begin with a loss, where the log does not reach back to the cursor */
+int forkbus_set_complete(struct forkbus *bus, bool complete);
+
+/* --- what happens ------------------------------------------------------------------------------------------------- */
+
+/*
+ * forkbus_start() - begin the subscription
+ * The connection is made; what the broker says comes by forkbus_process(). Return: 0; -EINVAL where the filter is none
+ * (forkbus_get_error() says why), -EALREADY; without FORKBUS_PATIENT also what connect(2) says: -ENOENT and -ECONNREFUSED where
+ * no broker runs, -EACCES. After those it can be called again.
+ */
+int forkbus_start(struct forkbus *bus);
+
+/* What forkbus_process() brings. More may come; a program passes over those that it does not know. */
+enum forkbus_item {
+	FORKBUS_NOTHING = 0,	  /* for now */
+	FORKBUS_EVENT = 1,	  /* something happened */
+	FORKBUS_DISCONNECTED = 2, /* the broker went away; the library tries to come back */
+	FORKBUS_RECONNECTED = 3	  /* it is back, and events go on where they were */
+};
+
+/*
+ * forkbus_process() - the next thing that is here
+ * @ret: the event, where FORKBUS_EVENT is returned, NULL else. The handle's; valid until the next call with the handle, see
+ *       forkbus_event_copy()
+ * To be called when the descriptor is ready or the timeout is over, until it returns FORKBUS_NOTHING; one that returns to its
+ * loop before is woken up at once.
+ *
+ * Return: of enum forkbus_item, or a negative errno. After -ENOMEM it can be called again: nothing was lost. All others
+ * stay, and are returned by each further call: -ENOTCONN (not started), -EBADMSG (what answers is no broker), -EMSGSIZE (it
+ * answers more than is believed); and what the broker refused: -EINVAL (the filter), -ERANGE (the cursor is of the future),
+ * -ESTALE (see forkbus_set_complete()), -ESRCH (a pid that nobody has), -EUSERS (too many connections), -ENOBUFS (the broker has
+ * no memory), -EACCES, -EOPNOTSUPP, -EPROTO (anything else). A broker that had accepted us, and has no room now, is asked again.
+ */
+int forkbus_process(struct forkbus *bus, const struct forkbus_event **ret);
+
+/*
+ * forkbus_wait() - block until forkbus_process() has something to do
+ * @timeout_usec: 0: do not, FORKBUS_FOREVER
+ * Return: 1 if it has; 0 after the timeout; -EINTR after a signal; what forkbus_process() fails with.
+ */
+int forkbus_wait(struct forkbus *bus, uint64_t timeout_usec);
+
+/*
+ * forkbus_get_fd() - the one descriptor to poll
+ * Of an epoll instance: the same for the handle's whole life, whatever becomes of the connection; not to be read, closed, or
+ * used after fork(2). Return: the descriptor.
+ */
+int forkbus_get_fd(const struct forkbus *bus);
+
+/* forkbus_get_events() - what to poll it for. Return: POLLIN, which does not change. */
+int forkbus_get_events(const struct forkbus *bus);
+
+/*
+ * forkbus_get_timeout() - when forkbus_process() is to be called even if the descriptor is not ready
+ * @usec: set to a time of CLOCK_MONOTONIC, 0 for at once, FORKBUS_FOREVER for never. May change with each forkbus_process()
+ * Return: 0.
+ */
+int forkbus_get_timeout(const struct forkbus *bus, uint64_t *usec);
+
+/*
+ * forkbus_get_cursor() - where this subscriber is: up to the last event that forkbus_process() brought
+ * To be kept where it outlives the program, and given to forkbus_set_since() of another handle. One event per cursor: who keeps
+ * it after having dealt with an event misses none and gets none twice. Return: valid until the next call with this handle;
+ * NULL before FORKBUS_TYPE_READY.
+ */
+const char *forkbus_get_cursor(const struct forkbus *bus);
+
+/* forkbus_uses_ring() - whether events come by shared memory right now */
+bool forkbus_uses_ring(const struct forkbus *bus);
+
+/* --- events ------------------------------------------------------------------------------------------------------- */
+
+/* forkbus_type_name() - "fork". Return: a constant; NULL for a number that is no type. */
+const char *forkbus_type_name(enum forkbus_type type);
+
+/* forkbus_type_from_name() - Return: the type, 0 where there is none of this name. */
+enum forkbus_type forkbus_type_from_name(const char *name);
+
+/*
+ * forkbus_field_name() - the name that the protocol has for it: "startUsec", "status.code", "usage.userUsec", "old.uid"
+ * Fields are numbered from 1 without a gap. Return: a constant; NULL for a number that is no field.
+ */
+const char *forkbus_field_name(enum forkbus_field field);
+
+/* forkbus_field_kind() - which getter it has. Return: 0 for a number that is no field. */
+enum forkbus_kind forkbus_field_kind(enum forkbus_field field);
+
+/* forkbus_event_copy() - one to keep. @ret: to be freed by forkbus_event_free(). Return: 0 or -ENOMEM. */
+int forkbus_event_copy(const struct forkbus_event *event, struct forkbus_event **ret);
+
+/* forkbus_event_free() - of a copy, or what forkbus_get_process() gave; never of what is lent. NULL is fine. Return: NULL. */
+struct forkbus_event *forkbus_event_free(struct forkbus_event *event);
+
+enum forkbus_type forkbus_event_get_type(const struct forkbus_event *event);
+
+/* forkbus_event_has() - is this told? What a source could not know is absent, and nothing is invented. */
+bool forkbus_event_has(const struct forkbus_event *event, enum forkbus_field field);
+
+/*
+ * Getters. What they point to belongs to the event, and lives as long as it does.
+ * All return 0; -ENODATA where the event does not tell it; -EINVAL where the field is of another kind, or none.
+ */
+
+int forkbus_event_get_uint(const struct forkbus_event *event, enum forkbus_field field, uint64_t *ret);
+int forkbus_event_get_bool(const struct forkbus_event *event, enum forkbus_field field, bool *ret);
+
+/* forkbus_event_get_text() - @ret: @len bytes as they are, any but NUL as a rule, then a NUL. @len may be NULL. */
+int forkbus_event_get_text(const struct forkbus_event *event, enum forkbus_field field, const char **ret,
+			   size_t *len);
+
+/* forkbus_event_get_strings() - @ret: @n strings, then NULL, like argv. @n may be NULL. */
+int forkbus_event_get_strings(const struct forkbus_event *event, enum forkbus_field field,
+			      const char *const **ret, size_t *n);
+
+/* --- questions ---------------------------------------------------------------------------------------------------- */
+
+/*
+ * Questions open a connection of their own, started handle or not, and wait for the answer.
+ * All return 0 or a negative errno: what connect(2) says, -ETIMEDOUT, -EINTR after a signal, -ECONNRESET where the broker went
+ * away, and what forkbus_process() is refused with.
+ */
+
+/*
+ * forkbus_list_processes() - the processes that live and match the handle's filter, as of one moment
+ * @ret: to be freed by forkbus_list_free()
+ */
+int forkbus_list_processes(struct forkbus *bus, uint64_t timeout_usec, struct forkbus_list **ret);
+
+struct forkbus_list *forkbus_list_free(struct forkbus_list *list);
+
+/*
+ * forkbus_list_next() - go through the list once
+ * @ret: of FORKBUS_TYPE_PROCESS; the list's, valid until the next call
+ * Return: 1; 0 at the end; -EBADMSG; after -ENOMEM the same one can be asked for again.
+ */
+int forkbus_list_next(struct forkbus_list *list, const struct forkbus_event **ret);
+
+/* forkbus_list_get_cursor() - give it to forkbus_set_since() for what happened since. Return: the list's. */
+const char *forkbus_list_get_cursor(const struct forkbus_list *list);
+
+/*
+ * forkbus_get_process() - one process that lives
+ * @start_usec: when it began, or 0, whenever it did
+ * @ret: of FORKBUS_TYPE_PROCESS, to be freed by forkbus_event_free()
+ * Return: as above; -ESRCH where there is none, or it may not be seen.
+ */
+int forkbus_get_process(struct forkbus *bus, uint32_t pid, uint64_t start_usec, uint64_t timeout_usec,
+			struct forkbus_event **ret);
+
+/* forkbus_get_status() - how the broker does. @ret: to be freed by forkbus_status_free(). */
+int forkbus_get_status(struct forkbus *bus, uint64_t timeout_usec, struct forkbus_status **ret);
+
+struct forkbus_status *forkbus_status_free(struct forkbus_status *status);
+
+/* Texts are the status', and never NULL. */
+const char *forkbus_status_get_version(const struct forkbus_status *status);
+const char *forkbus_status_get_cursor(const struct forkbus_status *status); /* of the newest event */
+const char *forkbus_status_get_source(
+	const struct forkbus_status *status); /* module, connector, replay, none */
+const char *forkbus_status_get_json(
+	const struct forkbus_status *status); /* all of it, as the protocol has it */
+uint64_t forkbus_status_get_processes(const struct forkbus_status *status); /* that live */
+
+/* forkbus_status_get_events() - events of this type that were told since the broker began */
+uint64_t forkbus_status_get_events(const struct forkbus_status *status, enum forkbus_type type);
+
+/*
+ * forkbus_status_get_lost() - what was lost for one reason
+ * @reason: "kernel", "netlink", "unarmed", "source", "slow" …; NULL: for any
+ * @times, @count: how often, and how many events, as far as is known; may be NULL. 0 where the broker knows no such reason
+ */
+void forkbus_status_get_lost(const struct forkbus_status *status, const char *reason, uint64_t *times,
+			     uint64_t *count);
+
+/*
+ * forkbus_open_ring() - the broker's log, to be mapped for reading while it is written
+ * For those who see all processes; FORKBUS_RING reads it for you. @fd: the caller's. Return: as above; -EACCES for others.
+ */
+int forkbus_open_ring(struct forkbus *bus, uint64_t timeout_usec, int *fd);
+
+#ifdef __cplusplus
+}
+#endif

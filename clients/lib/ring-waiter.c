@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ring-waiter.h"
+#include "ring.h"
+
+/* So often a quiet log is looked at: a broker that was killed wakes nobody, nor does one that begins another log. */
+#define LOOK_SEC      1
+/* Where two words cannot be waited for at once (a kernel before 5.16, a sandbox): how long ring_waiter_stop() may take. */
+#define PATIENCE_NSEC 100000000
+/* It calls next to nothing. */
+#define STACK_SIZE    (128 * 1024)
+
+/* The lower bits of @want. Only the reader asks, only the thread goes to sleep. */
+enum {
+	WANT_NOTHING, /* since it was told that there is something */
+	WANT_MORE,
+	WANT_ASLEEP, /* nothing, for so long that the thread waits for the reader alone */
+	WANT_STOP,
+	WANT_MASK = 3,
+	WANT_ONE = 4, /* the number's unit */
+};
+
+static long futex(const uint32_t *word, int operation, uint32_t value, const struct timespec *timeout)
+{
+	return syscall(SYS_futex, word, operation, value, timeout, NULL, 0);
+}
+
+/* Wait until the log's word, or what the reader wants, is another, or for a while. Return: 0 or a negative errno. */
+static int wait_for_both(struct ring_waiter *waiter, uint32_t word, uint32_t want)
+{
+	struct futex_waitv both[] = {
+		{ .val = word, .uaddr = (uintptr_t)&waiter->header->wake, .flags = FUTEX_32 },
+		{ .val = want, .uaddr = (uintptr_t)&waiter->want, .flags = FUTEX_32 | FUTEX_PRIVATE_FLAG },
+	};
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += LOOK_SEC;
+	if (!waiter->by_turns && syscall(SYS_futex_waitv, both, 2, 0, &until, CLOCK_MONOTONIC) >= 0)
+		return 0;
+	if (!waiter->by_turns && errno != ENOSYS && errno != EPERM)
+		return -errno;
+	waiter->by_turns = true;
+	until = (struct timespec){ .tv_nsec = PATIENCE_NSEC };
+	return futex(&waiter->header->wake, FUTEX_WAIT, word, &until) < 0 ? -errno : 0;
+}
+
+/* Will nothing follow? Return: what to tell. */
+static int look_at_file(const struct ring_waiter *waiter)
+{
+	struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
+	struct stat st;
+
+	if (fstat(waiter->file, &st) < 0 || (uint64_t)st.st_size < waiter->size)
+		return -EBADMSG;
+	/* A broker that goes on with a log finds it by its name. One that writes holds a lock. */
+	if (st.st_nlink == 0 && fcntl(waiter->file, F_OFD_GETLK, &lock) == 0 && lock.l_type == F_UNLCK)
+		return RING_E_REPLACED;
+	return 0;
+}
+
+static bool change_want(struct ring_waiter *waiter, uint32_t from, uint32_t state)
+{
+	return __atomic_compare_exchange_n(&waiter->want, &from, (from & ~(uint32_t)WANT_MASK) | state, false,
+					   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+/* Is the head another than where the reader stood when it asked? */
+static bool has_grown(const struct ring_waiter *waiter)
+{
+	return __atomic_load_n(&waiter->header->head, __ATOMIC_ACQUIRE) !=
+	       __atomic_load_n(&waiter->seen, __ATOMIC_SEQ_CST);
+}
+
+/* What cannot be waited for must not be waited for all the time. */
+static void wait_without(void)
+{
+	nanosleep(&(struct timespec){ .tv_nsec = PATIENCE_NSEC }, NULL);
+}
+
+static void *run(void *userdata)
+{
+	struct ring_waiter *waiter = userdata;
+
+	for (;;) {
+		/* In this order: a reader that asks after it was looked at here sees all that the word tells of. */
+		uint32_t word = __atomic_load_n(&waiter->header->wake, __ATOMIC_SEQ_CST);
+		uint32_t want = __atomic_load_n(&waiter->want, __ATOMIC_SEQ_CST);
+		int r;
+
+		if ((want & WANT_MASK) == WANT_STOP)
+			return NULL;
+		if ((want & WANT_MASK) == WANT_MORE && has_grown(waiter)) {
+			if (change_want(waiter, want, WANT_NOTHING))
+				ring_waiter_signal(waiter);
+			continue;
+		}
+		r = wait_for_both(waiter, word, want);
+		if (r < 0 && r != -ETIMEDOUT && r != -EFAULT && r != -EAGAIN && r != -EINTR)
+			wait_without();
+		if (r == -ETIMEDOUT || r == -EFAULT) {
+			r = r == -EFAULT ? -EBADMSG : look_at_file(waiter);
+			if (r == 0)
+				continue;
+			__atomic_store_n(&waiter->end, r, __ATOMIC_SEQ_CST);
+			ring_waiter_signal(waiter);
+			return NULL;
+		}
+		/* Woken though the reader has not yet come to what it was told of last: it will ask. */
+		if ((want & WANT_MASK) == WANT_NOTHING &&
+		    __atomic_load_n(&waiter->header->wake, __ATOMIC_SEQ_CST) != word &&
+		    change_want(waiter, want, WANT_ASLEEP)) {
+			want = (want & ~(uint32_t)WANT_MASK) | WANT_ASLEEP;
+			while (__atomic_load_n(&waiter->want, __ATOMIC_SEQ_CST) == want)
+				(void)futex(&waiter->want, FUTEX_WAIT_PRIVATE, want, NULL);
+		}
+	}
+}
+
+int ring_waiter_start(struct ring_waiter *waiter, int file, const struct log_header *header, uint64_t size)
+{
+	pthread_attr_t attributes;
+	sigset_t all, before;
+	int r;
+
+	*waiter = (struct ring_waiter){ .header = header, .file = file, .size = size };
+	waiter->event_fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (waiter->event_fd < 0)
+		return -errno;
+	r = pthread_attr_init(&attributes);
+	if (r)
+		return -r;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	r = pthread_attr_setstacksize(&attributes, STACK_SIZE);
+	if (r == 0)
+		r = pthread_create(&waiter->thread, &attributes, run, waiter);
+	/* What a program keeps for each of its threads may not fit into that. */
+	if (r == EINVAL)
+		r = pthread_create(&waiter->thread, NULL, run, waiter);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attributes);
+	if (r == 0)
+		waiter->pid = getpid();
+	return -r;
+}
+
+/* Set what the reader wants, and see that the thread hears of it. */
+static void set_want(struct ring_waiter *waiter, uint32_t state, bool at_once)
+{
+	uint32_t before = __atomic_load_n(&waiter->want, __ATOMIC_SEQ_CST);
+
+	while (!__atomic_compare_exchange_n(&waiter->want, &before,
+					    ((before & ~(uint32_t)WANT_MASK) + WANT_ONE) | state, false,
+					    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		;
+	if (at_once || (before & WANT_MASK) == WANT_ASLEEP)
+		(void)futex(&waiter->want, FUTEX_WAKE_PRIVATE, INT_MAX, NULL);
+}
+
+void ring_waiter_stop(struct ring_waiter *waiter)
+{
+	/* In the child of a fork there is no thread. */
+	if (waiter->pid != 0 && waiter->pid == getpid()) {
+		set_want(waiter, WANT_STOP, true);
+		pthread_join(waiter->thread, NULL);
+	}
+	waiter->pid = 0;
+	if (waiter->event_fd >= 0)
+		close(waiter->event_fd);
+	waiter->event_fd = -1;
+}
+
+bool ring_waiter_ask(struct ring_waiter *waiter, uint64_t position)
+{
+	uint64_t seen = log_position_seal(position), count;
+
+	if ((__atomic_load_n(&waiter->want, __ATOMIC_SEQ_CST) & WANT_MASK) == WANT_MORE &&
+	    __atomic_load_n(&waiter->seen, __ATOMIC_RELAXED) == seen)
+		return false;
+	__atomic_store_n(&waiter->seen, seen, __ATOMIC_SEQ_CST);
+	set_want(waiter, WANT_MORE, false);
+	/* What it was told before; anything that the thread tells from here on shows to whoever looks again. */
+	(void)!read(waiter->event_fd, &count, sizeof(count));
+	return true;
+}
+
+void ring_waiter_signal(struct ring_waiter *waiter)
+{
+	const uint64_t one = 1;
+
+	(void)!write(waiter->event_fd, &one, sizeof(one));
+}

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "whole.h"
+#include "wire.h"
+
+#define FDS_MAX	 4
+#define SIZE_MIN (64 * 1024)
+
+/* An event of the greatest length, with others beside it in one message, makes the buffer grow; it is not kept. */
+#define SIZE_KEPT (1024 * 1024)
+
+struct wire {
+	int fd;
+	char *out; /* what is left of a call is [sent, out_size) */
+	size_t sent, out_size;
+	char *in; /* [begin, end) is to be read; no NUL before searched */
+	size_t size, begin, searched, end;
+	size_t message_max;
+	int fds[FDS_MAX];
+	size_t n_fds;
+};
+
+int wire_new(struct wire **ret, const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct wire *wire;
+	int r;
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(address.sun_path, path);
+	wire = calloc(1, sizeof(*wire));
+	if (!wire)
+		return -ENOMEM;
+	wire->message_max = WIRE_MESSAGE_MAX;
+	wire->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (wire->fd < 0 || connect(wire->fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
+		r = -errno;
+		wire_free(wire);
+		return r;
+	}
+	*ret = wire;
+	return 0;
+}
+
+static void fds_close(struct wire *wire)
+{
+	for (size_t i = 0; i < wire->n_fds; i++)
+		if (wire->fds[i] >= 0)
+			close(wire->fds[i]);
+	wire->n_fds = 0;
+}
+
+struct wire *wire_free(struct wire *wire)
+{
+	if (wire) {
+		fds_close(wire);
+		if (wire->fd >= 0)
+			close(wire->fd);
+		free(wire->out);
+		free(wire->in);
+		free(wire);
+	}
+	return NULL;
+}
+
+int wire_fd(const struct wire *wire)
+{
+	return wire->fd;
+}
+
+short wire_events(const struct wire *wire)
+{
+	return wire->sent < wire->out_size ? POLLIN | POLLOUT : POLLIN;
+}
+
+static void flush(struct wire *wire)
+{
+	while (wire->sent < wire->out_size) {
+		ssize_t n = send(wire->fd, wire->out + wire->sent, wire->out_size - wire->sent, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return;
+		/* A broker that refuses at sight does not read what was asked; its answer may be here all the same. */
+		if (n < 0)
+			break;
+		wire->sent += (size_t)n;
+	}
+	free(wire->out);
+	wire->out = NULL;
+	wire->sent = wire->out_size = 0;
+}
+
+int wire_call(struct wire *wire, const char *method, json_t *parameters, bool more)
+{
+	json_t *call = json_pack("{ss sO}", "method", method, "parameters", parameters);
+	char *text = NULL, *out;
+	size_t len;
+
+	if (call && (!more || json_object_set_new(call, "more", json_true()) == 0))
+		text = json_dumps(call, JSON_COMPACT);
+	json_decref(call);
+	if (!text)
+		return -ENOMEM;
+	/* With its NUL, behind what may be left of an earlier call. */
+	len = strlen(text) + 1;
+	out = realloc(wire->out, wire->out_size + len);
+	if (out) {
+		memcpy(out + wire->out_size, text, len);
+		wire->out = out;
+		wire->out_size += len;
+	}
+	free(text);
+	if (!out)
+		return -ENOMEM;
+	wire->message_max = more ? WIRE_MESSAGE_MAX : WIRE_ANSWER_MAX;
+	fds_close(wire);
+	flush(wire);
+	return 0;
+}
+
+static void fds_receive(struct wire *wire, struct msghdr *header)
+{
+	for (struct cmsghdr *at = CMSG_FIRSTHDR(header); at; at = CMSG_NXTHDR(header, at)) {
+		size_t n = (at->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		int fd;
+
+		if (at->cmsg_level != SOL_SOCKET || at->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t i = 0; i < n; i++) {
+			memcpy(&fd, CMSG_DATA(at) + i * sizeof(fd), sizeof(fd));
+			if (wire->n_fds < FDS_MAX)
+				wire->fds[wire->n_fds++] = fd;
+			else
+				close(fd);
+		}
+	}
+}
+
+/* Room for more, at the end. */
+static int make_room(struct wire *wire)
+{
+	size_t size;
+	char *in;
+
+	if (wire->begin > 0) {
+		memmove(wire->in, wire->in + wire->begin, wire->end - wire->begin);
+		wire->end -= wire->begin;
+		wire->searched -= wire->begin;
+		wire->begin = 0;
+	}
+	if (wire->end == 0 && wire->size > SIZE_KEPT) {
+		free(wire->in);
+		wire->in = NULL;
+		wire->size = 0;
+	}
+	if (wire->end < wire->size)
+		return 0;
+	size = wire->size == 0 ? SIZE_MIN : 2 * wire->size;
+	/* Something is left to read into as long as no message was refused for its length. */
+	if (size > wire->message_max + SIZE_MIN)
+		size = wire->message_max + SIZE_MIN;
+	in = realloc(wire->in, size);
+	if (!in)
+		return -ENOMEM;
+	wire->in = in;
+	wire->size = size;
+	return 0;
+}
+
+static int fill(struct wire *wire)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(FDS_MAX * sizeof(int))];
+	struct msghdr header = { .msg_iovlen = 1 };
+	struct iovec data;
+	ssize_t n;
+	int r;
+
+	r = make_room(wire);
+	if (r < 0)
+		return r;
+	data = (struct iovec){ wire->in + wire->end, wire->size - wire->end };
+	do {
+		header.msg_iov = &data;
+		header.msg_control = control;
+		header.msg_controllen = sizeof(control);
+		n = recvmsg(wire->fd, &header, MSG_CMSG_CLOEXEC);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return errno == EAGAIN			     ? WIRE_E_MORE
+		       : errno == ENOMEM || errno == ENOBUFS ? -ENOMEM
+							     : WIRE_E_END;
+	fds_receive(wire, &header);
+	wire->end += (size_t)n;
+	return n > 0 ? 0 : WIRE_E_END;
+}
+
+static int parse_once(json_t **ret, const char *text, size_t len)
+{
+	json_error_t error;
+	json_t *message = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+
+	/* Without memory, the parser fails in silence. */
+	if (!message && (error.text[0] == '\0' || json_error_code(&error) == json_error_out_of_memory))
+		return -ENOMEM;
+	if (!json_is_object(message) || !json_is_whole(message, text, len)) {
+		json_decref(message);
+		return -EBADMSG;
+	}
+	*ret = message;
+	return 0;
+}
+
+static int parse(json_t **ret, const char *text, size_t len)
+{
+	int r = parse_once(ret, text, len);
+
+	/* A string that the parser had no memory for is an invalid token to it, or cut. What is wrong is wrong twice. */
+	return r == -EBADMSG ? parse_once(ret, text, len) : r;
+}
+
+int wire_read(struct wire *wire, json_t **ret)
+{
+	const char *begin, *nul = NULL;
+	int r;
+
+	flush(wire);
+	for (;;) {
+		if (wire->end > wire->searched)
+			nul = memchr(wire->in + wire->searched, '\0', wire->end - wire->searched);
+		if (nul)
+			break;
+		wire->searched = wire->end;
+		r = wire->end - wire->begin > wire->message_max ? -EMSGSIZE : fill(wire);
+		if (r)
+			return r;
+	}
+	/* From where it was found, if it has to be read again. */
+	wire->searched = (size_t)(nul - wire->in);
+	begin = wire->in + wire->begin;
+	r = (size_t)(nul - begin) > wire->message_max ? -EMSGSIZE : parse(ret, begin, (size_t)(nul - begin));
+	if (r == 0)
+		wire->begin = wire->searched = (size_t)(nul + 1 - wire->in);
+	return r;
+}
+
+int wire_take_fd(struct wire *wire, size_t index)
+{
+	int fd;
+
+	if (index >= wire->n_fds || wire->fds[index] < 0)
+		return -EBADMSG;
+	fd = wire->fds[index];
+	wire->fds[index] = -1;
+	return fd;
+}

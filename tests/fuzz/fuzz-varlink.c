@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * What a client sends over the Varlink face, and what it gets for it.
+ *
+ * An input is what is sent, as it is, but for three bytes that stand nowhere in JSON: 1: the broker has its turn, 2: something
+ * happens, 3: as much is read as has come. Then the client closes its half. It has to get an answer to each call up to the first
+ * malformed one, in order, and none to a oneway; after the first reply that continues, replies of this kind alone.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "serve/varlink-message.h"
+#include "serve/varlink.h"
+#include "util/clock.h"
+#include "util/msg.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define REQUEST_MAX 4096
+#define PROCESSES   20
+#define ROOM	    (16 << 20)
+#define QUIET	    3 /* turns without a byte: nothing comes any more */
+
+static struct bus *bus;
+static struct event_base *base;
+static struct varlink *varlink;
+static struct quota *quota;
+static struct sockaddr_un address;
+static socklen_t address_len;
+
+struct run {
+	int fd;
+	const uint8_t *sent; /* what of the input is sent */
+	size_t size, taken;
+	char *got;
+	size_t n;
+	bool ended;
+};
+
+static void check(bool condition)
+{
+	if (!condition)
+		abort();
+}
+
+static void publish(enum event_type type, uint32_t pid)
+{
+	struct fb_event event;
+
+	fb_event_init(&event, type);
+	EVENT_SET(&event, time_usec, 1000000 + pid);
+	EVENT_SET(&event, pid, pid);
+	EVENT_SET(&event, start_usec, 1000 * pid);
+	EVENT_SET(&event, uid, pid % 3);
+	EVENT_SET(&event, comm, event_text("fuzz"));
+	bus_publish(bus, &event);
+}
+
+static char *on_status(void *userdata)
+{
+	(void)userdata;
+	return strdup("{}");
+}
+
+static void open_face(void)
+{
+	static const struct face_options options = {
+		.group = (gid_t)-1,
+		.request_max = REQUEST_MAX,
+		.request_usec = 3600 * USEC_PER_SEC,
+		.heartbeat_usec = 3600 * USEC_PER_SEC,
+	};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	/* The kernel makes a name. */
+	address = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	address_len = sizeof(address);
+	check(fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(address.sun_family)) == 0);
+	check(listen(fd, 10) == 0 && getsockname(fd, (struct sockaddr *)&address, &address_len) == 0);
+	check(varlink_new(&varlink, NULL, fd, bus, base, quota, &options, on_status, NULL) == 0);
+}
+
+static void open_all(void)
+{
+	char directory[] = "/tmp/fuzz-varlink-XXXXXX", path[64];
+	struct log *log = NULL;
+
+	signal(SIGPIPE, SIG_IGN);
+	msg_set_level(LOG_ERR);
+	check(mkdtemp(directory) != NULL);
+	snprintf(path, sizeof(path), "%s/log", directory);
+	check(log_open(&log, path, 1 << 20, (gid_t)-1) == 0);
+	check(bus_new(&bus, log, 1 << 20) == 0);
+	unlink(path);
+	rmdir(directory);
+	base = event_base_new();
+	check(base != NULL);
+	check(quota_new(&quota, 100, 100) == 0);
+	open_face();
+	for (uint32_t pid = 1; pid <= PROCESSES; pid++)
+		publish(EVENT_FORK, pid);
+	bus_flush(bus);
+}
+
+static void turn(void)
+{
+	for (int i = 0; i < 3; i++)
+		event_base_loop(base, EVLOOP_NONBLOCK);
+}
+
+/* Return: whether something came. */
+static bool take(struct run *run)
+{
+	ssize_t n = recv(run->fd, run->got + run->n, ROOM - run->n, MSG_DONTWAIT);
+
+	check(run->n < ROOM);
+	if (n > 0)
+		run->n += (size_t)n;
+	else
+		run->ended = n == 0 || errno == ECONNRESET;
+	return n > 0;
+}
+
+static void say(struct run *run, const uint8_t *data, size_t size)
+{
+	while (size > 0) {
+		ssize_t n = send(run->fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (n > 0) {
+			data += n;
+			size -= (size_t)n;
+			continue;
+		}
+		if (errno != EAGAIN)
+			return;
+		turn();
+		(void)take(run);
+	}
+}
+
+static void act(struct run *run, uint8_t what)
+{
+	if (what == 2) {
+		publish(EVENT_SESSION, 7);
+		bus_flush(bus);
+	}
+	if (what < 3)
+		turn();
+	else
+		(void)take(run);
+}
+
+/* The next whole call, if it is one. */
+static bool next_call(struct run *run, struct varlink_call *call)
+{
+	const uint8_t *at = run->sent + run->taken;
+	const uint8_t *end = memchr(at, '\0', run->size - run->taken);
+
+	if (!end || end - at > REQUEST_MAX)
+		return false;
+	run->taken += (size_t)(end + 1 - at);
+	return varlink_call_parse(call, (const char *)at, (size_t)(end - at)) == 0;
+}
+
+/* Return: whether others may follow that answer the same call. */
+static bool check_reply(const char *text)
+{
+	json_t *reply = json_loads(text, JSON_REJECT_DUPLICATES, NULL), *value;
+	const char *key, *error;
+	bool continues;
+
+	check(json_is_object(reply));
+	json_object_foreach(reply, key, value)
+		check(strcmp(key, "parameters") == 0 || strcmp(key, "error") == 0 ||
+		      strcmp(key, "continues") == 0);
+	value = json_object_get(reply, "parameters");
+	check(!value || json_is_object(value));
+	continues = json_is_true(json_object_get(reply, "continues"));
+	check(continues || !json_object_get(reply, "continues"));
+	error = json_string_value(json_object_get(reply, "error"));
+	check(!error || (!continues && strchr(error, '.')));
+	json_decref(reply);
+	return continues;
+}
+
+static void check_replies(struct run *run)
+{
+	const char *at = run->got, *end = run->got + run->n;
+	struct varlink_call call;
+
+	check(run->n == 0 || end[-1] == '\0');
+	while (next_call(run, &call)) {
+		bool continues = false, more = call.more;
+
+		if (!call.oneway) {
+			check(at < end);
+			continues = check_reply(at);
+			at += strlen(at) + 1;
+			check(!continues || (more && strcmp(call.method, "org.forkbus1.Subscribe") == 0));
+		}
+		varlink_call_done(&call);
+		while (continues && at < end) {
+			check(check_reply(at));
+			at += strlen(at) + 1;
+		}
+		if (continues)
+			break;
+	}
+	check(at == end);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static char got[ROOM];
+	uint8_t *sent = malloc(size + 1);
+	struct run run = { .fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), .sent = sent, .got = got };
+	size_t begin = 0, quiet = 0;
+
+	if (!varlink)
+		open_all();
+	check(sent && run.fd >= 0);
+	check(connect(run.fd, (struct sockaddr *)&address, address_len) == 0);
+	for (size_t i = 0; i <= size; i++) {
+		if (i < size && (data[i] == 0 || data[i] > 3)) {
+			sent[run.size++] = data[i];
+			continue;
+		}
+		say(&run, sent + begin, run.size - begin);
+		begin = run.size;
+		if (i < size)
+			act(&run, data[i]);
+	}
+	shutdown(run.fd, SHUT_WR);
+	while (quiet < QUIET && !run.ended) {
+		turn();
+		quiet = take(&run) ? 0 : quiet + 1;
+	}
+	check_replies(&run);
+	/* Who has got all answers is not kept, but for a subscriber. */
+	check(run.ended || varlink_stats(varlink)->subscribers == 1);
+	close(run.fd);
+	turn();
+	if (varlink_stats(varlink)->connections > 0) {
+		/* It is missed at the next heartbeat, or now. */
+		varlink = varlink_free(varlink);
+		open_face();
+	}
+	check(quota_used(quota) == 0 && views_stats(bus->views)->views == 0);
+	free(sent);
+	return 0;
+}

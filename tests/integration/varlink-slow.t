@@ -1,0 +1,130 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Subscribers on the Varlink face that do not read: they cost no memory beyond their sockets and the rest of one reply, delay
+# nobody, and when they read again they are told exactly what they missed. So it is with those who call and do not read.
+use strict;
+use warnings;
+use FindBin '$Bin';
+use lib $Bin;
+use Forkbus qw(now_usec slow true);
+use Test::More;
+
+use constant {
+    BLOCK => 500,
+    LAPS  => 10,
+    LOG   => 512 * 1024,
+    STUCK => 40,
+
+    # EncodingCache= below, which all share, and for each who is stuck the rest of a reply and a chunk of lines.
+    GROWTH_KIB => 1024 + 40 * 64,
+};
+
+my $feed   = Forkbus::Feed->new(log_size => LOG, config => { Limits => { EncodingCache => '1M' } });
+my $broker = $feed->broker;
+
+my $written = 0;
+
+sub block {
+    my ($count) = @_;
+    return join '', map {
+        $written++;
+        sprintf '{"type":"fork","timeUsec":%d,"bootUsec":%d,"pid":%d,"startUsec":%d,"ppid":1,"uid":%d,"comm":"number %d"}'
+          . "\n", 1700000000000000 + $written, $written, 100 + $written % 1000, $written, $written % 7, $written
+    } 1 .. $count;
+}
+
+my $reader = $broker->varlink->subscribe;
+$reader->wait_ready;
+my @stuck = map { $broker->varlink->subscribe($_ % 2 ? undef : { filter => { comm => "*$_*" } }) } 1 .. STUCK;
+$_->wait_ready for @stuck;
+my $place = (split /:/, $stuck[0]{cursor})[1];
+
+# One who asks on and on, and reads no answer.
+my $asker = $broker->varlink;
+my $info  = $asker->text_of('org.varlink.service.GetInterfaceDescription', { interface => 'org.forkbus1' });
+my $asked = 0;
+while (defined(my $count = syswrite $asker->{socket}, $info x 100)) {
+    $asked += $count;
+}
+ok($!{EAGAIN}, "who asks and reads no answer is not listened to any more, after $asked bytes");
+
+# The first lap may fill caches, buffers of sockets, pools.
+my $pid = $feed->write_beside(block(BLOCK), 40);
+waitpid $pid, 0;
+$feed->settle;
+my $before = $broker->memory;
+
+my $log     = $broker->status->{log};
+my $per_lap = ($log->{nextSeq} - $log->{firstSeq}) * LOG / $log->{used};
+my $times   = int(LAPS * $per_lap / BLOCK) + 1;
+my $goal    = $log->{nextSeq} - 1 + $times * BLOCK;
+$pid = $feed->write_beside(block(BLOCK), $times);
+my @told = $reader->catch_up($broker, $goal);
+waitpid $pid, 0;
+is($feed->settle, $goal, 'all that was written is in the log, ' . int($times * BLOCK / $per_lap) . ' times round');
+my $after = $broker->memory;
+SKIP: {
+    skip 'the memory is not only its own', 1 if slow();
+    cmp_ok($after - $before, '<=', GROWTH_KIB, "memory: $before KiB before, $after KiB after");
+}
+
+# Events are in order from a number on; each loss is exactly what is not there. Return: where that ends, losses, complaints.
+sub follow {
+    my ($next, @events) = @_;
+    my ($lost, @wrong) = (0);
+    for my $event (@events) {
+        if ($event->{type} eq 'lost') {
+            $lost++;
+            push @wrong, "reason $event->{reason}" if $event->{reason} ne 'slow';
+            push @wrong, "from $event->{from} instead of $next" if $event->{from} != $next;
+            push @wrong, "count $event->{count}" if $event->{count} != $event->{to} - $event->{from} + 1;
+            $next = $event->{to} + 1;
+        } else {
+            push @wrong, "$event->{seq} instead of $next" if $event->{seq} != $next;
+            $next = $event->{seq} + 1;
+        }
+    }
+    return ($next, $lost, splice @wrong, 0, 10);
+}
+
+my ($next, $lost, @wrong) = follow($told[0]{type} eq 'lost' ? $told[0]{from} : $told[0]{seq}, @told);
+is_deeply(\@wrong, [], "who reads gets all, or is told exactly what not ($lost losses)");
+is($next, $goal + 1, 'up to the end');
+
+$log = $broker->status->{log};
+my @late = $stuck[0]->catch_up($broker, $goal);
+($next, $lost, @wrong) = follow($place + 1, @late);
+is_deeply(\@wrong, [], 'who was stuck gets whole replies, and what it missed is told exactly');
+is($lost, 1, 'in one loss');
+is((grep { $_->{type} eq 'lost' } @late)[0]{to}, $log->{firstSeq} - 1, 'which ends where the log begins');
+is($next, $goal + 1, 'and all else up to the end');
+
+# And then they are as good as new.
+$feed->write(split /\n/, block(10));
+my $end = $feed->settle;
+is(scalar($stuck[0]->forget->catch_up($broker, $end)), 10, 'then it gets current events');
+@wrong = ();
+for my $one (@stuck[1 .. $#stuck]) {
+    my @events = $one->catch_up($broker, $end);
+    my @losses = grep { $_->{type} eq 'lost' } @events;
+    my @numbers = map { $_->{seq} // () } @events;
+    push @wrong, @losses . ' losses' if @losses > 1;
+    push @wrong, 'out of order' if "@numbers" ne join ' ', sort { $a <=> $b } @numbers;
+    push @wrong, 'an event that was told as lost'
+      if @losses && grep { $_ >= $losses[0]{from} && $_ <= $losses[0]{to} } @numbers;
+}
+is_deeply(\@wrong, [], 'so it is with all ' . STUCK);
+
+# The asker gets the answers to all that was taken, whole ones.
+my $whole = int($asked / length $info);
+$asker->expect(('org.varlink.service.GetInterfaceDescription') x ($whole + 1))->end_input;
+my $answers = 0;
+while (my $reply = $asker->reply) {
+    $answers++ if length $reply->{parameters}{description} == length $asker->description('org.forkbus1');
+}
+is($answers, $whole, 'who asked and read nothing has all its answers when it reads');
+
+Forkbus::Varlink->as_described;
+$broker->stop;
+done_testing;

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * A broker's Varlink socket in the test's directory, which says what the test wants it to, and a handle of the library: all
+ * in one thread, so that who speaks when is no accident.
+ */
+
+#include <jansson.h>
+
+#include "clients/lib/forkbus.h"
+
+struct fake {
+	int listener;
+	int link; /* to the client that was accepted last */
+};
+
+extern struct fake fake;
+
+int fake_setup(void **state);
+int fake_teardown(void **state);
+#define FAKE_TEST(_test) cmocka_unit_test_setup_teardown(_test, fake_setup, fake_teardown)
+
+void fake_listen(void);
+void fake_stop_listening(void);
+void fake_accept(void);
+void fake_hang_up(void);
+
+/* fake_expect() - the next call is this one, key for key; @call is JSON */
+void fake_expect(const char *call);
+/* fake_say() - bytes, and whether a NUL follows */
+void fake_say(const char *text);
+void fake_say_bytes(const char *data, size_t size);
+void fake_say_with_fd(const char *text, int fd);
+
+/* bus_open() - a handle, not started */
+struct forkbus *bus_open(uint64_t flags);
+
+/* bus_started() - start it, accept it, and see that it subscribes */
+void bus_started(struct forkbus *bus, const char *expected);
+
+/* Next item; nothing else is there. */
+void assert_nothing(struct forkbus *bus);
+/* An event of a type, with a seq (0: none) */
+void assert_event(struct forkbus *bus, enum forkbus_type type, uint64_t seq);
+void assert_item(struct forkbus *bus, int item);
+
+#define SUBSCRIBE "{\"method\":\"org.forkbus1.Subscribe\",\"parameters\":{\"filter\":{}},\"more\":true}"
+#define EVENTS(_events, _seq)                                                            \
+	"{\"parameters\":{\"events\":[" _events "],\"cursor\":\"0123456789abcdef:" #_seq \
+	"\"},\"continues\":true}"
+#define READY(_seq)  "{\"type\":\"ready\",\"cursor\":\"0123456789abcdef:" #_seq "\"}"
+#define FORK(_seq)   "{\"seq\":" #_seq ",\"type\":\"fork\",\"pid\":7}"
+#define CURSOR(_seq) "0123456789abcdef:" #_seq
