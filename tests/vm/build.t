@@ -1,0 +1,47 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# The module is built for all kernels, and nobody complains: the compiler at W=1, sparse, checkpatch.pl.
+use strict;
+use warnings;
+use FindBin '$Bin';
+use Test::More;
+
+my $top = "$Bin/../..";
+
+# Return: status and output of a command.
+sub said {
+    my (@command) = @_;
+    my $text = qx(@command 2>&1);
+    return ($? >> 8, $text);
+}
+
+plan skip_all => 'there is no kernel module in this tree' if !-e "$top/kmod/Kbuild";
+
+# The headers of 7 have no part of the kernel's own use of sparse.
+my %sparse = map { $_ => 1 } qw(6.1 6.12 6.1-arm64 6.12-arm64);
+for my $kernel (qw(6.1 6.12 7 6.1-arm64 6.12-arm64)) {
+  SKIP: {
+        my ($status, $text) = said("$Bin/kernels", $kernel);
+        skip((split /\n/, $text)[-1], 2) if $status == 77;
+        ($status, $text) = said("$Bin/build", $kernel, 'KCFLAGS=-Werror', $sparse{$kernel} ? 'C=2' : ());
+        is($status, 0, "it is built for $kernel") or diag($text);
+        unlike($text, qr/warning:|error:|WARNING/, 'and there is nothing to complain about') or diag($text);
+    }
+}
+
+SKIP: {
+    my ($status, $text) = said("$Bin/checkpatch");
+    skip((split /\n/, $text)[-1], 2) if $status == 77;
+    my @files = grep { !/\.mod\.c$/ } glob("$top/kmod/*.[ch] $top/proto/forkbus_netlink.h");
+    ($status, $text) = said("$Bin/checkpatch", @files);
+    is($status, 0, 'checkpatch.pl --strict finds nothing') or diag($text);
+
+    # Kernels differ, which is what is told apart there.
+    my @compat = glob("$top/kmod/compat-include/*.h $top/kmod/compat-include/*/*.h");
+    skip('nothing in compat-include', 1) if !@compat;
+    ($status, $text) = said("$Bin/checkpatch", '--ignore=LINUX_VERSION_CODE,CONSTANT_COMPARISON', @compat);
+    is($status, 0, 'nor in compat-include, but for versions of kernels') or diag($text);
+}
+
+done_testing;

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=bash
+#
+# What the scripts of this directory share: names, places, a private state of apt. To be sourced.
+#
+# All that is downloaded or made stays in $FORKBUS_VM (build/vm), and is made again only when it is missing.
+
+tree=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+vm=$(realpath -m "${FORKBUS_VM:-$tree/build/vm}")
+
+# The kernels: the suite that each comes from. Those for arm64 are for building only.
+declare -A suites=(
+	[6.1]=bookworm [6.12]=bookworm-backports [7]=trixie-backports
+	[6.1-arm64]=bookworm [6.12-arm64]=bookworm-backports
+)
+
+say() {
+	echo "forkbus: $*" >&2
+}
+
+fail() {
+	say "$@"
+	exit 1
+}
+
+# For what this machine cannot have: tests are skipped then.
+unavailable() {
+	say "$@"
+	exit 77
+}
+
+# One that is there may also have been made by another one: see debug/kernel.
+known_kernel() {
+	[ -n "${suites[$1]:-}" ] || [ -e "$vm/kernels/$1/headers" ] || fail "there is no kernel '$1'; there are: ${!suites[*]}"
+}
+
+# Run a command, and show what it says only if it fails.
+quietly() {
+	local log status=0
+	log=$(mktemp)
+	"$@" </dev/null >"$log" 2>&1 || status=$?
+	[ "$status" -eq 0 ] || cat "$log" >&2
+	rm -f "$log"
+	return "$status"
+}
+
+# One at a time makes what all share. The lock goes with the process.
+lock() {
+	mkdir -p "$vm"
+	exec 9>"$vm/$1.lock"
+	flock -n 9 || {
+		say "waiting for another one that makes $1"
+		flock 9
+	}
+}
+
+# May this machine make what is missing?
+can_prepare() {
+	[ "$(dpkg --print-architecture 2>/dev/null)" = amd64 ] || unavailable 'the kernels for tests are made on Debian, on amd64'
+	[ "$(id -u)" -eq 0 ] || unavailable "what is missing in $vm takes root to make"
+}
+
+# The machine's own mirror and what it trusts it by, as the source of further suites.
+apt_source() {
+	local uri signed_by='' keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+	# What apt has read of a source tells whose it is; where it has not yet, Debian's is guessed by how it looks.
+	# shellcheck disable=SC2016 # apt-get's own variables
+	uri=$(for how in '' --no-release-info; do
+		apt-get indextargets $how --format '$(REPO_URI) $(RELEASE) $(COMPONENT) $(ORIGIN)' 'Created-By: Packages'
+	done | awk '$1 ~ /security/ || $2 !~ /^[a-z]+$/ || $3 != "main" { next }
+			$4 == "Debian" { sure = sure ? sure : $1 }
+			$1 ~ /debian\/$/ { likely = likely ? likely : $1 }
+			{ any = any ? any : $1 }
+			END { print sure ? sure : likely ? likely : any }')
+	[ -n "$uri" ] || unavailable 'apt on this machine knows no Debian mirror'
+	[ ! -e "$keyring" ] || signed_by=" [signed-by=$keyring]"
+	echo "deb$signed_by $uri"
+}
+
+# private SUITES COMMAND…: an apt command that sees these suites ("host", or "all"), and leaves alone what the machine knows
+private() {
+	local suites=$1 command=$2
+	shift 2
+	"$command" -q -o "Dir::Etc::sourcelist=$vm/apt/$suites.list" -o Dir::Etc::sourceparts=- \
+		-o "Dir::State::lists=$vm/apt/lists" -o "Dir::Cache=$vm/apt/cache-$suites" \
+		-o Dir::Cache::pkgcache=pkgcache.bin -o Dir::Cache::srcpkgcache=srcpkgcache.bin \
+		-o Acquire::Languages=none -o Acquire::Retries=3 -o APT::Architectures::=amd64 -o APT::Architectures::=arm64 \
+		-o APT::Sandbox::User=root -o DPkg::Lock::Timeout=300 "$@"
+}
+
+# What there is, fetched anew at most once a run. A suite that cannot be had is missed by whoever wants something of it.
+apt_update() {
+	[ -z "${apt_updated:-}" ] || return 0
+	apt_updated=1
+	local source suite
+	source=$(apt_source) || exit
+	mkdir -p "$vm/apt/lists/partial" "$vm"/apt/cache-{all,host}/archives/partial
+	for suite in bookworm bookworm-backports trixie-backports; do
+		echo "$source $suite main"
+	done >"$vm/apt/all.list"
+	grep bookworm "$vm/apt/all.list" >"$vm/apt/host.list"
+	say 'fetching the lists of further suites'
+	quietly private all apt-get update || true
+}
+
+# The newest version of a package in a suite, nothing where there is none.
+version_in() {
+	private all apt-cache madison "$1" 2>/dev/null | awk -F ' *[|] *' -v suite="$2/main" '
+		{ split($3, where, " ") } where[2] == suite { gsub(/ /, "", $2); print $2; exit }'
+}
+
+# unpack PATTERN VERSION ROOT PACKAGE: a package and those that it wants and whose names match, unpacked into ROOT. All are of
+# one version, since they come of one source.
+unpack() {
+	local pattern=$1 version=$2 root=$3 next=("$4") all=' ' package wanted dir
+	while [ "${#next[@]}" -gt 0 ]; do
+		package=${next[0]}
+		next=("${next[@]:1}")
+		case $package in *-arm64) package=$package:arm64 ;; esac
+		case $all in *" $package=$version "*) continue ;; esac
+		all="$all$package=$version "
+		wanted=$(private all apt-cache show "$package=$version" 2>/dev/null | sed -n 's/^Depends: //p' | head -n 1 |
+			sed 's/[,|]/\n/g' | awk -v pattern="$pattern" '$1 ~ pattern && $1 !~ /-unsigned$/ { print $1 }')
+		for package in $wanted; do next+=("$package"); done
+	done
+	dir=$(mktemp -d "$vm/apt/download-XXXXXXXX")
+	# shellcheck disable=SC2086 # a list of words
+	(cd "$dir" && quietly private all apt-get download $all) || {
+		rm -rf "$dir"
+		return 1
+	}
+	for package in "$dir"/*.deb; do dpkg-deb -x "$package" "$root" || return; done
+	rm -rf "$dir"
+}
+
+# make_tree SUITE DIR OPTION…: a small Debian, fetched the way in which the machine's own apt fetches
+make_tree() {
+	local suite=$1 dir=$2 source acquire status=0
+	shift 2
+	source=$(apt_source) || exit
+	acquire=$(mktemp)
+	apt-config dump Acquire | grep -E '^Acquire::(http|https|ftp|Retries)' >"$acquire" || true
+	echo 'Acquire::Retries "3";' >>"$acquire"
+	quietly mmdebstrap "--aptopt=$acquire" --dpkgopt=force-unsafe-io "$@" "$suite" "$dir" "$source $suite main" || status=$?
+	rm -f "$acquire"
+	return "$status"
+}

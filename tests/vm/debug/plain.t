@@ -1,0 +1,11 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# The module in a kernel that watches over its modules.
+use strict;
+use warnings;
+use FindBin '$Bin';
+use lib $Bin;
+use Debug;
+
+Debug::run('debug-plain');

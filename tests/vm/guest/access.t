@@ -1,0 +1,49 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Who may listen: nobody but those with CAP_NET_ADMIN in the initial user namespace.
+use strict;
+use warnings;
+use Errno qw(EPERM ENOENT EACCES);
+use FindBin '$Bin';
+use lib $Bin;
+use Genl;
+use Guest;
+use Test::More;
+
+ok(load(), 'the module loads');
+my $genl = Genl->new;
+ok($genl->{family}, 'the family is there');
+is($genl->{version}, 1, 'in version 1');
+
+my $user = 65534;
+is(by_user($user, sub { Genl->new->join_group }), EPERM, 'an ordinary user may not join the group');
+for my $command (qw(START STOP STATUS)) {
+    is(by_user($user, sub { (Genl->new->command($command, Genl::ACK, $command eq 'START' ? (MASK => 4) : ()))[0] }),
+        EPERM, "nor send $command");
+}
+is(by_user($user, sub { (Genl->new->replay(0))[0] }), EPERM, 'nor ask for a REPLAY');
+
+# Root of a user namespace has all capabilities there, and none here.
+sub in_namespace {
+    my ($unshare, $code) = @_;
+    return system('setpriv', "--reuid=$user", "--regid=$user", '--clear-groups', 'unshare', @$unshare, $^X, "-I$Bin", '-MGenl',
+        '-e', $code) >> 8;
+}
+is(in_namespace(['-Ur'], 'exit Genl->new->join_group'), EPERM, 'root of a user namespace may not join');
+is(in_namespace(['-Ur'], 'exit Genl->new->start("fork")'), EPERM, 'nor START');
+is(in_namespace(['-Urn'], 'exit Genl->new->{family}'), 0, 'another network namespace has no such family');
+
+# The group's number can be guessed there. Nothing comes.
+is($genl->join_group,  0, 'root joins');
+is($genl->start('fork'), 0, 'and starts');
+is(in_namespace(['-Urn'], <<"EOF2"), 0, 'who joins it in a network namespace of the own hears nothing');
+my \$g = Genl->new; \$g->{group} = $genl->{group}; \$g->{family} = $genl->{family};
+\$g->join_group; system("true") for 1 .. 5;
+exit scalar(my \@records = \$g->records(1));
+EOF2
+cmp_ok(scalar($genl->records(0.5)), '>=', 5, 'while root heard it all');
+undef $genl;
+
+ok(unload(), 'the module unloads');
+done_testing;

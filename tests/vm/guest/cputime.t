@@ -1,0 +1,63 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# What a process used, against what wait4(2) says, from less than a tick of the clock to many. What it takes to end after
+# the record is made is not in it: for the shortest lives that is a part to be seen, more so where the kernel is emulated. And
+# where a host has others to serve in this very moment, the guest takes those milliseconds for its own time: so there are
+# many of each, and those that were disturbed least count.
+use strict;
+use warnings;
+use FindBin '$Bin';
+use lib $Bin;
+use Genl;
+use Guest;
+use Test::More;
+
+# how many, of which kind, what that is, and the least part of wait4's time that is told
+my @kinds = (
+    [200, 'burst=200',       'fork and _exit',                  0.75],
+    [30,  'spawn',           'posix_spawn of a small program',  0.75],
+    [30,  'cpu=1',           '1 ms',                            0.80],
+    [20,  'cpu=5',           '5 ms',                            0.90],
+    [20,  'cpu=20',          '20 ms',                           0.95],
+    [20,  'cpu=100',         '100 ms',                          0.98],
+    [20,  'cpu-threads=20',  '20 ms in each of two threads',    0.93],
+    [10,  'killed-threads=1', 'killed with its threads',        0.50],
+);
+
+# The value that so great a part of them is no higher than.
+sub part { my ($part, @values) = @_; return (sort { $a <=> $b } @values)[$part * $#values] }
+
+ok(load(), 'the module loads');
+my $genl = Genl->new(buffer => 16 << 20);
+$genl->join_group;
+$genl->start('exit');
+for (@kinds) {
+    my ($times, $kind, $what, $least) = @$_;
+    my @said = workload($kind =~ /burst/ ? $kind : ($kind) x $times);
+    my %exit = exits($genl->records(0.3));
+    my @pairs;
+    for my $process (grep { $_->{usage} } @said) {
+        my $exit = $exit{ $process->{pid} } or next;
+        push @pairs, [$exit, $process->{usage}];
+    }
+    my $waited = part(0.5, map { $_->[1]{cpuUsec} } @pairs);
+    my @shares = map { ($_->[0]{USER_TIME} + $_->[0]{SYSTEM_TIME}) / 1000 / $_->[1]{cpuUsec} } @pairs;
+    my $share  = part(0.9, @shares);
+    my $text   = sprintf '%s: %.1f%%, median %.1f%%, of %.2f ms', $what, 100 * $share, 100 * part(0.5, @shares), $waited / 1000;
+    ok($share >= $least, "$text, as it should be");
+    cmp_ok(part(0.5, @shares), '<=', 1.02, 'nor is it too much');
+    is(scalar(grep { $_->[0]{USER_TIME} + $_->[0]{SYSTEM_TIME} == 0 } @pairs), 0, 'none is without');
+
+    my %field = (MINOR_FAULTS => 'minorFaults', MAJOR_FAULTS => 'majorFaults', MAX_RSS => 'maxRssKib',
+        READ_BYTES => 'readBytes', WRITE_BYTES => 'writeBytes');
+    my @wrong = grep { my $pair = $_; grep { $pair->[0]{$_} != $pair->[1]{ $field{$_} } } keys %field } @pairs;
+    is(scalar @wrong, 0, 'faults, memory and storage are as wait4(2) has them') or diag(explain($wrong[0]));
+    # To end is a switch, or two, of its own.
+    @wrong = grep { my $more = $_->[1]{voluntarySwitches} + $_->[1]{involuntarySwitches} - $_->[0]{VOLUNTARY_SWITCHES}
+              - $_->[0]{INVOLUNTARY_SWITCHES}; $more < 0 || $more > 8 } @pairs;
+    is(scalar @wrong, 0, 'switches too, but those of the end') or diag(explain($wrong[0]));
+}
+undef $genl;
+ok(unload(), 'the module unloads');
+done_testing;

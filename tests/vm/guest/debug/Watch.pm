@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# What a kernel that watches over its modules has seen. See tests/vm/debug.
+package Watch;
+
+use strict;
+use warnings;
+use Exporter 'import';
+
+our @EXPORT = qw(debug_locks taints leaks complaints forget stuck);
+
+# Taints that come with any module from outside the kernel's tree: O, E.
+use constant TAINTS_EXPECTED => 1 << 12 | 1 << 13;
+
+my $leaks = '/sys/kernel/debug/kmemleak';
+
+my $complaint = qr/WARNING:|BUG:|Oops|[Kk]ernel panic|general protection|INFO: (?:task|rcu|possible|trying|suspicious)
+  |possible (?:circular|recursive) lock|inconsistent lock state|[Ss]uspicious RCU|detected stall|soft lockup|blocked for more than
+  |UBSAN|KASAN|kmemleak: \d+ new|refcount_t:|list_(?:add|del) corruption|cut here|Call Trace|scheduling while atomic
+  |sleeping function called|ODEBUG|DEBUG_LOCKS|MAX_(?:LOCK|STACK)\w+ too low|lockdep off|Invalid wait context
+  |workqueue lockup/x;
+
+# Does lockdep still look? It stops at the first thing that it finds, and at anything that shakes the kernel.
+sub debug_locks {
+    open my $file, '<', '/proc/lockdep_stats' or return 'no lockdep';
+    my ($line) = grep { /debug_locks/ } <$file>;
+    return $line =~ /(\d+)/ ? $1 : $line;
+}
+
+# Whatever the kernel holds against itself.
+sub taints {
+    open my $file, '<', '/proc/sys/kernel/tainted' or die "tainted: $!\n";
+    return readline($file) & ~TAINTS_EXPECTED;
+}
+
+sub ask {
+    my ($what) = @_;
+    open my $file, '>', $leaks or die "$leaks: $!\n";
+    syswrite $file, "$what\n" or die "$leaks: $what: $!\n";
+}
+
+# From here on: what happened while the machine started is no matter of the module.
+sub forget {
+    ask('scan');
+    ask('clear');
+}
+
+# Memory that nobody knows of any more. What was allocated a moment ago is passed over, so it takes two looks.
+sub leaks {
+    for (1 .. 2) {
+        sleep 6;
+        ask('scan');
+    }
+    open my $file, '<', $leaks or die "$leaks: $!\n";
+    local $/;
+    my $text = readline($file) // '';
+    return split /(?=^unreferenced object)/m, $text;
+}
+
+# What the kernel log holds against it, each with what follows.
+sub complaints {
+    my @log = qx(dmesg);
+    my @found;
+    for my $i (grep { $log[$_] =~ $complaint } 0 .. $#log) {
+        push @found, [$i, $i] if !@found || $i > $found[-1][1] + 1;
+        $found[-1][1] = $i + 20 > $#log ? $#log : $i + 20;
+    }
+    return map { join '', @log[$_->[0] .. $_->[1]] } @found;
+}
+
+# Processes in uninterruptible sleep.
+sub stuck { return grep { /^D/ } qx(ps -eo stat=,pid=,wchan=,comm=) }
+
+1;

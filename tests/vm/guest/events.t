@@ -1,0 +1,202 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Every type of record, and what it says.
+use strict;
+use warnings;
+use FindBin '$Bin';
+use lib $Bin;
+use Genl;
+use Guest;
+use POSIX ();
+use Test::More;
+
+ok(load(), 'the module loads');
+my $genl = Genl->new(buffer => 16 << 20);
+$genl->join_group;
+is($genl->start(qw(fork exec exit id comm session chroot coredump ptrace), { ARGS => 64 }), 0, 'START with every type');
+my $self = { start => 0, comm => 'perl' };
+
+# Does $work in a child. Return: its pid, its status, and its records by type, several of one in a list.
+sub told {
+    my ($work) = @_;
+    $genl->records(0.05);
+    my ($pid, $status) = child($work);
+    my @records = $genl->records(5, sub { $_[0]{TYPE} eq 'exit' && $_[0]{TGID} == $pid });
+    my %by_type;
+    push @{ $by_type{ $_->{TYPE} } }, $_ for of($pid, @records);
+    return ($pid, $status, \%by_type, \@records);
+}
+
+sub in_order {
+    my (@records) = @_;
+    return !grep { $records[$_]{SEQ} != $records[ $_ - 1 ]{SEQ} + 1 || $records[$_]{TIME} < $records[ $_ - 1 ]{TIME} }
+      1 .. $#records;
+}
+
+subtest 'fork, exit' => sub {
+    my ($pid, $status, $told, $all) = told(sub { 7 });
+    my ($fork, $exit) = map { $told->{$_}[0] } qw(fork exit);
+    ok(in_order(@$all), 'numbers go up by one, times never go back');
+    is_deeply([map { scalar @{ $told->{$_} // [] } } qw(fork exec exit)], [1, 0, 1], 'one fork, one exit');
+    is($fork->{PARENT_TGID}, $$, 'the parent');
+    ok($fork->{PARENT_START} < $fork->{START}, 'started before its child');
+    ok($fork->{START} <= $fork->{TIME} && $fork->{TIME} - $fork->{START} < 1e9, 'who started now');
+    is($fork->{START}, $exit->{START}, 'its start is the same at its end');
+    is($exit->{STATUS}, 7 << 8, 'the status is that of waitpid(2)');
+    is_deeply([@$fork{qw(UID GID EUID EGID COMM)}], [0, 0, 0, 0, 'perl'], 'ids and name');
+    ok($fork->{CLONE_FLAGS} & 0x01000000, 'clone flags: fork(3) has its pid stored (CLONE_CHILD_SETTID)');
+    ok(exists $fork->{CGROUP} && $fork->{CGROUP} == (stat '/sys/fs/cgroup')[1], 'the cgroup is an inode number')
+      or diag(explain($fork));
+    ok(!exists $fork->{LOGIN_UID}, 'no login, no login uid');
+    ok(!exists $fork->{PID_NS}, 'the initial pid namespace is not told');
+};
+
+subtest 'exec' => sub {
+    my ($pid, undef, $told) = told(sub { exec '/bin/sh', '-c', 'exit 3', 'x' x 100 });
+    my ($exec) = @{ $told->{exec} };
+    is($exec->{FILENAME}, '/bin/sh', 'as asked for');
+    is($exec->{EXE}, '/usr/bin/dash', 'what runs');
+    is($exec->{COMM}, 'sh', 'the new name');
+    is(length $exec->{ARGV}, 64, 'arguments, as many bytes as were asked for');
+    like($exec->{ARGV}, qr{^/bin/sh\0-c\0exit 3\0x+$}, 'separated by NUL');
+    ok($exec->{ARGV_CUT}, 'and said to be cut');
+    ok(!exists $told->{comm}, 'the renaming of an exec is no event');
+    is($told->{exit}[0]{COMM}, 'sh', 'its end has the new name');
+};
+
+subtest 'exec of a script, and of what is not there' => sub {
+    open my $script, '>', '/tmp/script.sh' or die;
+    print {$script} "#!/bin/sh\nexit 0\n";
+    close $script;
+    chmod 0755, '/tmp/script.sh';
+    my (undef, undef, $told) = told(sub { exec '/tmp/script.sh' });
+    is($told->{exec}[0]{FILENAME}, '/tmp/script.sh', 'the script as asked for');
+    is($told->{exec}[0]{EXE}, '/usr/bin/dash', 'the shell that runs it');
+    (undef, undef, $told) = told(sub { no warnings; exec '/tmp/nothing'; 9 });
+    ok(!$told->{exec}, 'what fails is no event');
+
+    my $long = '/tmp/' . join '/', ('d' x 250) x 15;
+    system 'mkdir', '-p', $long;
+    system 'cp', '/bin/true', "$long/t";
+    (undef, undef, $told) = told(sub { exec "$long/t" });
+    is($told->{exec}[0]{FILENAME}, "$long/t", 'a path of ' . length("$long/t") . ' bytes is whole');
+    is($told->{exec}[0]{EXE}, "$long/t", 'both times');
+};
+
+subtest 'ids' => sub {
+    my (undef, undef, $told) = told(sub {
+        POSIX::setgid(1000);
+        syscall 119, 1001, 1002, 1002;    # setresgid
+        POSIX::setuid(1003);
+        POSIX::setuid(1003);
+        return 0;
+    });
+    my @ids = @{ $told->{id} };
+    is(scalar @ids, 3, 'one for each change, none where nothing changes');
+    is_deeply([@{ $ids[0] }{qw(GID EGID OLD_GID OLD_EGID UID)}], [1000, 1000, 0, 0, 0], 'setgid');
+    is_deeply([@{ $ids[1] }{qw(GID EGID OLD_GID OLD_EGID)}], [1001, 1002, 1000, 1000], 'setresgid');
+    is_deeply([@{ $ids[2] }{qw(UID EUID OLD_UID OLD_EUID GID EGID)}], [1003, 1003, 0, 0, 1001, 1002], 'setuid');
+    is($told->{exit}[0]{UID}, 1003, 'the end has the last ones');
+};
+
+subtest 'name, session, root' => sub {
+    my ($pid, undef, $told) = told(sub {
+        my $name = "again\0";
+        syscall 157, 15, $name, 0, 0, 0 for 1 .. 2;    # prctl(PR_SET_NAME)
+        POSIX::setsid();
+        chroot '/tmp';
+        return 0;
+    });
+    is_deeply([map { $_->{COMM} } @{ $told->{comm} }], ['again'], 'the new name, once');
+    is($told->{session}[0]{SESSION}, $pid, 'leader of a session of the own');
+    is($told->{session}[0]{TTY}, 0, 'without a terminal');
+    is($told->{chroot}[0]{ROOT}, '/tmp', 'the new root');
+};
+
+subtest 'signals and cores' => sub {
+    my (undef, $status, $told) = told(sub { kill 'KILL', $$; sleep 9 });
+    is($told->{exit}[0]{STATUS}, 9, 'killed');
+    ok(!$told->{coredump}, 'that leaves no core');
+    system 'echo /tmp/core.%p > /proc/sys/kernel/core_pattern';
+    (undef, $status, $told) = told(sub {
+        my $limit = pack 'Q2', 1 << 30, 1 << 30;
+        syscall 160, 4, $limit;    # setrlimit(RLIMIT_CORE)
+        kill 'SEGV', $$;
+        sleep 9;
+    });
+    is($status, 11 | 0x80, 'a core');
+    is($told->{exit}[0]{STATUS}, $status, 'its status says so');
+    is(scalar @{ $told->{coredump} // [] }, 1, 'announced by an event');
+};
+
+subtest 'pid namespaces, user namespaces' => sub {
+    $genl->records(0.05);
+    my ($pid) = child(sub { exec 'unshare', '-pf', '--mount-proc', 'sh', '-c', 'true; echo $$ >/tmp/nspid' });
+    my @records = $genl->records(5, sub { $_[0]{TYPE} eq 'exit' && $_[0]{TGID} == $pid });
+    my ($inside) = grep { $_->{PID_NS} && $_->{TYPE} eq 'exec' } @records;
+    is($inside->{NS_TGID}, 1, 'the first one in its pid namespace');
+    cmp_ok($inside->{TGID}, '>', 1, 'has another number here');
+    ok($inside->{PID_NS} > 4_000_000_000, 'the namespace is an inode number');
+    my ($born, $ended) = map { my $type = $_; scalar grep { $_->{TYPE} eq $type && $_->{PID_NS} } @records } qw(fork exit);
+    is($ended, $born, 'who is born in it ends in it');
+
+    ($pid) = child(sub { exec 'setpriv', '--reuid=65534', '--clear-groups', 'unshare', '-U', '-r', 'true' });
+    @records = of($pid, $genl->records(5, sub { $_[0]{TYPE} eq 'exit' && $_[0]{TGID} == $pid }));
+    is($records[-1]{UID}, 65534, 'root of a user namespace is who it is here');
+};
+
+subtest 'ptrace' => sub {
+    my (undef, undef, $told, $all) = told(sub {
+        my $other = fork // die;
+        if (!$other) { sleep 1; POSIX::_exit(0) }
+        syscall 101, 16, $other, 0, 0;    # PTRACE_ATTACH
+        waitpid $other, 2;
+        syscall 101, 17, $other, 0, 0;    # PTRACE_DETACH
+        waitpid $other, 0;
+        return 0;
+    });
+    my @ptrace = grep { $_->{TYPE} eq 'ptrace' } @$all;
+    is(scalar @ptrace, 2, 'attached, and let go');
+    is($ptrace[0]{TRACER}, $ptrace[0]{PARENT_TGID}, 'by its parent');
+    is($ptrace[1]{TRACER}, 0, 'then by nobody');
+};
+
+subtest 'threads' => sub {
+    $genl->start(qw(fork exit threads));
+    $genl->records(0.05);
+    my ($said) = workload('exit-from-thread=5');
+    my @records = of($said->{pid}, $genl->records(0.5));
+    my @threads = grep { $_->{TID} } @records;
+    is(scalar(grep { $_->{TYPE} eq 'fork' } @threads), $said->{threads} - 1, 'each thread but the first is born');
+    is(scalar(grep { $_->{TYPE} eq 'exit' } @threads), $said->{threads} - 1, 'and ends');
+    is(scalar(grep { $_->{TYPE} eq 'exit' && !$_->{TID} } @records), 1, 'and the process once');
+    $genl->start(qw(fork exit));
+    $genl->records(0.05);
+    ($said) = workload('exit-from-thread=5');
+    @records = of($said->{pid}, $genl->records(0.5));
+    is(scalar(grep { $_->{TID} } @records), 0, 'none where nobody asks for them');
+    is(scalar @records, 2, 'only the process');
+};
+
+subtest 'many ways to live and end' => sub {
+    $genl->start(qw(fork exec exit));
+    my @said = workload(
+        qw(burst=300 vfork spawn failed-exec shebang signals killed-threads=20 leader-first exit-from-thread
+           exec-from-thread orphan chain ignored));
+    my %exit = exits($genl->records(0.5));
+    my (@missing, @wrong);
+    for my $process (grep { exists $_->{code} || exists $_->{signal} } @said) {
+        my $exit = $exit{ $process->{pid} };
+        if (!$exit) { push @missing, $process; next }
+        my $status = exists $process->{code} ? $process->{code} << 8 : $process->{signal} | ($process->{coreDumped} ? 0x80 : 0);
+        push @wrong, [$process, $exit] if $status != $exit->{STATUS};
+    }
+    cmp_ok(scalar @said, '>', 300, scalar(@said) . ' processes');
+    is_deeply(\@missing, [], 'each has its exit');
+    is_deeply(\@wrong,   [], 'with its status');
+};
+
+undef $genl;
+ok(unload(), 'the module unloads');
+done_testing;

@@ -1,0 +1,55 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Listeners START and STOP while the module is unloaded: who comes too late must not arm what nobody disarms any more. A hook
+# that is left behind is hit once the module's memory is gone, so processes go on being made after each unload.
+use strict;
+use warnings;
+use Errno 'ESHUTDOWN';
+use FindBin '$Bin';
+use lib $Bin;
+use Genl;
+use Guest;
+use POSIX ();
+use Test::More;
+use Time::HiRes 'time';
+
+use constant { ROUNDS => 10, LISTENERS => 4 };
+
+# Comes and goes until the module is going, which a refused START tells. Whoever STOPs then leaves others behind, who want
+# something still. Ends with 1 if it came to that.
+sub come_and_go {
+    my ($stays, $leaves, $changes) = map { Genl->new } 1 .. 3;
+    $_->start(qw(fork exec exit id session)) for $stays, $leaves;
+    for (my $until = time + 20; time < $until;) {
+        my $error = $changes->start(qw(fork exit chroot));
+        return $leaves->stop == 0 ? 1 : 0 if $error == ESHUTDOWN;
+        return 0 if $error;
+        $changes->stop;
+    }
+    return 2;
+}
+
+my ($loaded, $unloaded, $late) = (0, 0, 0);
+for (1 .. ROUNDS) {
+    $loaded += load(ring => 64, grace => 0);
+    my @listeners = map {
+        my $pid = fork // die "fork: $!\n";
+        POSIX::_exit(eval { come_and_go() } // 3) if !$pid;
+        $pid
+    } 1 .. LISTENERS;
+    my $watcher = Genl->new;
+    my $until   = time + 20;
+    select undef, undef, undef, 0.02 until ($watcher->status // {})->{LISTENERS} >= 2 * LISTENERS || time > $until;
+    $unloaded += unload();
+    for (@listeners) {
+        waitpid $_, 0;
+        $late++ if $? >> 8 == 1;
+    }
+    workload('burst=50');
+}
+is($loaded,   ROUNDS, 'it was loaded ' . ROUNDS . ' times');
+is($unloaded, ROUNDS, 'and unloaded, whoever was just listening');
+cmp_ok($late, '>', 0, "somebody went while it was going: $late times");
+unlike(scalar(qx(dmesg)), qr/cannot be (?:dis)?armed/, 'nobody armed anything by that');
+done_testing;

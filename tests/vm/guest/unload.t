@@ -1,0 +1,45 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# The module comes and goes under load, with listeners joined. What the kernel thinks of it is in its log, which the
+# host looks through.
+use strict;
+use warnings;
+use FindBin '$Bin';
+use lib $Bin;
+use Genl;
+use Guest;
+use Test::More;
+
+my $load = fork // die;
+if (!$load) { workload('burst=200') while 1 }
+
+my ($loads, $told, $instances) = (0, 0, 0);
+my (%instance, @bad);
+for my $round (1 .. 50) {
+    $loads += load(ring => 64 << $round % 4, grace => $round % 3);
+    my $genl = Genl->new(buffer => 8 << 20);
+    push @bad, "round $round: no family" if !$genl->{family};
+    $genl->join_group;
+    $genl->start(qw(fork exec exit id comm session threads));
+    $instance{ $genl->status->{INSTANCE} }++;
+    my @records = $genl->records(0.2, sub { 1 });
+    $told++ if @records;
+    push @bad, "round $round: begins with $records[0]{SEQ}" if @records && $records[0]{SEQ} != 1;
+    # Every second time it is unloaded while this socket is joined and started.
+    undef $genl if $round % 2;
+    push @bad, "round $round: not unloaded" if !unload();
+    if ($genl) {
+        my @rest = map { eval { $genl->records(0.01) } } 1 .. 3;
+        push @bad, "round $round: a family that is gone answers" if eval { $genl->status };
+    }
+}
+kill 'KILL', $load;
+waitpid $load, 0;
+system 'pkill', '-KILL', 'workload';
+is($loads, 50, 'it was loaded 50 times');
+is($told,  50, 'and told what happens each time');
+is(scalar keys %instance, 50, 'each time as another instance');
+is_deeply(\@bad, [], 'and unloaded, joined or not');
+ok(!loaded(), 'it is gone');
+done_testing;
