@@ -132,7 +132,8 @@ static int query_parse(struct request *request, json_t *object, struct filter_er
 }
 
 /* The keys of the request itself; they leave the object, so that the filter's remain. */
-static int own_keys_parse(struct request *request, json_t *object, struct filter_error *error)
+static int own_keys_parse(struct request *request, json_t *object, const char *others,
+			  struct filter_error *error)
 {
 	json_t *snapshot = json_object_get(object, "snapshot");
 	json_t *since = json_object_get(object, "since");
@@ -142,8 +143,7 @@ static int own_keys_parse(struct request *request, json_t *object, struct filter
 
 	json_object_foreach(object, name, value)
 		if (!filter_has_key(name) && strcmp(name, "snapshot") != 0 && strcmp(name, "since") != 0)
-			return filter_refuse(error, name,
-					     "is not known; known are snapshot, since, query, " FILTER_KEYS);
+			return filter_refuse(error, name, "is not known; known are %s" FILTER_KEYS, others);
 	if (snapshot && !json_is_boolean(snapshot))
 		return filter_refuse(error, "snapshot", "must be true or false");
 	request->snapshot = json_is_true(snapshot);
@@ -182,6 +182,24 @@ static int line_parse(json_t **ret, const char *line, size_t len, struct filter_
 	return 0;
 }
 
+static int subscription_parse(struct request *request, json_t *object, const char *others,
+			      struct filter_error *error)
+{
+	int r = own_keys_parse(request, object, others, error);
+
+	return r == 0 ? filter_parse(&request->filter, object, error) : r;
+}
+
+int request_parse_object(struct request *request, json_t *object, struct filter_error *error)
+{
+	struct request parsed = { .query = REQUEST_SUBSCRIBE };
+	int r = subscription_parse(&parsed, object, "snapshot, since, ", error);
+
+	if (r == 0)
+		*request = parsed;
+	return r;
+}
+
 int request_parse(struct request *request, const char *line, size_t len, struct filter_error *error)
 {
 	struct request parsed = { .query = REQUEST_SUBSCRIBE };
@@ -191,13 +209,10 @@ int request_parse(struct request *request, const char *line, size_t len, struct 
 	r = line_parse(&object, line, len, error);
 	if (r)
 		return r;
-	if (json_object_get(object, "query")) {
+	if (json_object_get(object, "query"))
 		r = query_parse(&parsed, object, error);
-	} else {
-		r = own_keys_parse(&parsed, object, error);
-		if (r == 0)
-			r = filter_parse(&parsed.filter, object, error);
-	}
+	else
+		r = subscription_parse(&parsed, object, "snapshot, since, query, ", error);
 	if (r == 0)
 		*request = parsed;
 	return r;

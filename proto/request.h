@@ -34,6 +34,12 @@ struct request {
 int request_parse(struct request *request, const char *line, size_t len, struct filter_error *error);
 
 /*
+ * request_parse_object() - the same of an object, whose keys other than the filter's go; there is no query
+ * Return: as request_parse().
+ */
+int request_parse_object(struct request *request, json_t *object, struct filter_error *error);
+
+/*
  * request_parse_since() - read the value of "since"
  * Return: 0, or FILTER_E_INVALID, told in @error.
  */

@@ -102,12 +102,12 @@ uint64_t chunk_limit(const struct chunk_list *list, uint64_t seq)
 	return limit;
 }
 
-void chunk_add(struct chunk *chunk, uint64_t seq, const struct fb_event *event, uint64_t fields)
+void chunk_add(struct chunk *chunk, const struct encoding *encoding, uint64_t seq,
+	       const struct fb_event *event, uint64_t fields)
 {
 	size_t at = chunk_size(chunk);
 
-	at += event_json_encode(event, fields, chunk->data + at);
-	chunk->data[at++] = '\n';
+	at += encoding->put(event, fields, chunk->data + at);
 	chunk->lines[chunk->n_lines++] = (struct chunk_line){ seq, at };
 }
 

@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * Encoded lines, cached: a chunk holds what one view has to say of a range of sequence numbers. Chunks come
+ * Encoded events, lines for short, cached: a chunk holds what one view has to say of a range of sequence numbers. Chunks come
  * from a pool of fixed size; taking one takes it away from whoever used his least recently. Nobody owns a
  * chunk for longer than a call: what is gone is encoded again from the log.
  */
@@ -12,16 +12,16 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-#include "event-json.h"
+#include "core/encoding.h"
 
 /* A chunk takes lines while the longest one still fits, so usually about this much. */
 #define CHUNK_FULL  (64 * 1024)
-#define CHUNK_SIZE  (CHUNK_FULL + EVENT_JSON_MAX + 1)
+#define CHUNK_SIZE  (CHUNK_FULL + ENCODED_MAX)
 #define CHUNK_LINES 512
 
 struct chunk_line {
 	uint64_t seq;
-	size_t end; /* in the data, behind the newline */
+	size_t end; /* in the data, behind it */
 };
 
 LIST_HEAD(chunk_list, chunk);
@@ -62,7 +62,8 @@ uint64_t chunk_limit(const struct chunk_list *list, uint64_t seq);
 bool chunk_is_full(const struct chunk *chunk);
 
 /* chunk_add() - one line more, for an event with the sequence number @seq; the chunk is not full */
-void chunk_add(struct chunk *chunk, uint64_t seq, const struct fb_event *event, uint64_t fields);
+void chunk_add(struct chunk *chunk, const struct encoding *encoding, uint64_t seq,
+	       const struct fb_event *event, uint64_t fields);
 
 static inline size_t chunk_size(const struct chunk *chunk)
 {

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "core/cursor.h"
-#include "event-json.h"
 #include "util/clock.h"
 
 /* A snapshot goes out in pieces of about this many bytes, or this many processes looked at. */
@@ -11,7 +10,7 @@
 #define SNAPSHOT_PROCESSES 1024
 
 /* Where own lines are made before they are copied to their length; the broker is one thread. */
-static char scratch[SNAPSHOT_PIECE + EVENT_JSON_MAX + 1];
+static char scratch[SNAPSHOT_PIECE + ENCODED_MAX];
 
 static void set_live(struct cursor *cursor, bool live)
 {
@@ -37,12 +36,8 @@ static int set_own(struct cursor *cursor, const char *data, size_t size)
 
 static int set_own_event(struct cursor *cursor, struct fb_event *event)
 {
-	size_t size;
-
 	EVENT_SET(event, time_usec, clock_usec(CLOCK_REALTIME));
-	size = event_json_encode(event, UINT64_MAX, scratch);
-	scratch[size++] = '\n';
-	return set_own(cursor, scratch, size);
+	return set_own(cursor, scratch, cursor->view->encoding->put(event, UINT64_MAX, scratch));
 }
 
 char *cursor_position(const struct cursor *cursor, char buf[static CURSOR_TEXT_MAX])
@@ -122,7 +117,8 @@ static void start_at_time(struct cursor *cursor, uint64_t ago_usec)
 }
 
 int cursor_init(struct cursor *cursor, struct bus *bus, struct request *request, struct visibility visibility,
-		void (*wake)(struct cursor *cursor), struct filter_error *error)
+		const struct encoding *encoding, void (*wake)(struct cursor *cursor),
+		struct filter_error *error)
 {
 	int r;
 
@@ -134,7 +130,7 @@ int cursor_init(struct cursor *cursor, struct bus *bus, struct request *request,
 	else if (r == 0 && request->since == REQUEST_SINCE_TIME)
 		start_at_time(cursor, request->ago_usec);
 	if (r == 0)
-		r = view_get(&cursor->view, bus->views, request->filter, visibility, bus->table);
+		r = view_get(&cursor->view, bus->views, request->filter, visibility, encoding, bus->table);
 	if (r)
 		return r;
 	request->filter = NULL;
@@ -179,8 +175,7 @@ static int fill_snapshot(struct cursor *cursor)
 		fields = view_match(cursor->view, &event);
 		if (fields == 0)
 			continue;
-		size += event_json_encode(&event, fields, scratch + size);
-		scratch[size++] = '\n';
+		size += cursor->view->encoding->put(&event, fields, scratch + size);
 	}
 	if (!process)
 		cursor->phase = CURSOR_READY;

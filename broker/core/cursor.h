@@ -38,7 +38,7 @@ struct cursor {
 	const char *gap_reason; /* NULL: nothing */
 	uint64_t gap_since_usec;
 
-	/* Lines that are its own, or the rest of a shared one that was begun: sent before all else. NULL
+	/* Lines (encoded events) that are its own, or the rest of a shared one that was begun: sent before all else. NULL
 	 * while there is none */
 	char *own;
 	size_t own_at, own_end;
@@ -55,7 +55,8 @@ struct cursor {
  * in the future; or -ENOMEM.
  */
 int cursor_init(struct cursor *cursor, struct bus *bus, struct request *request, struct visibility visibility,
-		void (*wake)(struct cursor *cursor), struct filter_error *error);
+		const struct encoding *encoding, void (*wake)(struct cursor *cursor),
+		struct filter_error *error);
 /* A zeroed one is fine. */
 void cursor_done(struct cursor *cursor);
 

@@ -79,8 +79,8 @@ static char *make_key(const struct view *view)
 	if (!normal)
 		return NULL;
 	/* A tree has state, which is its subscriber's: no two of them are equal. */
-	if (asprintf(&key, "%s %u %p %s", view->visibility.all ? "all" : "uid", view->visibility.uid,
-		     view->filter->has_tree ? (const void *)view : NULL, normal) < 0)
+	if (asprintf(&key, "%s %s %u %p %s", view->encoding->name, view->visibility.all ? "all" : "uid",
+		     view->visibility.uid, view->filter->has_tree ? (const void *)view : NULL, normal) < 0)
 		return NULL;
 	return key;
 }
@@ -111,7 +111,7 @@ static int find_or_add(struct view **ret, struct views *views, struct view *view
 }
 
 int view_get(struct view **ret, struct views *views, struct filter *filter, struct visibility visibility,
-	     const struct table *table)
+	     const struct encoding *encoding, const struct table *table)
 {
 	_cleanup_(view_put_p) struct view *view = calloc(1, sizeof(*view));
 	int r = 0;
@@ -119,6 +119,7 @@ int view_get(struct view **ret, struct views *views, struct filter *filter, stru
 	if (!view)
 		return -ENOMEM;
 	view->views = views;
+	view->encoding = encoding;
 	view->visibility = visibility;
 	if (visibility.all)
 		view->visibility.uid = 0;
@@ -181,7 +182,7 @@ static void encode(struct view *view, struct chunk *chunk, const struct fb_event
 {
 	size_t before = chunk_size(chunk);
 
-	chunk_add(chunk, event->seq, event, fields);
+	chunk_add(chunk, view->encoding, event->seq, event, fields);
 	view->views->stats.encoded++;
 	view->views->stats.encoded_bytes += chunk_size(chunk) - before;
 }

@@ -26,9 +26,10 @@ LIST_HEAD(cursor_list, cursor);
 
 struct view {
 	struct views *views;
-	char *key; /* visibility and the filter's normal form: equal keys are one view */
+	char *key; /* encoding, visibility and the filter's normal form: equal keys are one view */
 	struct filter *filter;
 	struct visibility visibility;
+	const struct encoding *encoding;
 	struct tree *tree; /* of a filter that has one; such a view has one cursor */
 	bool tree_told;	   /* its cursor has come to the log's end once, so all its members are known */
 	unsigned int references;
@@ -62,13 +63,13 @@ const struct views_stats *views_stats(const struct views *views);
 uint32_t views_wanted(const struct views *views);
 
 /*
- * view_get() - the view of a filter and a visibility: one that is there already, or a new one
+ * view_get() - the view of a filter, a visibility and an encoding: one that is there already, or a new one
  * @filter: its pids resolved; becomes the view's own on success (freed at once where an equal view exists)
  * @table: to find the descendants that live, for a filter with a tree
  * Return: 0 or -ENOMEM.
  */
 int view_get(struct view **ret, struct views *views, struct filter *filter, struct visibility visibility,
-	     const struct table *table);
+	     const struct encoding *encoding, const struct table *table);
 /* One reference less. NULL is fine. Return: NULL. */
 struct view *view_put(struct view *view);
 

@@ -164,7 +164,7 @@ static void take_request(struct connection *connection, size_t len)
 	}
 	if (r == 0) {
 		r = cursor_init(&connection->cursor, stream->bus, &request, access_of(&connection->peer),
-				on_wake, &error);
+				&encoding_lines, on_wake, &error);
 		request_done(&request);
 	}
 	if (r != 0) {

@@ -27,8 +27,8 @@ static void on_wake(struct cursor *cursor)
 
 int link_begin(struct link *link, enum link_state state, struct request *request, struct filter_error *error)
 {
-	int r = cursor_init(&link->cursor, link->varlink->bus, request, access_of(&link->peer), on_wake,
-			    error);
+	int r = cursor_init(&link->cursor, link->varlink->bus, request, access_of(&link->peer),
+			    &encoding_lines, on_wake, error);
 
 	if (r != 0)
 		return r;

@@ -105,7 +105,7 @@ int subscribe(struct subscriber *subscriber, struct stage *stage, const char *te
 	r = request_parse(&request, text, strlen(text), error ? error : &ignored);
 	if (r)
 		return r;
-	r = cursor_init(&subscriber->cursor, stage->bus, &request, visibility, on_wake,
+	r = cursor_init(&subscriber->cursor, stage->bus, &request, visibility, &encoding_lines, on_wake,
 			error ? error : &ignored);
 	request_done(&request);
 	if (r)

@@ -87,7 +87,7 @@ static void add(struct chunk *chunk, uint64_t seq, const char *comm)
 	EVENT_SET(&event, seq, seq);
 	EVENT_SET(&event, uid, 1000);
 	EVENT_SET(&event, comm, event_text(comm));
-	chunk_add(chunk, seq, &event, ~EVENT_BIT(uid));
+	chunk_add(chunk, &encoding_lines, seq, &event, ~EVENT_BIT(uid));
 	size = event_json_encode(&event, ~EVENT_BIT(uid), expected);
 	assert_int_equal(chunk_size(chunk), before + size + 1);
 	assert_memory_equal(chunk->data + before, expected, size);
@@ -146,7 +146,7 @@ static void test_full(void **state)
 		else if (info->kind == EVENT_KIND_BOOL)
 			*(bool *)value = true;
 	}
-	chunk_add(chunk, seq, &event, ~UINT64_C(0));
+	chunk_add(chunk, &encoding_lines, seq, &event, ~UINT64_C(0));
 	assert_true(chunk_is_full(chunk));
 	assert_true(chunk_size(chunk) <= CHUNK_SIZE);
 	assert_true(chunk_size(chunk) > 100000);

@@ -50,7 +50,8 @@ static struct view *get(const char *filter, struct visibility visibility)
 {
 	struct view *view = NULL;
 
-	assert_int_equal(view_get(&view, stage.bus->views, make_filter(filter), visibility, stage.bus->table),
+	assert_int_equal(view_get(&view, stage.bus->views, make_filter(filter), visibility, &encoding_lines,
+				  stage.bus->table),
 			 0);
 	assert_non_null(view);
 	return view;
@@ -409,7 +410,7 @@ static void test_always(void **state)
 			assert_int_equal(request_parse(&request, requests[5], strlen(requests[5]), &error),
 					 0);
 			assert_int_equal(cursor_init(&seers[i].cursor, stage.bus, &request, visibility,
-						     seers[0].cursor.wake, &error),
+						     &encoding_lines, seers[0].cursor.wake, &error),
 					 0);
 			request_done(&request);
 		}
