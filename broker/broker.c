@@ -24,14 +24,30 @@ static struct timeval timeval_of(uint64_t usec)
 	return (struct timeval){ (time_t)(usec / USEC_PER_SEC), (suseconds_t)(usec % USEC_PER_SEC) };
 }
 
+static void add(struct face_stats *sum, const struct face_stats *face)
+{
+	sum->connections += face->connections;
+	sum->subscribers += face->subscribers;
+	sum->sent_bytes += face->sent_bytes;
+}
+
+struct face_stats broker_faces(const struct broker *broker)
+{
+	struct face_stats sum = {};
+
+	add(&sum, stream_stats(broker->stream));
+	add(&sum, varlink_stats(broker->varlink));
+	if (broker->dbus)
+		add(&sum, dbus_stats(broker->dbus));
+	return sum;
+}
+
 static void report(const struct broker *broker)
 {
 	const struct bus *bus = broker->bus;
 
 	(void)sd_notifyf(0, "STATUS=Source %s, %llu events, %u subscribers in %u views.", bus->source,
-			 (unsigned long long)log_next(bus->log) - 1,
-			 stream_stats(broker->stream)->subscribers +
-				 varlink_stats(broker->varlink)->subscribers,
+			 (unsigned long long)log_next(bus->log) - 1, broker_faces(broker).subscribers,
 			 views_stats(bus->views)->views);
 }
 
@@ -89,6 +105,8 @@ static void apply(struct broker *broker)
 	get_face_options(broker, &options);
 	stream_set(broker->stream, &options);
 	varlink_set(broker->varlink, &options);
+	if (broker->dbus)
+		dbus_set(broker->dbus, &options);
 }
 
 static void on_reload(evutil_socket_t signal, short what, void *userdata)
@@ -305,6 +323,21 @@ static int listen_stream(struct broker *broker, const struct face_options *optio
 	return r;
 }
 
+static unsigned int on_subscribers(void *userdata)
+{
+	return broker_faces(userdata).subscribers;
+}
+
+static int go_on_bus(struct broker *broker, const struct face_options *options)
+{
+	enum config_bus bus = broker->config.bus;
+
+	return bus == CONFIG_BUS_NONE
+		       ? 0
+		       : dbus_new(&broker->dbus, bus == CONFIG_BUS_USER ? DBUS_USER : DBUS_SYSTEM,
+				  broker->bus, broker->base, broker->quota, options, on_subscribers, broker);
+}
+
 static int begin(struct broker *broker)
 {
 	const struct config *config = &broker->config;
@@ -340,7 +373,9 @@ static int begin(struct broker *broker)
 		return r;
 	get_face_options(broker, &options);
 	r = listen_varlink(broker, &options);
-	return r == 0 ? listen_stream(broker, &options) : r;
+	if (r == 0)
+		r = listen_stream(broker, &options);
+	return r == 0 ? go_on_bus(broker, &options) : r;
 }
 
 static void free_event(struct event *event)
@@ -351,6 +386,7 @@ static void free_event(struct event *event)
 
 static void end(struct broker *broker)
 {
+	dbus_free(broker->dbus);
 	varlink_free(broker->varlink);
 	stream_free(broker->stream);
 	sources_free(broker->sources);
@@ -365,6 +401,16 @@ static void end(struct broker *broker)
 	free_event(broker->watchdog);
 	if (broker->base)
 		event_base_free(broker->base);
+}
+
+/* Until somebody breaks it. */
+static void loop(struct broker *broker)
+{
+	do {
+		if (broker->dbus)
+			dbus_prepare(broker->dbus);
+		event_base_loop(broker->base, EVLOOP_ONCE);
+	} while (!event_base_got_break(broker->base));
 }
 
 int broker_run(const struct options *options, const struct config *config, void (*ready)(void))
@@ -382,7 +428,7 @@ int broker_run(const struct options *options, const struct config *config, void 
 		msg_info("ready in %s", broker.config.runtime_directory);
 		if (ready)
 			ready();
-		event_base_dispatch(broker.base);
+		loop(&broker);
 		(void)sd_notify(0, "STOPPING=1");
 	} else if (r == -ENOMEM) {
 		msg_err("out of memory");

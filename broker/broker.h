@@ -11,6 +11,7 @@
 #include "core/bus.h"
 #include "core/quota.h"
 #include "options.h"
+#include "serve/dbus.h"
 #include "serve/stream.h"
 #include "serve/varlink.h"
 #include "sources.h"
@@ -27,9 +28,13 @@ struct broker {
 	struct sources *sources;
 	struct stream *stream;
 	struct varlink *varlink;
+	struct dbus *dbus; /* NULL: not on a message bus */
 
 	struct event *on_term, *on_int, *on_hup, *watchdog, *report, *flush, *wake;
 };
+
+/* The sum of all faces. */
+struct face_stats broker_faces(const struct broker *broker);
 
 /*
  * broker_run() - begin, tell that it is ready, serve until SIGTERM or SIGINT, end cleanly

@@ -103,6 +103,23 @@ static int parse_level(struct config *config, const struct option *option, const
 	return 0;
 }
 
+static int parse_bus(struct config *config, const struct option *option, const char *value)
+{
+	static const char *const names[] = {
+		[CONFIG_BUS_SYSTEM] = "system",
+		[CONFIG_BUS_USER] = "user",
+		[CONFIG_BUS_NONE] = "none",
+	};
+
+	(void)option;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(value, names[i]) == 0) {
+			config->bus = (enum config_bus)i;
+			return 0;
+		}
+	return CONFIG_E_INVALID;
+}
+
 static int parse_source(struct config *config, const struct option *option, const char *value)
 {
 	(void)option;
@@ -115,6 +132,7 @@ static const struct option options[] = {
 	{ "Broker", "RuntimeDirectory", "/run/forkbus", "a path of at most 90 bytes", parse_text,
 	  AT(runtime_directory), 1, CONFIG_DIRECTORY_MAX },
 	{ "Broker", "LogLevel", "info", "err, warning, notice, info or debug", parse_level, 0, 0, 0 },
+	{ "Broker", "Bus", "system", "system, user or none", parse_bus, 0, 0, 0 },
 	{ "Broker", "HeartbeatSec", "15s", "a span from 100ms to 1h", parse_span, AT(heartbeat_usec),
 	  100 * USEC_PER_MSEC, 3600 * USEC_PER_SEC },
 	{ "Source", "Source", "auto",

@@ -21,6 +21,8 @@
 #define CONFIG_GROUP_MAX     64
 #define CONFIG_PATH_MAX	     4096
 
+enum config_bus { CONFIG_BUS_SYSTEM, CONFIG_BUS_USER, CONFIG_BUS_NONE };
+
 enum config_source {
 	CONFIG_SOURCE_AUTO,
 	CONFIG_SOURCE_CONNECTOR,
@@ -33,12 +35,14 @@ struct config {
 	 * [Broker]
 	 * RuntimeDirectory=/run/forkbus   where the sockets and the log are
 	 * LogLevel=info                   err, warning, notice, info, debug
+	 * Bus=system                      the message bus: system, user (the session bus), none
 	 * HeartbeatSec=15s                a subscriber that gets nothing else hears this often that all is
 	 * well; 100ms to 1h
 	 */
 	char runtime_directory[CONFIG_DIRECTORY_MAX + 1];
 	int log_level;
 	uint64_t heartbeat_usec;
+	enum config_bus bus;
 
 	/*
 	 * [Source]

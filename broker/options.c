@@ -8,6 +8,7 @@
 enum {
 	OPTION_SOURCE = 256,
 	OPTION_RUNTIME_DIR,
+	OPTION_BUS,
 	OPTION_LOG_SIZE,
 	OPTION_ARGUMENTS,
 	OPTION_CONFIG,
@@ -19,6 +20,7 @@ enum {
 static const struct option long_options[] = {
 	{ "source", required_argument, NULL, OPTION_SOURCE },
 	{ "runtime-dir", required_argument, NULL, OPTION_RUNTIME_DIR },
+	{ "bus", required_argument, NULL, OPTION_BUS },
 	{ "log-size", required_argument, NULL, OPTION_LOG_SIZE },
 	{ "arguments", required_argument, NULL, OPTION_ARGUMENTS },
 	{ "config", required_argument, NULL, OPTION_CONFIG },
@@ -38,6 +40,7 @@ static void print_help(void)
 	     "  --source=SOURCE     where events come from: auto, connector, module, or\n"
 	     "                      replay:FILE[@SPEED] (a factor, or \"flat\")\n"
 	     "  --runtime-dir=DIR   where the sockets and the log are [/run/forkbus]\n"
+	     "  --bus=BUS           the message bus to be on: system, user, none [system]\n"
 	     "  --log-size=SIZE     bytes of history (K, M, G)\n"
 	     "  --arguments=SIZE    bytes of a program's arguments to tell, up to 4K [0: none]\n"
 	     "  --config=FILE       read this configuration [" CONFIG_FILE "]\n"
@@ -61,6 +64,9 @@ int options_parse(struct options *options, int argc, char **argv)
 			break;
 		case OPTION_RUNTIME_DIR:
 			options->runtime_dir = optarg;
+			break;
+		case OPTION_BUS:
+			options->bus = optarg;
 			break;
 		case OPTION_LOG_SIZE:
 			options->log_size = optarg;
@@ -118,6 +124,7 @@ int options_load(const struct options *options, struct config *config)
 		return r;
 	if (r != 0 || override(config, "--source", "Source", "Source", options->source) ||
 	    override(config, "--runtime-dir", "Broker", "RuntimeDirectory", options->runtime_dir) ||
+	    override(config, "--bus", "Broker", "Bus", options->bus) ||
 	    override(config, "--log-size", "Log", "Size", options->log_size) ||
 	    override(config, "--arguments", "Source", "Arguments", options->arguments))
 		return OPTIONS_E_INVALID;

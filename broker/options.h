@@ -8,9 +8,9 @@
 #include "config.h"
 
 struct options {
-	const char *config_file;				 /* --config=, or the default */
-	bool config_must_exist;					 /* because it was named */
-	const char *source, *runtime_dir, *log_size, *arguments; /* as given, or NULL */
+	const char *config_file;				       /* --config=, or the default */
+	bool config_must_exist;					       /* because it was named */
+	const char *bus, *source, *runtime_dir, *log_size, *arguments; /* as given, or NULL */
 	bool foreground;
 	bool probe;
 };

@@ -57,8 +57,7 @@ char *status_print(const struct broker *broker)
 {
 	const struct bus *bus = broker->bus;
 	const struct views_stats *views = views_stats(bus->views);
-	const struct face_stats *stream = stream_stats(broker->stream);
-	const struct face_stats *varlink = varlink_stats(broker->varlink);
+	const struct face_stats faces = broker_faces(broker);
 	char cursor[CURSOR_TEXT_MAX];
 	char *text;
 	json_t *status;
@@ -68,12 +67,11 @@ char *status_print(const struct broker *broker)
 			   cursor_print(cursor, log_epoch(bus->log), log_next(bus->log) - 1), "startedUsec",
 			   (json_int_t)broker->started_usec, "source", pack_source(broker), "events",
 			   pack_events(&bus->stats), "lost", pack_lost(&bus->stats), "processes",
-			   (json_int_t)table_count(bus->table), "connections",
-			   (json_int_t)(stream->connections + varlink->connections), "subscribers",
-			   (json_int_t)(stream->subscribers + varlink->subscribers), "views",
-			   (json_int_t)views->views, "encoded", "events", (json_int_t)views->encoded, "bytes",
-			   (json_int_t)views->encoded_bytes, "sentBytes",
-			   (json_int_t)(stream->sent_bytes + varlink->sent_bytes), "log", pack_log(bus->log));
+			   (json_int_t)table_count(bus->table), "connections", (json_int_t)faces.connections,
+			   "subscribers", (json_int_t)faces.subscribers, "views", (json_int_t)views->views,
+			   "encoded", "events", (json_int_t)views->encoded, "bytes",
+			   (json_int_t)views->encoded_bytes, "sentBytes", (json_int_t)faces.sent_bytes, "log",
+			   pack_log(bus->log));
 	if (!status)
 		return NULL;
 	text = json_dumps(status, JSON_COMPACT);

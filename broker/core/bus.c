@@ -125,6 +125,18 @@ void bus_lost(struct bus *bus, const char *reason, uint64_t count, uint64_t sinc
 	bus_publish(bus, &event);
 }
 
+uint64_t bus_find_process(const struct bus *bus, uint32_t pid, struct visibility visibility,
+			  struct fb_event *event)
+{
+	const struct process *process = table_find(bus->table, pid);
+
+	if (!process)
+		return 0;
+	fb_event_init(event, EVENT_PROCESS);
+	process_describe(process, event, UINT64_MAX);
+	return access_fields(visibility, event);
+}
+
 const char *bus_armed_print(const struct bus *bus, char buf[static EVENT_TEXT_MAX])
 {
 	size_t at = 0;

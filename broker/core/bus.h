@@ -107,6 +107,13 @@ void bus_lost(struct bus *bus, const char *reason, uint64_t count, uint64_t sinc
  */
 void bus_source_changed(struct bus *bus, const char *source, const char *reason, const char *detail);
 
+/*
+ * bus_find_process() - a process that lives, as a process event
+ * @event: its texts are valid until the next event. Return: its fields that may be seen; 0: there is none that may be.
+ */
+uint64_t bus_find_process(const struct bus *bus, uint32_t pid, struct visibility visibility,
+			  struct fb_event *event);
+
 /* The armed types as words, separated by spaces, as in source events. Return: @buf. */
 const char *bus_armed_print(const struct bus *bus, char buf[static EVENT_TEXT_MAX]);
 

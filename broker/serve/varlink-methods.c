@@ -208,19 +208,16 @@ static void get_process(struct link *link, const struct varlink_call *call)
 	static char text[EVENT_JSON_MAX + 1];
 	json_int_t pid = json_integer_value(json_object_get(call->parameters, "pid"));
 	json_t *start = json_object_get(call->parameters, "startUsec");
-	const struct process *process = NULL;
 	struct fb_event event;
 	uint64_t fields = 0;
 	char *reply = NULL;
 
 	if (pid > 0 && pid <= INT32_MAX)
-		process = table_find(link->varlink->bus->table, (uint32_t)pid);
-	if (process &&
-	    (!start || event_same_start(process->start_usec, (uint64_t)json_integer_value(start)))) {
-		fb_event_init(&event, EVENT_PROCESS);
-		process_describe(process, &event, UINT64_MAX);
-		fields = access_fields(access_of(&link->peer), &event);
-	}
+		fields = bus_find_process(link->varlink->bus, (uint32_t)pid, access_of(&link->peer), &event);
+	if (fields && start &&
+	    !(EVENT_HAS(&event, start_usec) &&
+	      event_same_start(event.start_usec, (uint64_t)json_integer_value(start))))
+		fields = 0;
 	/* Who may not see it does not learn that it is there. */
 	if (fields == 0) {
 		link_fail(link, FORKBUS "NoSuchProcess");

@@ -31,6 +31,9 @@ use Forkbus::Subscriber;
 use Forkbus::Varlink;
 use Forkbus::Workload;
 
+# Not on the machine's own bus, should it have one.
+$ENV{DBUS_SYSTEM_BUS_ADDRESS} = 'unix:path=/nonexistent/bus';
+
 our @EXPORT_OK = qw(false is_exit_of json nobody now_usec parse run slow true);
 
 # Where the build is, and what is in it.

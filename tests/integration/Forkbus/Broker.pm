@@ -39,7 +39,7 @@ sub configuration {
     return $text;
 }
 
-# start(source => , log_size => , config => {…}, dir => , uid => , env => {…}, args => […], sockets => [[name, socket], …])
+# start(source => , bus => , log_size => , config => {…}, dir => , uid => , env => {…}, args => […], sockets => [[name, socket], …])
 # Return: the broker; {ready} says whether one can connect to it.
 sub start {
     my ($class, %options) = @_;
@@ -68,6 +68,7 @@ sub command {
         unshift @command, shellwords($ENV{FORKBUSD_WRAPPER});
     }
     push @command, '--foreground', "--runtime-dir=$self->{dir}", "--config=$self->{config_file}";
+    push @command, '--bus=' . ($self->{bus} // 'none');
     push @command, "--source=$self->{source}"     if defined $self->{source};
     push @command, "--log-size=$self->{log_size}" if defined $self->{log_size};
     my @user = defined $self->{uid} ? ("--reuid=$self->{uid}", "--regid=$self->{uid}", '--clear-groups') : ();
