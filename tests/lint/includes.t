@@ -30,7 +30,7 @@ my %single = ('kmod' => ['proto/forkbus_netlink.h']);
 my %library = (
     'event2/'  => qr{^broker(/source|/serve)?$|^tests/},
     'libmnl/'  => qr{^broker/source$|^tests/},
-    'systemd/' => qr{^broker$|^tests/},
+    'systemd/' => qr{^broker(/serve)?$|^clients/notify$|^tests/},
     'jansson.h' => qr{^(proto|broker|broker/source|broker/serve|clients/\w+)$|^tests/},
     'ini.h'    => qr{^broker$|^tests/},
     'linux/'   => qr{^broker/(source|util|core)$|^clients/lib$|^kmod|^tests/|^proto$},
