@@ -41,6 +41,14 @@ struct dbus_peer {
 	unsigned int n_held, n_queries, n_lists; /* all limited */
 	LIST_HEAD(, dbus_query) queries;	 /* to polkit */
 	LIST_HEAD(, dbus_job) jobs;
+
+	/* Signals that were sent to it, those until it was asked last, and those that are known to have come. */
+	struct dbus_window {
+		uint64_t sent, asked, taken;
+		sd_bus_slot *ping; /* the question, under way */
+		bool waits;	   /* in the queue for it */
+		TAILQ_ENTRY(dbus_peer) turn;
+	} window;
 	UT_hash_handle hh;
 };
 
@@ -48,7 +56,8 @@ struct dbus_peer {
 struct dbus_job {
 	struct dbus_peer *peer; /* its owner */
 	struct cursor cursor;
-	bool ready; /* is in the queue of those who may have something to send */
+	bool ready;   /* is in the queue of those who may have something to send */
+	bool blocked; /* its peer has to take first what it was sent */
 	TAILQ_ENTRY(dbus_job) turn;
 	LIST_ENTRY(dbus_job) of_peer;
 	/*
@@ -83,9 +92,9 @@ struct dbus {
 	struct dbus_subscription *subscriptions; /* by number */
 	uint64_t last_subscription;
 
-	TAILQ_HEAD(, dbus_subscription) unasked; /* wait for their turn to ping */
-	struct quota *pings;			 /* under way */
-	uint64_t ping_pause_usec;		 /* CLOCK_MONOTONIC: none before, the bus has refused one */
+	TAILQ_HEAD(, dbus_peer) unasked; /* wait for their turn to be asked */
+	struct quota *pings;		 /* under way */
+	uint64_t ping_pause_usec;	 /* CLOCK_MONOTONIC: none before, the bus has refused one */
 	bool ping_told;
 
 	/* What was told last of those properties whose changes are. */
@@ -103,11 +112,6 @@ struct dbus_subscription {
 	uint64_t number;
 	char path[sizeof(DBUS_SUBSCRIPTION) + 21];
 	uint64_t sent, dropped;
-	/* Of those sent: how many were known to be taken when it was asked last, and how many were sent until then. */
-	uint64_t taken, asked;
-	sd_bus_slot *ping; /* under way */
-	bool unasked;	   /* in the queue for it */
-	TAILQ_ENTRY(dbus_subscription) ping_turn;
 	UT_hash_handle hh;
 };
 
@@ -172,13 +176,13 @@ int dbus_subscribe(struct dbus_peer *peer, sd_bus_message *call, struct request 
 
 /* The limits of questions. Return: 0 or -ENOMEM. */
 int dbus_pings_new(struct dbus *dbus);
-/* How many more signals may be sent before the subscriber has shown that it takes them. */
-unsigned int dbus_ping_room(const struct dbus_subscription *subscription);
+/* How many more signals may be sent before the peer has shown that they come. */
+unsigned int dbus_ping_room(const struct dbus_peer *peer);
 /* Signals were sent: ask, if it is time to. */
-void dbus_ping_note(struct dbus_subscription *subscription);
-/* Ask on behalf of those who wait for it. Return: µs until it can be tried again; 0: nobody waits for that. */
+void dbus_ping_note(struct dbus_peer *peer);
+/* Ask those whose turn it is. Return: µs until it can be tried again; 0: nobody waits for that. */
 uint64_t dbus_ping_run(struct dbus *dbus, uint64_t now_usec);
-void dbus_ping_end(struct dbus_subscription *subscription);
+void dbus_ping_end(struct dbus_peer *peer);
 
 /* dbus-list.c */
 

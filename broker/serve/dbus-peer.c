@@ -44,6 +44,7 @@ static void peer_free(struct dbus_peer *peer)
 		sd_bus_message_unref(held->call);
 		free(held);
 	}
+	dbus_ping_end(peer);
 	if (peer->hh.tbl)
 		HASH_DEL(peer->dbus->peers, peer);
 	sd_bus_slot_unref(peer->asked);

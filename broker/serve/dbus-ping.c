@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * What a receiver does not read piles up in the bus, until the bus drops it without a word. So now and then a subscriber is
- * asked to answer something: its answer shows that all that was sent before has come to it.
+ * asked to answer something: its answer shows that all that was sent before has come to it. The bus counts by connection,
+ * and so does this, however many subscriptions there are.
  *
  * The bus holds only so many unanswered calls of one connection (dbus-daemon: 128), and peers that never answer keep theirs:
  * so there is a limit for all together and one for each user but root. Whose turn has not come yet waits.
@@ -25,114 +26,130 @@ int dbus_pings_new(struct dbus *dbus)
 	return quota_new(&dbus->pings, PINGS_MAX, PINGS_OF_USER);
 }
 
-unsigned int dbus_ping_room(const struct dbus_subscription *subscription)
+unsigned int dbus_ping_room(const struct dbus_peer *peer)
 {
-	uint64_t untaken = subscription->sent - subscription->taken;
+	uint64_t untaken = peer->window.sent - peer->window.taken;
 
 	return untaken < WINDOW ? (unsigned int)(WINDOW - untaken) : 0;
 }
 
-static void queue(struct dbus_subscription *subscription)
+static void queue(struct dbus_peer *peer)
 {
-	if (subscription->unasked || subscription->ping)
+	if (peer->window.waits || peer->window.ping)
 		return;
-	subscription->unasked = true;
-	TAILQ_INSERT_TAIL(&subscription->dbus->unasked, subscription, ping_turn);
+	peer->window.waits = true;
+	TAILQ_INSERT_TAIL(&peer->dbus->unasked, peer, window.turn);
 }
 
-static void unqueue(struct dbus_subscription *subscription)
+static void unqueue(struct dbus_peer *peer)
 {
-	if (!subscription->unasked)
+	if (!peer->window.waits)
 		return;
-	subscription->unasked = false;
-	TAILQ_REMOVE(&subscription->dbus->unasked, subscription, ping_turn);
+	peer->window.waits = false;
+	TAILQ_REMOVE(&peer->dbus->unasked, peer, window.turn);
 }
 
-static void forget_ping(struct dbus_subscription *subscription)
+static void forget_ping(struct dbus_peer *peer)
 {
-	if (!subscription->ping)
+	if (!peer->window.ping)
 		return;
-	subscription->ping = sd_bus_slot_unref(subscription->ping);
-	quota_give(subscription->dbus->pings, subscription->job.peer->who.uid);
+	peer->window.ping = sd_bus_slot_unref(peer->window.ping);
+	quota_give(peer->dbus->pings, peer->who.uid);
 }
 
-void dbus_ping_end(struct dbus_subscription *subscription)
+void dbus_ping_end(struct dbus_peer *peer)
 {
-	forget_ping(subscription);
-	unqueue(subscription);
+	forget_ping(peer);
+	unqueue(peer);
 }
 
-void dbus_ping_note(struct dbus_subscription *subscription)
+void dbus_ping_note(struct dbus_peer *peer)
 {
-	if (subscription->sent - subscription->asked >= EVERY)
-		queue(subscription);
+	if (peer->window.sent - peer->window.asked >= EVERY)
+		queue(peer);
 }
 
-/* Answered by the peer, were it with an error: it reads. By the bus: it says nothing about the peer. */
-static int on_pong(sd_bus_message *reply, void *userdata, sd_bus_error *error)
+/* The bus answers in the peer's place: that says nothing about the peer. */
+static void on_refused(struct dbus_peer *peer, sd_bus_message *reply)
 {
-	struct dbus_subscription *subscription = userdata;
-	struct dbus *dbus = subscription->dbus;
-	const char *sender = sd_bus_message_get_sender(reply);
+	struct dbus *dbus = peer->dbus;
 
-	(void)error;
-	forget_ping(subscription);
-	if (sender && strcmp(sender, subscription->job.peer->name) == 0) {
-		subscription->taken = subscription->asked;
-		dbus_ping_note(subscription);
-		dbus_job_ready(&subscription->job);
-		return 0;
-	}
-	subscription->asked = subscription->taken;
-	queue(subscription);
+	peer->window.asked = peer->window.taken;
+	/* It has left, which the bus is about to tell. */
+	if (sd_bus_message_is_method_error(reply, SD_BUS_ERROR_NO_REPLY) ||
+	    sd_bus_message_is_method_error(reply, SD_BUS_ERROR_NAME_HAS_NO_OWNER) ||
+	    sd_bus_message_is_method_error(reply, SD_BUS_ERROR_SERVICE_UNKNOWN))
+		return;
+	queue(peer);
 	dbus->ping_pause_usec = clock_usec(CLOCK_MONOTONIC) + PAUSE_USEC;
 	if (!dbus->ping_told)
 		msg_warning("the bus does not let a subscriber be asked whether it still reads: %s",
 			    sd_bus_message_get_error(reply) ? sd_bus_message_get_error(reply)->message : "?");
 	dbus->ping_told = true;
+}
+
+/* Answered by the peer, were it with an error: it reads. */
+static int on_pong(sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	struct dbus_peer *peer = userdata;
+	const char *sender = sd_bus_message_get_sender(reply);
+	struct dbus_job *job;
+
+	(void)error;
+	forget_ping(peer);
+	if (!sender || strcmp(sender, peer->name) != 0) {
+		on_refused(peer, reply);
+		return 0;
+	}
+	peer->window.taken = peer->window.asked;
+	dbus_ping_note(peer);
+	LIST_FOREACH(job, &peer->jobs, of_peer) {
+		if (!job->blocked)
+			continue;
+		job->blocked = false;
+		dbus_job_ready(job);
+	}
 	return 0;
 }
 
-static int ask(struct dbus_subscription *subscription)
+static int ask(struct dbus_peer *peer)
 {
-	struct dbus *dbus = subscription->dbus;
+	struct dbus *dbus = peer->dbus;
 	sd_bus_message *ping = NULL;
 	int r;
 
-	r = sd_bus_message_new_method_call(dbus->connection, &ping, subscription->job.peer->name, "/",
+	r = sd_bus_message_new_method_call(dbus->connection, &ping, peer->name, "/",
 					   "org.freedesktop.DBus.Peer", "Ping");
 	/* It may take a stopped program years. */
 	if (r >= 0)
-		r = sd_bus_call_async(dbus->connection, &subscription->ping, ping, on_pong, subscription,
-				      UINT64_MAX);
+		r = sd_bus_call_async(dbus->connection, &peer->window.ping, ping, on_pong, peer, UINT64_MAX);
 	sd_bus_message_unref(ping);
 	if (r < 0)
 		return r;
-	subscription->asked = subscription->sent;
+	peer->window.asked = peer->window.sent;
 	return 0;
 }
 
 uint64_t dbus_ping_run(struct dbus *dbus, uint64_t now_usec)
 {
-	struct dbus_subscription *subscription, *next;
+	struct dbus_peer *peer, *next;
 	int r = 0;
 
 	if (now_usec < dbus->ping_pause_usec)
 		return TAILQ_EMPTY(&dbus->unasked) ? 0 : dbus->ping_pause_usec - now_usec;
-	for (subscription = TAILQ_FIRST(&dbus->unasked); subscription && r != QUOTA_E_TOTAL;
-	     subscription = next) {
-		uint32_t uid = subscription->job.peer->who.uid;
+	for (peer = TAILQ_FIRST(&dbus->unasked); peer && r != QUOTA_E_TOTAL; peer = next) {
+		uint32_t uid = peer->who.uid;
 
-		next = TAILQ_NEXT(subscription, ping_turn);
+		next = TAILQ_NEXT(peer, window.turn);
 		r = quota_take(dbus->pings, uid);
 		if (r != 0)
 			continue;
-		if (ask(subscription) < 0) {
+		if (ask(peer) < 0) {
 			quota_give(dbus->pings, uid);
 			dbus->ping_pause_usec = now_usec + PAUSE_USEC;
 			return PAUSE_USEC;
 		}
-		unqueue(subscription);
+		unqueue(peer);
 	}
 	return 0;
 }

@@ -20,7 +20,6 @@ static void subscription_free(struct dbus_job *job)
 	struct dbus_subscription *subscription = of_job(job);
 	struct dbus *dbus = subscription->dbus;
 
-	dbus_ping_end(subscription);
 	if (subscription->hh.tbl) {
 		HASH_DEL(dbus->subscriptions, subscription);
 		dbus->stats.subscribers--;
@@ -42,17 +41,18 @@ static uint64_t count_dropped(const struct fb_event *event)
 static size_t send_events(struct dbus_subscription *subscription, const char *data, size_t size,
 			  unsigned int *budget, int *r)
 {
-	unsigned int room = dbus_ping_room(subscription);
+	struct dbus_peer *peer = subscription->job.peer;
+	unsigned int room = dbus_ping_room(peer);
 	struct fb_event event;
 	size_t taken = 0, one;
 
 	for (*r = 0; taken<size && * budget> 0 && room > 0; --*budget, room--) {
 		one = encoding_unpack(&event, data + taken);
-		*r = dbus_send_event(subscription->dbus->connection, subscription->job.peer->name,
-				     subscription->path, &event);
+		*r = dbus_send_event(subscription->dbus->connection, peer->name, subscription->path, &event);
 		if (*r < 0)
 			break;
 		subscription->sent++;
+		peer->window.sent++;
 		subscription->dropped += count_dropped(&event);
 		taken += one;
 	}
@@ -67,7 +67,8 @@ static int subscription_run(struct dbus_job *job, unsigned int *budget)
 	ssize_t n;
 	int r, failed;
 
-	if (dbus_ping_room(subscription) == 0) {
+	job->blocked = dbus_ping_room(job->peer) == 0;
+	if (job->blocked) {
 		cursor_block(&job->cursor);
 		return 0;
 	}
@@ -76,7 +77,7 @@ static int subscription_run(struct dbus_job *job, unsigned int *budget)
 		return (int)n;
 	taken = send_events(subscription, data, (size_t)n, budget, &failed);
 	r = cursor_sent(&job->cursor, taken);
-	dbus_ping_note(subscription);
+	dbus_ping_note(job->peer);
 	if (r < 0)
 		return r;
 	if (failed < 0 && failed != -ENOMEM && failed != -ENOBUFS) {
