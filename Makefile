@@ -18,9 +18,16 @@ completiondir ?= $(PREFIX)/share/bash-completion/completions
 includedir    ?= $(PREFIX)/include
 libdir        ?= $(PREFIX)/lib
 varlinkdir    ?= $(PREFIX)/share/varlink
+dbusdir       ?= $(PREFIX)/share/dbus-1
 systemunitdir ?= $(PREFIX)/lib/systemd/system
+userunitdir   ?= $(PREFIX)/lib/systemd/user
+applicationsdir ?= $(PREFIX)/share/applications
+docdir        ?= $(PREFIX)/share/doc/forkbus
 sysusersdir   ?= $(PREFIX)/lib/sysusers.d
 sysconfdir    ?= /etc
+# Where the bus looks for policies, and polkit for actions, whatever the prefix is.
+dbuspolicydir ?= $(if $(filter /usr,$(PREFIX)),$(dbusdir),$(sysconfdir)/dbus-1)/system.d
+polkitdir     ?= /usr/share/polkit-1/actions
 # Where DKMS looks, whatever the prefix is.
 kmodsrcdir    ?= /usr/src
 modulesloaddir ?= $(PREFIX)/lib/modules-load.d
@@ -41,37 +48,45 @@ BROKER_SRC := $(filter-out broker/main.c,$(wildcard broker/*.c broker/*/*.c))
 LIB_SRC    := $(wildcard clients/lib/*.c)
 RING_SRC   := $(filter clients/lib/ring%,$(LIB_SRC))
 CTL_SRC    := $(filter-out clients/ctl/main.c,$(wildcard clients/ctl/*.c))
+NOTIFY_SRC := $(filter-out clients/notify/main.c,$(wildcard clients/notify/*.c))
 UNIT_SRC   := $(wildcard tests/unit/test-*.c)
 UNIT_LIB   := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
 HELPER_SRC := $(wildcard tests/integration/*.c tests/vm/*.c)
 FUZZ_SRC   := $(wildcard tests/fuzz/fuzz-*.c)
 BENCH_SRC  := $(wildcard tests/bench/*.c)
-ALL_SRC    := $(PROTO_SRC) $(BROKER_SRC) $(LIB_SRC) $(CTL_SRC) broker/main.c clients/ctl/main.c $(UNIT_SRC) $(UNIT_LIB) \
-              $(HELPER_SRC) $(BENCH_SRC)
+BENCH_LIB  := $(wildcard tests/bench/lib/*.c)
+ALL_SRC    := $(PROTO_SRC) $(BROKER_SRC) $(LIB_SRC) $(CTL_SRC) $(NOTIFY_SRC) broker/main.c clients/ctl/main.c \
+              clients/notify/main.c $(UNIT_SRC) $(UNIT_LIB) $(HELPER_SRC) $(BENCH_SRC) $(BENCH_LIB)
 
-PROGRAMS := $(O)/bin/forkbusd $(O)/bin/forkbusctl
+PROGRAMS := $(O)/bin/forkbusd $(O)/bin/forkbusctl $(O)/bin/forkbus-notify
 # The first is what programs are linked with, the second what they ask for when they run, the third what it is.
 LIB_NAMES := libforkbus.so libforkbus.so.0 libforkbus.so.$(FORKBUS_VERSION)
 LIBRARY  := $(LIB_NAMES:%=$(O)/lib/%) $(O)/lib/libforkbus.a
 UNIT     := $(UNIT_SRC:%.c=$(O)/%)
 HELPERS  := $(HELPER_SRC:%.c=$(O)/%)
-BENCH    := $(patsubst %.c,$(O)/%,$(filter-out tests/bench/ring.c,$(BENCH_SRC)))
+# Those of the broker's own parts, and those that are no more than they need.
+BENCH_OWN := $(O)/tests/bench/ring $(O)/tests/bench/cost $(O)/tests/bench/source
+BENCH     := $(filter-out $(BENCH_OWN),$(BENCH_SRC:%.c=$(O)/%))
 FUZZERS  := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/fuzz/%)
 
 # The field list is a table, which is laid out by hand.
 FORMATTED := $(filter-out proto/event-fields.h,$(ALL_SRC) $(FUZZ_SRC) \
-             $(wildcard proto/*.h broker/*.h broker/*/*.h clients/*/*.h tests/*/*.h))
+             $(wildcard proto/*.h broker/*.h broker/*/*.h clients/*/*.h tests/*/*.h tests/*/*/*.h))
 
 MAN        := $(wildcard docs/*.[1-8])
-COMPLETION := $(wildcard clients/ctl/*.bash)
+COMPLETION := $(wildcard clients/*/*.bash)
 CONFIG     := $(sysconfdir)/forkbus/forkbusd.conf
 
 # What "make install" puts where, beside the configuration.
 INSTALLED = $(PROGRAMS:$(O)/bin/%=$(bindir)/%) $(systemunitdir)/forkbusd.service $(sysusersdir)/forkbus.conf \
+            $(userunitdir)/forkbus-notify.service $(applicationsdir)/forkbus-notify.desktop \
+            $(docdir)/examples/notify.conf \
             $(foreach page,$(MAN),$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
             $(foreach file,$(COMPLETION),$(completiondir)/$(basename $(notdir $(file)))) \
             $(LIBRARY:$(O)/lib/%=$(libdir)/%) $(includedir)/forkbus.h $(libdir)/pkgconfig/libforkbus.pc \
-            $(varlinkdir)/org.forkbus1.varlink
+            $(varlinkdir)/org.forkbus1.varlink $(dbusdir)/interfaces/org.forkbus1.xml \
+            $(dbusdir)/system-services/org.forkbus1.service $(dbuspolicydir)/org.forkbus1.conf \
+            $(polkitdir)/org.forkbus1.policy
 
 # --- how ------------------------------------------------------------------------------------------------------------
 
@@ -116,7 +131,7 @@ say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
 
 ##@ Build
 
-all: $(PROGRAMS) $(LIBRARY) ## build forkbusd and forkbusctl into build/bin/, libforkbus into build/lib/ (the default)
+all: $(PROGRAMS) $(LIBRARY) ## build the programs into build/bin/, libforkbus into build/lib/ (the default)
 
 tests: $(UNIT) $(HELPERS) ## build the test programs too
 
@@ -144,7 +159,9 @@ $(O)/libproto.a: $(PROTO_SRC:%.c=$(O)/obj/%.o)
 $(O)/libbroker.a: $(BROKER_SRC:%.c=$(O)/obj/%.o)
 $(O)/libclient.a: $(LIB_SRC:%.c=$(O)/obj/%.o)
 $(O)/libctl.a: $(CTL_SRC:%.c=$(O)/obj/%.o)
+$(O)/libnotify.a: $(NOTIFY_SRC:%.c=$(O)/obj/%.o)
 $(O)/libunit.a: $(UNIT_LIB:%.c=$(O)/obj/%.o)
+$(O)/libbench.a: $(BENCH_LIB:%.c=$(O)/obj/%.o)
 
 define link
 	$(call say,LINK,$@)
@@ -156,6 +173,9 @@ $(O)/bin/forkbusd: $(O)/obj/broker/main.o $(O)/libbroker.a $(O)/libproto.a
 	$(link) $(PKG_LIBS)
 
 $(O)/bin/forkbusctl: $(O)/obj/clients/ctl/main.o $(O)/libctl.a $(O)/lib/libforkbus.a $(O)/libproto.a
+	$(link) $(PKG_LIBS)
+
+$(O)/bin/forkbus-notify: $(O)/obj/clients/notify/main.o $(O)/libnotify.a $(O)/lib/libforkbus.a $(O)/libproto.a
 	$(link) $(PKG_LIBS)
 
 # The library is independent of where it is loaded, and shows what is in its map and nothing else: the archive, too.
@@ -178,12 +198,17 @@ $(O)/lib/libforkbus.a: $(O)/pic/libforkbus.o
 $(O)/pic/libforkbus.o: $(LIB_OBJ)
 	$(Q)$(LD) -r -o $@ $^ && $(OBJCOPY) --localize-hidden $@
 
-$(UNIT): $(O)/tests/unit/%: $(O)/obj/tests/unit/%.o $(O)/libunit.a $(O)/libctl.a $(O)/libclient.a $(O)/libbroker.a $(O)/libproto.a
+$(UNIT): $(O)/tests/unit/%: $(O)/obj/tests/unit/%.o $(O)/libunit.a $(O)/libctl.a $(O)/libclient.a $(O)/libbroker.a \
+         $(O)/libnotify.a $(O)/libproto.a
 	$(link) $(UNIT_LIBS) $(PKG_LIBS)
 
 LIB_HELPERS := $(O)/tests/integration/listen
-$(filter-out $(LIB_HELPERS),$(HELPERS)): $(O)/tests/%: $(O)/obj/tests/%.o $(O)/libproto.a
+BUS_HELPERS := $(O)/tests/integration/notifications $(O)/tests/integration/bus-client
+$(filter-out $(LIB_HELPERS) $(BUS_HELPERS),$(HELPERS)): $(O)/tests/%: $(O)/obj/tests/%.o $(O)/libproto.a
 	$(link)
+
+$(BUS_HELPERS): $(O)/tests/%: $(O)/obj/tests/%.o $(O)/libproto.a
+	$(link) $(PKG_LIBS)
 
 $(LIB_HELPERS): $(O)/tests/%: $(O)/obj/tests/%.o $(O)/lib/libforkbus.a $(O)/libproto.a
 	$(link) $(LIB_LIBS)
@@ -193,8 +218,16 @@ $(O)/tests/vm/storm: private HARDEN_LD := $(if $(SANITIZE),$(HARDEN_LD),-static)
 
 # What is measured starts them, many times: they are small, and need no libraries.
 $(BENCH): private HARDEN_LD := $(if $(SANITIZE),$(HARDEN_LD),-static)
-$(BENCH): $(O)/tests/bench/%: $(O)/obj/tests/bench/%.o
+$(BENCH): $(O)/tests/bench/%: $(O)/obj/tests/bench/%.o $(O)/libbench.a
 	$(link)
+
+$(O)/tests/bench/ring $(O)/tests/bench/cost: $(O)/tests/bench/%: $(O)/obj/tests/bench/%.o $(O)/libbench.a $(O)/libclient.a \
+		$(O)/libbroker.a $(O)/libproto.a
+	$(link) $(PKG_LIBS)
+
+# The broker with another source: what it has in the place of the one in the library comes first.
+$(O)/tests/bench/source: $(O)/obj/broker/main.o $(O)/obj/tests/bench/source.o $(O)/libbench.a $(O)/libbroker.a $(O)/libproto.a
+	$(link) $(PKG_LIBS)
 
 # The fuzzers need clang, and every source with its instrumentation.
 $(BUILD)/fuzz/obj/%.o: %.c $(BUILD)/obj/flags
@@ -359,32 +392,36 @@ format: ## format the sources
 # In a kernel of its own: 6.1, 6.12, 7.
 KERNEL ?= 6.12
 
-bench: ## what listening costs, by the module and by the proc connector, in QEMU (KERNEL=6.12): 20 minutes
-bench-quick: ## the same, less exactly, in two minutes
-bench-timed: ## the same by the clock, on two processors: it takes a machine with nothing else to do
+bench: ## what forkbus costs, beside every peer: one table, and all samples in build/bench/: 25 minutes (PARTS= for some of it)
+bench-quick: ## the same, less exactly and without QEMU: two minutes (PARTS=fanout, latency, forks, …)
 bench-quick: BENCH_FLAGS := --quick
+bench bench-quick:
+	@.ci/packages all
+	@.ci/packages bench || true
+	@$(if $(filter bench,$@),.ci/packages vm || true)
+	@$(MAKE) $(JOBS) all $(BENCH) $(BENCH_OWN)
+	@tests/bench/bench $(BENCH_FLAGS) $(ARGS) --kernel=$(KERNEL) $(PARTS)
+
+bench-listening: ## what listening costs, by module and proc connector, in QEMU (KERNEL=6.12): 20 minutes, ARGS=--quick: two
+bench-timed: ## the same by the clock, on two processors: it takes a machine with nothing else to do
 bench-timed: BENCH_FLAGS := --timed
-bench bench-quick bench-timed:
+bench-listening bench-timed:
 	@.ci/packages all
 	@.ci/packages vm
 	@$(MAKE) $(JOBS) all $(BENCH)
-	@tests/bench/listening $(BENCH_FLAGS) --kernel=$(KERNEL)
+	@tests/bench/listening $(BENCH_FLAGS) $(ARGS) --kernel=$(KERNEL)
 
 bench-here: ## the same without the module, on this machine as it is, as root
 	@.ci/packages all
 	@$(MAKE) $(JOBS) all $(BENCH)
 	@tests/bench/listening --here
 
-# The broker's own parts, and the library's.
-$(O)/tests/bench/ring: $(O)/obj/tests/bench/ring.o $(O)/libclient.a $(O)/libbroker.a $(O)/libproto.a
-	$(link) $(PKG_LIBS)
-
 bench-ring: ## what a thousand readers of the mapped log cost the broker, beside one: half a minute
 	@.ci/packages all
 	@$(MAKE) $(JOBS) $(O)/tests/bench/ring
 	@$(O)/tests/bench/ring
 
-.PHONY: bench bench-quick bench-timed bench-here bench-ring
+.PHONY: bench bench-quick bench-listening bench-timed bench-here bench-ring
 
 ##@ Install
 
@@ -402,8 +439,16 @@ install: all ## to DESTDIR and PREFIX= (/usr/local), with unit, sysusers entry, 
 	chmod 644 '$(DESTDIR)$(libdir)/pkgconfig/libforkbus.pc'
 	sed 's|@bindir@|$(bindir)|' systemd/forkbusd.service >'$(DESTDIR)$(systemunitdir)/forkbusd.service'
 	chmod 644 '$(DESTDIR)$(systemunitdir)/forkbusd.service'
+	sed 's|@bindir@|$(bindir)|' systemd/forkbus-notify.service >'$(DESTDIR)$(userunitdir)/forkbus-notify.service'
+	chmod 644 '$(DESTDIR)$(userunitdir)/forkbus-notify.service'
+	install -m 644 clients/notify/forkbus-notify.desktop '$(DESTDIR)$(applicationsdir)'
+	install -m 644 systemd/notify.conf '$(DESTDIR)$(docdir)/examples'
 	install -m 644 systemd/forkbus.sysusers '$(DESTDIR)$(sysusersdir)/forkbus.conf'
 	install -m 644 proto/org.forkbus1.varlink '$(DESTDIR)$(varlinkdir)'
+	install -m 644 proto/org.forkbus1.xml '$(DESTDIR)$(dbusdir)/interfaces'
+	install -m 644 systemd/org.forkbus1.service '$(DESTDIR)$(dbusdir)/system-services'
+	install -m 644 systemd/org.forkbus1.conf '$(DESTDIR)$(dbuspolicydir)'
+	install -m 644 systemd/org.forkbus1.policy '$(DESTDIR)$(polkitdir)'
 	test -e '$(DESTDIR)$(CONFIG)' || install -m 644 systemd/forkbusd.conf '$(DESTDIR)$(CONFIG)'
 	for page in $(MAN); do install -m 644 $$page "$(DESTDIR)$(mandir)/man$${page##*.}"; done
 	for file in $(COMPLETION); do install -m 644 $$file "$(DESTDIR)$(completiondir)/$$(basename $$file .bash)"; done

@@ -17,14 +17,14 @@ chdir dirname(__FILE__) . '/../..' or die "the top of the tree: $!\n";
 my @top = qw(.ci LICENSES broker clients docs kmod proto systemd tests
   Makefile README.md .clang-format .editorconfig .gitignore);
 
-# All files that people wrote, but for licences and what the fuzzers eat; or those whose name matches.
+# All files that people wrote, but for licences, pictures and what the fuzzers eat; or those whose name matches.
 sub files {
     my ($pattern) = @_;
     my @found;
     find({
             no_chdir => 1,
             wanted   => sub {
-                return if !-f || m{^LICENSES/|^tests/fuzz/corpus/|\.swp$|~$};
+                return if !-f || m{^LICENSES/|^tests/fuzz/corpus/|\.swp$|\.png$|~$};
                 my $name = s{^\./}{}r;
                 push @found, $name if !defined $pattern || $name =~ $pattern;
             }

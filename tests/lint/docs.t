@@ -32,6 +32,16 @@ SKIP: {
     is_deeply(\@missing, [], 'forkbusd.conf(5) documents every key of the example');
 }
 
+# So does that of forkbus-notify, and its man page has the commands that it ignores.
+my %notify = map { $_ => 1 } content('systemd/notify.conf') =~ /^#?([A-Z]\w+)=/mg;
+my %keys   = map { $_ => 1 } content('clients/notify/conf.c') =~ /\{[\s\\]*"?\w+"?, "([A-Z]\w+)", /g;
+is_deeply([sort keys %notify], [sort keys %keys], 'notify.conf has every key that there is');
+my $page = content('docs/forkbus-notify.conf.5');
+is_deeply([grep { $page !~ /\b$_=/ } sort keys %notify], [], 'forkbus-notify.conf(5) documents them');
+my ($listed) = $page =~ /ignored\.h\.\n(.*?)^\.Ed$/ms;
+my $ignored  = join '', content('clients/notify/ignored.h') =~ /^\s+"(.*?)"/mg;
+is_deeply([split ' ', $listed], [split ' ', $ignored], 'and the commands that are ignored');
+
 my $build = $ENV{FORKBUS_BUILD};
 SKIP: {
     $build && -x "$build/bin/forkbusd" && $build !~ /sanitize/ or skip 'nothing is built', 3;
@@ -56,6 +66,16 @@ SKIP: {
         close $copy;
         tool_ok('systemd-analyze verify', 'systemd-analyze', 'verify', "$root/forkbusd.service");
         unlink "$root/forkbusd.service";
+    }
+  SKIP: {
+        -x '/usr/bin/systemd-analyze' or skip 'no systemd here', 1;
+        my $user = content("$root/usr/lib/systemd/user/forkbus-notify.service");
+        open my $copy, '>', "$root/forkbus-notify.service" or die "$root: $!\n";
+        print {$copy} $user =~ s{^ExecStart=/usr/bin/forkbus-notify$}{ExecStart=/bin/true}mr =~ s/^Documentation=.*\n//mr;
+        close $copy;
+        local $ENV{XDG_RUNTIME_DIR} = $root;
+        tool_ok('systemd-analyze verify, for users', 'systemd-analyze', '--user', 'verify', "$root/forkbus-notify.service");
+        unlink "$root/forkbus-notify.service";
     }
     tool_ok('make uninstall', @make, 'uninstall');
     is_deeply($files->(), [], 'nothing is left');

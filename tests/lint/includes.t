@@ -32,7 +32,7 @@ my %library = (
     'libmnl/'  => qr{^broker/source$|^tests/},
     'systemd/' => qr{^broker(/serve)?$|^clients/notify$|^tests/},
     'jansson.h' => qr{^(proto|broker|broker/source|broker/serve|clients/\w+)$|^tests/},
-    'ini.h'    => qr{^broker$|^tests/},
+    'ini.h'    => qr{^broker$|^clients/notify$|^tests/},
     'linux/'   => qr{^broker/(source|util|core)$|^clients/lib$|^kmod|^tests/|^proto$},
 );
 

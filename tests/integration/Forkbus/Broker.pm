@@ -39,7 +39,8 @@ sub configuration {
     return $text;
 }
 
-# start(source => , bus => , log_size => , config => {…}, dir => , uid => , env => {…}, args => […], sockets => [[name, socket], …])
+# start(source => , bus => , log_size => , config => {…}, dir => , uid => , env => {…}, args => […],
+#       sockets => [[name, socket], …])
 # Return: the broker; {ready} says whether one can connect to it.
 sub start {
     my ($class, %options) = @_;
@@ -153,7 +154,7 @@ sub end {
 }
 
 # What sanitizers and valgrind write.
-my $report = qr/(?:Address|Leak|Thread|Memory)Sanitizer|runtime error: |^==\d+== |^\*\*\* /m;
+our $report = qr/(?:Address|Leak|Thread|Memory)Sanitizer|runtime error: |^==\d+== |^\*\*\* /m;
 
 # The end of a test: it ends cleanly on SIGTERM. Two tests.
 sub stop {

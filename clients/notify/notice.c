@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <inttypes.h>
+#include <string.h>
+
+#include "clean.h"
+#include "notice.h"
+#include "util.h"
+
+#define USEC_PER_MINUTE (60 * USEC_PER_SEC)
+#define USEC_PER_HOUR	(60 * USEC_PER_MINUTE)
+#define USEC_PER_DAY	(24 * USEC_PER_HOUR)
+
+#define EXE_MAX 400
+
+static char *two_units(char *buf, uint64_t usec, uint64_t unit, const char *name, uint64_t small,
+		       const char *small_name)
+{
+	uint64_t rest = usec % unit / small;
+
+	if (rest == 0)
+		snprintf(buf, DURATION_MAX, "%" PRIu64 " %s", usec / unit, name);
+	else
+		snprintf(buf, DURATION_MAX, "%" PRIu64 " %s %" PRIu64 " %s", usec / unit, name, rest,
+			 small_name);
+	return buf;
+}
+
+char *duration_print(char buf[static DURATION_MAX], uint64_t usec)
+{
+	if (usec < USEC_PER_SEC)
+		snprintf(buf, DURATION_MAX, "%" PRIu64 " ms", usec / USEC_PER_MSEC);
+	else if (usec < 10 * USEC_PER_SEC)
+		snprintf(buf, DURATION_MAX, "%" PRIu64 ".%" PRIu64 " s", usec / USEC_PER_SEC,
+			 usec % USEC_PER_SEC / (USEC_PER_SEC / 10));
+	else if (usec < USEC_PER_HOUR)
+		return usec < USEC_PER_MINUTE
+			       ? two_units(buf, usec, USEC_PER_SEC, "s", USEC_PER_SEC, "")
+			       : two_units(buf, usec, USEC_PER_MINUTE, "min", USEC_PER_SEC, "s");
+	else if (usec < USEC_PER_DAY)
+		return two_units(buf, usec, USEC_PER_HOUR, "h", USEC_PER_MINUTE, "min");
+	else
+		return two_units(buf, usec, USEC_PER_DAY, "d", USEC_PER_HOUR, "h");
+	return buf;
+}
+
+char *signal_print(char buf[static SIGNAL_MAX], uint64_t number)
+{
+	const char *name = number < NSIG ? sigabbrev_np((int)number) : NULL;
+
+	if (name)
+		snprintf(buf, SIGNAL_MAX, "SIG%s", name);
+	else
+		snprintf(buf, SIGNAL_MAX, "signal %" PRIu64, number % 1000);
+	return buf;
+}
+
+static void print_summary(struct notice *notice, const struct ending *ending)
+{
+	char time[DURATION_MAX] = "", by[SIGNAL_MAX];
+	const char *after = ending->has_elapsed ? " after " : "";
+
+	if (ending->has_elapsed)
+		duration_print(time, ending->elapsed_usec);
+	signal_print(by, ending->signal);
+	if (notice->kind == KIND_CRASH)
+		snprintf(notice->summary, sizeof(notice->summary), "%s crashed: %s", notice->name, by);
+	else if (notice->kind == KIND_SUCCESS)
+		snprintf(notice->summary, sizeof(notice->summary), "%s is done%s%s", notice->name, after,
+			 time);
+	else if (notice->kind == KIND_STOPPED)
+		snprintf(notice->summary, sizeof(notice->summary), "%s was stopped%s%s", notice->name, after,
+			 time);
+	else if (ending->signal > 0)
+		snprintf(notice->summary, sizeof(notice->summary), "%s was killed by %s%s%s", notice->name,
+			 by, after, time);
+	else
+		snprintf(notice->summary, sizeof(notice->summary), "%s failed with %" PRIu64 "%s%s",
+			 notice->name, ending->code, after, time);
+}
+
+/* What it used: its own share, without its children. */
+static void print_usage(FILE *body, const struct notice *notice, const struct ending *ending)
+{
+	char time[DURATION_MAX];
+	const char *between = "";
+
+	if (notice->kind == KIND_CRASH && ending->core_dumped) {
+		fputs("core dumped", body);
+		between = ", ";
+	}
+	if (notice->kind == KIND_CRASH && ending->has_elapsed) {
+		fprintf(body, "%safter %s", between, duration_print(time, ending->elapsed_usec));
+		between = ", ";
+	}
+	if (ending->has_cpu) {
+		fprintf(body, "%sCPU %s", between, duration_print(time, ending->cpu_usec));
+		between = ", ";
+	}
+	if (ending->has_cpu && ending->has_elapsed && ending->elapsed_usec >= USEC_PER_SEC &&
+	    ending->cpu_usec <= ending->elapsed_usec * 10000)
+		fprintf(body, " (%" PRIu64 " %%)", ending->cpu_usec * 100 / ending->elapsed_usec);
+	if (ending->max_rss_kib >= 1024)
+		fprintf(body, "%sup to %" PRIu64 " MiB", between, ending->max_rss_kib / 1024);
+	else if (ending->max_rss_kib > 0)
+		fprintf(body, "%sup to %" PRIu64 " KiB", between, ending->max_rss_kib);
+	if (*between || ending->max_rss_kib > 0)
+		fputc('\n', body);
+}
+
+static void print_body(struct notice *notice, const struct ending *ending)
+{
+	char text[EXE_MAX];
+	FILE *body = fmemopen(notice->body, sizeof(notice->body), "w");
+
+	notice->body[0] = '\0';
+	if (!body)
+		return;
+	print_usage(body, notice, ending);
+	if (ending->exe.data) {
+		clean_text(text, sizeof(text), ending->exe.data, ending->exe.len);
+		fprintf(body, "%s, ", text);
+	}
+	fprintf(body, "pid %" PRIu64, ending->pid);
+	if (ending->tty.data) {
+		clean_text(text, NOTICE_NAME_MAX, ending->tty.data, ending->tty.len);
+		fprintf(body, " on %s", text);
+	}
+	fclose(body);
+}
+
+void notice_of_ending(struct notice *notice, const struct ending *ending, enum kind kind,
+		      enum urgency urgency)
+{
+	*notice = (struct notice){ .kind = kind, .urgency = urgency };
+	if (ending->comm.data && ending->comm.len > 0)
+		clean_text(notice->name, sizeof(notice->name), ending->comm.data, ending->comm.len);
+	else
+		snprintf(notice->name, sizeof(notice->name), "process %" PRIu64, ending->pid);
+	print_summary(notice, ending);
+	print_body(notice, ending);
+}
+
+const char *notice_category(const struct notice *notice)
+{
+	return notice->kind == KIND_CRASH ? "x-forkbus.process.crashed" : "x-forkbus.process.exited";
+}
+
+const char *notice_icon(const struct notice *notice)
+{
+	switch (notice->kind) {
+	case KIND_CRASH:
+		return "dialog-error";
+	case KIND_FAILURE:
+		return "dialog-warning";
+	default:
+		return "utilities-terminal";
+	}
+}
+
+bool notice_is_transient(const struct notice *notice)
+{
+	return notice->kind < KIND_FAILURE;
+}

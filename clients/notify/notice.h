@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * What is said to the user: of one process that ended, or of many at once. Texts are valid UTF-8 without markup.
+ */
+
+#include "conf.h"
+#include "ending.h"
+
+#define NOTICE_NAME_MAX	   64
+#define NOTICE_SUMMARY_MAX 256
+#define NOTICE_BODY_MAX	   1024
+
+struct notice {
+	enum kind kind; /* of many, the most remarkable one */
+	enum urgency urgency;
+	char name[NOTICE_NAME_MAX]; /* of the program; "" of many */
+	char summary[NOTICE_SUMMARY_MAX];
+	char body[NOTICE_BODY_MAX]; /* lines, without a newline at the end */
+};
+
+void notice_of_ending(struct notice *notice, const struct ending *ending, enum kind kind,
+		      enum urgency urgency);
+
+/* In the way of the notification protocol: x-VENDOR.CLASS.NAME, and a name of the icon naming specification. */
+const char *notice_category(const struct notice *notice);
+const char *notice_icon(const struct notice *notice);
+
+/* notice_is_transient() - need nobody find it later? */
+bool notice_is_transient(const struct notice *notice);
+
+#define DURATION_MAX 48
+#define SIGNAL_MAX   24
+
+/* duration_print() - "240 ms", "3.2 s", "45 s", "2 min 5 s", "1 h 3 min", "2 d 4 h". Return: @buf. */
+char *duration_print(char buf[static DURATION_MAX], uint64_t usec);
+
+/* signal_print() - "SIGSEGV", or "signal 40". Return: @buf. */
+char *signal_print(char buf[static SIGNAL_MAX], uint64_t number);

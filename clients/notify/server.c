@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <errno.h>
+#include <string.h>
+
+#include "call.h"
+#include "say.h"
+#include "server.h"
+#include "util.h"
+
+/* Where there is no server the bus may know how to start one. It is asked for it no more often. */
+#define SERVER_START_USEC (30 * USEC_PER_SEC)
+
+enum state {
+	STATE_ABSENT, /* there is no server */
+	STATE_ASKED,  /* what it can do; there may be none yet that could */
+	STATE_READY
+};
+
+struct server {
+	sd_event *event;
+	sd_bus *bus;
+	struct fold *fold;
+	sd_bus_slot *owner_changed, *closed, *question;
+	sd_event_source *timer;
+	enum state state;
+	char *owner; /* its unique name, where it is ready */
+	struct capabilities capabilities;
+	bool refused;	     /* this server refused something, which was said */
+	bool starting;	     /* it is asked what starts it */
+	bool missed;	     /* that there is none was said */
+	uint64_t start_usec; /* not before is it to be started again */
+};
+
+static uint64_t server_now(const struct server *server)
+{
+	uint64_t now = 0;
+
+	(void)sd_event_now(server->event, CLOCK_MONOTONIC, &now);
+	return now;
+}
+
+/* There is none, as far as we know: nothing is on the screen, and who still answers is not heard. */
+static void server_forget(struct server *server)
+{
+	free(server->owner);
+	server->owner = NULL;
+	server->question = sd_bus_slot_unref(server->question);
+	server->state = STATE_ABSENT;
+	server->refused = server->starting = false;
+	fold_void(server->fold);
+}
+
+static int on_capabilities(sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	struct server *server = userdata;
+	const char *sender = sd_bus_message_get_sender(reply);
+
+	(void)error;
+	server->question = sd_bus_slot_unref(server->question);
+	server->state = STATE_ABSENT;
+	server->starting = false;
+	if (sd_bus_message_is_method_error(reply, NULL)) {
+		if (!server->missed)
+			say(LOG_INFO,
+			    "no notification server answers: what there is to tell waits for one (%s)",
+			    sd_bus_message_get_error(reply)->name);
+		server->missed = true;
+		server_update(server);
+		return 0;
+	}
+	free(server->owner);
+	server->owner = sender ? strdup(sender) : NULL;
+	if (!server->owner || capabilities_read(&server->capabilities, reply) < 0) {
+		say(LOG_WARNING, "the notification server cannot be understood");
+		return 0;
+	}
+	server->state = STATE_READY;
+	server->missed = false;
+	server_update(server);
+	return 0;
+}
+
+/* Where nobody has the name, the bus may start someone. */
+static void server_ask(struct server *server)
+{
+	int r;
+
+	server->question = sd_bus_slot_unref(server->question);
+	r = sd_bus_call_method_async(server->bus, &server->question, NOTIFICATIONS, NOTIFICATIONS_PATH,
+				     NOTIFICATIONS, "GetCapabilities", on_capabilities, server, NULL);
+	if (r < 0)
+		say(LOG_WARNING, "cannot ask the notification server: %s", strerror(-r));
+	else
+		server->state = STATE_ASKED;
+}
+
+/* It is gone, or does not answer: then nobody knows what it shows. */
+static bool is_absence(const sd_bus_error *error)
+{
+	static const char *const names[] = {
+		SD_BUS_ERROR_SERVICE_UNKNOWN, SD_BUS_ERROR_NAME_HAS_NO_OWNER,
+		SD_BUS_ERROR_NO_REPLY,	      SD_BUS_ERROR_DISCONNECTED,
+		SD_BUS_ERROR_TIMEOUT,	      "org.freedesktop.DBus.Error.TimedOut",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (sd_bus_error_has_name(error, names[i]))
+			return true;
+	return false;
+}
+
+static int on_notified(sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	struct server *server = userdata;
+	uint64_t call = 0;
+	uint32_t id;
+
+	(void)error;
+	(void)sd_bus_message_get_reply_cookie(reply, &call);
+	if (sd_bus_message_is_method_error(reply, NULL) && is_absence(sd_bus_message_get_error(reply))) {
+		server_forget(server);
+		return 0;
+	}
+	if (!sd_bus_message_is_method_error(reply, NULL) && sd_bus_message_read(reply, "u", &id) > 0) {
+		fold_shown(server->fold, call, id);
+	} else {
+		if (!server->refused)
+			say(LOG_WARNING, "the notification server refuses a notification: %s",
+			    sd_bus_message_is_method_error(reply, NULL)
+				    ? sd_bus_message_get_error(reply)->name
+				    : "its answer is not understood");
+		server->refused = true;
+		fold_refused(server->fold, call);
+	}
+	server_update(server);
+	return 0;
+}
+
+static int send_place(struct server *server, unsigned int place)
+{
+	sd_bus_message *call = NULL;
+	struct notice notice;
+	uint64_t number = 0;
+	int r;
+
+	fold_describe(server->fold, place, &notice);
+	r = call_new(&call, server->bus, server->owner, &server->capabilities, &notice,
+		     server->fold->places[place].id);
+	if (r >= 0)
+		r = sd_bus_call_async(server->bus, NULL, call, on_notified, server, 0);
+	if (r >= 0)
+		r = sd_bus_message_get_cookie(call, &number);
+	if (r >= 0)
+		fold_sent(server->fold, place, number, server_now(server));
+	sd_bus_message_unref(call);
+	return r;
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	(void)source, (void)usec;
+	server_update(userdata);
+	return 0;
+}
+
+static void arm_timer(struct server *server, uint64_t usec)
+{
+	if (usec == UINT64_MAX)
+		return;
+	(void)sd_event_source_set_time(server->timer, usec);
+	(void)sd_event_source_set_enabled(server->timer, SD_EVENT_ONESHOT);
+}
+
+/* Where there is something to tell, and nobody to tell it. */
+static void server_start(struct server *server, uint64_t now)
+{
+	if (now < server->start_usec) {
+		arm_timer(server, server->start_usec);
+		return;
+	}
+	server->start_usec = now + SERVER_START_USEC;
+	server_ask(server);
+	server->starting = server->state == STATE_ASKED;
+}
+
+void server_update(struct server *server)
+{
+	uint64_t now = server_now(server), when;
+	int place = fold_next(server->fold, now, &when), r = 0;
+
+	if (server->state == STATE_ABSENT && place >= 0)
+		server_start(server, now);
+	if (server->state != STATE_READY)
+		return;
+	while (r >= 0 && place >= 0) {
+		r = send_place(server, (unsigned int)place);
+		place = fold_next(server->fold, now, &when);
+	}
+	if (r < 0)
+		say(LOG_WARNING, "cannot call the notification server: %s", strerror(-r));
+	arm_timer(server, when);
+}
+
+/* The owner of the name, "" for none. */
+static void set_owner(struct server *server, const char *owner)
+{
+	server_forget(server);
+	if (*owner != '\0')
+		server_ask(server);
+}
+
+static int on_owner_changed(sd_bus_message *signal, void *userdata, sd_bus_error *error)
+{
+	struct server *server = userdata;
+	const char *name, *old, *new;
+
+	(void)error;
+	if (sd_bus_message_read(signal, "sss", &name, &old, &new) < 0 || strcmp(name, NOTIFICATIONS) != 0)
+		return 0;
+	/* The one that was started by our question will answer it. */
+	if (server->starting && *old == '\0')
+		return 0;
+	if (server->owner && *new == '\0')
+		say(LOG_INFO, "the notification server is gone: what there is to tell waits for another");
+	set_owner(server, new);
+	return 0;
+}
+
+static int on_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	struct server *server = userdata;
+	const char *owner;
+
+	(void)error;
+	server->question = sd_bus_slot_unref(server->question);
+	server->state = STATE_ABSENT;
+	if (!sd_bus_message_is_method_error(reply, NULL) && sd_bus_message_read(reply, "s", &owner) > 0)
+		set_owner(server, owner);
+	else
+		server_update(server);
+	return 0;
+}
+
+static int on_closed(sd_bus_message *signal, void *userdata, sd_bus_error *error)
+{
+	struct server *server = userdata;
+	const char *sender = sd_bus_message_get_sender(signal);
+	uint32_t id, reason;
+
+	(void)error;
+	if (!server->owner || !sender || strcmp(sender, server->owner) != 0 ||
+	    sd_bus_message_read(signal, "uu", &id, &reason) < 0)
+		return 0;
+	fold_closed(server->fold, id);
+	server_update(server);
+	return 0;
+}
+
+/* The matches are on their way before the question, and so none of its changes is missed. */
+static int server_listen(struct server *server)
+{
+	int r = sd_bus_add_match_async(server->bus, &server->owner_changed,
+				       "type='signal',sender='org.freedesktop.DBus',"
+				       "interface='org.freedesktop.DBus',member='NameOwnerChanged',"
+				       "arg0='" NOTIFICATIONS "'",
+				       on_owner_changed, NULL, server);
+
+	if (r >= 0)
+		r = sd_bus_add_match_async(server->bus, &server->closed,
+					   "type='signal',path='" NOTIFICATIONS_PATH "',"
+					   "interface='" NOTIFICATIONS "',member='NotificationClosed'",
+					   on_closed, NULL, server);
+	if (r >= 0)
+		r = sd_bus_call_method_async(server->bus, &server->question, "org.freedesktop.DBus",
+					     "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetNameOwner",
+					     on_owner, server, "s", NOTIFICATIONS);
+	return r;
+}
+
+int server_new(struct server **ret, sd_event *event, sd_bus *bus, struct fold *fold)
+{
+	struct server *server = calloc(1, sizeof(*server));
+	int r;
+
+	if (!server)
+		return -ENOMEM;
+	server->event = sd_event_ref(event);
+	server->bus = sd_bus_ref(bus);
+	server->fold = fold;
+	server->state = STATE_ASKED;
+	r = sd_event_add_time(event, &server->timer, CLOCK_MONOTONIC, 0, 0, on_timer, server);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(server->timer, SD_EVENT_OFF);
+	if (r >= 0)
+		r = server_listen(server);
+	if (r < 0) {
+		server_free(server);
+		return r;
+	}
+	*ret = server;
+	return 0;
+}
+
+struct server *server_free(struct server *server)
+{
+	if (!server)
+		return NULL;
+	sd_bus_slot_unref(server->owner_changed);
+	sd_bus_slot_unref(server->closed);
+	sd_bus_slot_unref(server->question);
+	sd_event_source_unref(server->timer);
+	sd_bus_unref(server->bus);
+	sd_event_unref(server->event);
+	free(server->owner);
+	free(server);
+	return NULL;
+}

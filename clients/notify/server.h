@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The notification server: org.freedesktop.Notifications on the session bus, which may come later, go, and come back as
+ * another one. Shows there what a struct fold has for it. Nothing here blocks.
+ */
+
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+
+#include "fold.h"
+
+struct server;
+
+/*
+ * server_new() - @ret: to be freed by server_free(), before @bus is; @fold has to outlive it
+ * Return: 0 or a negative errno.
+ */
+int server_new(struct server **ret, sd_event *event, sd_bus *bus, struct fold *fold);
+
+/* NULL is fine. Return: NULL. */
+struct server *server_free(struct server *server);
+
+/* server_update() - the fold has something new */
+void server_update(struct server *server);

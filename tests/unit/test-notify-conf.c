@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "clients/notify/conf.h"
+
+static char path[64];
+static int real_stderr = -1;
+static FILE *said;
+static char got[8192];
+
+static int setup(void **state)
+{
+	int fd;
+
+	(void)state;
+	strcpy(path, "/tmp/forkbus-notify-XXXXXX");
+	fd = mkstemp(path);
+	said = tmpfile();
+	if (fd < 0 || !said)
+		return -1;
+	close(fd);
+	unsetenv("JOURNAL_STREAM");
+	real_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10);
+	return dup2(fileno(said), STDERR_FILENO) < 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	dup2(real_stderr, STDERR_FILENO);
+	close(real_stderr);
+	fclose(said);
+	return unlink(path);
+}
+
+static void file_write(const char *content)
+{
+	FILE *file = fopen(path, "w");
+
+	assert_non_null(file);
+	fputs(content, file);
+	fclose(file);
+}
+
+/* What was said since the last time. */
+static const char *heard(void)
+{
+	ssize_t len = pread(fileno(said), got, sizeof(got) - 1, 0);
+
+	got[len > 0 ? len : 0] = '\0';
+	assert_int_equal(ftruncate(fileno(said), 0), 0);
+	lseek(fileno(said), 0, SEEK_SET);
+	return got;
+}
+
+static bool matches(const struct globs *globs, const char *text)
+{
+	return globs_match(globs, text, strlen(text));
+}
+
+static void assert_defaults(const struct conf *conf)
+{
+	assert_int_equal(conf->show, 1 << KIND_SUCCESS | 1 << KIND_FAILURE);
+	assert_int_equal(conf->scope, SCOPE_SHELL);
+	assert_int_equal(conf->min_elapsed_usec, 10000000);
+	for (int i = 0; i < CONF_CODES_MAX; i++)
+		assert_int_equal(conf->stopped[i], i == 130 || i == 141 || i == 143);
+	assert_int_equal(conf->success_urgency, URGENCY_LOW);
+	assert_int_equal(conf->failure_urgency, URGENCY_NORMAL);
+	assert_true(matches(&conf->commands.ignore[ABOUT_COMM], "vim"));
+	assert_true(matches(&conf->commands.ignore[ABOUT_COMM], "tmux: client"));
+	assert_false(matches(&conf->commands.ignore[ABOUT_COMM], "make"));
+	for (int about = 0; about < _ABOUT_MAX; about++) {
+		assert_true(about == ABOUT_COMM || conf->commands.ignore[about].n == 0);
+		assert_int_equal(conf->commands.only[about].n, 0);
+		assert_int_equal(conf->crashes.ignore[about].n, 0);
+		assert_int_equal(conf->crashes.only[about].n, 0);
+	}
+	assert_true(conf->show_crashes);
+	assert_int_equal(conf->crash_urgency, URGENCY_CRITICAL);
+	assert_int_equal(conf->on_screen, 3);
+	assert_false(conf->quiet.any);
+	assert_false(conf->quiet_crashes);
+}
+
+static void test_defaults(void **state)
+{
+	struct conf conf;
+
+	(void)state;
+	memset(&conf, 0xff, sizeof(conf));
+	assert_int_equal(conf_init(&conf), 0);
+	assert_defaults(&conf);
+	conf_done(&conf);
+	file_write("# nothing\n");
+	assert_int_equal(conf_load(&conf, path, true), 0);
+	assert_defaults(&conf);
+	conf_done(&conf);
+	/* Where there is no file, or no place for one. */
+	assert_int_equal(conf_load(&conf, "/nonexistent/notify.conf", false), 0);
+	assert_defaults(&conf);
+	conf_done(&conf);
+	assert_int_equal(conf_load(&conf, NULL, false), 0);
+	assert_defaults(&conf);
+	conf_done(&conf);
+	assert_string_equal(heard(), "");
+}
+
+static void test_all(void **state)
+{
+	struct conf conf;
+
+	(void)state;
+	file_write("[Commands]\n"
+		   "Show=stopped  failure ; a comment\n"
+		   "Scope=terminal\n"
+		   "MinElapsedSec=1min 30s\n"
+		   "StoppedCodes=1 255\n"
+		   "SuccessUrgency=critical\n"
+		   "FailureUrgency=low\n"
+		   "IgnoreComm=mine\n"
+		   "IgnoreExe=/opt/* /srv/*\n"
+		   "IgnoreExe=/home/*\n"
+		   "OnlyCgroup=*/app.slice/*\n"
+		   "[Crashes]\n"
+		   "Show=no\n"
+		   "Urgency=normal\n"
+		   "IgnoreComm=a*\n"
+		   "OnlyExe=/usr/*\n"
+		   "OnlyComm=b?\n"
+		   "IgnoreCgroup=/x\n"
+		   "[Notifications]\n"
+		   "OnScreen=20\n"
+		   "QuietHours=22:00-07:30\n"
+		   "QuietCrashes=yes\n"
+		   "[Commands]\n"
+		   "OnlyComm=first\n"
+		   "OnlyComm=\n"
+		   "OnlyComm=second\n");
+	assert_int_equal(conf_load(&conf, path, true), 0);
+	assert_string_equal(heard(), "");
+	assert_int_equal(conf.show, 1 << KIND_STOPPED | 1 << KIND_FAILURE);
+	assert_int_equal(conf.scope, SCOPE_TERMINAL);
+	assert_int_equal(conf.min_elapsed_usec, 90000000);
+	assert_true(conf.stopped[1] && conf.stopped[255] && !conf.stopped[130]);
+	assert_int_equal(conf.success_urgency, URGENCY_CRITICAL);
+	assert_int_equal(conf.failure_urgency, URGENCY_LOW);
+	/* Added to what is ignored anyway. */
+	assert_true(matches(&conf.commands.ignore[ABOUT_COMM], "mine"));
+	assert_true(matches(&conf.commands.ignore[ABOUT_COMM], "less"));
+	assert_int_equal(conf.commands.ignore[ABOUT_EXE].n, 3);
+	assert_true(matches(&conf.commands.ignore[ABOUT_EXE], "/home/me/x"));
+	assert_true(matches(&conf.commands.only[ABOUT_CGROUP], "/user.slice/app.slice/x"));
+	assert_int_equal(conf.commands.only[ABOUT_COMM].n, 1);
+	assert_true(matches(&conf.commands.only[ABOUT_COMM], "second"));
+	assert_false(conf.show_crashes);
+	assert_int_equal(conf.crash_urgency, URGENCY_NORMAL);
+	assert_true(matches(&conf.crashes.ignore[ABOUT_COMM], "abc"));
+	assert_true(matches(&conf.crashes.only[ABOUT_EXE], "/usr/bin/x"));
+	assert_true(matches(&conf.crashes.only[ABOUT_COMM], "bb"));
+	assert_true(matches(&conf.crashes.ignore[ABOUT_CGROUP], "/x"));
+	assert_int_equal(conf.on_screen, 20);
+	assert_true(conf.quiet.any && conf.quiet.begin == 22 * 60 && conf.quiet.end == 7 * 60 + 30);
+	assert_true(conf.quiet_crashes);
+	conf_done(&conf);
+}
+
+static void test_empty(void **state)
+{
+	struct conf conf;
+
+	(void)state;
+	file_write("[Commands]\nShow=\nStoppedCodes=\nIgnoreComm=\n[Notifications]\nQuietHours=\n");
+	assert_int_equal(conf_load(&conf, path, true), 0);
+	assert_int_equal(conf.show, 0);
+	assert_false(conf.stopped[130]);
+	assert_int_equal(conf.commands.ignore[ABOUT_COMM].n, 0);
+	assert_false(conf.quiet.any);
+	conf_done(&conf);
+}
+
+/* Each is refused, in words that name the line; what was there before stays. */
+static void test_errors(void **state)
+{
+	static const struct {
+		const char *line, *words;
+	} cases[] = {
+		{ "[Commands]\nShow=all", "Show=all: expected words of success, failure and stopped" },
+		{ "[Commands]\nShow=success,failure", "expected words of" },
+		{ "[Commands]\nScope=me", "Scope=me: expected shell, terminal or all" },
+		{ "[Commands]\nMinElapsedSec=soon", "expected a span" },
+		{ "[Commands]\nMinElapsedSec=-1", "expected a span" },
+		{ "[Commands]\nStoppedCodes=0", "expected numbers from 1 to 255" },
+		{ "[Commands]\nStoppedCodes=256", "expected numbers" },
+		{ "[Commands]\nStoppedCodes=130,143", "expected numbers" },
+		{ "[Commands]\nSuccessUrgency=high", "expected low, normal or critical" },
+		{ "[Commands]\nIgnoreComm=good [bad", "IgnoreComm=good [bad: " },
+		{ "[Commands]\nUrgency=low", "there is no such option in this section" },
+		{ "[Crashes]\nShow=maybe", "expected yes or no" },
+		{ "[Crashes]\nShow=true", "expected yes or no" },
+		{ "[Crashes]\nUrgency=", "expected low, normal or critical" },
+		{ "[Notifications]\nOnScreen=0", "expected a number from 1 to 20" },
+		{ "[Notifications]\nOnScreen=21", "expected a number" },
+		{ "[Notifications]\nOnScreen=3x", "expected a number" },
+		{ "[Notifications]\nQuietHours=22-07", "expected hours like 22:00-07:00" },
+		{ "[Notifications]\nQuietHours=22:00-24:00", "expected hours" },
+		{ "[Notifications]\nQuietHours=22:00-22:00", "expected hours" },
+		{ "[Notifications]\nQuietHours=22:60-23:00", "expected hours" },
+		{ "[Notifications]\nQuietHours=22:00-23:000", "expected hours" },
+		{ "[commands]\nShow=", "there is no such section, but Commands, Crashes and Notifications" },
+		{ "\nShow", "expected [Section], Key=value, or a comment" },
+	};
+	char content[1024];
+	struct conf conf;
+
+	(void)state;
+	file_write("");
+	assert_int_equal(conf_load(&conf, path, true), 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		snprintf(content, sizeof(content), "[Commands]\nScope=all\n%s\n[Commands]\nScope=nothing\n",
+			 cases[i].line);
+		file_write(content);
+		assert_int_equal(conf_load(&conf, path, true), CONF_E_INVALID);
+		assert_non_null(strstr(heard(), cases[i].words));
+		snprintf(content, sizeof(content), "forkbus-notify: %s:4: ", path);
+		assert_memory_equal(got, content, strlen(content));
+		/* The first mistake is told, once. */
+		assert_ptr_equal(strchr(got, '\n'), got + strlen(got) - 1);
+		assert_defaults(&conf);
+	}
+	conf_done(&conf);
+}
+
+static void test_bounds(void **state)
+{
+	char content[65536] = "[Commands]\nIgnoreComm=", *at = content + strlen(content);
+	struct conf conf;
+
+	(void)state;
+	memset(at, 'x', 4000);
+	file_write(content);
+	assert_int_equal(conf_load(&conf, path, true), CONF_E_INVALID);
+	assert_non_null(strstr(heard(), ":2: a line has at most "));
+
+	strcpy(content, "[Commands]\n");
+	at = content + strlen(content);
+	for (int i = 0; i < CONF_GLOBS_MAX + 1; i++)
+		at += sprintf(at, "OnlyComm=a%d\n", i);
+	file_write(content);
+	assert_int_equal(conf_load(&conf, path, true), CONF_E_INVALID);
+	assert_non_null(strstr(heard(), "there are too many globs in this list"));
+	strstr(content, "OnlyComm=a1\n")[0] = '#';
+	file_write(content);
+	assert_int_equal(conf_load(&conf, path, true), 0);
+	assert_int_equal(conf.commands.only[ABOUT_COMM].n, CONF_GLOBS_MAX);
+	conf_done(&conf);
+
+	assert_true(conf_load(&conf, "/nonexistent/notify.conf", true) < 0);
+	assert_string_equal(heard(), "forkbus-notify: /nonexistent/notify.conf: No such file or directory\n");
+	assert_true(conf_load(&conf, "/", true) < 0);
+	assert_non_null(strstr(heard(), "forkbus-notify: /: Is a directory\n"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_defaults, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_all, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_empty, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_bounds, setup, teardown),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests_name("notify-conf", tests, NULL, NULL);
+}

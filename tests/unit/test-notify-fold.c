@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "clients/notify/fold.h"
+
+/* A server: what is on its screen by id, and what it was told; time passes as it is told to. */
+static struct fold fold;
+static uint64_t now, calls;
+static char screen[64][NOTICE_SUMMARY_MAX];
+static uint32_t last_id;
+static unsigned int n_sent;
+
+static int setup(void **state)
+{
+	(void)state;
+	memset(screen, 0, sizeof(screen));
+	now = 1000000;
+	calls = last_id = n_sent = 0;
+	fold_init(&fold, 3);
+	return 0;
+}
+
+static void add(const char *name, enum kind kind)
+{
+	struct notice notice = { .kind = kind };
+
+	strcpy(notice.name, name);
+	strcpy(notice.summary, name);
+	fold_add(&fold, &notice, NULL, now);
+}
+
+/* Send one. Return: the number of the call, 0 for none. */
+static uint64_t send_one(uint32_t *replaces, char *summary)
+{
+	struct notice notice;
+	uint64_t when;
+	int place = fold_next(&fold, now, &when);
+
+	if (place < 0)
+		return 0;
+	assert_int_equal(when, UINT64_MAX);
+	fold_describe(&fold, (unsigned int)place, &notice);
+	*replaces = fold.places[place].id;
+	strcpy(summary, notice.summary);
+	fold_sent(&fold, (unsigned int)place, ++calls, now);
+	n_sent++;
+	return calls;
+}
+
+static void answer(uint64_t call, uint32_t replaces, const char *summary)
+{
+	uint32_t id = replaces ? replaces : ++last_id;
+
+	strcpy(screen[id], summary);
+	fold_shown(&fold, call, id);
+}
+
+static void serve(void)
+{
+	char summary[NOTICE_SUMMARY_MAX];
+	uint32_t replaces;
+	uint64_t call;
+
+	while ((call = send_one(&replaces, summary)))
+		answer(call, replaces, summary);
+}
+
+static unsigned int on_screen(void)
+{
+	unsigned int n = 0;
+
+	for (size_t i = 0; i < sizeof(screen) / sizeof(screen[0]); i++)
+		n += screen[i][0] != '\0';
+	return n;
+}
+
+static void close_one(uint32_t id)
+{
+	screen[id][0] = '\0';
+	fold_closed(&fold, id);
+}
+
+static void test_few(void **state)
+{
+	(void)state;
+	add("one", KIND_SUCCESS);
+	add("two", KIND_SUCCESS);
+	add("three", KIND_SUCCESS);
+	serve();
+	assert_string_equal(screen[1], "one");
+	assert_string_equal(screen[2], "two");
+	assert_string_equal(screen[3], "three");
+	assert_int_equal(n_sent, 3);
+	/* A place that is closed is free again. */
+	close_one(2);
+	add("four", KIND_SUCCESS);
+	serve();
+	assert_string_equal(screen[4], "four");
+	assert_int_equal(on_screen(), 3);
+}
+
+static void test_flood(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 200; i++) {
+		add("many", i == 100 ? KIND_FAILURE : KIND_SUCCESS);
+		serve();
+		assert_true(on_screen() <= 3);
+	}
+	assert_string_equal(screen[1], "many");
+	assert_string_equal(screen[2], "many");
+	/* What is on the screen is not changed all the time. */
+	assert_string_equal(screen[3], "many");
+	assert_int_equal(n_sent, 3);
+	now += FOLD_UPDATE_USEC - 1;
+	serve();
+	assert_int_equal(n_sent, 3);
+	now++;
+	serve();
+	assert_int_equal(n_sent, 4);
+	assert_string_equal(screen[3], "198 commands ended");
+	serve();
+	assert_int_equal(n_sent, 4);
+	/* One that is seen begins anew. */
+	close_one(3);
+	add("last", KIND_SUCCESS);
+	serve();
+	assert_string_equal(screen[4], "last");
+	assert_int_equal(on_screen(), 3);
+}
+
+static void test_when(void **state)
+{
+	uint64_t when;
+
+	(void)state;
+	assert_int_equal(fold_next(&fold, now, &when), -1);
+	assert_int_equal(when, UINT64_MAX);
+	fold_resize(&fold, 1);
+	add("one", KIND_SUCCESS);
+	serve();
+	add("two", KIND_SUCCESS);
+	assert_int_equal(fold_next(&fold, now + 1, &when), -1);
+	assert_int_equal(when, now + FOLD_UPDATE_USEC);
+}
+
+/* While a call is not answered, nothing more is sent for its place. */
+static void test_slow(void **state)
+{
+	char summary[NOTICE_SUMMARY_MAX], second[NOTICE_SUMMARY_MAX];
+	uint32_t replaces, again;
+	uint64_t call;
+
+	(void)state;
+	fold_resize(&fold, 1);
+	add("one", KIND_SUCCESS);
+	call = send_one(&replaces, summary);
+	now += 10 * FOLD_UPDATE_USEC;
+	add("two", KIND_SUCCESS);
+	add("three", KIND_SUCCESS);
+	assert_int_equal(send_one(&again, second), 0);
+	answer(call, replaces, summary);
+	serve();
+	assert_string_equal(screen[1], "3 commands ended");
+	assert_int_equal(n_sent, 2);
+}
+
+static void test_refused(void **state)
+{
+	char summary[NOTICE_SUMMARY_MAX];
+	uint32_t replaces;
+	uint64_t call;
+
+	(void)state;
+	fold_resize(&fold, 1);
+	add("one", KIND_SUCCESS);
+	fold_refused(&fold, send_one(&replaces, summary));
+	serve();
+	assert_int_equal(n_sent, 1);
+	assert_false(fold.places[0].used);
+	/* What came meanwhile is not lost with it. */
+	add("two", KIND_SUCCESS);
+	call = send_one(&replaces, summary);
+	add("three", KIND_SUCCESS);
+	fold_refused(&fold, call);
+	serve();
+	assert_string_equal(screen[1], "2 commands ended");
+	/* Answers that nobody waits for */
+	fold_refused(&fold, call);
+	fold_shown(&fold, call, 77);
+	assert_int_equal(fold.places[0].id, 1);
+}
+
+/* It is closed while a change of it is under way: what is new comes by itself. */
+static void test_closed_meanwhile(void **state)
+{
+	char summary[NOTICE_SUMMARY_MAX];
+	uint32_t replaces;
+	uint64_t call;
+
+	(void)state;
+	fold_resize(&fold, 1);
+	add("one", KIND_SUCCESS);
+	serve();
+	now += FOLD_UPDATE_USEC;
+	add("two", KIND_SUCCESS);
+	call = send_one(&replaces, summary);
+	assert_int_equal(replaces, 1);
+	close_one(1);
+	answer(call, 0, summary);
+	assert_string_equal(screen[2], "2 commands ended");
+	close_one(2);
+	assert_false(fold.places[0].used);
+	fold_closed(&fold, 0);
+	fold_closed(&fold, 1000);
+
+	/* And before it is under way. */
+	add("three", KIND_SUCCESS);
+	serve();
+	add("four", KIND_SUCCESS);
+	close_one(3);
+	serve();
+	assert_string_equal(screen[4], "2 commands ended");
+}
+
+static void test_restart(void **state)
+{
+	char summary[NOTICE_SUMMARY_MAX];
+	uint32_t replaces;
+	uint64_t call;
+
+	(void)state;
+	add("seen", KIND_SUCCESS);
+	serve();
+	add("under way", KIND_SUCCESS);
+	call = send_one(&replaces, summary);
+	add("to come", KIND_SUCCESS);
+	fold_void(&fold);
+	memset(screen, 0, sizeof(screen));
+	/* The old server's answer, and its ids, mean nothing. */
+	fold_shown(&fold, call, 55);
+	fold_closed(&fold, 1);
+	last_id = 0;
+	serve();
+	assert_int_equal(on_screen(), 2);
+	assert_string_equal(screen[1], "under way");
+	assert_string_equal(screen[2], "to come");
+}
+
+/* As long as there is no server, no more is held than there are places. */
+static void test_no_server(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 1000; i++) {
+		add("early", KIND_SUCCESS);
+		fold_void(&fold);
+	}
+	serve();
+	assert_int_equal(n_sent, 3);
+	assert_string_equal(screen[3], "998 commands ended");
+}
+
+static void test_silent_server(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		add("old", KIND_SUCCESS);
+	serve();
+	now += FOLD_STALE_USEC - 1;
+	add("fold", KIND_SUCCESS);
+	serve();
+	assert_string_equal(screen[3], "2 commands ended");
+	now++;
+	/* It never says that one is closed: they are not there any more, or are replaced. */
+	add("new", KIND_SUCCESS);
+	serve();
+	assert_string_equal(screen[1], "new");
+	assert_int_equal(on_screen(), 3);
+	/* One that does is believed. */
+	close_one(1);
+	now += 2 * FOLD_STALE_USEC;
+	add("a", KIND_SUCCESS);
+	add("b", KIND_SUCCESS);
+	serve();
+	assert_string_equal(screen[2], "old");
+	assert_string_equal(screen[3], "3 commands ended");
+}
+
+static void test_resize(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 5; i++)
+		add("x", KIND_SUCCESS);
+	fold_resize(&fold, 5);
+	add("four", KIND_SUCCESS);
+	add("five", KIND_SUCCESS);
+	serve();
+	assert_int_equal(on_screen(), 5);
+	assert_string_equal(screen[3], "four");
+	assert_string_equal(screen[5], "3 commands ended");
+	add("more", KIND_SUCCESS);
+	now += FOLD_UPDATE_USEC;
+	serve();
+	assert_string_equal(screen[5], "4 commands ended");
+
+	/* Fewer: what was not sent goes to the last, which stays where it is on the screen. */
+	fold_init(&fold, 4);
+	memset(screen, 0, sizeof(screen));
+	for (int i = 0; i < 6; i++)
+		add("y", KIND_SUCCESS);
+	fold_resize(&fold, 2);
+	serve();
+	assert_int_equal(on_screen(), 2);
+	assert_string_equal(screen[7], "5 commands ended");
+	fold_resize(&fold, 1);
+	add("z", KIND_SUCCESS);
+	now += FOLD_UPDATE_USEC;
+	serve();
+	assert_string_equal(screen[7], "6 commands ended");
+}
+
+/* What stands for many keeps its words until something is added. */
+static void test_many(void **state)
+{
+	struct notice notice = { .kind = KIND_CRASH, .summary = "In quiet hours: 2 crashes" };
+	struct tally tally = {};
+
+	(void)state;
+	fold_resize(&fold, 1);
+	strcpy(notice.name, "a");
+	tally_add(&tally, &notice);
+	tally_add(&tally, &notice);
+	notice.name[0] = '\0';
+	fold_add(&fold, &notice, &tally, now);
+	serve();
+	assert_string_equal(screen[1], "In quiet hours: 2 crashes");
+	now += FOLD_UPDATE_USEC;
+	add("b", KIND_SUCCESS);
+	serve();
+	assert_string_equal(screen[1], "1 command ended, 2 crashes");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_few, setup),
+		cmocka_unit_test_setup(test_flood, setup),
+		cmocka_unit_test_setup(test_when, setup),
+		cmocka_unit_test_setup(test_slow, setup),
+		cmocka_unit_test_setup(test_refused, setup),
+		cmocka_unit_test_setup(test_closed_meanwhile, setup),
+		cmocka_unit_test_setup(test_restart, setup),
+		cmocka_unit_test_setup(test_no_server, setup),
+		cmocka_unit_test_setup(test_silent_server, setup),
+		cmocka_unit_test_setup(test_resize, setup),
+		cmocka_unit_test_setup(test_many, setup),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests_name("notify-fold", tests, NULL, NULL);
+}
