@@ -193,6 +193,35 @@ int dbus_append_event(sd_bus_message *message, const struct fb_event *event, uin
 	return r < 0 ? r : sd_bus_message_close_container(message);
 }
 
+/* Each begins at a multiple of 8: at most so much beside key and value. */
+#define MEMBER_SIZE 32
+
+static size_t text_size(struct event_text text)
+{
+	/* Every byte may be replaced by three, and then they are there once more; an argument has a length. */
+	return make_string(text) ? text.len : MEMBER_SIZE + 4 * text.len;
+}
+
+size_t dbus_event_size(const struct fb_event *event, uint64_t without)
+{
+	uint64_t left = event->has & ~without;
+	size_t size = 4 * MEMBER_SIZE; /* the dictionary, and those within */
+
+	EVENT_FIELD_FOREACH(number, left) {
+		const struct event_field_info *field = &event_fields[number];
+		const void *value = (const char *)event + field->offset;
+
+		if (!field->key)
+			continue;
+		size += MEMBER_SIZE + strlen(field->key);
+		if (field->kind == EVENT_KIND_TEXT || field->kind == EVENT_KIND_PATH)
+			size += text_size(*(const struct event_text *)value);
+		else if (field->kind == EVENT_KIND_ARGS)
+			size += MEMBER_SIZE + 12 * ((const struct event_text *)value)->len;
+	}
+	return size;
+}
+
 /* Signals */
 
 #define IDENTITY (EVENT_BIT(pid) | EVENT_BIT(start_usec))

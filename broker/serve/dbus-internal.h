@@ -40,7 +40,7 @@ struct dbus_peer {
 	TAILQ_HEAD(, dbus_held) held;
 	unsigned int n_held, n_queries, n_lists; /* all limited */
 	LIST_HEAD(, dbus_query) queries;	 /* to polkit */
-	LIST_HEAD(, dbus_job) jobs;
+	TAILQ_HEAD(, dbus_job) jobs;		 /* who was blocked first is before those blocked later */
 
 	/* Signals that were sent to it, those until it was asked last, and those that are known to have come. */
 	struct dbus_window {
@@ -59,7 +59,7 @@ struct dbus_job {
 	bool ready;   /* is in the queue of those who may have something to send */
 	bool blocked; /* its peer has to take first what it was sent */
 	TAILQ_ENTRY(dbus_job) turn;
-	LIST_ENTRY(dbus_job) of_peer;
+	TAILQ_ENTRY(dbus_job) of_peer;
 	/*
 	 * Send up to so many messages, and take them off.
 	 * Return: 0 if there is nothing more for now, -EAGAIN if there may be in another turn; another negative errno: it is
@@ -96,6 +96,7 @@ struct dbus {
 	struct quota *pings;		 /* under way */
 	uint64_t ping_pause_usec;	 /* CLOCK_MONOTONIC: none before, the bus has refused one */
 	bool ping_told;
+	struct quota *queries; /* to polkit, under way */
 
 	/* What was told last of those properties whose changes are. */
 	struct dbus_told {
@@ -124,6 +125,8 @@ int dbus_job_begin(struct dbus_job *job, struct dbus_peer *peer, struct request 
 void dbus_job_end(struct dbus_job *job);
 /* dbus_job_ready() - it may have something to send */
 void dbus_job_ready(struct dbus_job *job);
+/* dbus_job_block() - its peer has to take first what it was sent: then it is ready again, after those who wait longer */
+void dbus_job_block(struct dbus_job *job);
 
 /* dbus-peer.c */
 
@@ -144,9 +147,10 @@ uint64_t dbus_manager_changed(struct dbus *dbus, uint64_t now_usec);
 
 /*
  * dbus_read_request() - an a{sv} as the JSON object that other faces get
+ * @max: bytes that there may be, as JSON would have them
  * Return: 0; FILTER_E_INVALID, told in @error; or a negative errno.
  */
-int dbus_read_request(sd_bus_message *message, json_t **ret, struct filter_error *error);
+int dbus_read_request(sd_bus_message *message, size_t max, json_t **ret, struct filter_error *error);
 /* dbus_append_object() - a JSON object as an a{sv}. Return: 0 or a negative errno. */
 int dbus_append_object(sd_bus_message *message, json_t *object);
 /* dbus_refuse() - answer a call with what is wrong with its request. @r: FILTER_E_INVALID or a negative errno */
@@ -156,6 +160,8 @@ int dbus_take_quota(struct dbus_peer *peer, sd_bus_message *call);
 
 /* dbus-polkit.c */
 
+/* The limits of questions. Return: 0 or -ENOMEM. */
+int dbus_polkit_new(struct dbus *dbus);
 /*
  * dbus_polkit_ask() - may the peer see the processes of all?
  * @done: called with the answer, unless the peer leaves; replies to the call
@@ -193,6 +199,8 @@ int dbus_list(struct dbus_peer *peer, sd_bus_message *call, struct request *requ
 
 /* dbus_append_event() - an event's fields but those in @without, as an a{sv}. Return: 0 or a negative errno. */
 int dbus_append_event(sd_bus_message *message, const struct fb_event *event, uint64_t without);
+/* dbus_event_size() - the bytes that dbus_append_event() makes of it at most */
+size_t dbus_event_size(const struct fb_event *event, uint64_t without);
 /* dbus_append_text() - any bytes as a string: what a string cannot be becomes U+FFFD */
 int dbus_append_text(sd_bus_message *message, struct event_text text);
 /* dbus_send_event() - the signal that tells of an event, to one receiver alone. Return: 0 or a negative errno. */

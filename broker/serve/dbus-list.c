@@ -8,10 +8,13 @@
 #define LISTS_MAX   4
 /* Processes that count as one message of a turn. */
 #define PER_MESSAGE 16
+/* dbus-daemon takes 32 MiB in one message, and throws out who sends more. */
+#define REPLY_MAX   (30 * 1024 * 1024)
 
 struct list {
 	struct dbus_job job;
 	sd_bus_message *call, *reply; /* @reply grows */
+	size_t size;		      /* of it, at most */
 };
 
 static struct list *of_job(struct dbus_job *job)
@@ -30,15 +33,22 @@ static void list_free(struct dbus_job *job)
 	free(list);
 }
 
-static int append_process(sd_bus_message *reply, const struct fb_event *event)
-{
-	int r = sd_bus_message_open_container(reply, 'r', "uta{sv}");
+#define IDENTITY (EVENT_BIT(pid) | EVENT_BIT(start_usec))
 
+static int append_process(struct list *list, const struct fb_event *event)
+{
+	sd_bus_message *reply = list->reply;
+	int r;
+
+	list->size += dbus_event_size(event, IDENTITY);
+	if (list->size > REPLY_MAX)
+		return -EMSGSIZE;
+	r = sd_bus_message_open_container(reply, 'r', "uta{sv}");
 	if (r >= 0)
 		r = sd_bus_message_append(reply, "ut", event->pid,
 					  EVENT_HAS(event, start_usec) ? event->start_usec : 0);
 	if (r >= 0)
-		r = dbus_append_event(reply, event, EVENT_BIT(pid) | EVENT_BIT(start_usec));
+		r = dbus_append_event(reply, event, IDENTITY);
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
@@ -51,7 +61,7 @@ static ssize_t append_processes(struct list *list, const char *data, size_t size
 
 	for (unsigned int n = 0; taken<size && * budget> 0; n++) {
 		one = encoding_unpack(&event, data + taken);
-		r = append_process(list->reply, &event);
+		r = append_process(list, &event);
 		if (r < 0)
 			return r;
 		taken += one;
@@ -90,8 +100,21 @@ static int list_run(struct dbus_job *job, unsigned int *budget)
 	r = n < 0 ? (int)n : cursor_sent(&job->cursor, (size_t)n);
 	if (r == 0)
 		return -EAGAIN;
-	(void)dbus_refuse(list->call, -ENOMEM, NULL);
+	if (r == -EMSGSIZE)
+		(void)sd_bus_reply_method_errorf(list->call, SD_BUS_ERROR_LIMITS_EXCEEDED,
+						 "These are too many for one message.");
+	else
+		(void)dbus_refuse(list->call, -ENOMEM, NULL);
 	return r;
+}
+
+static int begin_reply(struct list *list)
+{
+	int r = sd_bus_message_new_method_return(list->call, &list->reply);
+
+	if (r >= 0)
+		r = sd_bus_message_open_container(list->reply, 'a', "(uta{sv})");
+	return r < 0 ? r : 0;
 }
 
 int dbus_list(struct dbus_peer *peer, sd_bus_message *call, struct request *request, bool all)
@@ -117,10 +140,8 @@ int dbus_list(struct dbus_peer *peer, sd_bus_message *call, struct request *requ
 	peer->n_lists++;
 	r = dbus_job_begin(&list->job, peer, request, all, &error);
 	if (r == 0)
-		r = sd_bus_message_new_method_return(call, &list->reply);
-	if (r >= 0)
-		r = sd_bus_message_open_container(list->reply, 'a', "(uta{sv})");
-	if (r >= 0) {
+		r = begin_reply(list);
+	if (r == 0) {
 		dbus_job_ready(&list->job);
 		return 1;
 	}

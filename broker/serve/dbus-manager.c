@@ -11,10 +11,11 @@
 /* Methods */
 
 /* What is asked for, and "all", which D-Bus alone has. Return: 0; FILTER_E_INVALID, told in @error; a negative errno. */
-static int read_call(sd_bus_message *call, json_t **ret, bool *all, struct filter_error *error)
+static int read_call(const struct dbus *dbus, sd_bus_message *call, json_t **ret, bool *all,
+		     struct filter_error *error)
 {
 	json_t *value;
-	int r = dbus_read_request(call, ret, error);
+	int r = dbus_read_request(call, dbus->options.request_max, ret, error);
 
 	if (r)
 		return r;
@@ -51,7 +52,7 @@ static int begin(const struct method *method, struct dbus_peer *peer, sd_bus_mes
 	bool all = false;
 	int r;
 
-	r = read_call(call, &object, &all, &error);
+	r = read_call(peer->dbus, call, &object, &all, &error);
 	if (r == 0)
 		r = method->parse(&request, object, &error);
 	if (r)

@@ -34,8 +34,8 @@ static void peer_free(struct dbus_peer *peer)
 
 	while (!LIST_EMPTY(&peer->queries))
 		dbus_query_free(LIST_FIRST(&peer->queries));
-	while (!LIST_EMPTY(&peer->jobs)) {
-		struct dbus_job *job = LIST_FIRST(&peer->jobs);
+	while (!TAILQ_EMPTY(&peer->jobs)) {
+		struct dbus_job *job = TAILQ_FIRST(&peer->jobs);
 
 		job->free(job);
 	}
@@ -149,7 +149,7 @@ static struct dbus_peer *peer_new(struct dbus *dbus, const char *name)
 	peer->dbus = dbus;
 	TAILQ_INIT(&peer->held);
 	LIST_INIT(&peer->queries);
-	LIST_INIT(&peer->jobs);
+	TAILQ_INIT(&peer->jobs);
 	peer->name = strdup(name);
 	if (peer->name)
 		HASH_ADD_KEYPTR(hh, dbus->peers, peer->name, strlen(peer->name), peer);

@@ -76,11 +76,13 @@ static void on_refused(struct dbus_peer *peer, sd_bus_message *reply)
 
 	peer->window.asked = peer->window.taken;
 	/* It has left, which the bus is about to tell. */
-	if (sd_bus_message_is_method_error(reply, SD_BUS_ERROR_NO_REPLY) ||
-	    sd_bus_message_is_method_error(reply, SD_BUS_ERROR_NAME_HAS_NO_OWNER) ||
+	if (sd_bus_message_is_method_error(reply, SD_BUS_ERROR_NAME_HAS_NO_OWNER) ||
 	    sd_bus_message_is_method_error(reply, SD_BUS_ERROR_SERVICE_UNKNOWN))
 		return;
 	queue(peer);
+	/* So it has, or the bus does not wait for answers as long as we do. */
+	if (sd_bus_message_is_method_error(reply, SD_BUS_ERROR_NO_REPLY))
+		return;
 	dbus->ping_pause_usec = clock_usec(CLOCK_MONOTONIC) + PAUSE_USEC;
 	if (!dbus->ping_told)
 		msg_warning("the bus does not let a subscriber be asked whether it still reads: %s",
@@ -103,7 +105,7 @@ static int on_pong(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 	}
 	peer->window.taken = peer->window.asked;
 	dbus_ping_note(peer);
-	LIST_FOREACH(job, &peer->jobs, of_peer) {
+	TAILQ_FOREACH(job, &peer->jobs, of_peer) {
 		if (!job->blocked)
 			continue;
 		job->blocked = false;

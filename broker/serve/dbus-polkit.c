@@ -5,12 +5,17 @@
 #include "serve/dbus-internal.h"
 #include "util/clock.h"
 
-#define ACTION	     DBUS_NAME ".observe-all"
-/* Questions that one peer may have open: each can be a window on somebody's screen. */
-#define QUERIES_MAX  4
+#define ACTION		DBUS_NAME ".observe-all"
+/*
+ * Questions that may be open, to all peers together, of one user, and of one peer: each can be a window on somebody's screen,
+ * and what the bus holds of unanswered calls is needed by dbus-ping.c.
+ */
+#define QUERIES_MAX	20
+#define QUERIES_OF_USER 8
+#define QUERIES_OF_PEER 4
 /* Somebody may have to find a password. */
-#define PATIENCE_SEC 300
-#define INTERACTIVE  UINT32_C(1) /* polkit's flag AllowUserInteraction */
+#define PATIENCE_SEC	300
+#define INTERACTIVE	UINT32_C(1) /* polkit's flag AllowUserInteraction */
 
 struct dbus_query {
 	struct dbus_peer *peer;
@@ -20,10 +25,18 @@ struct dbus_query {
 	LIST_ENTRY(dbus_query) link;
 };
 
+int dbus_polkit_new(struct dbus *dbus)
+{
+	return quota_new(&dbus->queries, QUERIES_MAX, QUERIES_OF_USER);
+}
+
 void dbus_query_free(struct dbus_query *query)
 {
+	struct dbus_peer *peer = query->peer;
+
+	quota_give(peer->dbus->queries, peer->who.uid);
 	LIST_REMOVE(query, link);
-	query->peer->n_queries--;
+	peer->n_queries--;
 	sd_bus_slot_unref(query->slot);
 	sd_bus_message_unref(query->call);
 	free(query);
@@ -65,11 +78,16 @@ int dbus_polkit_ask(struct dbus_peer *peer, sd_bus_message *call,
 	struct dbus_query *query;
 	int r;
 
-	if (peer->n_queries == QUERIES_MAX)
+	if (peer->n_queries == QUERIES_OF_PEER)
 		return -EBUSY;
+	r = quota_take(peer->dbus->queries, peer->who.uid);
+	if (r != 0)
+		return r < 0 ? r : -EBUSY;
 	query = calloc(1, sizeof(*query));
-	if (!query)
+	if (!query) {
+		quota_give(peer->dbus->queries, peer->who.uid);
 		return -ENOMEM;
+	}
 	query->peer = peer;
 	query->call = sd_bus_message_ref(call);
 	query->done = done;

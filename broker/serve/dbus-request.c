@@ -5,14 +5,11 @@
 
 #include "serve/dbus-internal.h"
 
-/* Values in a request, however nested: more than all limits of a filter allow. */
-#define VALUES_MAX (16 * FILTER_VALUES_MAX)
-
 struct reader {
 	sd_bus_message *message;
 	struct filter_error *error;
 	const char *key; /* of the request, that is being read */
-	unsigned int n_values;
+	size_t left;	 /* of the bytes that it may have, as JSON would have them */
 };
 
 /* Below, all return 0 or a negative errno; -EPROTO is what is told in the error. */
@@ -21,6 +18,15 @@ static int refuse(struct reader *reader, const char *key, const char *what)
 {
 	filter_refuse(reader->error, key, "%s", what);
 	return -EPROTO;
+}
+
+/* A value takes two bytes beside its own: what is long as a message is so as a line of JSON. */
+static int count(struct reader *reader, size_t size)
+{
+	if (size > reader->left)
+		return refuse(reader, "", "The request is too long.");
+	reader->left -= size;
+	return 0;
 }
 
 static int leave(struct reader *reader)
@@ -51,6 +57,10 @@ static int read_basic(struct reader *reader, char type, json_t **ret)
 	if (!strchr("ynqiuxtbsog", type))
 		return refuse(reader, reader->key, "has a value of a type that is not understood");
 	r = sd_bus_message_read_basic(reader->message, type, &value);
+	if (r < 0)
+		return r;
+	if (strchr("sog", type))
+		r = count(reader, strlen(value.s));
 	if (r < 0)
 		return r;
 	if (type == 't' && value.t > INT64_MAX)
@@ -107,6 +117,9 @@ static int read_member(struct reader *reader, json_t *object, bool is_request)
 		return r;
 	if (is_request)
 		reader->key = name;
+	r = count(reader, strlen(name));
+	if (r < 0)
+		return r;
 	if (json_object_get(object, name))
 		return refuse(reader, name, "is there twice");
 	r = read_value(reader, &value);
@@ -138,8 +151,9 @@ static int read_value(struct reader *reader, json_t **ret)
 	char type;
 	int r;
 
-	if (++reader->n_values > VALUES_MAX)
-		return refuse(reader, reader->key, "has too many values");
+	r = count(reader, 2);
+	if (r < 0)
+		return r;
 	r = sd_bus_message_peek_type(reader->message, &type, &contents);
 	if (r <= 0)
 		return r < 0 ? r : -EBADMSG;
@@ -152,9 +166,9 @@ static int read_value(struct reader *reader, json_t **ret)
 	return read_basic(reader, type, ret);
 }
 
-int dbus_read_request(sd_bus_message *message, json_t **ret, struct filter_error *error)
+int dbus_read_request(sd_bus_message *message, size_t max, json_t **ret, struct filter_error *error)
 {
-	struct reader reader = { .message = message, .error = error, .key = "" };
+	struct reader reader = { .message = message, .error = error, .key = "", .left = max };
 	int r = read_object(&reader, true, ret);
 
 	return r == -EPROTO ? FILTER_E_INVALID : r;
@@ -257,10 +271,12 @@ int dbus_refuse(sd_bus_message *call, int r, const struct filter_error *error)
 						  "The message cannot be read.");
 	if (error->key[0] == '\0')
 		return sd_bus_reply_method_errorf(call, DBUS_ERROR("InvalidFilter"), "%s", error->detail);
-	return sd_bus_reply_method_errorf(call,
-					  strcmp(error->key, "since") == 0 ? DBUS_ERROR("InvalidCursor")
-									   : DBUS_ERROR("InvalidFilter"),
-					  "%s %s", error->key, error->detail);
+	/* Elsewhere it is a key like any that is not known. */
+	if (strcmp(error->key, "since") == 0 && sd_bus_message_is_method_call(call, NULL, "Subscribe") > 0)
+		return sd_bus_reply_method_errorf(call, DBUS_ERROR("InvalidCursor"), "%s %s", error->key,
+						  error->detail);
+	return sd_bus_reply_method_errorf(call, DBUS_ERROR("InvalidFilter"), "%s %s", error->key,
+					  error->detail);
 }
 
 int dbus_take_quota(struct dbus_peer *peer, sd_bus_message *call)

@@ -67,9 +67,8 @@ static int subscription_run(struct dbus_job *job, unsigned int *budget)
 	ssize_t n;
 	int r, failed;
 
-	job->blocked = dbus_ping_room(job->peer) == 0;
-	if (job->blocked) {
-		cursor_block(&job->cursor);
+	if (dbus_ping_room(job->peer) == 0) {
+		dbus_job_block(job);
 		return 0;
 	}
 	n = cursor_peek(&job->cursor, &data);
@@ -108,6 +107,8 @@ static int get_cursor(sd_bus *connection, const char *path, const char *interfac
 	char text[CURSOR_TEXT_MAX];
 
 	(void)connection, (void)path, (void)interface, (void)property, (void)error;
+	/* What is not for it is told as well. */
+	(void)cursor_is_idle(&subscription->job.cursor);
 	return sd_bus_message_append(reply, "s", cursor_position(&subscription->job.cursor, text));
 }
 

@@ -35,6 +35,14 @@ void dbus_job_ready(struct dbus_job *job)
 	TAILQ_INSERT_TAIL(&job->peer->dbus->ready, job, turn);
 }
 
+void dbus_job_block(struct dbus_job *job)
+{
+	job->blocked = true;
+	TAILQ_REMOVE(&job->peer->jobs, job, of_peer);
+	TAILQ_INSERT_TAIL(&job->peer->jobs, job, of_peer);
+	cursor_block(&job->cursor);
+}
+
 static void take_out(struct dbus_job *job)
 {
 	if (!job->ready)
@@ -50,7 +58,7 @@ int dbus_job_begin(struct dbus_job *job, struct dbus_peer *peer, struct request 
 
 	visibility.all |= all;
 	job->peer = peer;
-	LIST_INSERT_HEAD(&peer->jobs, job, of_peer);
+	TAILQ_INSERT_TAIL(&peer->jobs, job, of_peer);
 	peer->dbus->stats.connections++;
 	return cursor_init(&job->cursor, peer->dbus->bus, request, visibility, &encoding_packed, on_wake,
 			   error);
@@ -61,7 +69,7 @@ void dbus_job_end(struct dbus_job *job)
 	struct dbus *dbus = job->peer->dbus;
 
 	take_out(job);
-	LIST_REMOVE(job, of_peer);
+	TAILQ_REMOVE(&job->peer->jobs, job, of_peer);
 	cursor_done(&job->cursor);
 	dbus->stats.connections--;
 	quota_give(dbus->quota, job->peer->who.uid);
@@ -101,7 +109,7 @@ static void pump(struct dbus *dbus)
 		for (sent = 0; !was_last && (job = TAILQ_FIRST(&dbus->ready));) {
 			if (!has_room(dbus))
 				return; /* the bus wakes us when it takes more */
-			if (budget == 0)
+			if (sent == budget)
 				break;
 			was_last = job == last;
 			sent += run(job, budget - sent);
@@ -307,7 +315,8 @@ int dbus_new(struct dbus **ret, enum dbus_kind kind, struct bus *bus, struct eve
 	dbus->io = event_new(base, -1, 0, on_turn, dbus);
 	dbus->timer = event_new(base, -1, 0, on_turn, dbus);
 	dbus->reopen = event_new(base, -1, 0, on_reopen, dbus);
-	if (!dbus->io || !dbus->timer || !dbus->reopen || dbus_pings_new(dbus) < 0)
+	if (!dbus->io || !dbus->timer || !dbus->reopen || dbus_pings_new(dbus) < 0 ||
+	    dbus_polkit_new(dbus) < 0)
 		return -ENOMEM;
 	try_connect(dbus);
 	*ret = steal(dbus);
@@ -327,6 +336,7 @@ struct dbus *dbus_free(struct dbus *dbus)
 	if (dbus->reopen)
 		event_free(dbus->reopen);
 	quota_free(dbus->pings);
+	quota_free(dbus->queries);
 	free(dbus);
 	return NULL;
 }

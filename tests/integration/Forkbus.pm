@@ -25,7 +25,10 @@ use Test::More ();
 use Time::HiRes ();
 
 use Forkbus::Broker;
+use Forkbus::Bus;
+use Forkbus::BusClient;
 use Forkbus::Feed;
+use Forkbus::Polkit;
 use Forkbus::Processes;
 use Forkbus::Subscriber;
 use Forkbus::Varlink;
@@ -42,6 +45,12 @@ my $json  = Cpanel::JSON::XS->new->utf8->canonical->allow_nonref;
 
 sub forkbusd   { return $ENV{FORKBUSD} // "$build/bin/forkbusd" }
 sub forkbusctl { return "$build/bin/forkbusctl" }
+
+# A program of the build.
+sub program {
+    my ($class, $name) = @_;
+    return "$build/bin/$name";
+}
 
 # A helper program of this directory.
 sub helper {

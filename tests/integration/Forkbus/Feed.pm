@@ -15,6 +15,7 @@ sub new {
     my $dir  = Forkbus->directory;
     my $path = "$dir/feed";
     POSIX::mkfifo($path, 0600) or die "$path: $!\n";
+    chown $options{uid}, -1, $path if defined $options{uid};
     my $self = bless { lines => 0, path => $path }, $class;
 
     # Both ends, so that the broker never meets the end before the test wants it to.
