@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * ring [ROUNDS] - what readers of the mapped log cost the broker under a flat-out replay
+ * ring [ROUNDS [EVENTS]] - what readers of the mapped log cost the broker under a flat-out replay
  *
  * The broker's bus publishes events as fast as it can, in batches, while nobody, one, or a thousand read the log, in turn, for
- * ROUNDS (5) rounds. What counts is the processor time of the thread that writes, for an event; the readers, in processes of
- * their own, are there to be woken, and mostly to be lapped. Ends with the ratio of the medians of a thousand and of one, beside
- * the ratio of the dearest round and the median of one reader, which is what chance does.
+ * ROUNDS (5) rounds of EVENTS (2,000,000). What counts is the processor time of the thread that writes, for an event; the
+ * readers, in processes of their own, are there to be woken, and mostly to be lapped. Ends with the ratio of the medians of a
+ * thousand and of one, beside the ratio of the dearest round and the median of one reader, which is what chance does.
  */
 #include <errno.h>
 #include <signal.h>
@@ -25,11 +25,11 @@
 
 #define LOG_SIZE   (16 * 1024 * 1024)
 #define BATCH	   64
-#define EVENTS	   2000000
 #define HOSTS_MAX  4
 #define ROUNDS_MAX 101
 #define READ_ONCE  4096 /* then it is the next one's turn */
 
+static uint64_t n_events = 2000000;
 static const unsigned int readers[] = { 0, 1, 1000 };
 #define KINDS (sizeof(readers) / sizeof(readers[0]))
 
@@ -120,13 +120,13 @@ static double measure(struct bus *bus)
 	static uint64_t n;
 	uint64_t began = clock_usec(CLOCK_THREAD_CPUTIME_ID);
 
-	for (uint64_t end = n + EVENTS; n < end; n++) {
+	for (uint64_t end = n + n_events; n < end; n++) {
 		publish(bus, n);
 		if (n % BATCH == 0)
 			bus_flush(bus);
 	}
 	bus_flush(bus);
-	return (double)(clock_usec(CLOCK_THREAD_CPUTIME_ID) - began) * 1000 / EVENTS;
+	return (double)(clock_usec(CLOCK_THREAD_CPUTIME_ID) - began) * 1000 / (double)n_events;
 }
 
 static double run(struct bus *bus, unsigned int n)
@@ -171,7 +171,9 @@ int main(int argc, char *argv[])
 	struct log *log = NULL;
 	struct bus *bus = NULL;
 
-	expect(rounds > 0 && rounds <= ROUNDS_MAX, "ROUNDS");
+	if (argc > 2)
+		n_events = strtoull(argv[2], NULL, 10);
+	expect(rounds > 0 && rounds <= ROUNDS_MAX && n_events > 0, "ROUNDS, EVENTS");
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	tally = mmap(NULL, sizeof(*tally), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	expect(tally != MAP_FAILED && mkdtemp(directory), "memory");

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# (a) Fan-out: deliveries for each second of the servers' processor time, and of the clock.
+package Bench::Fanout;
+
+use strict;
+use warnings;
+use Bench::Peers;
+use Bench::Report;
+use IO::Socket::UNIX;
+use List::Util qw(max min);
+
+use constant LINES => 3000;    # that all peers carry, over and over
+
+# What the broker's stream sends.
+sub record_lines {
+    my ($path) = @_;
+    my $peer   = Bench::Peers->start('stream');
+    my $socket = IO::Socket::UNIX->new(Peer => $peer->stream) or die "${\$peer->stream}: $!\n";
+    print {$socket} "\n";
+    scalar readline $socket;    # ready
+    $peer->{tasks}->ask(LINES . ' 0 1000 1');
+    my $text = join '', map { scalar readline $socket } 1 .. LINES;
+    $peer->stop;
+    Bench::Report::write_file($path, $text);
+    return length($text) / LINES;
+}
+
+my @all = qw(stream varlink dbus-face loop nats-server mosquitto mosquitto-tcp dbus-daemon dbus-broker);
+
+# In what the broker's stream is held against others, with targets for a hundred subscribers.
+my @against = (
+    ['nats-server', '>= 5'],
+    ['dbus-daemon', '>= 30'],
+    ['dbus-broker'],
+    ['mosquitto', '>= 30'],
+    ['mosquitto-tcp'],
+    ['loop', '>= 0.5'],
+);
+my %called = (
+    'dbus-face'     => 'D-Bus face',
+    'loop'          => 'a bare loop of write',
+    'mosquitto'     => 'mosquitto, Unix',
+    'mosquitto-tcp' => 'mosquitto, TCP',
+    'nats-server'   => 'nats-server, TCP',
+);
+sub called { return $called{ $_[0] } // $_[0] }
+
+sub start_all {
+    my ($report, $lines, @names) = @_;
+    my (%peers, %why);
+    for my $name (@names) {
+        $peers{$name} = eval { Bench::Peers->start($name, lines => $lines) };
+        $why{$name} = $@ if !$peers{$name};
+    }
+    return (\%peers, \%why);
+}
+
+# So many that it takes about so long: found by more and more of them, which warms up, too.
+sub enough {
+    my ($peer, $n, $seconds) = @_;
+    my $most = min(60000, 4e6 / $n);
+    for (my $count = 50; ; $count *= 4) {
+        my $wall = max(1e-4, $peer->publish(min($count, $most))->{wall});
+        return $most if $count >= $most;
+        return int max(30, min($most, $count * $seconds / $wall)) if $wall >= 0.25 * $seconds;
+    }
+}
+
+# measure($peers, $why, $n, %options): runs, each with all peers in turn. Return: { peer => [results] }
+sub measure {
+    my ($report, $peers, $why, $n, %options) = @_;
+    my (%results, %count);
+    my $try = sub {
+        my ($name, $code) = @_;
+        return if !$peers->{$name} || $why->{$name};
+        eval { $code->($peers->{$name}); 1 } or $why->{$name} = $@;
+    };
+    my @names = grep { $peers->{$_} } @{ $options{names} };
+    delete @$why{@names};
+    $try->($_, sub { $_[0]->subscribe($n) }) for @names;
+    for my $name (@names) {
+        $try->($name, sub { $count{$name} = $options{count} // enough($_[0], $n, $options{seconds}) });
+    }
+    for my $run (1 .. $options{runs}) {
+        for my $name (@names) {
+            $try->($name, sub {
+                my $result = $_[0]->publish($count{$name}, %options);
+                push @{ $results{$name} }, $result;
+                my $text = 'fan-out to %4d, run %d: %-13s %9.0f a CPU second, %9.0f a second, %d of %d%s';
+                $report->say(sprintf $text, $n, $run, $name, rate($result), wall($result), @$result{qw(deliveries wanted)},
+                    $options{rate} ? " at $options{rate} events a second" : '');
+            });
+        }
+    }
+    $try->($_, sub { $_[0]->unsubscribe }) for @names;
+    return \%results;
+}
+
+sub rate { return $_[0]{cpu} > 0 ? $_[0]{deliveries} / $_[0]{cpu} : 0 }
+sub wall { return $_[0]{wall} > 0 ? $_[0]{deliveries} / $_[0]{wall} : 0 }
+
+# A figure: what one has, over what another one has.
+sub compare {
+    my ($report, $results, $why, $name, $over, $under, $target, $rate) = @_;
+    $rate //= \&rate;
+    for my $peer ($over, $under) {
+        next if !$why->{$peer} && $results->{$peer} && @{ $results->{$peer} };
+        return $report->skip('fanout', $name, called($peer) . ': ' . ($why->{$peer} // 'was not measured'), $target);
+    }
+    my $complete = min(map { $_->{wanted} ? $_->{deliveries} / $_->{wanted} : 0 } @{ $results->{$under} });
+    $name .= sprintf ' (%.0f%% came)', 100 * $complete if $complete < 0.99;
+    return $report->figure('fanout', $name,
+        Bench::Report::ratios(map { [map { $rate->($_) } @{ $results->{$_} }] } $over, $under), $target);
+}
+
+sub run {
+    my ($class, $report, $effort) = @_;
+    my $lines = "$effort->{dir}/lines.jsonl";
+    my $bytes = record_lines($lines);
+    $report->note(sprintf 'A line has %.0f bytes.', $bytes);
+    my ($peers, $why) = start_all($report, $lines, @all);
+    my %missing = %$why;
+    my (%plot, %by_n);
+    for my $n (1, 10, 100, 1000) {
+        my @names = $n == 100 || !$effort->{quick} ? @all : qw(stream loop nats-server);
+        my %why     = %missing;
+        my $results = measure($report, $peers, \%why, $n, names => \@names, map { ($_ => $effort->{$_}) } qw(seconds runs));
+        $report->samples('fanout', "flat-$n", $results);
+        for my $name (keys %$results) {
+            push @{ $plot{ called($name) } }, [$n, Bench::Report::spread(map { rate($_) } @{ $results->{$name} })];
+        }
+        $by_n{$n} = [$results, {%why}];
+    }
+    my ($results, $why_100) = @{ $by_n{100} };
+    my @of = ($report, $results, $why_100);
+    compare(@of, "to 100: stream to ${\called($_->[0])}", 'stream', @$_) for @against;
+    compare(@of, 'to 100: varlink to a bare loop of write', 'varlink', 'loop');
+    compare(@of, 'to 100: D-Bus face to dbus-daemon', 'dbus-face', 'dbus-daemon');
+    for my $n (1, 10, 1000) {
+        compare($report, @{ $by_n{$n} }, "to $n: stream to ${\called($_)}", 'stream', $_) for qw(loop nats-server);
+    }
+    compare(@of, "to 100, by the clock: stream to ${\called($_)}", 'stream', $_, undef, \&wall) for qw(loop nats-server);
+    paced($report, $effort, $peers, \%missing);
+    $report->plot(name => 'fanout', title => 'Fan-out, flat out', xlabel => 'subscribers', log => 'xy',
+        ylabel => 'deliveries a second of processor time', lines => \%plot);
+    $_->stop for grep { $_ } values %$peers;
+}
+
+# Events as they come, and not as fast as they go: less can be done at once.
+sub paced {
+    my ($report, $effort, $peers, $missing) = @_;
+    my @paces = ([1000, 1000, [qw(stream loop nats-server mosquitto dbus-daemon)]], [20000, 5000, [qw(stream loop nats-server)]]);
+    for (@paces) {
+        my ($rate, $tick, $names) = @$_;
+        my %why     = %$missing;
+        my $results = measure($report, $peers, \%why, 100, names => $names, count => $rate * $effort->{seconds}, rate => $rate,
+            tick => $tick, runs => $effort->{runs});
+        $report->samples('fanout', "paced-$rate", $results);
+        compare($report, $results, \%why, "to 100 at $rate/s: stream to ${\called($_)}", 'stream', $_)
+          for grep { $_ ne 'stream' } @$names;
+    }
+}
+
+1;

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# (b) Tenants: what an event costs the broker where each subscriber wants the events of one user.
+package Bench::Tenants;
+
+use strict;
+use warnings;
+use Bench::Peers;
+use Bench::Report;
+
+# Who makes the events: the first tenant alone, while the others wait; or all in turn, process by process, so that there is hardly
+# anything to be sent together.
+my @kinds = (
+    { name => 'one',   text => 'events of one of them', users => sub { 1 } },
+    { name => 'all',   text => 'events of all in turn', users => sub { $_[0] } },
+    { name => 'paced', text => 'of all in turn, 20000/s', users => sub { $_[0] }, rate => 20000, tick => 5000 },
+);
+
+sub run {
+    my ($class, $report, $effort) = @_;
+    my @counts = (1, 100, 1000);
+    my (%brokers, %cost, %plot);
+    for my $n (@counts) {
+        $brokers{$n} = Bench::Peers->start('stream');
+        $brokers{$n}->subscribe($n, request => '{"uids":[%u]}');
+    }
+    for my $kind (@kinds) {
+        my $count = $kind->{rate} ? $kind->{rate} * $effort->{seconds} : 60000 * $effort->{seconds};
+        for my $run (0 .. $effort->{runs}) {
+            for my $n (@counts) {
+                my %task   = (wanted => $count, users => $kind->{users}->($n), %$kind{qw(rate tick)});
+                my $result = $brokers{$n}->publish($count, %task);
+                next if $run == 0;
+                push @{ $cost{ $kind->{name} }{$n} }, 1e9 * $result->{cpu} / $count;
+                $report->say(sprintf '%d tenants, %s, run %d: %.0f ns an event, %d of %d', $n, $kind->{text}, $run,
+                    $cost{ $kind->{name} }{$n}[-1], @$result{qw(deliveries wanted)});
+            }
+        }
+        my $of = $cost{ $kind->{name} };
+        $report->samples('tenants', "nsec-$kind->{name}", $of);
+        for my $n (100, 1000) {
+            $report->figure('tenants', "$n, $kind->{text}: an event, to 1 tenant", Bench::Report::ratios($of->{$n}, $of->{1}),
+                $n == 1000 ? '<= 2' : undef);
+        }
+        $plot{ $kind->{text} } = [map { [$_, Bench::Report::spread(@{ $of->{$_} })] } @counts];
+    }
+    $report->plot(name => 'tenants', title => 'Subscribers that want one user each', xlabel => 'subscribers', log => 'x',
+        ylabel => 'ns of the broker an event', lines => \%plot);
+    $_->stop for values %brokers;
+}
+
+1;
