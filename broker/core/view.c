@@ -187,13 +187,12 @@ static void encode(struct view *view, struct chunk *chunk, const struct fb_event
 	view->views->stats.encoded_bytes += chunk_size(chunk) - before;
 }
 
+/* Another view may have taken it meanwhile; where it is, it stays. */
 static struct chunk *find_open(const struct view *view)
 {
-	struct chunk *chunk = LIST_FIRST(&view->chunks);
+	struct chunk *chunk = view->open;
 
-	while (chunk && !chunk->open)
-		chunk = LIST_NEXT(chunk, link);
-	return chunk;
+	return chunk && chunk->owner == &view->chunks && chunk->open ? chunk : NULL;
 }
 
 /* The chunk that @event, the log's newest, goes into. */
@@ -212,6 +211,7 @@ static struct chunk *open_chunk(struct view *view, const struct fb_event *event)
 	if (!chunk) {
 		chunk = chunk_take(view->views->pool, &view->chunks, first);
 		chunk->open = true;
+		view->open = chunk;
 	}
 	chunk_use(view->views->pool, chunk);
 	return chunk;
@@ -338,13 +338,18 @@ void view_read(struct view *view, uint64_t seq, struct view_lines *lines)
 {
 	struct chunk_pool *pool = view->views->pool;
 	uint64_t end = log_next(view->views->log);
-	struct chunk *chunk = chunk_find(&view->chunks, seq);
-	uint64_t limit = chunk_limit(&view->chunks, seq);
+	struct chunk *chunk = find_open(view);
 
+	/* As a rule it is what was just published. */
+	if (!chunk || chunk->first > seq)
+		chunk = chunk_find(&view->chunks, seq);
 	if (!chunk)
 		chunk = chunk_take(pool, &view->chunks, seq);
-	if (!chunk->open && chunk->next <= seq)
+	if (!chunk->open && chunk->next <= seq) {
+		uint64_t limit = chunk_limit(&view->chunks, seq);
+
 		fill(view, chunk, limit < end ? limit : end);
+	}
 	chunk_use(pool, chunk);
 
 	lines->chunk = chunk;
