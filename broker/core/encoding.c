@@ -13,6 +13,15 @@ static size_t put_line(const struct fb_event *event, uint64_t mask, char *to)
 	return size;
 }
 
+static size_t put_member(const struct fb_event *event, uint64_t mask, char *to)
+{
+	size_t size = event_json_encode(event, mask, to);
+
+	to[size++] = ',';
+	to[size++] = '\n';
+	return size;
+}
+
 static size_t put_packed(const struct fb_event *event, uint64_t mask, char *to)
 {
 	struct fb_event shown = *event;
@@ -25,6 +34,7 @@ static size_t put_packed(const struct fb_event *event, uint64_t mask, char *to)
 }
 
 const struct encoding encoding_lines = { "lines", put_line };
+const struct encoding encoding_members = { "members", put_member };
 const struct encoding encoding_packed = { "packed", put_packed };
 
 size_t encoding_unpack(struct fb_event *event, const char *data)

@@ -8,7 +8,7 @@
 #include "event-json.h"
 
 /* No event takes more, in any encoding. */
-#define ENCODED_MAX (EVENT_JSON_MAX + 1)
+#define ENCODED_MAX (EVENT_JSON_MAX + 2)
 
 struct encoding {
 	const char *name;
@@ -18,6 +18,8 @@ struct encoding {
 
 /* JSON, a line each */
 extern const struct encoding encoding_lines;
+/* Lines that are members of an array: a comma before each newline, and no other newlines */
+extern const struct encoding encoding_members;
 /* For faces with types of their own: the length of what follows, as a uint32_t, and the packed form (event.h) */
 extern const struct encoding encoding_packed;
 

@@ -13,6 +13,7 @@
  */
 
 #include <sys/queue.h>
+#include <sys/uio.h>
 
 #include "core/cursor.h"
 #include "core/peer.h"
@@ -94,7 +95,7 @@ void link_fail_with(struct link *link, const char *error, json_t *parameters);
 void link_reply_text(struct link *link, char *parameters);
 
 /* link_send() - send what is part of an answer, and keep what the socket does not take. Return: 0 or -ENOMEM, -EPIPE. */
-int link_send(struct link *link, const char *data, size_t size);
+int link_send(struct link *link, const struct iovec *parts, size_t n);
 
 /* varlink_dispatch() - call a method, which replies, or begins to */
 void varlink_dispatch(struct link *link, const struct varlink_call *call);

@@ -38,14 +38,13 @@ void link_free(struct link *link)
 /* Replies */
 
 /* With a descriptor, if there is one to go with the first byte. Return: bytes, 0 for none now, -1 for never. */
-static ssize_t send_some(struct link *link, const char *data, size_t size)
+static ssize_t send_some(struct link *link, const struct iovec *parts, size_t n_parts)
 {
 	union {
 		struct cmsghdr header;
 		char room[CMSG_SPACE(sizeof(int))];
 	} control = {};
-	struct iovec part = { .iov_base = (char *)(uintptr_t)data, .iov_len = size };
-	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+	struct msghdr message = { .msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = n_parts };
 	ssize_t n;
 
 	if (link->out_fd >= 0) {
@@ -63,31 +62,47 @@ static ssize_t send_some(struct link *link, const char *data, size_t size)
 	return n;
 }
 
-int link_send(struct link *link, const char *data, size_t size)
+/* What comes after the first @sent bytes. Return: 0 or -ENOMEM. */
+static int keep_rest(struct link *link, const struct iovec *parts, size_t n_parts, size_t sent)
 {
-	ssize_t n = send_some(link, data, size);
+	size_t size = 0;
 
-	if (n < 0)
-		return -EPIPE;
-	if ((size_t)n == size)
+	for (size_t i = 0; i < n_parts; i++)
+		size += parts[i].iov_len;
+	if (size == sent)
 		return 0;
-	link->out = malloc(size - (size_t)n);
+	link->out = malloc(size - sent);
 	if (!link->out)
 		return -ENOMEM;
-	link->out_at = 0;
-	link->out_end = size - (size_t)n;
-	memcpy(link->out, data + n, link->out_end);
+	link->out_at = link->out_end = 0;
+	for (size_t i = 0; i < n_parts; i++) {
+		size_t skip = sent < parts[i].iov_len ? sent : parts[i].iov_len;
+
+		memcpy(link->out + link->out_end, (const char *)parts[i].iov_base + skip,
+		       parts[i].iov_len - skip);
+		link->out_end += parts[i].iov_len - skip;
+		sent -= skip;
+	}
 	return 0;
+}
+
+int link_send(struct link *link, const struct iovec *parts, size_t n_parts)
+{
+	ssize_t n = send_some(link, parts, n_parts);
+
+	return n < 0 ? -EPIPE : keep_rest(link, parts, n_parts, (size_t)n);
 }
 
 /* Return: whether nothing waits any more. */
 static bool flush(struct link *link)
 {
+	struct iovec rest;
 	ssize_t n;
 
 	if (!link->out)
 		return true;
-	n = send_some(link, link->out + link->out_at, link->out_end - link->out_at);
+	rest = (struct iovec){ link->out + link->out_at, link->out_end - link->out_at };
+	n = send_some(link, &rest, 1);
 	if (n < 0) {
 		link->broken = true;
 		return false;

@@ -12,9 +12,13 @@
 #define EVENTS_BEGIN "{\"parameters\":{\"events\":["
 #define LIST_BEGIN   "{\"parameters\":{\"processes\":["
 #define CURSOR	     "],\"cursor\":\"%s\"}"
+/* Between one event and the next, and behind the last, where it is left out (encoding_members). */
+#define SEPARATOR    ",\n"
 
-/* Where replies are made; the broker is one thread. */
-static char scratch[sizeof(LIST_BEGIN) + (BATCH > EVENT_JSON_MAX ? BATCH : EVENT_JSON_MAX) + 128];
+/* Where it is made; the broker is one thread. */
+static char end_text[sizeof(CURSOR) + CURSOR_TEXT_MAX + 32];
+/* What is a cursor's own does not outlive its being sent. */
+static char scratch[BATCH > ENCODED_MAX ? BATCH : ENCODED_MAX];
 
 static void on_wake(struct cursor *cursor)
 {
@@ -28,7 +32,7 @@ static void on_wake(struct cursor *cursor)
 int link_begin(struct link *link, enum link_state state, struct request *request, struct filter_error *error)
 {
 	int r = cursor_init(&link->cursor, link->varlink->bus, request, access_of(&link->peer),
-			    &encoding_lines, on_wake, error);
+			    &encoding_members, on_wake, error);
 
 	if (r != 0)
 		return r;
@@ -61,87 +65,85 @@ static size_t take_lines(const char *lines, size_t size)
 	return (size_t)(end + 1 - lines);
 }
 
-/* Lines to the members of an array: encoded events have no other newlines. Return: the length. */
-static size_t put_members(char *to, const char *lines, size_t size)
+static struct iovec part(const char *text, size_t size)
 {
-	char *at = to, *end = to + size - 1;
-
-	memcpy(to, lines, size);
-	while ((at = memchr(at, '\n', (size_t)(end - at))))
-		*at++ = ',';
-	return size - 1;
-}
-
-static size_t put(size_t at, const char *text)
-{
-	size_t len = strlen(text);
-
-	memcpy(scratch + at, text, len);
-	return at + len;
+	return (struct iovec){ (char *)(uintptr_t)text, size };
 }
 
 /* The end of a reply, its NUL included. */
-static size_t put_end(size_t at, const struct cursor *cursor, bool continues)
+static struct iovec make_end(const struct cursor *cursor, bool continues)
 {
 	char text[CURSOR_TEXT_MAX];
+	int size = snprintf(end_text, sizeof(end_text), CURSOR "%s}", cursor_position(cursor, text),
+			    continues ? ",\"continues\":true" : "");
 
-	at += (size_t)snprintf(scratch + at, sizeof(scratch) - at, CURSOR "%s}",
-			       cursor_position(cursor, text), continues ? ",\"continues\":true" : "");
-	return at + 1;
+	return part(end_text, (size_t)size + 1);
 }
 
-static ssize_t send_scratch(struct link *link, size_t size)
+/* Return: the bytes that were handed over, or a negative errno. */
+static ssize_t send_parts(struct link *link, const struct iovec *parts, size_t n)
 {
-	int r = link_send(link, scratch, size);
+	size_t size = 0;
+	int r = link_send(link, parts, n);
 
+	for (size_t i = 0; i < n; i++)
+		size += parts[i].iov_len;
 	return r < 0 ? r : (ssize_t)size;
 }
 
-static ssize_t events_piece(struct link *link)
+/* The next members, which the cursor is told to be sent. Return: their number of bytes, or as cursor_peek(). */
+static ssize_t take_members(struct cursor *cursor, struct iovec *members)
 {
 	const char *lines;
-	ssize_t n = cursor_peek(&link->cursor, &lines);
-	size_t taken, at;
+	ssize_t n = cursor_peek(cursor, &lines);
+	size_t taken;
 	int r;
 
 	if (n <= 0)
 		return n;
 	taken = take_lines(lines, (size_t)n);
-	at = put(0, EVENTS_BEGIN);
-	at += put_members(scratch + at, lines, taken);
-	r = cursor_sent(&link->cursor, taken);
-	return r < 0 ? r : send_scratch(link, put_end(at, &link->cursor, true));
+	if (cursor->own)
+		lines = memcpy(scratch, lines, taken);
+	*members = part(lines, taken - strlen(SEPARATOR));
+	r = cursor_sent(cursor, taken);
+	return r < 0 ? r : (ssize_t)taken;
 }
 
-static ssize_t end_list(struct link *link, size_t at)
+static ssize_t events_piece(struct link *link)
 {
-	at = put_end(at, &link->cursor, false);
+	struct iovec parts[3] = { part(EVENTS_BEGIN, strlen(EVENTS_BEGIN)) };
+	ssize_t n = take_members(&link->cursor, &parts[1]);
+
+	if (n <= 0)
+		return n;
+	parts[2] = make_end(&link->cursor, true);
+	return send_parts(link, parts, 3);
+}
+
+static ssize_t end_list(struct link *link)
+{
+	const char *begin = link->list_begun ? "" : LIST_BEGIN;
+	struct iovec parts[2] = { part(begin, strlen(begin)), make_end(&link->cursor, false) };
+
 	link_end(link);
-	return send_scratch(link, at);
+	return send_parts(link, parts, 2);
 }
 
 /* One message in pieces: a snapshot, up to where the events would begin. */
 static ssize_t list_piece(struct link *link)
 {
+	const char *begin = link->list_begun ? SEPARATOR : LIST_BEGIN;
+	struct iovec parts[2] = { part(begin, strlen(begin)) };
 	struct cursor *cursor = &link->cursor;
-	size_t taken, at = 0;
-	const char *lines;
 	ssize_t n;
-	int r;
 
 	if (cursor->phase == CURSOR_READY && !cursor->own)
-		return end_list(link, link->list_begun ? 0 : put(0, LIST_BEGIN));
-	n = cursor_peek(cursor, &lines);
-	if (n == 0)
-		return -EAGAIN;
-	if (n < 0)
-		return n;
-	at = put(0, link->list_begun ? "," : LIST_BEGIN);
+		return end_list(link);
+	n = take_members(cursor, &parts[1]);
+	if (n <= 0)
+		return n == 0 ? -EAGAIN : n;
 	link->list_begun = true;
-	taken = take_lines(lines, (size_t)n);
-	at += put_members(scratch + at, lines, taken);
-	r = cursor_sent(cursor, taken);
-	return r < 0 ? r : send_scratch(link, at);
+	return send_parts(link, parts, 2);
 }
 
 ssize_t link_piece(struct link *link)
@@ -151,7 +153,10 @@ ssize_t link_piece(struct link *link)
 
 int link_heartbeat(struct link *link)
 {
+	struct iovec parts[2] = { part(EVENTS_BEGIN, strlen(EVENTS_BEGIN)) };
+
 	if (!cursor_is_idle(&link->cursor))
 		return 0;
-	return link_send(link, scratch, put_end(put(0, EVENTS_BEGIN), &link->cursor, true));
+	parts[1] = make_end(&link->cursor, true);
+	return link_send(link, parts, 2);
 }

@@ -78,17 +78,25 @@ static void test_unaligned(void **state)
 
 static void test_lines(void **state)
 {
-	static const char wanted[] = "{\"type\":\"fork\",\"pid\":4711}\n";
+	static const struct {
+		const struct encoding *encoding;
+		const char *wanted;
+	} cases[] = {
+		{ &encoding_lines, "{\"type\":\"fork\",\"pid\":4711}\n" },
+		{ &encoding_members, "{\"type\":\"fork\",\"pid\":4711},\n" },
+	};
 	struct fb_event event;
-	size_t size;
 
 	(void)state;
 	fb_event_init(&event, EVENT_FORK);
 	EVENT_SET(&event, pid, 4711);
 	EVENT_SET(&event, uid, 5);
-	size = encoding_lines.put(&event, ~EVENT_BIT(uid), buffer);
-	assert_int_equal(size, strlen(wanted));
-	assert_memory_equal(buffer, wanted, size);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		size_t size = cases[i].encoding->put(&event, ~EVENT_BIT(uid), buffer);
+
+		assert_int_equal(size, strlen(cases[i].wanted));
+		assert_memory_equal(buffer, cases[i].wanted, size);
+	}
 }
 
 int main(void)
