@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # polkit on a test's own bus: a real polkitd, which finds the project's action and a rule for a user; where none can be
-# started, that of python3-dbusmock, which can only say the same to everyone. {what} says which it is.
+# started, or with FORKBUS_POLKIT=dbusmock, that of python3-dbusmock, which can only say the same to everyone. {what} says which
+# it is.
 #
 #   my $bus    = Forkbus::Bus->start($kind, policies => Forkbus::Polkit->policies);
 #   my $polkit = Forkbus::Polkit->start($bus, grant => 'nobody', owner => 'daemon');
@@ -38,7 +39,7 @@ sub start {
     my ($class, $bus, %options) = @_;
     my $self = bless { bus => $bus, %options }, $class;
     my ($daemon) = grep { -x } qw(/usr/lib/polkit-1/polkitd /usr/libexec/polkitd);
-    $self->{why} = !defined $daemon ? 'there is none' : $> != 0 ? 'that takes root' : '';
+    $self->{why} = ($ENV{FORKBUS_POLKIT} // '') eq 'dbusmock' ? 'FORKBUS_POLKIT says so' : !defined $daemon ? 'there is none' : $> != 0 ? 'that takes root' : '';
     return $self if $self->{why} eq '' && $self->start_real($daemon);
     my ($status) = Forkbus::run(['/usr/bin/python3', '-c', 'import dbusmock; print(dbusmock.__file__)']);
     die "polkitd: $self->{why}; python3-dbusmock is not there\n" if $status != 0;
