@@ -39,7 +39,8 @@ struct view {
 	/* Two that passed, with nothing between: the last one before a flush, and the first one after it. */
 	uint64_t quiet_after, quiet_until;
 	struct chunk_list chunks;
-	struct chunk *open; /* what was published last went there, if it still is the view's: see find_open() */
+	struct chunk
+		*open; /* what was published last went there, if it still is the view's: see find_open() */
 	struct cursor_list cursors;
 	unsigned int n_live; /* cursors that have all that passed and can take more */
 

@@ -39,7 +39,8 @@ sub start {
     my ($class, $bus, %options) = @_;
     my $self = bless { bus => $bus, %options }, $class;
     my ($daemon) = grep { -x } qw(/usr/lib/polkit-1/polkitd /usr/libexec/polkitd);
-    $self->{why} = ($ENV{FORKBUS_POLKIT} // '') eq 'dbusmock' ? 'FORKBUS_POLKIT says so' : !defined $daemon ? 'there is none' : $> != 0 ? 'that takes root' : '';
+    $self->{why} = ($ENV{FORKBUS_POLKIT} // '') eq 'dbusmock' ? 'FORKBUS_POLKIT says so'
+      : !defined $daemon ? 'there is none' : $> != 0 ? 'that takes root' : '';
     return $self if $self->{why} eq '' && $self->start_real($daemon);
     my ($status) = Forkbus::run(['/usr/bin/python3', '-c', 'import dbusmock; print(dbusmock.__file__)']);
     die "polkitd: $self->{why}; python3-dbusmock is not there\n" if $status != 0;
