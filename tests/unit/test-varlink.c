@@ -252,7 +252,10 @@ static const char *put_lines(struct subscriber *to, const char *at)
 
 	for (; depth > 0 || quoted || *at != ']'; at++) {
 		assert_true(*at != '\0' && *at != '\n');
-		to->got[to->size++] = depth == 0 && *at == ',' ? '\n' : *at;
+		/* Between one and the next is a comma, and the end of the line. */
+		if (depth == 0 && *at == ',')
+			assert_int_equal(*++at, '\n');
+		to->got[to->size++] = *at;
 		if (quoted && *at == '\\')
 			to->got[to->size++] = *++at;
 		else if (*at == '"')
