@@ -49,15 +49,17 @@ my @endings = (
 $_->{timeUsec} //= NIGHT for @endings;
 $feed->write(@endings)->settle;
 
-# Return: what it prints with a configuration, in the order in which things happened, and the program's end is tested.
+# Return: what it prints with a configuration until the last ones, in the order in which things happened; the program's end is
+# tested.
 sub try {
-    my ($name, $config) = @_;
+    my ($name, $config, @last) = @_;
+    @last = qw(end end-crash) if !@last;
     my $notify = $desktop->notify($broker, config => $config, args => ['--test', '--since=' . $broker->beginning]);
     my @printed;
     Forkbus->wait_until(sub {
         @printed = $notify->printed;
         my %seen = map { $_->{summary} =~ /^(\S+)/ ? ($1 => 1) : () } @printed;
-        return $seen{end} && $seen{'end-crash'};
+        return !grep { !$seen{$_} } @last;
     }) or diag("$name: " . $notify->stderr);
     $notify->stop($name);
     return sort { $a->{pid} <=> $b->{pid} } @printed;
@@ -115,8 +117,9 @@ is_deeply([map { $quiet{$_} ? 1 : 0 } qw(long crash long-crash)], [1, 0, 0], 'cr
 $feed->write(
     Forkbus::Desktop::ending(comm => "caf\x{fffd}", commRaw => encode_base64("caf\xe9", '')),
     Forkbus::Desktop::ending(comm => "a\n\t\x{1b}[2J"),
+    Forkbus::Desktop::ending(comm => 'last'),
 )->settle;
-my @odd = grep { $_->{summary} =~ /^(?:caf|a\x{fffd})/ } try('odd names', '');
+my @odd = grep { $_->{summary} =~ /^(?:caf|a\x{fffd})/ } try('odd names', '', 'last');
 is_deeply([map { $_->{summary} =~ s/ is done.*//r } @odd], ["caf\x{fffd}", "a\x{fffd}\x{fffd}\x{fffd}[2J"],
     'names that are no UTF-8, or more than text');
 
