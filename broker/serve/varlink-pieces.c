@@ -2,9 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "event-json.h"
 #include "serve/varlink-internal.h"
-#include "util/clock.h"
 
 /* Events of about so many bytes make one reply; one event may be longer. */
 #define BATCH 32768
