@@ -10,9 +10,11 @@
 
 int output_init(struct output *output, enum ctl_json json, uint64_t count)
 {
+	/* Whole batches go out at once, in output_flush(). glibc does not heed a size that comes without its buffer. */
+	static char buffer[64 * 1024];
+
 	*output = (struct output){ .json = json, .left = count };
-	/* Whole batches go out at once, in output_flush(). */
-	setvbuf(stdout, NULL, _IOFBF, 64 * 1024);
+	setvbuf(stdout, buffer, _IOFBF, sizeof(buffer));
 	term_init(&output->term, STDOUT_FILENO);
 	output->encoded = malloc(EVENT_JSON_MAX);
 	if (!output->encoded)

@@ -3,32 +3,41 @@
 #include <poll.h>
 #include <signal.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "signals.h"
 #include "util.h"
 
 static volatile sig_atomic_t stop, resized;
 
-static void take(int number)
+/*
+ * Without SA_RESTART, so that a write to a pipe that nobody empties ends too. It may have taken a part, after which stdio
+ * writes the rest, or it may begin only now, after the last look at @stop: so SIGALRM goes on interrupting what waits.
+ */
+static void take_stop(int number)
 {
-	if (number == SIGWINCH)
-		resized = 1;
-	else
-		stop = 1;
+	(void)number;
+	stop = 1;
+	alarm(1);
+}
+
+static void take_resized(int number)
+{
+	(void)number;
+	resized = 1;
 }
 
 void signals_init(void)
 {
-	/*
-	 * Without SA_RESTART, so that a write to a pipe that nobody empties can be ended too; should the signal come just
-	 * before such a write, the second one kills.
-	 */
-	const struct sigaction noted = { .sa_handler = take, .sa_flags = (int)SA_RESETHAND };
-	const struct sigaction restarted = { .sa_handler = take, .sa_flags = SA_RESTART };
+	/* One who does not like to wait sends a second one, which kills. */
+	const struct sigaction noted = { .sa_handler = take_stop, .sa_flags = (int)SA_RESETHAND };
+	const struct sigaction again = { .sa_handler = take_stop };
+	const struct sigaction restarted = { .sa_handler = take_resized, .sa_flags = SA_RESTART };
 	const struct sigaction ignored = { .sa_handler = SIG_IGN };
 
 	sigaction(SIGINT, &noted, NULL);
 	sigaction(SIGTERM, &noted, NULL);
+	sigaction(SIGALRM, &again, NULL);
 	sigaction(SIGWINCH, &restarted, NULL);
 	sigaction(SIGPIPE, &ignored, NULL);
 }

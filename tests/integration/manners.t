@@ -181,21 +181,26 @@ for my $signal (qw(INT TERM)) {
     is(Forkbus->read_file("$base/err"), '', 'without a word');
 }
 
-# One whose reader stalls: more than a pipe and its own buffer take.
+# One whose reader stalls: more than a pipe and its own buffer take. The signal comes while a write waits that has taken
+# nothing yet, and while one does that has taken a part.
 my $text = join '', map { json({ %who, type => 'chroot', pid => $_, comm => 'x' x 15 }) . "\n" } 1 .. 2000;
-pipe $read, $write or die "pipe: $!\n";
-my $stuck = start([@ctl, 'monitor', "--since=$begin"], out => $write);
 waitpid $feed->write_beside($text, 1), 0;
 $feed->settle;
-my $is_full = sub {
-    my $bits = '';
-    vec($bits, fileno $write, 1) = 1;
-    return select(undef, $bits, undef, 0) == 0;
-};
-ok(Forkbus->wait_until($is_full), 'one whose reader stalls');
-kill 'TERM', $stuck;
-is(finish($stuck), 0, 'ends when it is asked to');
-close $_ for $read, $write;
+for my $case ([monitor => 0], [log => 0], [log => 100]) {
+    my ($command, $before) = @$case;
+    pipe $read, $write or die "pipe: $!\n";
+    syswrite $write, 'x' x $before;
+    my $stuck   = start([$command eq 'log' ? ($ctl, 'log', $broker->log) : (@ctl, @events)], out => $write);
+    my $is_full = sub {
+        my $bits = '';
+        vec($bits, fileno $write, 1) = 1;
+        return select(undef, $bits, undef, 0) == 0 && Forkbus->read_file("/proc/$stuck/wchan") =~ /pipe/;
+    };
+    ok(Forkbus->wait_until($is_full), "$command, whose reader stalls, $before bytes before");
+    kill 'TERM', $stuck;
+    is(finish($stuck), 0, 'ends when it is asked to');
+    close $_ for $read, $write;
+}
 
 for my $command ([@events, '-n', 5], [@events, '-n', 5, '--json=short'], ['status'], ['doctor'], ['--help']) {
     ($status, undef, $err) = run(['bash', '-c', 'exec "$@" >/dev/full', '-', @ctl, @$command]);
