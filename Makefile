@@ -107,7 +107,7 @@ HARDEN_LD := -pie -Wl,-z,relro,-z,now,--as-needed
 SANITIZE_FLAGS := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 
 # pkg-config is asked once, when the first recipe needs it: "make packages" and "make help" do without.
-LIBRARIES := libevent_core libsystemd jansson inih libmnl
+LIBRARIES := libevent_core libsystemd jansson inih libmnl liburing
 pkg        = $(if $(shell pkg-config --exists $(2) 2>/dev/null && echo yes),$(shell pkg-config $(1) $(2)), \
                $(error of "$(2)" something is missing here: "make packages" installs it))
 PKG_CFLAGS = $(eval PKG_CFLAGS := $$(call pkg,--cflags,$(LIBRARIES)))$(PKG_CFLAGS)

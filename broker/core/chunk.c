@@ -44,6 +44,11 @@ struct chunk_pool *chunk_pool_free(struct chunk_pool *pool)
 	return NULL;
 }
 
+unsigned int chunk_pool_size(const struct chunk_pool *pool)
+{
+	return (unsigned int)pool->n;
+}
+
 void chunk_use(struct chunk_pool *pool, struct chunk *chunk)
 {
 	TAILQ_REMOVE(&pool->ages, chunk, age);

@@ -42,6 +42,8 @@ struct chunk_pool;
 /* chunk_pool_new() - room for @size bytes of chunks, at least four; pages are taken when first used */
 int chunk_pool_new(struct chunk_pool **ret, size_t size);
 struct chunk_pool *chunk_pool_free(struct chunk_pool *pool);
+/* How many chunks there are. */
+unsigned int chunk_pool_size(const struct chunk_pool *pool);
 
 /* chunk_take() - an empty chunk in @owner's list, covering nothing from @first on. Never fails: another is
  * evicted. */

@@ -62,8 +62,8 @@ void cursor_done(struct cursor *cursor);
 
 /*
  * cursor_peek() - what to send next
- * Return: a number of bytes at *data, valid until the next call of anything in core (what is shared, not @own, also over
- * cursor_sent()); 0 if all is told;
+ * Return: a number of bytes at *data, valid until the next call of anything in core, but for cursor_peek() of so many others
+ * as views_kept() says (what is shared, not @own, also over cursor_sent()); 0 if all is told;
  * -EAGAIN if there is more to look at in the loop's next turn; -ENOMEM.
  */
 ssize_t cursor_peek(struct cursor *cursor, const char **data);

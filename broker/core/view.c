@@ -361,6 +361,12 @@ void view_read(struct view *view, uint64_t seq, struct view_lines *lines)
 		chunk_drop(pool, chunk);
 }
 
+/* Each call uses one chunk, and takes the one that was not used for longest. */
+unsigned int views_kept(const struct views *views)
+{
+	return chunk_pool_size(views->pool) - 1;
+}
+
 uint64_t view_lines_taken(const struct view_lines *lines, size_t size, const char **rest, size_t *rest_size)
 {
 	const struct chunk *chunk = lines->chunk;

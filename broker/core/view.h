@@ -95,9 +95,12 @@ struct view_lines {
 
 /*
  * view_read() - encoded lines from @seq on, which the log still holds
- * Looks at a bounded number of records. Valid until the next call of anything here.
+ * Looks at a bounded number of records. Valid while nothing else here is called but view_read() itself, views_kept() times.
  */
 void view_read(struct view *view, uint64_t seq, struct view_lines *lines);
+
+/* views_kept() - after how many more calls of view_read() what one has shown still is where it was; at least 3 */
+unsigned int views_kept(const struct views *views);
 
 /*
  * view_lines_taken() - where the first @size bytes end

@@ -21,6 +21,7 @@ void connection_free(struct connection *connection)
 	struct stream *stream = connection->stream;
 
 	LIST_REMOVE(connection, link);
+	connection_send_not(connection);
 	stream->stats.connections--;
 	if (connection->subscribed)
 		stream->stats.subscribers--;
@@ -36,62 +37,6 @@ void connection_free(struct connection *connection)
 	free(connection->request);
 	free(connection->last);
 	free(connection);
-}
-
-/* Return: bytes sent, 0 where the socket takes no more, or -1 where there is nobody to send to. */
-static ssize_t send_some(struct connection *connection, const char *data, size_t size)
-{
-	ssize_t n = send(connection->fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR || errno == ENOBUFS || errno == ENOMEM ? 0 : -1;
-	connection->sent_usec = clock_usec(CLOCK_MONOTONIC);
-	connection->stream->stats.sent_bytes += (uint64_t)n;
-	return n;
-}
-
-/*
- * Send what there is: the cursor's lines, then the last one, if there is one. May free the connection. What
- * is left waits for the socket, or, where a slice was enough, for the loop's next turn: then the socket is
- * writable at once.
- */
-static void connection_send(struct connection *connection)
-{
-	size_t sent = 0;
-
-	while (sent < FACE_SEND_SLICE) {
-		/* A last line may follow a whole line only. */
-		bool last = connection->last && !connection->cursor.own;
-		const char *data = last ? connection->last + connection->last_at : NULL;
-		ssize_t size, n;
-
-		if (last)
-			size = (ssize_t)(connection->last_end - connection->last_at);
-		else
-			size = cursor_peek(&connection->cursor, &data);
-		if (size == -EAGAIN)
-			break;
-		if (size == 0 && !last) {
-			event_del(connection->writable);
-			return;
-		}
-		n = size > 0 ? send_some(connection, data, (size_t)size) : -1;
-		if (n >= 0 && last)
-			connection->last_at += (size_t)n;
-		else if (n > 0 && cursor_sent(&connection->cursor, (size_t)n) < 0)
-			n = -1;
-		if (n < 0 || (last && connection->last_at == connection->last_end)) {
-			connection_free(connection);
-			return;
-		}
-		if (n < size) {
-			if (connection->subscribed)
-				cursor_block(&connection->cursor);
-			break;
-		}
-		sent += (size_t)n;
-	}
-	event_add(connection->writable, NULL);
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *userdata)

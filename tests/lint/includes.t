@@ -30,6 +30,7 @@ my %single = ('kmod' => ['proto/forkbus_netlink.h']);
 my %library = (
     'event2/'  => qr{^broker(/source|/serve)?$|^tests/},
     'libmnl/'  => qr{^broker/source$|^tests/},
+    'liburing' => qr{^broker/serve$},
     'systemd/' => qr{^broker(/serve)?$|^clients/notify$|^tests/},
     'jansson.h' => qr{^(proto|broker|broker/source|broker/serve|clients/\w+)$|^tests/},
     'ini.h'    => qr{^broker$|^clients/notify$|^tests/},

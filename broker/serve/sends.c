@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <errno.h>
+#include <liburing.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "serve/sends.h"
+#include "util/msg.h"
+
+#define FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL)
+
+struct sends {
+	struct io_uring ring;
+	bool has_ring;
+};
+
+int sends_new_plain(struct sends **ret)
+{
+	*ret = calloc(1, sizeof(**ret));
+	return *ret ? 0 : -ENOMEM;
+}
+
+/* Completions are made where we wait for them (since Linux 6.1), else wherever the kernel likes. */
+static int begin_ring(struct io_uring *ring)
+{
+	int r = io_uring_queue_init(SENDS_MAX, ring, IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN);
+
+	return r == -EINVAL ? io_uring_queue_init(SENDS_MAX, ring, 0) : r;
+}
+
+static void end_ring(struct sends *sends)
+{
+	io_uring_queue_exit(&sends->ring);
+	sends->has_ring = false;
+}
+
+int sends_new(struct sends **ret)
+{
+	int r = sends_new_plain(ret);
+
+	if (r < 0)
+		return r;
+	r = begin_ring(&(*ret)->ring);
+	(*ret)->has_ring = r == 0;
+	if (r < 0)
+		msg_debug("no io_uring, each send is a system call: %s", strerror(-r));
+	return 0;
+}
+
+struct sends *sends_free(struct sends *sends)
+{
+	if (sends && sends->has_ring)
+		end_ring(sends);
+	free(sends);
+	return NULL;
+}
+
+static void send_one(struct sends_op *op)
+{
+	op->result = send(op->fd, op->data, op->size, FLAGS);
+	if (op->result < 0)
+		op->result = -errno;
+}
+
+static void prepare(struct io_uring *ring, struct sends_op *op)
+{
+	/* There is room for all of them: nothing was left from before. */
+	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
+
+	/* MSG_DONTWAIT has it end at once where a socket is full: without, it would wait for it in the background. */
+	io_uring_prep_send(sqe, op->fd, op->data, op->size, FLAGS);
+	io_uring_sqe_set_data(sqe, op);
+}
+
+/* Return: how many have ended. */
+static unsigned int reap(struct io_uring *ring)
+{
+	struct io_uring_cqe *cqe;
+	unsigned int head, n = 0;
+
+	io_uring_for_each_cqe(ring, head, cqe)
+	{
+		struct sends_op *op = io_uring_cqe_get_data(cqe);
+
+		op->result = cqe->res;
+		n++;
+	}
+	io_uring_cq_advance(ring, n);
+	return n;
+}
+
+/*
+ * Return: how many of them were taken, the first ones; all of these have ended. Fewer than @n: the ring is of no use any
+ * more.
+ */
+static unsigned int run_ring(struct io_uring *ring, struct sends_op *ops, unsigned int n)
+{
+	unsigned int taken = 0, ended = 0;
+
+	for (unsigned int i = 0; i < n; i++)
+		prepare(ring, &ops[i]);
+	while (ended < n) {
+		int r = io_uring_submit_and_wait(ring, n - ended);
+
+		if (r > 0)
+			taken += (unsigned int)r;
+		ended += reap(ring);
+		/* A signal ends the wait; else nothing could be taken, and what was is waited for in vain. */
+		if (r < 0 && r != -EINTR && ended == taken)
+			return taken;
+	}
+	return n;
+}
+
+void sends_run(struct sends *sends, struct sends_op *ops, unsigned int n)
+{
+	unsigned int done = 0;
+
+	if (sends->has_ring && n > 1) {
+		done = run_ring(&sends->ring, ops, n);
+		if (done < n) {
+			msg_warning("io_uring fails; from now on each send is a system call");
+			end_ring(sends);
+		}
+	}
+	for (; done < n; done++)
+		send_one(&ops[done]);
+}
