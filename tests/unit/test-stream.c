@@ -359,7 +359,7 @@ static void test_last_line(void **state)
 	struct client client;
 
 	(void)state;
-	options.request_usec = 100 * USEC_PER_MSEC;
+	options.request_usec = 2 * USEC_PER_SEC;
 	stream_set(stream, &options);
 	memset(text, 's', sizeof(text) - 1);
 	status_text = text;
