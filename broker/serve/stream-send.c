@@ -58,6 +58,7 @@ static int piece_sent(struct connection *connection, size_t sent)
 	return connection->last_at == connection->last_end ? -ESHUTDOWN : 0;
 }
 
+/* One that is not @full can be written to at once: it waits for the loop's next turn. */
 static void wait_for_socket(struct connection *connection, bool full)
 {
 	if (full && connection->subscribed)
@@ -79,8 +80,7 @@ static int on_sent(struct connection *connection, const struct sends_op *op)
 	if ((size_t)n < op->size)
 		wait_for_socket(connection, true);
 	else if (connection->turn_size >= FACE_SEND_SLICE)
-		wait_for_socket(connection,
-				false); /* for the loop's next turn: it can be written to at once */
+		wait_for_socket(connection, false);
 	else
 		become_due(connection);
 	return 0;
