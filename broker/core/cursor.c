@@ -45,6 +45,17 @@ char *cursor_position(const struct cursor *cursor, char buf[static CURSOR_TEXT_M
 	return cursor_print(buf, log_epoch(cursor->bus->log), cursor->next - 1);
 }
 
+char *cursor_position_after(const struct cursor *cursor, size_t size, char buf[static CURSOR_TEXT_MAX])
+{
+	uint64_t next = cursor->next;
+	const char *rest;
+	size_t rest_size;
+
+	if (!cursor->own)
+		next = view_lines_taken(&cursor->lines, size, &rest, &rest_size);
+	return cursor_print(buf, log_epoch(cursor->bus->log), next - 1);
+}
+
 static int set_own_position(struct cursor *cursor, enum event_type type)
 {
 	char text[CURSOR_TEXT_MAX];

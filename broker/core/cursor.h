@@ -81,5 +81,8 @@ bool cursor_is_idle(struct cursor *cursor);
 /* cursor_position() - "EPOCH:SEQ": the place after which everything is still to be told. Return: @buf. */
 char *cursor_position(const struct cursor *cursor, char buf[static CURSOR_TEXT_MAX]);
 
+/* The same, once the first @size bytes of what cursor_peek() just showed, whole lines, went out. */
+char *cursor_position_after(const struct cursor *cursor, size_t size, char buf[static CURSOR_TEXT_MAX]);
+
 /* cursor_heartbeat() - let a heartbeat be sent next, if all else is told. Return: 0 or -ENOMEM. */
 int cursor_heartbeat(struct cursor *cursor);

@@ -3,7 +3,6 @@
 #include <liburing.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "serve/sends.h"
 #include "util/msg.h"
@@ -58,7 +57,8 @@ struct sends *sends_free(struct sends *sends)
 
 static void send_one(struct sends_op *op)
 {
-	op->result = send(op->fd, op->data, op->size, FLAGS);
+	op->message = (struct msghdr){ .msg_iov = op->parts, .msg_iovlen = op->n_parts };
+	op->result = sendmsg(op->fd, &op->message, FLAGS);
 	if (op->result < 0)
 		op->result = -errno;
 }
@@ -69,7 +69,12 @@ static void prepare(struct io_uring *ring, struct sends_op *op)
 	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
 
 	/* MSG_DONTWAIT has it end at once where a socket is full: without, it would wait for it in the background. */
-	io_uring_prep_send(sqe, op->fd, op->data, op->size, FLAGS);
+	if (op->n_parts == 1) {
+		io_uring_prep_send(sqe, op->fd, op->parts[0].iov_base, op->size, FLAGS);
+	} else {
+		op->message = (struct msghdr){ .msg_iov = op->parts, .msg_iovlen = op->n_parts };
+		io_uring_prep_sendmsg(sqe, op->fd, &op->message, FLAGS);
+	}
 	io_uring_sqe_set_data(sqe, op);
 }
 

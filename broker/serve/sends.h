@@ -10,19 +10,30 @@
  */
 
 #include <stddef.h>
-#include <sys/types.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 
 struct sends;
 
+/* As many as go at once, and of how many parts each may be. */
+#define SENDS_MAX   64
+#define SENDS_PARTS 3
+
 struct sends_op {
 	int fd;
-	const void *data;
-	size_t size;
-	ssize_t result; /* of the send: a number of bytes, or a negative errno */
+	unsigned int n_parts;
+	struct iovec parts[SENDS_PARTS];
+	size_t size;	       /* of all parts */
+	ssize_t result;	       /* of the send: a number of bytes, or a negative errno */
+	struct msghdr message; /* for sends_run() */
 };
 
-/* As many as go at once. */
-#define SENDS_MAX 64
+static inline void sends_op_add(struct sends_op *op, const void *data, size_t size)
+{
+	op->parts[op->n_parts++] = (struct iovec){ (void *)(uintptr_t)data, size };
+	op->size += size;
+}
 
 /* sends_new() - for the calling thread alone. Return: 0 or -ENOMEM. */
 int sends_new(struct sends **ret);
@@ -33,6 +44,6 @@ struct sends *sends_free(struct sends *sends);
 
 /*
  * sends_run() - send what @n of @ops say, at most SENDS_MAX, without waiting for any socket, and set their results
- * Each as send(2) with MSG_DONTWAIT and MSG_NOSIGNAL; in no order, so each to another socket.
+ * Each as sendmsg(2) with MSG_DONTWAIT and MSG_NOSIGNAL; in no order, so each to another socket.
  */
 void sends_run(struct sends *sends, struct sends_op *ops, unsigned int n);

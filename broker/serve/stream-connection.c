@@ -21,7 +21,7 @@ void connection_free(struct connection *connection)
 	struct stream *stream = connection->stream;
 
 	LIST_REMOVE(connection, link);
-	connection_send_not(connection);
+	sender_not_due(&connection->sender);
 	stream->stats.connections--;
 	if (connection->subscribed)
 		stream->stats.subscribers--;
@@ -41,8 +41,10 @@ void connection_free(struct connection *connection)
 
 static void on_writable(evutil_socket_t fd, short what, void *userdata)
 {
+	struct connection *connection = userdata;
+
 	(void)fd, (void)what;
-	connection_send(userdata);
+	sender_due(&connection->sender);
 }
 
 static void on_wake(struct cursor *cursor)
@@ -52,7 +54,7 @@ static void on_wake(struct cursor *cursor)
 
 	/* One that waits for its socket already will look by itself. */
 	if (!event_pending(connection->writable, EV_WRITE, NULL))
-		connection_send(connection);
+		sender_due(&connection->sender);
 }
 
 /* Say @line, at the end of the line that is on its way, and close. @line is taken; NULL: close without a
@@ -70,7 +72,7 @@ static void connection_end(struct connection *connection, char *line)
 	connection->last_end = strlen(line);
 	event_del(connection->readable);
 	event_add(connection->deadline, &limit);
-	connection_send(connection);
+	sender_due(&connection->sender);
 }
 
 static void connection_refuse(struct connection *connection, const char *error, const char *key,
@@ -120,7 +122,7 @@ static void take_request(struct connection *connection, size_t len)
 	}
 	connection->subscribed = true;
 	stream->stats.subscribers++;
-	connection_send(connection);
+	sender_due(&connection->sender);
 }
 
 /* Bytes after the request: white space is a person at a terminal, all else a misunderstanding. */
@@ -250,6 +252,7 @@ void connection_new(struct stream *stream, int fd, const struct peer *peer)
 	}
 	connection->stream = stream;
 	connection->fd = fd;
+	connection->sender = (struct sender){ .senders = stream->senders, .fd = fd };
 	connection->peer = *peer;
 	LIST_INSERT_HEAD(&stream->connections, connection, link);
 	stream->stats.connections++;

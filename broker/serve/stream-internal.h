@@ -6,7 +6,7 @@
  *
  *   stream.c             the listening socket, and all connections
  *   stream-connection.c  one of them: its request, and its end
- *   stream-send.c        what they send, all together
+ *   stream-send.c        what it sends
  */
 
 #include <sys/queue.h>
@@ -14,7 +14,7 @@
 #include "core/cursor.h"
 #include "core/peer.h"
 #include "serve/listener.h"
-#include "serve/sends.h"
+#include "serve/sender.h"
 #include "serve/stream.h"
 
 struct connection;
@@ -31,10 +31,7 @@ struct stream {
 	char *path;
 	struct listener *listener;
 	LIST_HEAD(, connection) connections;
-
-	struct sends *sends;
-	struct event *turn; /* sends for those who are due, after all that the loop does in this turn */
-	TAILQ_HEAD(, connection) due; /* connections that may have something to send */
+	struct senders *senders;
 };
 
 struct connection {
@@ -54,23 +51,15 @@ struct connection {
 	size_t last_at, last_end;
 	uint64_t sent_usec; /* CLOCK_MONOTONIC of the last byte that went out */
 
-	TAILQ_ENTRY(connection) due_link;
-	bool due;
-	size_t turn_size; /* bytes that went out since it became due */
+	struct sender sender;
 };
+
+extern const struct sender_ops stream_sender_ops;
 
 /* connection_new() - take over a socket whose peer has its place in the quota; both are given back where it
  * fails, too */
 void connection_new(struct stream *stream, int fd, const struct peer *peer);
 void connection_free(struct connection *connection);
-
-/* connection_send() - send what there is for it, in this turn of the loop. What is left then waits for the socket. */
-void connection_send(struct connection *connection);
-/* Not any more: it goes. */
-void connection_send_not(struct connection *connection);
-
-/* stream_send() - send for all who are due. May free connections. */
-void stream_send(struct stream *stream);
 
 /* Silence since the interval of heartbeats: send one, unless something else is on its way. */
 void connection_tick(struct connection *connection, uint64_t now_usec);

@@ -57,12 +57,6 @@ static void on_tick(void *userdata, uint64_t now_usec)
 	}
 }
 
-static void on_turn(evutil_socket_t fd, short what, void *userdata)
-{
-	(void)fd, (void)what;
-	stream_send(userdata);
-}
-
 static const struct listener_ops listener_ops = {
 	.accept = on_accept,
 	.refuse = on_refuse,
@@ -86,13 +80,9 @@ int stream_new(struct stream **ret, const char *path, struct bus *bus, struct ev
 	stream->status = status;
 	stream->userdata = userdata;
 	LIST_INIT(&stream->connections);
-	TAILQ_INIT(&stream->due);
-	r = sends_new(&stream->sends);
+	r = senders_new(&stream->senders, base, bus, &stream_sender_ops);
 	if (r < 0)
 		return r;
-	stream->turn = event_new(base, -1, 0, on_turn, stream);
-	if (!stream->turn)
-		return -ENOMEM;
 	fd = listener_open(path);
 	if (fd < 0)
 		return fd;
@@ -112,13 +102,12 @@ struct stream *stream_free(struct stream *stream)
 	if (!stream)
 		return NULL;
 	/* The last words: why the broker ends. */
-	stream_send(stream);
+	if (stream->senders)
+		senders_run(stream->senders);
 	while (!LIST_EMPTY(&stream->connections))
 		connection_free(LIST_FIRST(&stream->connections));
 	listener_free(stream->listener);
-	if (stream->turn)
-		event_free(stream->turn);
-	sends_free(stream->sends);
+	senders_free(stream->senders);
 	if (stream->path)
 		unlink(stream->path);
 	free(stream->path);

@@ -18,6 +18,7 @@
 #include "core/cursor.h"
 #include "core/peer.h"
 #include "serve/listener.h"
+#include "serve/sender.h"
 #include "serve/varlink-message.h"
 #include "serve/varlink.h"
 
@@ -42,6 +43,7 @@ struct varlink {
 	char *path; /* NULL: it belongs to who made the socket */
 	struct listener *listener;
 	LIST_HEAD(, link) links;
+	struct senders *senders;
 };
 
 enum link_state {
@@ -49,6 +51,9 @@ enum link_state {
 	LINK_EVENTS, /* answers Subscribe */
 	LINK_LIST,   /* answers ListProcesses */
 };
+
+/* The end of a reply that has a cursor. */
+#define LINK_END_MAX (CURSOR_TEXT_MAX + 40)
 
 struct link {
 	struct varlink *varlink;
@@ -72,7 +77,11 @@ struct link {
 	enum link_state state;
 	struct cursor cursor; /* but for LINK_IDLE */
 	bool list_begun;
+	struct sender sender;	/* of what the cursor shows */
+	char end[LINK_END_MAX]; /* of the reply that is made */
 };
+
+extern const struct sender_ops link_sender_ops;
 
 /* link_new() - take over a socket whose peer has its place in the quota; both are given back where it fails, too */
 void link_new(struct varlink *varlink, int fd, const struct peer *peer);
@@ -96,6 +105,10 @@ void link_reply_text(struct link *link, char *parameters);
 
 /* link_send() - send what is part of an answer, and keep what the socket does not take. Return: 0 or -ENOMEM, -EPIPE. */
 int link_send(struct link *link, const struct iovec *parts, size_t n);
+/* link_keep() - the same, of which the socket has taken @sent bytes. Return: 0 or -ENOMEM. */
+int link_keep(struct link *link, const struct iovec *parts, size_t n, size_t sent);
+/* The socket has taken so many bytes, more than none. */
+void link_sent(struct link *link, size_t n);
 
 /* varlink_dispatch() - call a method, which replies, or begins to */
 void varlink_dispatch(struct link *link, const struct varlink_call *call);
@@ -107,12 +120,6 @@ void varlink_dispatch(struct link *link, const struct varlink_call *call);
 int link_begin(struct link *link, enum link_state state, struct request *request, struct filter_error *error);
 /* Back to taking calls. */
 void link_end(struct link *link);
-
-/*
- * link_piece() - send the next piece of an answer
- * Return: bytes; 0 if there is nothing for now; -EAGAIN if there may be in the loop's next turn; another negative errno.
- */
-ssize_t link_piece(struct link *link);
 
 /* A reply without events that says where the subscriber is. Return: 0 or a negative errno. */
 int link_heartbeat(struct link *link);

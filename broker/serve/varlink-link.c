@@ -19,6 +19,7 @@ void link_free(struct link *link)
 	struct varlink *varlink = link->varlink;
 
 	link_end(link);
+	sender_not_due(&link->sender);
 	LIST_REMOVE(link, link);
 	varlink->stats.connections--;
 	if (link->readable)
@@ -57,13 +58,17 @@ static ssize_t send_some(struct link *link, const struct iovec *parts, size_t n_
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR || errno == ENOBUFS || errno == ENOMEM ? 0 : -1;
 	link->out_fd = close_fd(link->out_fd);
-	link->sent_usec = clock_usec(CLOCK_MONOTONIC);
-	link->varlink->stats.sent_bytes += (uint64_t)n;
+	link_sent(link, (size_t)n);
 	return n;
 }
 
-/* What comes after the first @sent bytes. Return: 0 or -ENOMEM. */
-static int keep_rest(struct link *link, const struct iovec *parts, size_t n_parts, size_t sent)
+void link_sent(struct link *link, size_t n)
+{
+	link->sent_usec = clock_usec(CLOCK_MONOTONIC);
+	link->varlink->stats.sent_bytes += n;
+}
+
+int link_keep(struct link *link, const struct iovec *parts, size_t n_parts, size_t sent)
 {
 	size_t size = 0;
 
@@ -90,7 +95,7 @@ int link_send(struct link *link, const struct iovec *parts, size_t n_parts)
 {
 	ssize_t n = send_some(link, parts, n_parts);
 
-	return n < 0 ? -EPIPE : keep_rest(link, parts, n_parts, (size_t)n);
+	return n < 0 ? -EPIPE : link_keep(link, parts, n_parts, (size_t)n);
 }
 
 /* Return: whether nothing waits any more. */
@@ -218,46 +223,35 @@ static void watch_socket(struct link *link)
 }
 
 /* Return: whether there is more to do at once. */
-static bool step(struct link *link, size_t *sent, unsigned int *calls)
+static bool step(struct link *link, unsigned int *calls)
 {
-	ssize_t n;
-
 	if (!flush(link)) {
 		if (link->state != LINK_IDLE)
 			cursor_block(&link->cursor);
 		event_add(link->writable, NULL);
 		return false;
 	}
-	if (link->state == LINK_IDLE) {
-		if ((*calls)++ == CALL_SLICE) {
-			event_add(link->writable, NULL);
-			return false;
-		}
-		if (take_call(link))
-			return true;
-		event_del(link->writable);
-		if (!link->broken)
-			watch_input(link);
+	if (link->state != LINK_IDLE) {
+		sender_due(&link->sender);
 		return false;
 	}
-	n = *sent < FACE_SEND_SLICE ? link_piece(link) : -EAGAIN;
-	if (n > 0)
-		*sent += (size_t)n;
-	else if (n == -EAGAIN)
+	if ((*calls)++ == CALL_SLICE) {
 		event_add(link->writable, NULL);
-	else if (n == 0)
-		event_del(link->writable);
-	else
-		link->broken = true;
-	return n > 0;
+		return false;
+	}
+	if (take_call(link))
+		return true;
+	if (!link->broken)
+		watch_input(link);
+	return false;
 }
 
 void link_run(struct link *link)
 {
 	unsigned int calls = 0;
-	size_t sent = 0;
 
-	while (!link->broken && step(link, &sent, &calls))
+	/* One that waits for its socket will look by itself. */
+	while (!link->broken && !event_pending(link->writable, EV_WRITE, NULL) && step(link, &calls))
 		;
 	if (link->broken)
 		link_free(link);
@@ -324,7 +318,7 @@ static void on_deadline(evutil_socket_t fd, short what, void *userdata)
 
 void link_tick(struct link *link, uint64_t now_usec)
 {
-	if (link->state != LINK_EVENTS || link->out ||
+	if (link->state != LINK_EVENTS || link->out || event_pending(link->writable, EV_WRITE, NULL) ||
 	    now_usec - link->sent_usec < link->varlink->options.heartbeat_usec)
 		return;
 	if (link_heartbeat(link) < 0)
@@ -345,6 +339,7 @@ void link_new(struct varlink *varlink, int fd, const struct peer *peer)
 	}
 	link->varlink = varlink;
 	link->fd = fd;
+	link->sender = (struct sender){ .senders = varlink->senders, .fd = fd };
 	link->out_fd = -1;
 	link->peer = *peer;
 	LIST_INSERT_HEAD(&varlink->links, link, link);

@@ -13,18 +13,14 @@
 /* Between one event and the next, and behind the last, where it is left out (encoding_members). */
 #define SEPARATOR    ",\n"
 
-/* Where it is made; the broker is one thread. */
-static char end_text[sizeof(CURSOR) + CURSOR_TEXT_MAX + 32];
-/* What is a cursor's own does not outlive its being sent. */
-static char scratch[BATCH > ENCODED_MAX ? BATCH : ENCODED_MAX];
+static struct link *link_of(struct sender *sender)
+{
+	return (struct link *)((char *)sender - offsetof(struct link, sender));
+}
 
 static void on_wake(struct cursor *cursor)
 {
-	struct link *link = (struct link *)((char *)cursor - offsetof(struct link, cursor));
-
-	/* One that waits for its socket already will look by itself. */
-	if (!event_pending(link->writable, EV_WRITE, NULL))
-		link_run(link);
+	link_run((struct link *)((char *)cursor - offsetof(struct link, cursor)));
 }
 
 int link_begin(struct link *link, enum link_state state, struct request *request, struct filter_error *error)
@@ -63,98 +59,117 @@ static size_t take_lines(const char *lines, size_t size)
 	return (size_t)(end + 1 - lines);
 }
 
-static struct iovec part(const char *text, size_t size)
+/* The end of a reply, in the link. Return: its bytes, its NUL included. */
+static size_t make_end(struct link *link, const char *position)
 {
-	return (struct iovec){ (char *)(uintptr_t)text, size };
+	const char *continues = link->state == LINK_EVENTS ? ",\"continues\":true" : "";
+
+	return (size_t)snprintf(link->end, sizeof(link->end), CURSOR "%s}", position, continues) + 1;
 }
 
-/* The end of a reply, its NUL included. */
-static struct iovec make_end(const struct cursor *cursor, bool continues)
+/* A list is one message in pieces: a snapshot, up to where the events would begin. */
+static bool list_is_told(const struct link *link)
 {
-	char text[CURSOR_TEXT_MAX];
-	int size = snprintf(end_text, sizeof(end_text), CURSOR "%s}", cursor_position(cursor, text),
-			    continues ? ",\"continues\":true" : "");
-
-	return part(end_text, (size_t)size + 1);
+	return link->state == LINK_LIST && link->cursor.phase == CURSOR_READY && !link->cursor.own;
 }
 
-/* Return: the bytes that were handed over, or a negative errno. */
-static ssize_t send_parts(struct link *link, const struct iovec *parts, size_t n)
+static const char *begin_of(const struct link *link)
 {
-	size_t size = 0;
-	int r = link_send(link, parts, n);
-
-	for (size_t i = 0; i < n; i++)
-		size += parts[i].iov_len;
-	return r < 0 ? r : (ssize_t)size;
+	if (link->state == LINK_EVENTS)
+		return EVENTS_BEGIN;
+	return link->list_begun ? SEPARATOR : LIST_BEGIN;
 }
 
-/* The next members, which the cursor is told to be sent. Return: their number of bytes, or as cursor_peek(). */
-static ssize_t take_members(struct cursor *cursor, struct iovec *members)
-{
-	const char *lines;
-	ssize_t n = cursor_peek(cursor, &lines);
-	size_t taken;
-	int r;
-
-	if (n <= 0)
-		return n;
-	taken = take_lines(lines, (size_t)n);
-	if (cursor->own)
-		lines = memcpy(scratch, lines, taken);
-	*members = part(lines, taken - strlen(SEPARATOR));
-	r = cursor_sent(cursor, taken);
-	return r < 0 ? r : (ssize_t)taken;
-}
-
-static ssize_t events_piece(struct link *link)
-{
-	struct iovec parts[3] = { part(EVENTS_BEGIN, strlen(EVENTS_BEGIN)) };
-	ssize_t n = take_members(&link->cursor, &parts[1]);
-
-	if (n <= 0)
-		return n;
-	parts[2] = make_end(&link->cursor, true);
-	return send_parts(link, parts, 3);
-}
-
-static ssize_t end_list(struct link *link)
+static void add_list_end(struct link *link, struct sends_op *op)
 {
 	const char *begin = link->list_begun ? "" : LIST_BEGIN;
-	struct iovec parts[2] = { part(begin, strlen(begin)), make_end(&link->cursor, false) };
+	char text[CURSOR_TEXT_MAX];
 
-	link_end(link);
-	return send_parts(link, parts, 2);
+	sends_op_add(op, begin, strlen(begin));
+	sends_op_add(op, link->end, make_end(link, cursor_position(&link->cursor, text)));
 }
 
-/* One message in pieces: a snapshot, up to where the events would begin. */
-static ssize_t list_piece(struct link *link)
+static void add_members(struct link *link, struct sends_op *op, const char *lines, size_t size)
 {
-	const char *begin = link->list_begun ? SEPARATOR : LIST_BEGIN;
-	struct iovec parts[2] = { part(begin, strlen(begin)) };
-	struct cursor *cursor = &link->cursor;
+	const char *begin = begin_of(link);
+	char text[CURSOR_TEXT_MAX];
+
+	size = take_lines(lines, size);
+	sends_op_add(op, begin, strlen(begin));
+	sends_op_add(op, lines, size - strlen(SEPARATOR));
+	if (link->state == LINK_EVENTS)
+		sends_op_add(op, link->end, make_end(link, cursor_position_after(&link->cursor, size, text)));
+}
+
+static int on_piece(struct sender *sender, struct sends_op *op)
+{
+	struct link *link = link_of(sender);
+	const char *lines;
 	ssize_t n;
 
-	if (cursor->phase == CURSOR_READY && !cursor->own)
-		return end_list(link);
-	n = take_members(cursor, &parts[1]);
-	if (n <= 0)
-		return n == 0 ? -EAGAIN : n;
-	link->list_begun = true;
-	return send_parts(link, parts, 2);
+	/* It comes back when what waits for its socket is out, or a call begins another answer. */
+	if (link->out || link->state == LINK_IDLE)
+		return 0;
+	if (list_is_told(link)) {
+		add_list_end(link, op);
+		return 0;
+	}
+	n = cursor_peek(&link->cursor, &lines);
+	if (n > 0)
+		add_members(link, op, lines, (size_t)n);
+	else if (n == 0 && link->state == LINK_LIST)
+		return -EAGAIN;
+	return n < 0 ? (int)n : 0;
 }
 
-ssize_t link_piece(struct link *link)
+static int on_sent(struct sender *sender, const struct sends_op *op, size_t n)
 {
-	return link->state == LINK_EVENTS ? events_piece(link) : list_piece(link);
+	struct link *link = link_of(sender);
+
+	if (n == 0)
+		return 0;
+	link_sent(link, n);
+	if (n < op->size && link_keep(link, op->parts, op->n_parts, n) < 0)
+		return -ENOMEM;
+	if (list_is_told(link)) {
+		link_end(link);
+		/* There may be another call. */
+		event_add(link->writable, NULL);
+		return 0;
+	}
+	link->list_begun = true;
+	return cursor_sent(&link->cursor, op->parts[1].iov_len + strlen(SEPARATOR));
 }
+
+static void on_wait(struct sender *sender, bool full)
+{
+	struct link *link = link_of(sender);
+
+	if (full && link->state != LINK_IDLE)
+		cursor_block(&link->cursor);
+	event_add(link->writable, NULL);
+}
+
+static void on_go(struct sender *sender)
+{
+	link_free(link_of(sender));
+}
+
+const struct sender_ops link_sender_ops = {
+	.piece = on_piece,
+	.sent = on_sent,
+	.wait = on_wait,
+	.go = on_go,
+};
 
 int link_heartbeat(struct link *link)
 {
-	struct iovec parts[2] = { part(EVENTS_BEGIN, strlen(EVENTS_BEGIN)) };
+	struct iovec parts[2] = { { (char *)(uintptr_t)EVENTS_BEGIN, strlen(EVENTS_BEGIN) },
+				  { link->end, 0 } };
+	char text[CURSOR_TEXT_MAX];
 
 	if (!cursor_is_idle(&link->cursor))
 		return 0;
-	parts[1] = make_end(&link->cursor, true);
+	parts[1].iov_len = make_end(link, cursor_position(&link->cursor, text));
 	return link_send(link, parts, 2);
 }

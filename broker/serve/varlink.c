@@ -98,6 +98,9 @@ int varlink_new(struct varlink **ret, const char *path, int fd, struct bus *bus,
 	varlink->status = status;
 	varlink->userdata = userdata;
 	LIST_INIT(&varlink->links);
+	r = senders_new(&varlink->senders, base, bus, &link_sender_ops);
+	if (r < 0)
+		return r;
 	r = listen_on(varlink, path, fd);
 	if (r < 0)
 		return r;
@@ -109,8 +112,12 @@ struct varlink *varlink_free(struct varlink *varlink)
 {
 	if (!varlink)
 		return NULL;
+	/* The last words: why the broker ends. */
+	if (varlink->senders)
+		senders_run(varlink->senders);
 	while (!LIST_EMPTY(&varlink->links))
 		link_free(LIST_FIRST(&varlink->links));
+	senders_free(varlink->senders);
 	listener_free(varlink->listener);
 	if (varlink->path)
 		unlink(varlink->path);

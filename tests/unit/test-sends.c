@@ -59,6 +59,26 @@ static size_t fill(int fd)
 	return size;
 }
 
+static struct sends_op op_of(int fd, const void *data, size_t size)
+{
+	struct sends_op op = { .fd = fd };
+
+	sends_op_add(&op, data, size);
+	return op;
+}
+
+/* In one part, in two, in three. */
+static struct sends_op op_in_parts(int fd, const char *text, unsigned int n_parts)
+{
+	struct sends_op op = op_of(fd, text, n_parts == 1 ? strlen(text) : 1);
+
+	if (n_parts == 3)
+		sends_op_add(&op, text + 1, 1);
+	if (n_parts > 1)
+		sends_op_add(&op, text + n_parts - 1, strlen(text) - (n_parts - 1));
+	return op;
+}
+
 static void check_all(struct sends *sends)
 {
 	struct sends_op ops[SENDS_MAX];
@@ -66,11 +86,9 @@ static void check_all(struct sends *sends)
 
 	for (unsigned int n = 0; n <= SENDS_MAX; n = n < 3 ? n + 1 : 2 * n - 2) {
 		for (unsigned int i = 0; i < n; i++) {
-			int len = snprintf(text[i], sizeof(text[i]), "%u of %u", i, n);
-
-			ops[i] = (struct sends_op){ .fd = pairs[i].ours,
-						    .data = text[i],
-						    .size = (size_t)len };
+			snprintf(text[i], sizeof(text[i]), "%u of %u", i, n);
+			ops[i] = op_in_parts(pairs[i].ours, text[i], i % SENDS_PARTS + 1);
+			assert_int_equal(ops[i].size, strlen(text[i]));
 		}
 		sends_run(sends, ops, n);
 		for (unsigned int i = 0; i < n; i++) {
@@ -89,10 +107,9 @@ static void check_bad(struct sends *sends)
 	int file = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
 	for (unsigned int i = 0; i < 6; i++)
-		ops[i] = (struct sends_op){ .fd = pairs[i].ours, .data = "word", .size = 4 };
+		ops[i] = op_of(pairs[i].ours, "word", 4);
 	assert_true(fill(pairs[1].ours) > 0);
-	ops[2].data = data;
-	ops[2].size = sizeof(data);
+	ops[2] = op_of(pairs[2].ours, data, sizeof(data));
 	close(pairs[3].theirs);
 	pairs[3].theirs = -1;
 	ops[4].fd = file;

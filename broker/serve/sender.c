@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "serve/sender.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+
+#include "core/bus.h"
+#include "core/view.h"
+#include "serve/face.h"
+#include "util/cleanup.h"
+
+struct senders {
+	const struct sender_ops *ops;
+	const struct bus *bus;
+	struct sends *sends;
+	struct event *turn; /* after all that the loop does in this turn */
+	TAILQ_HEAD(, sender) due;
+};
+
+DEFINE_CLEANUP(struct senders, senders_free)
+
+static void on_turn(evutil_socket_t fd, short what, void *userdata)
+{
+	(void)fd, (void)what;
+	senders_run(userdata);
+}
+
+int senders_new(struct senders **ret, struct event_base *base, const struct bus *bus,
+		const struct sender_ops *ops)
+{
+	_cleanup_(senders_free_p) struct senders *senders = calloc(1, sizeof(*senders));
+	int r;
+
+	if (!senders)
+		return -ENOMEM;
+	senders->ops = ops;
+	senders->bus = bus;
+	TAILQ_INIT(&senders->due);
+	r = sends_new(&senders->sends);
+	if (r < 0)
+		return r;
+	senders->turn = event_new(base, -1, 0, on_turn, senders);
+	if (!senders->turn)
+		return -ENOMEM;
+	*ret = steal(senders);
+	return 0;
+}
+
+struct senders *senders_free(struct senders *senders)
+{
+	if (!senders)
+		return NULL;
+	if (senders->turn)
+		event_free(senders->turn);
+	sends_free(senders->sends);
+	free(senders);
+	return NULL;
+}
+
+static void become_due(struct sender *sender)
+{
+	sender->due = true;
+	TAILQ_INSERT_TAIL(&sender->senders->due, sender, link);
+}
+
+void sender_due(struct sender *sender)
+{
+	struct senders *senders = sender->senders;
+
+	if (sender->due)
+		return;
+	if (TAILQ_EMPTY(&senders->due))
+		event_active(senders->turn, EV_TIMEOUT, 0);
+	sender->turn_size = 0;
+	become_due(sender);
+}
+
+void sender_not_due(struct sender *sender)
+{
+	if (sender->due)
+		TAILQ_REMOVE(&sender->senders->due, sender, link);
+	sender->due = false;
+}
+
+/* The send of a piece has ended. Return: 0, or a negative errno where there is nothing more to do for it. */
+static int on_sent(struct sender *sender, const struct sends_op *op)
+{
+	const struct sender_ops *ops = sender->senders->ops;
+	ssize_t n = op->result;
+	int r;
+
+	if (n == -EAGAIN || n == -EINTR || n == -ENOBUFS || n == -ENOMEM)
+		n = 0;
+	r = n < 0 ? (int)n : ops->sent(sender, op, (size_t)n);
+	if (r < 0)
+		return r;
+	sender->turn_size += (size_t)n;
+	/* One that is not full can be written to at once: it waits for the loop's next turn. */
+	if ((size_t)n < op->size)
+		ops->wait(sender, true);
+	else if (sender->turn_size >= FACE_SEND_SLICE)
+		ops->wait(sender, false);
+	else
+		become_due(sender);
+	return 0;
+}
+
+struct round {
+	struct sends_op ops[SENDS_MAX];
+	struct sender *of[SENDS_MAX]; /* whose they are */
+	unsigned int n;
+	struct sender *gone[SENDS_MAX];
+	unsigned int n_gone;
+};
+
+/* Ask one of those who are due what it wants to send. */
+static void round_ask(struct round *round, struct sender *sender)
+{
+	const struct sender_ops *ops = sender->senders->ops;
+	struct sends_op *op = &round->ops[round->n];
+	int r;
+
+	sender_not_due(sender);
+	op->fd = sender->fd;
+	op->n_parts = 0;
+	op->size = 0;
+	r = ops->piece(sender, op);
+	if (r == -EAGAIN)
+		ops->wait(sender, false);
+	else if (r < 0)
+		round->gone[round->n_gone++] = sender;
+	else if (op->size > 0)
+		round->of[round->n++] = sender;
+}
+
+/*
+ * One piece for each of some. Nobody goes before all of it is over: with one's view goes what another one's send points to,
+ * and the source may publish that it has less to tell.
+ */
+static void run_round(struct senders *senders, unsigned int max)
+{
+	struct round round;
+
+	round.n = round.n_gone = 0;
+	for (unsigned int i = 0; i < max && !TAILQ_EMPTY(&senders->due); i++)
+		round_ask(&round, TAILQ_FIRST(&senders->due));
+	sends_run(senders->sends, round.ops, round.n);
+	for (unsigned int i = 0; i < round.n; i++)
+		if (on_sent(round.of[i], &round.ops[i]) < 0)
+			round.gone[round.n_gone++] = round.of[i];
+	for (unsigned int i = 0; i < round.n_gone; i++)
+		senders->ops->go(round.gone[i]);
+}
+
+void senders_run(struct senders *senders)
+{
+	unsigned int max = views_kept(senders->bus->views);
+
+	while (!TAILQ_EMPTY(&senders->due))
+		run_round(senders, max < SENDS_MAX ? max : SENDS_MAX);
+}
