@@ -65,32 +65,16 @@ static void varlink_subscribe(struct wire_peer *peer, const char *request)
 	wire_send(peer->fd, call, (size_t)len + 1);
 }
 
-/* Events in replies. A mark may be cut in two: the head keeps the end of what came before. */
+/* Events in replies, one a line in each; the first one is "ready". */
 static void varlink_take(struct wire_peer *peer, const char *data, size_t size)
 {
-	static const char mark[] = "\"seq\":";
-	const size_t len = sizeof(mark) - 1;
-	const char *at = data, *end = data + size;
-	size_t first = size < len - 1 ? size : len - 1;
+	size_t n = count_bytes(data, size, '\n') + count_bytes(data, size, '\0');
 
-	if (memchr(data, '\0', size))
+	if (!peer->ready && n > 0) {
 		peer->ready = true;
-	memcpy(peer->head + peer->head_len, data, first);
-	if (peer->head_len > 0 && memmem(peer->head, peer->head_len + first, mark, len))
-		peer->messages++;
-	while ((at = memmem(at, (size_t)(end - at), mark, len))) {
-		peer->messages++;
-		at += len;
+		n--;
 	}
-	if (size >= len - 1) {
-		peer->head_len = len - 1;
-		memcpy(peer->head, end - peer->head_len, peer->head_len);
-	} else {
-		size_t keep = peer->head_len + size < len - 1 ? peer->head_len + size : len - 1;
-
-		memmove(peer->head, peer->head + peer->head_len + size - keep, keep);
-		peer->head_len = keep;
-	}
+	peer->messages += n;
 }
 
 const struct wire wire_varlink = { "varlink", varlink_subscribe, varlink_take, NULL, NULL };
