@@ -8,7 +8,7 @@ use warnings;
 use Bench::Peers;
 use Bench::Report;
 use IO::Socket::UNIX;
-use List::Util qw(max min);
+use List::Util qw(max min uniq);
 
 use constant LINES => 3000;    # that all peers carry, over and over
 
@@ -36,6 +36,21 @@ my @against = (
     ['mosquitto', '>= 30'],
     ['mosquitto-tcp'],
     ['loop', '>= 0.5'],
+);
+
+# The other faces, each against who is next to it: over no more sockets than it, and over the same bus.
+my @faces = (['varlink', 'loop'], ['dbus-face', 'dbus-daemon']);
+
+# Events as they come: so many a second, all that are due each tick (usec). A D-Bus has no more than some 50,000 deliveries in a
+# second of processor time, so that it is given fewer of them.
+my @paces = (
+    {
+        n     => 100, rate => 1000, tick => 1000,
+        pairs => [(map { ['stream', $_] } qw(loop nats-server mosquitto dbus-daemon)), ['varlink', 'loop']]
+    },
+    { n => 100, rate => 20000, tick => 5000,  pairs => [['stream', 'loop'], ['stream', 'nats-server'], ['varlink', 'loop']] },
+    { n => 10,  rate => 1000,  tick => 1000,  pairs => [['dbus-face', 'dbus-daemon']] },
+    { n => 100, rate => 100,   tick => 10000, pairs => [['dbus-face', 'dbus-daemon']] },
 );
 my %called = (
     'dbus-face'     => 'D-Bus face',
@@ -80,7 +95,10 @@ sub measure {
     delete @$why{@names};
     $try->($_, sub { $_[0]->subscribe($n) }) for @names;
     for my $name (@names) {
-        $try->($name, sub { $count{$name} = $options{count} // enough($_[0], $n, $options{seconds}) });
+        $try->($name, sub {
+            $_[0]->publish(50) if $options{count};    # what comes first is not counted
+            $count{$name} = $options{count} // enough($_[0], $n, $options{seconds});
+        });
     }
     for my $run (1 .. $options{runs}) {
         for my $name (@names) {
@@ -100,18 +118,19 @@ sub measure {
 sub rate { return $_[0]{cpu} > 0 ? $_[0]{deliveries} / $_[0]{cpu} : 0 }
 sub wall { return $_[0]{wall} > 0 ? $_[0]{deliveries} / $_[0]{wall} : 0 }
 
-# A figure: what one has, over what another one has.
+# A figure, "$where: one to another": what one has, over what the other has.
 sub compare {
-    my ($report, $results, $why, $name, $over, $under, $target, $rate) = @_;
-    $rate //= \&rate;
+    my ($report, $results, $why, $where, $over, $under, %options) = @_;
+    my $name = "$where: ${\called($over)} to ${\called($under)}";
+    my $rate = $options{rate} // \&rate;
     for my $peer ($over, $under) {
         next if !$why->{$peer} && $results->{$peer} && @{ $results->{$peer} };
-        return $report->skip('fanout', $name, called($peer) . ': ' . ($why->{$peer} // 'was not measured'), $target);
+        return $report->skip('fanout', $name, called($peer) . ': ' . ($why->{$peer} // 'was not measured'), $options{target});
     }
-    my $complete = min(map { $_->{wanted} ? $_->{deliveries} / $_->{wanted} : 0 } @{ $results->{$under} });
+    my $complete = min(map { $_->{wanted} ? $_->{deliveries} / $_->{wanted} : 0 } map { @{ $results->{$_} } } $over, $under);
     $name .= sprintf ' (%.0f%% came)', 100 * $complete if $complete < 0.99;
     return $report->figure('fanout', $name,
-        Bench::Report::ratios(map { [map { $rate->($_) } @{ $results->{$_} }] } $over, $under), $target);
+        Bench::Report::ratios(map { [map { $rate->($_) } @{ $results->{$_} }] } $over, $under), $options{target});
 }
 
 sub run {
@@ -132,33 +151,34 @@ sub run {
         }
         $by_n{$n} = [$results, {%why}];
     }
-    my ($results, $why_100) = @{ $by_n{100} };
-    my @of = ($report, $results, $why_100);
-    compare(@of, "to 100: stream to ${\called($_->[0])}", 'stream', @$_) for @against;
-    compare(@of, 'to 100: varlink to a bare loop of write', 'varlink', 'loop');
-    compare(@of, 'to 100: D-Bus face to dbus-daemon', 'dbus-face', 'dbus-daemon');
+    my @of_100 = ($report, @{ $by_n{100} });
+    compare(@of_100, 'to 100', 'stream', $_->[0], target => $_->[1]) for @against;
+    compare(@of_100, 'to 100', @$_) for @faces;
     for my $n (1, 10, 1000) {
-        compare($report, @{ $by_n{$n} }, "to $n: stream to ${\called($_)}", 'stream', $_) for qw(loop nats-server);
+        my @of = ($report, @{ $by_n{$n} }, "to $n");
+        compare(@of, 'stream', $_) for qw(loop nats-server);
+        next if $effort->{quick};
+        compare(@of, @$_) for @faces;
     }
-    compare(@of, "to 100, by the clock: stream to ${\called($_)}", 'stream', $_, undef, \&wall) for qw(loop nats-server);
+    compare(@of_100, 'to 100, by the clock', @$_, rate => \&wall) for ['stream', 'loop'], ['stream', 'nats-server'], @faces;
     paced($report, $effort, $peers, \%missing);
     $report->plot(name => 'fanout', title => 'Fan-out, flat out', xlabel => 'subscribers', log => 'xy',
         ylabel => 'deliveries a second of processor time', lines => \%plot);
     $_->stop for grep { $_ } values %$peers;
 }
 
-# Events as they come, and not as fast as they go: less can be done at once.
+# Less can be done at once than where events come as fast as they go.
 sub paced {
     my ($report, $effort, $peers, $missing) = @_;
-    my @paces = ([1000, 1000, [qw(stream loop nats-server mosquitto dbus-daemon)]], [20000, 5000, [qw(stream loop nats-server)]]);
-    for (@paces) {
-        my ($rate, $tick, $names) = @$_;
+    for my $pace (@paces) {
+        my ($n, $rate) = @$pace{qw(n rate)};
         my %why     = %$missing;
-        my $results = measure($report, $peers, \%why, 100, names => $names, count => $rate * $effort->{seconds}, rate => $rate,
-            tick => $tick, runs => $effort->{runs});
-        $report->samples('fanout', "paced-$rate", $results);
-        compare($report, $results, \%why, "to 100 at $rate/s: stream to ${\called($_)}", 'stream', $_)
-          for grep { $_ ne 'stream' } @$names;
+        my @names   = uniq(map { @$_ } @{ $pace->{pairs} });
+        my $count   = max(20, $rate * $effort->{seconds});
+        my $results = measure($report, $peers, \%why, $n, names => \@names, count => $count, rate => $rate,
+            tick => $pace->{tick}, runs => $effort->{runs});
+        $report->samples('fanout', "paced-$rate-$n", $results);
+        compare($report, $results, \%why, "to $n at $rate/s", @$_) for @{ $pace->{pairs} };
     }
 }
 
