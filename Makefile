@@ -420,7 +420,7 @@ bench-here: ## the same without the module, on this machine as it is, as root
 	@$(MAKE) $(JOBS) all $(BENCH)
 	@tests/bench/listening --here
 
-bench-ring: ## what a thousand readers of the mapped log cost the broker, beside one: half a minute
+bench-ring: ## what up to a thousand readers of the mapped log cost the broker, at paces and flat out: a minute
 	@.ci/packages all
 	@$(MAKE) $(JOBS) $(O)/tests/bench/ring
 	@$(O)/tests/bench/ring

@@ -1,42 +1,47 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * ring [ROUNDS [EVENTS]] - what readers of the mapped log cost the broker under a flat-out replay
+ * ring [ROUNDS [EVENTS [MSEC]]] - what readers of the mapped log cost the broker, at paces and under a flat-out replay
  *
- * The broker's bus publishes events as fast as it can, in batches, while nobody, one, or a thousand read the log, in turn, for
- * ROUNDS (5) rounds of EVENTS (2,000,000). What counts is the processor time of the thread that writes, for an event; the
- * readers, in processes of their own, are there to be woken, and mostly to be lapped. Ends with the ratio of the medians of a
- * thousand and of one, beside the ratio of the dearest round and the median of one reader, which is what chance does.
+ * The broker's bus publishes while nobody, one, ten, a hundred, or a thousand read the log, in turn, for ROUNDS (5) rounds: at
+ * 1,000 events a second one by one, and at 20,000 in batches of 100, for MSEC (300) each, and EVENTS (2,000,000) as fast as it
+ * can. What counts is the processor time of the thread that writes, for an event, with the system calls by which it waits for
+ * what is due; the readers, in processes of their own, are there to be woken, and mostly to be lapped where it is flat out.
+ * Wakes are those of one reader a second, where a wake at either end of the time counts as within it. Ends, for flat out, with
+ * the ratio of the medians of a thousand and of one, beside the ratio of the dearest round and the median of one reader, which
+ * is what chance does.
  */
-#include <errno.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "clients/lib/ring.h"
 #include "core/bus.h"
+#include "tests/bench/lib/pace.h"
+#include "tests/bench/lib/reader-hosts.h"
 #include "util/clock.h"
 
-#define LOG_SIZE   (16 * 1024 * 1024)
-#define BATCH	   64
-#define HOSTS_MAX  4
-#define ROUNDS_MAX 101
-#define READ_ONCE  4096 /* then it is the next one's turn */
+#define LOG_SIZE    (16 * 1024 * 1024)
+#define BATCH	    64
+#define ROUNDS_MAX  101
+#define SETTLE_USEC 50000
 
-static uint64_t n_events = 2000000;
-static const unsigned int readers[] = { 0, 1, 1000 };
+static const unsigned int readers[] = { 0, 1, 10, 100, 1000 };
 #define KINDS (sizeof(readers) / sizeof(readers[0]))
 
-/* What the readers of a round did; shared with them. */
-static struct tally {
-	uint64_t ready, events, lost, wakes;
-} * tally;
+/* The last one is flat out: its readers are left far behind. */
+static struct {
+	const char *name;
+	struct pace pace;
+} paces[] = {
+	{ "1000/s:", { .rate = 1000, .tick_usec = 1000 } },
+	{ "20000/s:", { .rate = 20000, .tick_usec = 5000 } },
+	{ "flat out:", { .count = 2000000, .tick_usec = 1 } },
+};
+#define PACES (sizeof(paces) / sizeof(paces[0]))
+
+static uint64_t early_usec; /* CLOCK_MONOTONIC: when the readers are to be woken, 0: they are */
+
+static struct reader_tally *tally;
 
 static void expect(bool condition, const char *what)
 {
@@ -44,49 +49,6 @@ static void expect(bool condition, const char *what)
 		return;
 	perror(what);
 	exit(1);
-}
-
-static void read_some(struct ring *ring)
-{
-	uint64_t events = 0, lost = 0;
-	struct fb_event event;
-	int r = 0;
-
-	while ((r == 0 || r == RING_E_LOST) && events < READ_ONCE) {
-		r = ring_next(ring, &event);
-		events += r == 0;
-		lost += r == RING_E_LOST ? event.count : 0;
-	}
-	__atomic_fetch_add(&tally->events, events, __ATOMIC_RELAXED);
-	__atomic_fetch_add(&tally->lost, lost, __ATOMIC_RELAXED);
-	__atomic_fetch_add(&tally->wakes, 1, __ATOMIC_RELAXED);
-}
-
-/* A process of @n readers, until it is killed. */
-static void host(const struct log *log, unsigned int n)
-{
-	struct ring **rings = calloc(n, sizeof(*rings));
-	int epoll = epoll_create1(EPOLL_CLOEXEC);
-	struct epoll_event ready[16];
-
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	expect(rings && epoll >= 0, "memory");
-	for (unsigned int i = 0; i < n; i++) {
-		struct epoll_event wanted = { .events = EPOLLIN };
-
-		expect(ring_new(&rings[i], log_share(log)) == 0, "ring_new");
-		expect(ring_seek(rings[i], log_epoch(log), log_next(log) - 1) == 0, "ring_seek");
-		wanted.data.ptr = rings[i];
-		expect(epoll_ctl(epoll, EPOLL_CTL_ADD, ring_fd(rings[i]), &wanted) == 0, "epoll_ctl");
-		read_some(rings[i]);
-	}
-	__atomic_fetch_add(&tally->ready, n, __ATOMIC_SEQ_CST);
-	for (;;) {
-		int woken = epoll_wait(epoll, ready, 16, -1);
-
-		for (int i = 0; i < woken; i++)
-			read_some(ready[i].data.ptr);
-	}
 }
 
 /* The life of a process, three events of usual size. */
@@ -114,46 +76,79 @@ static void publish(struct bus *bus, uint64_t n)
 	bus_publish(bus, &event);
 }
 
-/* Return: processor time of this thread for an event, in ns. */
-static double measure(struct bus *bus)
+static void on_early(void *userdata, uint64_t usec)
 {
-	static uint64_t n;
-	uint64_t began = clock_usec(CLOCK_THREAD_CPUTIME_ID);
-
-	for (uint64_t end = n + n_events; n < end; n++) {
-		publish(bus, n);
-		if (n % BATCH == 0)
-			bus_flush(bus);
-	}
-	bus_flush(bus);
-	return (double)(clock_usec(CLOCK_THREAD_CPUTIME_ID) - began) * 1000 / (double)n_events;
+	(void)userdata;
+	early_usec = now_usec() + usec;
 }
 
-static double run(struct bus *bus, unsigned int n)
+/* For so long, or until the readers have to be woken, which is no less the broker's work. */
+static void wait_for(struct bus *bus, uint64_t usec)
 {
-	unsigned int hosts = n < HOSTS_MAX ? n : HOSTS_MAX;
-	pid_t pids[HOSTS_MAX];
-	double result;
+	uint64_t now = now_usec();
+	bool early = early_usec > 0 && early_usec <= now + usec;
 
-	memset(tally, 0, sizeof(*tally));
-	for (unsigned int i = 0; i < hosts; i++) {
-		pids[i] = fork();
-		expect(pids[i] >= 0, "fork");
-		if (pids[i] == 0)
-			host(bus->log, n / hosts);
+	if (early)
+		usec = early_usec > now ? early_usec - now : 0;
+	if (usec > 0)
+		usleep((useconds_t)usec);
+	if (early) {
+		early_usec = 0;
+		bus_wake(bus);
 	}
-	while (__atomic_load_n(&tally->ready, __ATOMIC_SEQ_CST) < n)
-		usleep(1000);
-	usleep(100000);
-	result = measure(bus);
-	for (unsigned int i = 0; i < hosts; i++)
-		kill(pids[i], SIGKILL);
-	for (unsigned int i = 0; i < hosts; i++)
-		waitpid(pids[i], NULL, 0);
-	printf("%5u readers: %7.1f ns an event; they were told %llu, lost %llu, in %llu turns\n", n, result,
-	       (unsigned long long)tally->events, (unsigned long long)tally->lost,
-	       (unsigned long long)tally->wakes);
+}
+
+/* Return: processor time of this thread for an event, in ns. */
+static double measure(struct bus *bus, struct pace pace)
+{
+	static uint64_t n;
+	uint64_t began = clock_usec(CLOCK_THREAD_CPUTIME_ID), usec;
+
+	for (pace.began_usec = now_usec(); !pace_ends(&pace);) {
+		uint64_t due = pace_due(&pace, pace.rate > 0 ? pace.count : BATCH);
+
+		for (uint64_t end = n + due; n < end; n++)
+			publish(bus, n);
+		pace.done += due;
+		if (due > 0)
+			bus_flush(bus);
+		usec = pace_wait(&pace);
+		if (usec > 0)
+			wait_for(bus, usec);
+	}
+	return (double)(clock_usec(CLOCK_THREAD_CPUTIME_ID) - began) * 1000 / (double)pace.count;
+}
+
+/* At one pace, while @n read. */
+static double measure_with(struct bus *bus, unsigned int n, unsigned int pace)
+{
+	double result, wakes = 0;
+	uint64_t began;
+
+	bus_wake(bus);
+	usleep(SETTLE_USEC);
+	tally->events = tally->lost = tally->wakes = 0;
+	began = now_usec();
+	result = measure(bus, paces[pace].pace);
+	if (n > 0)
+		wakes = (double)tally->wakes / n /
+			((double)(now_usec() - began + LOG_WAKE_USEC) / USEC_PER_SEC);
+	printf("%4u readers, %-9s %7.1f ns an event, %6.1f wakes a second; they were told %llu, lost %llu\n",
+	       n, paces[pace].name, result, wakes, (unsigned long long)tally->events,
+	       (unsigned long long)tally->lost);
 	return result;
+}
+
+/* @results: of each pace */
+static void run(struct bus *bus, unsigned int n, double results[static PACES])
+{
+	struct reader_hosts hosts;
+
+	reader_hosts_start(&hosts, bus->log, n, tally);
+	for (unsigned int pace = 0; pace < PACES; pace++)
+		if (paces[pace].pace.count > 0)
+			results[pace] = measure_with(bus, n, pace);
+	reader_hosts_stop(&hosts);
 }
 
 static int compare(const void *a, const void *b)
@@ -163,38 +158,59 @@ static int compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-int main(int argc, char *argv[])
+static struct bus *start(void)
 {
-	unsigned long rounds = argc > 1 ? strtoul(argv[1], NULL, 10) : 5;
-	static double results[KINDS][ROUNDS_MAX];
 	char directory[] = "/dev/shm/forkbus-ring-XXXXXX", path[64];
 	struct log *log = NULL;
 	struct bus *bus = NULL;
 
-	if (argc > 2)
-		n_events = strtoull(argv[2], NULL, 10);
-	expect(rounds > 0 && rounds <= ROUNDS_MAX && n_events > 0, "ROUNDS, EVENTS");
-	setvbuf(stdout, NULL, _IOLBF, 0);
-	tally = mmap(NULL, sizeof(*tally), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	expect(tally != MAP_FAILED && mkdtemp(directory), "memory");
+	expect(mkdtemp(directory), "memory");
 	snprintf(path, sizeof(path), "%s/log", directory);
 	expect(log_open(&log, path, LOG_SIZE, (gid_t)-1) == 0, "log_open");
 	(void)unlink(path);
 	(void)rmdir(directory);
 	expect(bus_new(&bus, log, 1 << 20) == 0, "bus_new");
+	bus->on_early = on_early;
+	return bus;
+}
 
-	(void)measure(bus); /* once round, so that all pages are there */
+/* Of all rounds, flat out. */
+static void sum_up(double results[KINDS][ROUNDS_MAX][PACES], unsigned long rounds)
+{
+	double sorted[KINDS][ROUNDS_MAX];
+
+	for (unsigned int kind = 0; kind < KINDS; kind++) {
+		for (unsigned int round = 0; round < rounds; round++)
+			sorted[kind][round] = results[kind][round][PACES - 1];
+		qsort(sorted[kind], rounds, sizeof(double), compare);
+	}
+	printf("1000 readers to 1, in processor time of the broker: %.3f; the dearest round of 1 to its "
+	       "median: %.3f; 1 to none: %.3f\n",
+	       sorted[KINDS - 1][rounds / 2] / sorted[1][rounds / 2],
+	       sorted[1][rounds - 1] / sorted[1][rounds / 2], sorted[1][rounds / 2] / sorted[0][rounds / 2]);
+}
+
+int main(int argc, char *argv[])
+{
+	unsigned long rounds = argc > 1 ? strtoul(argv[1], NULL, 10) : 5;
+	unsigned long msec = argc > 3 ? strtoul(argv[3], NULL, 10) : 300;
+	static double results[KINDS][ROUNDS_MAX][PACES];
+	struct pace *flat_out = &paces[PACES - 1].pace;
+	struct bus *bus;
+
+	if (argc > 2)
+		flat_out->count = strtoull(argv[2], NULL, 10);
+	expect(rounds > 0 && rounds <= ROUNDS_MAX && flat_out->count > 0, "ROUNDS, EVENTS");
+	for (unsigned int pace = 0; pace < PACES - 1; pace++)
+		paces[pace].pace.count = paces[pace].pace.rate * msec / 1000;
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	tally = reader_tally_new();
+	bus = start();
+	(void)measure(bus, *flat_out); /* once round, so that all pages are there */
 	for (unsigned int round = 0; round < rounds; round++)
 		for (unsigned int kind = 0; kind < KINDS; kind++)
-			results[kind][round] = run(bus, readers[kind]);
-	for (unsigned int kind = 0; kind < KINDS; kind++)
-		qsort(results[kind], rounds, sizeof(double), compare);
-	printf("1000 readers to 1, in processor time of the broker: %.3f; the dearest round of 1 to its "
-	       "median: %.3f; "
-	       "1 to none: %.3f\n",
-	       results[2][rounds / 2] / results[1][rounds / 2],
-	       results[1][rounds - 1] / results[1][rounds / 2],
-	       results[1][rounds / 2] / results[0][rounds / 2]);
+			run(bus, readers[kind], results[kind][round]);
+	sum_up(results, rounds);
 	bus_free(bus);
 	return 0;
 }

@@ -9,26 +9,50 @@ use Bench::Program;
 use Bench::Report;
 use List::Util 'max';
 
+my @readers = (0, 1, 10, 100, 1000);
+my @paces   = ('flat out', '20000/s', '1000/s');
+
+sub thousands { return $_[0] =~ s/^(\d+)(\d{3})$/$1,$2/r }
+
 sub run {
     my ($class, $report, $effort) = @_;
-    my @command = (Bench::Program->path('ring'), $effort->{runs}, $effort->{quick} ? 200000 : 1000000);
+    my @command = (Bench::Program->path('ring'), $effort->{runs}, $effort->{quick} ? 200000 : 2000000, 1000 * $effort->{seconds});
     open my $ring, '-|', @command or die "$command[0]: $!\n";
-    my %cost;
+    my (%cost, %wakes);
     while (my $line = readline $ring) {
-        next if $line !~ /^ *(\d+) readers: +([\d.]+) ns/;
-        push @{ $cost{$1} }, $2;
+        my ($n, $pace, $nsec, $wakes) = $line =~ /^ *(\d+) readers, ([^:]+): +([\d.]+) ns an event, +([\d.]+) wakes/ or next;
+        push @{ $cost{$pace}{$n} },  $nsec;
+        push @{ $wakes{$pace}{$n} }, $wakes;
         $report->say($line =~ s/\n//r);
     }
     close $ring or die "$command[0] has failed\n";
-    $report->samples('ring', 'nsec', \%cost);
-    my $one    = Bench::Report::median(@{ $cost{1} });
-    my $spread = max(@{ $cost{1} }) / $one;
-    $report->figure('ring', '1,000 readers, flat out: an event, to 1 reader', [map { $_ / $one } @{ $cost{1000} }],
-        sprintf '<= %.3f', $spread);
-    $report->figure('ring', '1 reader: an event, to none', Bench::Report::ratios(@cost{1, 0}));
-    my %axes = (xlabel => 'readers', ylabel => 'ns of the broker an event', xtics => "'0' 0, '1' 1, '1000' 2");
-    $report->plot(name => 'ring', title => 'Readers of the mapped log', %axes,
-        lines => { readers => [map { [$_, Bench::Report::spread(@{ $cost{ (0, 1, 1000)[$_] } })] } 0 .. 2] });
+    $report->samples('ring', 'nsec',  \%cost);
+    $report->samples('ring', 'wakes', \%wakes);
+    figures($report, $_, $cost{$_}, $wakes{$_}) for @paces;
+    my %axes = (xlabel => 'readers', ylabel => 'ns of the broker an event', log => 'xy');
+    my %lines;
+    for my $pace (@paces) {
+        $lines{$pace} = [map { [$_, Bench::Report::spread(@{ $cost{$pace}{$_} })] } grep { $_ > 0 } @readers];
+    }
+    $report->plot(name => 'ring', title => 'Readers of the mapped log', %axes, lines => \%lines);
+}
+
+sub figures {
+    my ($report, $pace, $cost, $wakes) = @_;
+    my $one = Bench::Report::median(@{ $cost->{1} });
+    my $spread = max(@{ $cost->{1} }) / $one;
+    for my $n (reverse grep { $_ > 1 } @readers) {
+        my $target = $n == 1000 && $pace eq 'flat out' ? sprintf '<= %.3f', $spread : undef;
+        $report->figure('ring', "${\thousands($n)} readers, $pace: an event, to 1 reader", [map { $_ / $one } @{ $cost->{$n} }],
+            $target);
+    }
+    $report->figure('ring', "1 reader, $pace: an event, to none", Bench::Report::ratios(@$cost{ 1, 0 }));
+    # Of those who are woken most.
+    my @most = map {
+        my $run = $_;
+        max(map { $wakes->{$_}[$run] } @readers)
+    } 0 .. $#{ $wakes->{1} };
+    $report->figure('ring', "a reader, $pace: wakes a second, to 1,000", [map { $_ / 1000 } @most], '<= 1');
 }
 
 1;

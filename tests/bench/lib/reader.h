@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * One of many that read the mapped log in a process, each through a mapping of its own, and throw away what they read.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct ring;
+
+struct reader {
+	struct ring *ring;
+	bool waits; /* has read all there was: it goes on when it is woken */
+};
+
+struct reader_turn {
+	uint64_t events, lost;
+	bool woken; /* it had waited */
+};
+
+/* reader_turn() - read what there is, but so much that it is the next one's turn. Return: what there was. */
+struct reader_turn reader_turn(struct reader *reader);
