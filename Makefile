@@ -218,7 +218,7 @@ $(O)/tests/vm/storm: private HARDEN_LD := $(if $(SANITIZE),$(HARDEN_LD),-static)
 
 # What is measured starts them, many times: they are small, and need no libraries.
 $(BENCH): private HARDEN_LD := $(if $(SANITIZE),$(HARDEN_LD),-static)
-$(BENCH): $(O)/tests/bench/%: $(O)/obj/tests/bench/%.o $(O)/libbench.a
+$(BENCH): $(O)/tests/bench/%: $(O)/obj/tests/bench/%.o $(O)/libbench.a $(O)/libclient.a $(O)/libproto.a
 	$(link)
 
 $(O)/tests/bench/ring $(O)/tests/bench/cost: $(O)/tests/bench/%: $(O)/obj/tests/bench/%.o $(O)/libbench.a $(O)/libclient.a \

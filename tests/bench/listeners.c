@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * listeners [each] connector N | stream PATH N [REQUEST] - N listeners that read all they get, and throw it away
+ * listeners [each] connector N | stream PATH N [REQUEST] | ring PATH N - N that read all they get, and throw it away
  *
- * Each is a socket of its own: on the kernel's proc connector, or on the stream of a broker, with that request. One process
- * reads them all, with the same loop in both cases, so that what readers cost of their own is little, and alike. With
- * "each" it is a process each, as programs are that do not know of one another.
+ * Each is a socket of its own: on the kernel's proc connector, or on the stream of a broker, with that request; or a mapping
+ * of its own of the log of a broker, PATH being its socket org.forkbus1, and a descriptor by which it is woken. One process
+ * reads them all, with the same loop in all cases, so that what readers cost of their own is little, and alike. With "each" it
+ * is a process each, as programs are that do not know of one another.
  *
- * Says "ready" when all of them listen (those on a stream: have heard so). Then answers each line on standard input with one
- * JSON line, and ends when there is no more input:
+ * Says "ready" when all of them listen (those on a stream: have heard so; of a log: have read it to its end). Then answers each
+ * line on standard input with one JSON line, and ends when there is no more input:
  *
- *   messages  datagrams that the average listener got, or lines that the first one got
- *   bytes     of all
- *   reads     system calls that read something, of all
+ *   messages  datagrams, or events of the log, that the average listener got, or lines that the first one got
+ *   bytes     of all; 0 of a log, of which nothing is copied
+ *   reads     system calls that read something, of all; of a log: turns that brought something
  *   overruns  times that a socket was overrun: ENOBUFS, or a line that tells of a loss to the first one
+ *   lost      events of the log that the average listener was told are missing, since it was too slow
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,9 +30,11 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "tests/bench/lib/reader.h"
+#include "tests/bench/lib/wire.h"
 
 #define LISTENERS_MAX 1000
 #define BATCH	      64
@@ -40,20 +44,16 @@
 
 /* What all processes share. */
 static struct counts {
-	atomic_ulong messages, bytes, reads, overruns;
+	atomic_ulong messages, bytes, reads, overruns, lost;
 	atomic_uint heard; /* listeners */
 } * counts;
 
-static int sockets[LISTENERS_MAX];
+static const char *const kinds[] = { "connector", "stream", "ring", NULL };
+static enum { CONNECTOR, STREAM, RING, NOTHING } kind;
+static int sockets[LISTENERS_MAX]; /* or what wakes a reader of the log */
+static struct reader readers[LISTENERS_MAX];
 static bool heard[LISTENERS_MAX];
 static unsigned int n_sockets;
-static bool connector;
-
-__attribute__((noreturn)) static void die(const char *what)
-{
-	perror(what);
-	exit(1);
-}
 
 static void tell_kernel(int fd, enum proc_cn_mcast_op op)
 {
@@ -86,14 +86,10 @@ static int open_connector(void)
 
 static int open_stream(const char *path, const char *request)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = wire_connect(path);
 
-	strncpy(address.sun_path, path, sizeof(address.sun_path) - 1);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-		die(path);
-	if (send(fd, request, strlen(request), 0) != (ssize_t)strlen(request) || send(fd, "\n", 1, 0) != 1)
-		die("send");
+	wire_send(fd, request, strlen(request));
+	wire_send(fd, "\n", 1);
 	return fd;
 }
 
@@ -125,8 +121,11 @@ static void read_connector(int fd)
 	counts->bytes += bytes;
 }
 
-static void hear(void)
+static void hear(unsigned int number)
 {
+	if (heard[number])
+		return;
+	heard[number] = true;
 	if (atomic_fetch_add(&counts->heard, 1) + 1 == n_sockets && write(STDOUT_FILENO, "ready\n", 6) != 6)
 		die("standard output");
 }
@@ -172,29 +171,52 @@ static void read_stream(unsigned int number)
 	counts->bytes += (unsigned long)len;
 	if (number == 0)
 		look_into(buffer, (size_t)len);
-	if (!heard[number]) {
-		heard[number] = true;
-		hear();
-	}
+	hear(number);
+}
+
+static void read_ring(unsigned int number)
+{
+	struct reader_turn turn = reader_turn(&readers[number]);
+
+	counts->reads += turn.events > 0;
+	counts->messages += turn.events;
+	counts->lost += turn.lost;
+	if (readers[number].waits)
+		hear(number);
 }
 
 /* Return: false at the end of the input. */
 static bool answer(int input)
 {
+	unsigned int among = kind == STREAM ? 1 : n_sockets;
 	char lines[256], text[256];
 	ssize_t len = read(input, lines, sizeof(lines));
 
 	for (ssize_t i = 0; i < len; i++) {
-		unsigned long messages = counts->messages;
-		int text_len = snprintf(text, sizeof(text),
-					"{\"messages\":%lu,\"bytes\":%lu,\"reads\":%lu,\"overruns\":%lu}\n",
-					connector ? messages / n_sockets : messages, counts->bytes,
-					counts->reads, counts->overruns);
+		int text_len = snprintf(
+			text, sizeof(text),
+			"{\"messages\":%lu,\"bytes\":%lu,\"reads\":%lu,\"overruns\":%lu,\"lost\":%lu}\n",
+			counts->messages / among, counts->bytes, counts->reads, counts->overruns,
+			counts->lost / among);
 
 		if (lines[i] == '\n' && write(STDOUT_FILENO, text, (size_t)text_len) != text_len)
 			die("standard output");
 	}
 	return len > 0;
+}
+
+static void read_one(unsigned int number)
+{
+	switch (kind) {
+	case CONNECTOR:
+		read_connector(sockets[number]);
+		break;
+	case STREAM:
+		read_stream(number);
+		break;
+	default:
+		read_ring(number);
+	}
 }
 
 static void watch(int epoll, int fd, uint32_t number)
@@ -214,8 +236,8 @@ static void listen_to(unsigned int first, unsigned int end, int input)
 	for (unsigned int i = first; i < end; i++)
 		watch(epoll, sockets[i], i);
 	watch(epoll, input, n_sockets);
-	for (unsigned int i = first; connector && i < end; i++)
-		hear();
+	for (unsigned int i = first; kind == CONNECTOR && i < end; i++)
+		hear(i);
 	while (more) {
 		struct epoll_event events[READY_MAX];
 		int n = epoll_wait(epoll, events, READY_MAX, -1);
@@ -223,20 +245,24 @@ static void listen_to(unsigned int first, unsigned int end, int input)
 		for (int i = 0; i < n; i++)
 			if (events[i].data.u32 == n_sockets)
 				more = answer(input) && more;
-			else if (connector)
-				read_connector(sockets[events[i].data.u32]);
 			else
-				read_stream(events[i].data.u32);
+				read_one(events[i].data.u32);
 	}
 	/* Up to Linux 6.5 the kernel goes on speaking to those that do not say that they leave. */
-	for (unsigned int i = first; connector && i < end; i++)
+	for (unsigned int i = first; kind == CONNECTOR && i < end; i++)
 		tell_kernel(sockets[i], PROC_CN_MCAST_IGNORE);
 }
 
 static void open_all(unsigned int first, unsigned int end, const char *path, const char *request)
 {
-	for (unsigned int i = first; i < end; i++)
-		sockets[i] = connector ? open_connector() : open_stream(path, request);
+	for (unsigned int i = first; i < end; i++) {
+		if (kind == RING) {
+			reader_open(&readers[i], path);
+			sockets[i] = reader_fd(&readers[i]);
+		} else {
+			sockets[i] = kind == CONNECTOR ? open_connector() : open_stream(path, request);
+		}
+	}
 }
 
 /* The children end when this one closes its pipe, or is no more. */
@@ -273,15 +299,18 @@ int main(int argc, char **argv)
 
 	argc -= each;
 	argv += each;
-	connector = argc == 3 && strcmp(argv[1], "connector") == 0;
-	if (connector || ((argc == 4 || argc == 5) && strcmp(argv[1], "stream") == 0))
-		n_sockets = (unsigned int)strtoul(argv[argc == 3 ? 2 : 3], NULL, 10);
-	if (n_sockets < 1 || n_sockets > LISTENERS_MAX) {
-		fprintf(stderr, "usage: listeners [each] connector N | stream PATH N [REQUEST]\n");
+	while (kind < NOTHING && (argc < 3 || strcmp(argv[1], kinds[kind]) != 0))
+		kind++;
+	if (kind == CONNECTOR ? argc == 3 : argc == 4 || (kind == STREAM && argc == 5))
+		n_sockets = (unsigned int)strtoul(argv[kind == CONNECTOR ? 2 : 3], NULL, 10);
+	if (kind == NOTHING || n_sockets < 1 || n_sockets > LISTENERS_MAX) {
+		fprintf(stderr,
+			"usage: listeners [each] connector N | stream PATH N [REQUEST] | ring PATH N\n");
 		return 2;
 	}
 	path = argv[2];
 	request = argc == 5 ? argv[4] : "{}";
+	wire_allow_many();
 	counts = mmap(NULL, sizeof(*counts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (counts == MAP_FAILED)
 		die("mmap");

@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -117,15 +116,6 @@ static void answer(uint64_t wanted)
 	told_bytes = bytes;
 }
 
-static void set_limit(void)
-{
-	struct rlimit limit;
-
-	getrlimit(RLIMIT_NOFILE, &limit);
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 static void subscribe_all(const struct wire *wire, const char *address, const char *request)
 {
 	peers = calloc(n_peers, sizeof(*peers));
@@ -178,7 +168,7 @@ int main(int argc, char *argv[])
 		return 2;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	set_limit();
+	wire_allow_many();
 	subscribe_all(wire, argv[2], argc > 5 ? argv[5] : NULL);
 	serve();
 	return 0;

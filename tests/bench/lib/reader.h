@@ -20,5 +20,10 @@ struct reader_turn {
 	bool woken; /* it had waited */
 };
 
+/* reader_open() - the log of a broker, from its oldest event on. @path: of its socket org.forkbus1. Or die. */
+void reader_open(struct reader *reader, const char *path);
+/* reader_fd() - readable from the beginning, and when a reader that waits is woken */
+int reader_fd(const struct reader *reader);
+
 /* reader_turn() - read what there is, but so much that it is the next one's turn. Return: what there was. */
 struct reader_turn reader_turn(struct reader *reader);

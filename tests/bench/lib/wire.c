@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -57,6 +58,15 @@ static int connect_port(const char *port)
 int wire_connect(const char *address)
 {
 	return address[0] == '/' ? connect_unix(address) : connect_port(address);
+}
+
+void wire_allow_many(void)
+{
+	struct rlimit limit;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 void wire_send(int fd, const void *data, size_t size)

@@ -50,6 +50,9 @@ const struct wire *wire_find(const char *name);
 /* wire_connect() - to a path, or to a port of this machine. Return: a blocking socket. */
 int wire_connect(const char *address);
 
+/* wire_allow_many() - as many descriptors as this process may have at all */
+void wire_allow_many(void);
+
 /* All of it, or die. */
 void wire_send(int fd, const void *data, size_t size);
 
