@@ -30,16 +30,16 @@ my @settings = (
     { name => 'forkbus-1-idle', quick => 1, broker => 1, listeners => 1, request => $nobodys },
     { name => 'forkbus-1000-idle', quick => 1, broker => 1, listeners => 1000, request => $nobodys },
     { name => 'forkstat', command => sub { [Bench::Peers::program('forkstat'), '-e', 'fork,exec,exit'] } },
-    # Where it finds what can be traced has to be mounted: for it alone.
-    {
-        name    => 'bpftrace',
-        command => sub {
-            my $mount = '[ -e /sys/kernel/tracing/events ] || mount -t tracefs none /sys/kernel/tracing; exec "$0" -e "$1"';
-            ['unshare', '--mount', 'sh', '-c', $mount, Bench::Peers::program('bpftrace'), $probes];
-        },
-        quick => 1
-    },
+    { name => 'bpftrace', command => \&bpftrace, quick => 1 },
+    { name => 'forkbus-10',  broker => 1, listeners => 10 },
+    { name => 'bpftrace-10', command => \&bpftrace, times => 10 },
 );
+
+# Where it finds what can be traced has to be mounted: for it alone.
+sub bpftrace {
+    my $mount = '[ -e /sys/kernel/tracing/events ] || mount -t tracefs none /sys/kernel/tracing; exec "$0" -e "$1"';
+    return ['unshare', '--mount', 'sh', '-c', $mount, Bench::Peers::program('bpftrace'), $probes];
+}
 
 sub begin {
     my ($setting) = @_;
@@ -55,31 +55,37 @@ sub begin {
         $it{listeners} = Bench::Program->start(\@command, ready => 1);
         $it{hears}     = $setting->{request} ? 0 : $setting->{listeners};
     }
-    if ($setting->{command}) {
-        $it{tool} = Bench::Program->start($setting->{command}->());
-        # It is there when it tells of a process.
-        my $pulse = Bench::Program->start([Bench::Program->path('pulse'), 100, 10000]);
-        my $line  = eval { $it{tool}->line };
-        $line = eval { $it{tool}->line } while defined $line && $line !~ /fork/;
-        $pulse->end;
-        $it{tool}->fail('tells nothing') if !defined $line;
+    start_tools(\%it, $setting->{command}, $setting->{times} // 1) if $setting->{command};
+    return \%it;
+}
+
+sub start_tools {
+    my ($it, $command, $n) = @_;
+    my @tools = map { Bench::Program->start($command->()) } 1 .. $n;
+    $it->{tools} = \@tools;
+    # They are there when they tell of a process.
+    my $pulse = Bench::Program->start([Bench::Program->path('pulse'), 100, 10000 * $n]);
+    for my $tool (@tools) {
+        my $line = eval { $tool->line };
+        $line = eval { $tool->line } while defined $line && $line !~ /fork/;
+        $tool->fail('tells nothing') if !defined $line;
         # Somebody has to read it.
         my $pid = fork // die "fork: $!\n";
         if (!$pid) {
-            1 while sysread $it{tool}{from}, my $data, 65536;
+            1 while sysread $tool->{from}, my $data, 65536;
             POSIX::_exit(0);
         }
-        $it{reader} = $pid;
+        push @{ $it->{readers} }, $pid;
     }
-    return \%it;
+    $pulse->end;
 }
 
 sub finish {
     my ($it) = @_;
-    $_->end for grep { $_ } @$it{qw(listeners tool broker)};
-    return if !$it->{reader};
-    kill 'KILL', $it->{reader};
-    waitpid $it->{reader}, 0;
+    $_->end for grep { $_ } $it->{listeners}, @{ $it->{tools} // [] }, $it->{broker};
+    my @readers = @{ $it->{readers} // [] } or return;
+    kill 'KILL', @readers;
+    waitpid $_, 0 for @readers;
 }
 
 # Events of a process.
@@ -178,6 +184,7 @@ sub figures {
         ['1 subscriber, to 1 on the connector', 'forkbus-1', 'connector-1'],
         ['1 subscriber, to forkstat', 'forkbus-1', 'forkstat'],
         ['1 subscriber, to bpftrace', 'forkbus-1', 'bpftrace'],
+        ['10 subscribers, to 10 bpftrace', 'forkbus-10', 'bpftrace-10'],
     );
     for (@lines) {
         my ($name, $over, $under, $target) = @$_;
