@@ -41,7 +41,7 @@ my @against = (
 # The other faces, each against who is next to it: over no more sockets than it, and over the same bus.
 my @faces = (['varlink', 'loop'], ['dbus-face', 'dbus-daemon']);
 
-# Events as they come: so many a second, all that are due each tick (usec). A D-Bus has no more than some 50,000 deliveries in a
+# Events as they come: so many a second, all that are due each tick (usec). A D-Bus has no more than some 40,000 deliveries in a
 # second of processor time, so that it is given fewer of them.
 my @paces = (
     {

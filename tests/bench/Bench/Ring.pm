@@ -16,7 +16,7 @@ sub thousands { return $_[0] =~ s/^(\d+)(\d{3})$/$1,$2/r }
 
 sub run {
     my ($class, $report, $effort) = @_;
-    my @command = (Bench::Program->path('ring'), $effort->{runs}, $effort->{quick} ? 200000 : 2000000, 1000 * $effort->{seconds});
+    my @command = (Bench::Program->path('ring'), $effort->{runs}, $effort->{quick} ? 500000 : 2000000, 1000 * $effort->{seconds});
     open my $ring, '-|', @command or die "$command[0]: $!\n";
     my (%cost, %wakes);
     while (my $line = readline $ring) {
