@@ -267,19 +267,37 @@ static const char *put_lines(struct subscriber *to, const char *at)
 	return at;
 }
 
+/* The cursor of a reply stands behind all events that came until then, and before the next one. */
+static void check_cursor(struct subscriber *lines, size_t from, uint64_t *told, const char *cursor)
+{
+	uint64_t seq = strtoull(strchr(cursor, ':') + 1, NULL, 10);
+
+	lines->got[lines->size] = '\0';
+	for (const char *at = lines->got + from; (at = strstr(at, "\"seq\":")); at++) {
+		uint64_t number = strtoull(at + strlen("\"seq\":"), NULL, 10);
+
+		assert_true(number > *told && number <= seq);
+	}
+	*told = seq;
+}
+
 /* What the replies bring, as the stream would bring it. */
 static void check_events(struct client *client)
 {
 	static const char begin[] = "{\"parameters\":{\"events\":[", end[] = "],\"cursor\":\"";
 	struct subscriber lines = client->subscriber;
 	const char *at = client->subscriber.got;
+	uint64_t told = 0;
 
 	lines.got = malloc(client->subscriber.size + 1);
 	lines.size = lines.checked = 0;
 	while (at < client->subscriber.got + client->subscriber.size) {
+		size_t from = lines.size;
+
 		assert_memory_equal(at, begin, strlen(begin));
 		at = put_lines(&lines, at + strlen(begin));
 		assert_memory_equal(at, end, strlen(end));
+		check_cursor(&lines, from, &told, at + strlen(end));
 		at += strlen(end) + strcspn(at + strlen(end), "\"");
 		assert_string_equal(at, "\"},\"continues\":true}");
 		at += strlen(at) + 1;
