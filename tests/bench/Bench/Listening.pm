@@ -25,8 +25,11 @@ sub run {
         my $of    = $result->{settings};
         my $short = $kind =~ s/ × 1$//r;
         $short =~ s/ × / x /;
-        spread($report, "$short: 100 subscribers, to 100 on the connector", $result->{hundred}{$kind}{100}, '>= 5');
-        spread($report, "$short: ... that are a process each", $result->{hundred}{$kind}{'100-each'}, '>= 5');
+        my $many = $result->{many}{$kind};
+        spread($report, "$short: 100 subscribers, to 100 on the connector", $many->{100}, '>= 5');
+        spread($report, "$short: ... that are a process each", $many->{'100-each'}, '>= 5');
+        spread($report, "$short: 100 log readers, to 100 on the connector", $many->{'100-ring'});
+        spread($report, "$short: 1,000 subscribers, to 1,000 on the connector", $many->{1000});
         spread($report, "$short: 1 subscriber, to nobody",     $of->{'module-1'}{$kind}{ratio});
         spread($report, "$short: module loaded, nobody listens, to nobody", $of->{module}{$kind}{ratio});
         idle($report, $short, map { $of->{$_}{$kind}{ratio} } 'module-1000-not', 'module-1-not');
