@@ -81,6 +81,7 @@ static void get_face_options(const struct broker *broker, struct face_options *o
 		.request_max = config->request_size,
 		.request_usec = config->request_timeout_usec,
 		.heartbeat_usec = config->heartbeat_usec,
+		.coalesce_usec = config->coalesce_usec,
 	};
 }
 

@@ -48,8 +48,9 @@ struct config {
 	 * [Source]
 	 * Source=auto             where events come from: auto (the best that works here), connector (what
 	 * every kernel has), module (the forkbus kernel module), or replay:FILE[@SPEED]: a file of JSON
-	 * lines, as fast as it was recorded, SPEED times as fast, or as fast as can be (flat) CoalesceSec=5ms
-	 * under load, wake up no more often than this; 0 to 1s. A quiet machine's events never wait
+	 * lines, as fast as it was recorded, SPEED times as fast, or as fast as can be (flat)
+	 * CoalesceSec=5ms         under load, wake up, and send to many, no more often than this; 0 to 1s. A quiet machine's
+	 * events never wait
 	 * SocketBuffer=16M        what the kernel may hold for us on each socket; 64K to 1G
 	 * Arguments=0             bytes of a program's arguments to tell in exec events, where the kernel module is the
 	 * source; 0 to 4K. Who passes a password as an argument tells it to whoever may see the process

@@ -15,6 +15,7 @@ struct face_options {
 	size_t request_max;	 /* bytes of a request */
 	uint64_t request_usec;	 /* time to send it */
 	uint64_t heartbeat_usec; /* silence after which the subscriber is told that all is well */
+	uint64_t coalesce_usec;	 /* under load, what is new may wait so long for more; 0: never */
 };
 
 struct face_stats {

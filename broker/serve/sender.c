@@ -6,15 +6,27 @@
 #include <stdlib.h>
 
 #include "core/bus.h"
+#include "core/log.h"
 #include "core/view.h"
-#include "serve/face.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
+
+/* One part of the time for sending, the others for all else. */
+#define PARTS		10
+/* For less it is not worth waiting: timers of the loop go by milliseconds. */
+#define WAIT_MIN_USEC	500
+/* And for no more: there is enough to be sent together, and the log does not go round meanwhile. */
+#define WAIT_MAX_EVENTS 256
 
 struct senders {
 	const struct sender_ops *ops;
 	const struct bus *bus;
+	const struct face_options *options;
 	struct sends *sends;
-	struct event *turn; /* after all that the loop does in this turn */
+	struct event *turn;  /* after all that the loop does in this turn, or in a later one */
+	bool at_once;	     /* in this one */
+	uint64_t next_usec;  /* CLOCK_MONOTONIC: until then what is new waits */
+	uint64_t waits_from; /* the log's end when the first one of those who are due became so */
 	TAILQ_HEAD(, sender) due;
 };
 
@@ -27,7 +39,7 @@ static void on_turn(evutil_socket_t fd, short what, void *userdata)
 }
 
 int senders_new(struct senders **ret, struct event_base *base, const struct bus *bus,
-		const struct sender_ops *ops)
+		const struct face_options *options, const struct sender_ops *ops)
 {
 	_cleanup_(senders_free_p) struct senders *senders = calloc(1, sizeof(*senders));
 	int r;
@@ -36,6 +48,7 @@ int senders_new(struct senders **ret, struct event_base *base, const struct bus 
 		return -ENOMEM;
 	senders->ops = ops;
 	senders->bus = bus;
+	senders->options = options;
 	TAILQ_INIT(&senders->due);
 	r = sends_new(&senders->sends);
 	if (r < 0)
@@ -64,14 +77,48 @@ static void become_due(struct sender *sender)
 	TAILQ_INSERT_TAIL(&sender->senders->due, sender, link);
 }
 
+static void run_at_once(struct senders *senders)
+{
+	if (!senders->at_once)
+		event_active(senders->turn, EV_TIMEOUT, 0);
+	senders->at_once = true;
+}
+
+static void run_later(struct senders *senders)
+{
+	uint64_t now = clock_usec(CLOCK_MONOTONIC);
+	uint64_t wait = senders->next_usec > now ? senders->next_usec - now : 0;
+	const struct timeval time = { (time_t)(wait / USEC_PER_SEC), (suseconds_t)(wait % USEC_PER_SEC) };
+
+	if (wait == 0)
+		run_at_once(senders);
+	else
+		event_add(senders->turn, &time);
+}
+
 void sender_due(struct sender *sender)
 {
-	struct senders *senders = sender->senders;
-
+	run_at_once(sender->senders);
 	if (sender->due)
 		return;
-	if (TAILQ_EMPTY(&senders->due))
-		event_active(senders->turn, EV_TIMEOUT, 0);
+	sender->turn_size = 0;
+	become_due(sender);
+}
+
+void sender_wake(struct sender *sender)
+{
+	struct senders *senders = sender->senders;
+	uint64_t next = log_next(senders->bus->log);
+
+	/* The first one has set the time for all. */
+	if (TAILQ_EMPTY(&senders->due)) {
+		senders->waits_from = next;
+		run_later(senders);
+	} else if (next - senders->waits_from > WAIT_MAX_EVENTS) {
+		run_at_once(senders);
+	}
+	if (sender->due)
+		return;
 	sender->turn_size = 0;
 	become_due(sender);
 }
@@ -153,10 +200,24 @@ static void run_round(struct senders *senders, unsigned int max)
 		senders->ops->go(round.gone[i]);
 }
 
+/* What is new comes first after a wait in proportion to what was just done. */
+static void set_next(struct senders *senders, uint64_t took_usec, uint64_t now_usec)
+{
+	uint64_t wait = took_usec * (PARTS - 1);
+
+	if (wait > senders->options->coalesce_usec)
+		wait = senders->options->coalesce_usec;
+	senders->next_usec = wait < WAIT_MIN_USEC ? 0 : now_usec + wait;
+}
+
 void senders_run(struct senders *senders)
 {
+	uint64_t began = clock_usec(CLOCK_MONOTONIC), ended;
 	unsigned int max = views_kept(senders->bus->views);
 
 	while (!TAILQ_EMPTY(&senders->due))
 		run_round(senders, max < SENDS_MAX ? max : SENDS_MAX);
+	senders->at_once = false;
+	ended = clock_usec(CLOCK_MONOTONIC);
+	set_next(senders, ended - began, ended);
 }

@@ -4,12 +4,16 @@
 /*
  * Who sends at the end of a turn of the loop: all of a face that have something to say, together (sends.h), a piece each at a
  * time, until it is said or their sockets are full.
+ *
+ * Where that takes long, since there are many, the next time waits for more to be said: so that sending takes no more than a
+ * tenth of the time, as far as a wait of face_options.coalesce_usec makes it so.
  */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/queue.h>
 
+#include "serve/face.h"
 #include "serve/sends.h"
 
 struct bus;
@@ -42,8 +46,9 @@ struct sender {
 	TAILQ_ENTRY(sender) link;
 };
 
+/* @options: looked at each time */
 int senders_new(struct senders **ret, struct event_base *base, const struct bus *bus,
-		const struct sender_ops *ops);
+		const struct face_options *options, const struct sender_ops *ops);
 /* All of them must be gone. NULL is fine. Return: NULL. */
 struct senders *senders_free(struct senders *senders);
 
@@ -52,5 +57,7 @@ void senders_run(struct senders *senders);
 
 /* sender_due() - it may have something to send, in this turn of the loop */
 void sender_due(struct sender *sender);
+/* sender_wake() - there is something new for it, that may wait for more */
+void sender_wake(struct sender *sender);
 /* Not any more: it goes. */
 void sender_not_due(struct sender *sender);

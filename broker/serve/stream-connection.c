@@ -54,7 +54,7 @@ static void on_wake(struct cursor *cursor)
 
 	/* One that waits for its socket already will look by itself. */
 	if (!event_pending(connection->writable, EV_WRITE, NULL))
-		sender_due(&connection->sender);
+		sender_wake(&connection->sender);
 }
 
 /* Say @line, at the end of the line that is on its way, and close. @line is taken; NULL: close without a

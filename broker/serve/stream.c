@@ -80,7 +80,7 @@ int stream_new(struct stream **ret, const char *path, struct bus *bus, struct ev
 	stream->status = status;
 	stream->userdata = userdata;
 	LIST_INIT(&stream->connections);
-	r = senders_new(&stream->senders, base, bus, &stream_sender_ops);
+	r = senders_new(&stream->senders, base, bus, &stream->options, &stream_sender_ops);
 	if (r < 0)
 		return r;
 	fd = listener_open(path);

@@ -20,7 +20,11 @@ static struct link *link_of(struct sender *sender)
 
 static void on_wake(struct cursor *cursor)
 {
-	link_run((struct link *)((char *)cursor - offsetof(struct link, cursor)));
+	struct link *link = (struct link *)((char *)cursor - offsetof(struct link, cursor));
+
+	/* One that waits for its socket will look by itself. */
+	if (!link->out && !event_pending(link->writable, EV_WRITE, NULL))
+		sender_wake(&link->sender);
 }
 
 int link_begin(struct link *link, enum link_state state, struct request *request, struct filter_error *error)

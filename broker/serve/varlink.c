@@ -98,7 +98,7 @@ int varlink_new(struct varlink **ret, const char *path, int fd, struct bus *bus,
 	varlink->status = status;
 	varlink->userdata = userdata;
 	LIST_INIT(&varlink->links);
-	r = senders_new(&varlink->senders, base, bus, &link_sender_ops);
+	r = senders_new(&varlink->senders, base, bus, &varlink->options, &link_sender_ops);
 	if (r < 0)
 		return r;
 	r = listen_on(varlink, path, fd);

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * When what is new is sent: at once, or, where sending takes long, with what comes meanwhile.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <event2/event.h>
+
+#include "serve/sender.h"
+#include "stage.h"
+#include "support.h"
+#include "util/clock.h"
+
+/* Nine times the first is less than the second, and more than any machine takes for a few steps of a test. */
+#define LONG_USEC     (30 * USEC_PER_MSEC)
+#define COALESCE_USEC (400 * USEC_PER_MSEC)
+
+struct talker {
+	struct sender sender;
+	int theirs;
+	unsigned int words; /* that it has to say */
+	unsigned int sent, waits;
+	useconds_t takes; /* to make one */
+	bool goes, gone;
+};
+
+static struct stage stage;
+static struct event_base *base;
+static struct face_options options;
+static struct senders *senders;
+static struct talker talker;
+
+static struct talker *talker_of(struct sender *sender)
+{
+	return (struct talker *)((char *)sender - offsetof(struct talker, sender));
+}
+
+static int on_piece(struct sender *sender, struct sends_op *op)
+{
+	struct talker *of = talker_of(sender);
+
+	if (of->goes)
+		return -ESHUTDOWN;
+	if (of->words == 0)
+		return 0;
+	usleep(of->takes);
+	sends_op_add(op, "word", 4);
+	return 0;
+}
+
+static int on_sent(struct sender *sender, const struct sends_op *op, size_t n)
+{
+	assert_int_equal(op->size, 4);
+	assert_int_equal(n, 4);
+	talker_of(sender)->words--;
+	talker_of(sender)->sent++;
+	return 0;
+}
+
+static void on_wait(struct sender *sender, bool full)
+{
+	assert_false(full);
+	talker_of(sender)->waits++;
+}
+
+static void on_go(struct sender *sender)
+{
+	talker_of(sender)->gone = true;
+}
+
+static const struct sender_ops ops = { .piece = on_piece, .sent = on_sent, .wait = on_wait, .go = on_go };
+
+static int set_up(void **state)
+{
+	int fds[2];
+
+	(void)state;
+	test_dir_make();
+	stage_open(&stage, 4, 1 << 20, 1, 3);
+	base = event_base_new();
+	assert_non_null(base);
+	options = (struct face_options){ .coalesce_usec = COALESCE_USEC };
+	assert_int_equal(senders_new(&senders, base, stage.bus, &options, &ops), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	talker = (struct talker){ .sender = { .senders = senders, .fd = fds[0] }, .theirs = fds[1] };
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	close(talker.sender.fd);
+	close(talker.theirs);
+	assert_null(senders_free(senders));
+	event_base_free(base);
+	stage_close(&stage);
+	test_dir_remove();
+	return 0;
+}
+
+/* Return: whether something was sent in this turn. */
+static bool turn(int flags)
+{
+	unsigned int sent = talker.sent;
+
+	assert_true(event_base_loop(base, flags) >= 0);
+	return talker.sent > sent;
+}
+
+static void say(unsigned int words)
+{
+	talker.words += words;
+	sender_wake(&talker.sender);
+}
+
+/* One that takes its time: what comes next waits. */
+static void say_slowly(void)
+{
+	talker.takes = LONG_USEC;
+	say(1);
+	assert_true(turn(EVLOOP_ONCE));
+	talker.takes = 0;
+}
+
+static void test_at_once(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < 100; i++) {
+		options.coalesce_usec = 0;
+		say(i % 3 + 1);
+		assert_int_equal(talker.sent, 0);
+		assert_true(turn(EVLOOP_NONBLOCK));
+		assert_int_equal(talker.words, 0);
+		assert_int_equal(talker.sent, i % 3 + 1);
+		assert_false(turn(EVLOOP_NONBLOCK));
+		talker.sent = 0;
+	}
+	say_slowly();
+	say(1);
+	assert_true(turn(EVLOOP_NONBLOCK));
+}
+
+static void test_later(void **state)
+{
+	uint64_t began;
+
+	(void)state;
+	/* The first one after a silence does not wait. */
+	say_slowly();
+	began = clock_usec(CLOCK_MONOTONIC);
+	say(1);
+	assert_false(turn(EVLOOP_NONBLOCK));
+	say(1);
+	assert_true(turn(EVLOOP_ONCE));
+	/* It has taken a ninth of this, and the call before has been over for some time. */
+	assert_true(clock_usec(CLOCK_MONOTONIC) - began >= 7 * LONG_USEC);
+	assert_int_equal(talker.words, 0);
+	assert_int_equal(talker.sent, 3);
+}
+
+/* It never waits longer than it may. */
+static void test_limit(void **state)
+{
+	(void)state;
+	options.coalesce_usec = 1;
+	say_slowly();
+	say(1);
+	assert_true(turn(EVLOOP_NONBLOCK));
+}
+
+/* Who has asked, or whose socket has room again, does not wait, and takes those with it who do. */
+static void test_due(void **state)
+{
+	(void)state;
+	say_slowly();
+	say(1);
+	assert_false(turn(EVLOOP_NONBLOCK));
+	sender_due(&talker.sender);
+	assert_true(turn(EVLOOP_NONBLOCK));
+	assert_int_equal(talker.words, 0);
+	say_slowly();
+	talker.words++;
+	sender_due(&talker.sender);
+	assert_true(turn(EVLOOP_NONBLOCK));
+}
+
+/* Nor does it where much has come meanwhile. */
+static void test_much(void **state)
+{
+	(void)state;
+	say_slowly();
+	say(1);
+	assert_false(turn(EVLOOP_NONBLOCK));
+	stage_run(&stage, 200, 10);
+	say(1);
+	assert_false(turn(EVLOOP_NONBLOCK));
+	stage_run(&stage, 100, 10);
+	say(1);
+	assert_true(turn(EVLOOP_NONBLOCK));
+	assert_int_equal(talker.words, 0);
+}
+
+static void test_gone(void **state)
+{
+	(void)state;
+	say_slowly();
+	say(1);
+	sender_not_due(&talker.sender);
+	assert_false(turn(EVLOOP_ONCE));
+	assert_int_equal(talker.words, 1);
+	talker.goes = true;
+	sender_due(&talker.sender);
+	assert_false(turn(EVLOOP_NONBLOCK));
+	assert_true(talker.gone);
+	assert_int_equal(talker.waits, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_at_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_later, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_limit, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_due, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_much, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_gone, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
