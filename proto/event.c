@@ -80,6 +80,12 @@ void fb_event_set_status(struct fb_event *event, uint32_t wait_status)
 	}
 }
 
+static inline uint8_t *pack_integer(uint8_t *at, const void *value, size_t size)
+{
+	memcpy(at, value, size);
+	return at + size;
+}
+
 static uint8_t *pack_text(uint8_t *at, struct event_text text, size_t max)
 {
 	uint16_t len = (uint16_t)(text.len < max ? text.len : max);
@@ -90,6 +96,14 @@ static uint8_t *pack_text(uint8_t *at, struct event_text text, size_t max)
 	return at + sizeof(len) + len;
 }
 
+#define PACK_U32(_at, _value)  pack_integer(_at, &(_value), sizeof(uint32_t))
+#define PACK_U64(_at, _value)  pack_integer(_at, &(_value), sizeof(uint64_t))
+#define PACK_BOOL(_at, _value) pack_integer(_at, &(_value), sizeof(bool))
+#define PACK_TEXT(_at, _value) pack_text(_at, _value, EVENT_TEXT_MAX)
+#define PACK_PATH(_at, _value) pack_text(_at, _value, EVENT_PATH_MAX)
+#define PACK_ARGS(_at, _value) pack_text(_at, _value, EVENT_PATH_MAX)
+
+/* One test for each field of the list: measured, a loop over event_fields takes twice as long. */
 size_t fb_event_pack(const struct fb_event *event, void *data)
 {
 	uint64_t has = event->has;
@@ -98,31 +112,13 @@ size_t fb_event_pack(const struct fb_event *event, void *data)
 	memcpy(at, &has, sizeof(has));
 	at[sizeof(has)] = (uint8_t)event->type;
 	at += EVENT_PACKED_FIXED;
-	EVENT_FIELD_FOREACH(field, has) {
-		const struct event_field_info *info = &event_fields[field];
-		const void *value = (const char *)event + info->offset;
-
-		switch ((enum event_kind)info->kind) {
-		case EVENT_KIND_U32:
-			memcpy(at, value, sizeof(uint32_t));
-			at += sizeof(uint32_t);
-			break;
-		case EVENT_KIND_U64:
-			memcpy(at, value, sizeof(uint64_t));
-			at += sizeof(uint64_t);
-			break;
-		case EVENT_KIND_BOOL:
-			*at++ = *(const bool *)value;
-			break;
-		case EVENT_KIND_TEXT:
-			at = pack_text(at, *(const struct event_text *)value, EVENT_TEXT_MAX);
-			break;
-		case EVENT_KIND_PATH:
-		case EVENT_KIND_ARGS:
-			at = pack_text(at, *(const struct event_text *)value, EVENT_PATH_MAX);
-			break;
-		}
-	}
+#define F(_member, _kind, _group, _key)                \
+	if (EVENT_NO_MORE(has, _member))               \
+		return (size_t)(at - (uint8_t *)data); \
+	if (has & EVENT_BIT(_member))                  \
+		at = PACK_##_kind(at, event->_member);
+#include "event-fields.h"
+#undef F
 	return (size_t)(at - (uint8_t *)data);
 }
 
