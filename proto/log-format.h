@@ -69,6 +69,13 @@ _Static_assert(offsetof(struct log_header, check) == 64 && offsetof(struct log_h
 	       "the header is what LOG_VERSION stands for");
 _Static_assert(sizeof(struct log_record) == 24, "and so is the record");
 
+/* One word more under a checksum. */
+static inline uint64_t log_check_word(uint64_t seed, uint64_t word)
+{
+	seed = (seed ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+	return seed ^ seed >> 29;
+}
+
 /*
  * log_check() - a checksum that every change of one 8-byte word changes, and any other change but one in 2^64
  * Each step is a bijection of the state for a given word and of the word for a given state. @size is a multiple of 8.
@@ -80,8 +87,7 @@ static inline uint64_t log_check(uint64_t seed, const void *data, uint64_t size)
 
 	for (uint64_t i = 0; i < size; i += sizeof(word)) {
 		__builtin_memcpy(&word, at + i, sizeof(word));
-		seed = (seed ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-		seed ^= seed >> 29;
+		seed = log_check_word(seed, word);
 	}
 	return seed;
 }
@@ -111,6 +117,27 @@ static inline void log_words_store(void *to, const void *from, uint64_t size)
 
 	for (uint64_t i = 0; i < size / 8; i++)
 		__atomic_store_n(&word[i], ((const log_word_t *)from)[i], __ATOMIC_RELAXED);
+}
+
+/*
+ * log_record_store() - set the @check of a record that is otherwise whole, and store it: data first, as it is looked at once
+ * Any order does: nobody believes a record before a head is published that is behind it.
+ */
+static inline void log_record_store(void *to, struct log_record *record)
+{
+	const log_word_t *data = (const log_word_t *)record->data;
+	log_word_t *word = (log_word_t *)((struct log_record *)to)->data;
+	uint64_t n = (record->size - sizeof(*record)) / 8;
+	uint64_t check = log_check(LOG_MAGIC, record, 16);
+
+	for (uint64_t i = 0; i < n; i++) {
+		uint64_t value = data[i];
+
+		__atomic_store_n(&word[i], value, __ATOMIC_RELAXED);
+		check = log_check_word(check, value);
+	}
+	record->check = check;
+	log_words_store(to, record, sizeof(*record));
 }
 
 /* The exclusive or of a position's seven bytes, and of a constant, so that a zeroed word is none: finds every change

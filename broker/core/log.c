@@ -165,24 +165,24 @@ static void enter_block(struct log *log, uint64_t position)
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
-/* The record of an event, as it will stand in the log. */
-static const struct log_record *make_record(struct log *log, const struct fb_event *event)
+/* The record of an event, as it will stand in the log, but for its sum. */
+static struct log_record *make_record(struct log *log, const struct fb_event *event)
 {
 	struct log_record *record = (struct log_record *)log->scratch;
 	size_t length = fb_event_pack(event, record->data);
 	size_t padding = -length % 8;
 
-	memset(record->data + length, 0, padding);
+	/* All that padding can be, at once: there is room for it. */
+	memset(record->data + length, 0, 8);
 	record->size = (uint32_t)(sizeof(*record) + length + padding);
 	record->length = (uint32_t)length;
 	record->seq = event->seq;
-	record->check = log_record_check(record);
 	return record;
 }
 
 uint64_t log_append(struct log *log, struct fb_event *event)
 {
-	const struct log_record *record;
+	struct log_record *record;
 	uint64_t position = log->head;
 
 	EVENT_SET(event, seq, log->next_seq);
@@ -194,7 +194,7 @@ uint64_t log_append(struct log *log, struct fb_event *event)
 	if (position % LOG_BLOCK_SIZE == 0)
 		enter_block(log, position);
 
-	log_words_store(record_at(log, position), record, record->size);
+	log_record_store(record_at(log, position), record);
 	summarize(log, position, event);
 	log->head = position + record->size;
 	log->next_seq++;
