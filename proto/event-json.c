@@ -131,17 +131,28 @@ static char *raw_write(char *at, const struct key *key, const char *data, size_t
 	return at;
 }
 
+/* Apart, since what is on the stack here is guarded, and few texts need it. */
+static __attribute__((noinline)) char *text_write_closely(char *at, const struct key *key, const char *data,
+							  size_t len)
+{
+	bool broken = false;
+
+	at = json_text_write(at, data, len, &broken);
+	*at++ = '"';
+	return broken ? raw_write(at, key, data, len) : at;
+}
+
 /* A text of at most @max bytes with the key before it; and its raw form, where it is needed. */
 static char *text_write(char *at, const struct key *key, struct event_text text, size_t max)
 {
 	size_t len = text.len < max ? text.len : max;
-	bool broken = false;
 
 	at = key_write(at, key);
 	*at++ = '"';
-	at = json_text_write(at, text.data, len, &broken);
-	*at++ = '"';
-	return broken ? raw_write(at, key, text.data, len) : at;
+	if (!json_text_copy(at, text.data, len))
+		return text_write_closely(at, key, text.data, len);
+	at[len] = '"';
+	return at + len + 1;
 }
 
 /* A NUL takes less room than JSON_TEXT_FACTOR where it parts two strings, too. */

@@ -4,22 +4,24 @@
 
 #include "json-text.h"
 
-/* A byte in every byte of a word. */
-#define BYTES(_byte) (UINT64_C(0x0101010101010101) * (_byte))
+/* Sixteen bytes that are looked at together, by what the machine has for it. */
+typedef signed char block_t __attribute__((vector_size(16)));
 
 /*
- * Has one of eight bytes to be looked at closely, being a control character, a quote, a backslash, or not
- * ASCII? Each line sets the top bit of the lowest byte that it is after, and maybe of others above: enough
- * for a yes or no.
+ * Each byte: 0 where it needs no closer look, being no control character, quote or backslash, and ASCII. What
+ * is not ASCII is negative here.
  */
-static inline bool word_is_special(uint64_t word)
+static inline block_t block_specials(block_t block)
 {
-	uint64_t quote = word ^ BYTES('"');
-	uint64_t backslash = word ^ BYTES('\\');
+	return (block < 0x20) | (block == '"') | (block == '\\');
+}
 
-	return ((word | ((word - BYTES(0x20)) & ~word) | ((quote - BYTES(1)) & ~quote) |
-		 ((backslash - BYTES(1)) & ~backslash)) &
-		BYTES(0x80)) != 0;
+static inline bool block_is_zero(block_t block)
+{
+	uint64_t words[2];
+
+	memcpy(words, &block, sizeof(words));
+	return (words[0] | words[1]) == 0;
 }
 
 static inline bool byte_is_special(char byte)
@@ -29,28 +31,80 @@ static inline bool byte_is_special(char byte)
 	return c < 0x20 || c >= 0x80 || c == '"' || c == '\\';
 }
 
-static inline uint64_t load_word(const char *data)
-{
-	uint64_t word;
-
-	memcpy(&word, data, sizeof(word));
-	return word;
-}
-
 /* How many bytes at the beginning need no closer look. */
 static inline size_t plain_length(const char *data, size_t len)
 {
+	block_t block;
 	size_t n = 0;
 
-	while (len - n >= sizeof(uint64_t) && !word_is_special(load_word(data + n)))
-		n += sizeof(uint64_t);
-	/* The rest of less than a word, by the word that ends with it. */
-	if (len >= sizeof(uint64_t) && len - n < sizeof(uint64_t) &&
-	    !word_is_special(load_word(data + len - sizeof(uint64_t))))
-		return len;
+	for (; len - n >= sizeof(block); n += sizeof(block)) {
+		memcpy(&block, data + n, sizeof(block));
+		if (!block_is_zero(block_specials(block)))
+			break;
+	}
 	while (n < len && !byte_is_special(data[n]))
 		n++;
 	return n;
+}
+
+/* Copy a block. Return: block_specials() of it. */
+static inline block_t block_copy(char *at, const char *data)
+{
+	block_t block;
+
+	memcpy(&block, data, sizeof(block));
+	memcpy(at, &block, sizeof(block));
+	return block_specials(block);
+}
+
+/* The same of eight to sixteen bytes, by two halves that may overlap. */
+static inline block_t halves_copy(char *at, const char *data, size_t len)
+{
+	uint64_t halves[2];
+	block_t block;
+
+	memcpy(&halves[0], data, sizeof(halves[0]));
+	memcpy(&halves[1], data + len - sizeof(halves[1]), sizeof(halves[1]));
+	memcpy(at, &halves[0], sizeof(halves[0]));
+	memcpy(at + len - sizeof(halves[1]), &halves[1], sizeof(halves[1]));
+	memcpy(&block, halves, sizeof(block));
+	return block_specials(block);
+}
+
+/* And of four to eight. */
+static inline block_t quarters_copy(char *at, const char *data, size_t len)
+{
+	uint32_t first, last;
+	block_t block;
+
+	memcpy(&first, data, sizeof(first));
+	memcpy(&last, data + len - sizeof(last), sizeof(last));
+	memcpy(at, &first, sizeof(first));
+	memcpy(at + len - sizeof(last), &last, sizeof(last));
+	memcpy(&block, (uint32_t[]){ first, last, first, last }, sizeof(block));
+	return block_specials(block);
+}
+
+bool json_text_copy(char *at, const char *data, size_t len)
+{
+	const size_t size = sizeof(block_t);
+	block_t specials = {};
+
+	if (len >= size) {
+		for (size_t n = 0; n < len - size; n += size)
+			specials |= block_copy(at + n, data + n);
+		return block_is_zero(specials | block_copy(at + len - size, data + len - size));
+	}
+	if (len >= size / 2)
+		return block_is_zero(halves_copy(at, data, len));
+	if (len >= size / 4)
+		return block_is_zero(quarters_copy(at, data, len));
+	for (size_t n = 0; n < len; n++) {
+		if (byte_is_special(data[n]))
+			return false;
+		at[n] = data[n];
+	}
+	return true;
 }
 
 size_t utf8_sequence(const char *data, size_t len)
@@ -122,6 +176,8 @@ static char *escape_write(char *at, char byte)
 
 char *json_text_write(char *at, const char *data, size_t len, bool *broken)
 {
+	if (json_text_copy(at, data, len))
+		return at + len;
 	while (len > 0) {
 		size_t n = plain_length(data, len);
 

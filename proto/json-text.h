@@ -29,6 +29,13 @@ size_t utf8_sequence(const char *data, size_t len);
  */
 char *json_text_write(char *at, const char *data, size_t len, bool *broken);
 
+/*
+ * json_text_copy() - the same of a text that is ASCII and has nothing to be escaped, as nearly all have not
+ * @at: room for @len bytes
+ * Return: is it one? If not, what was written does not count.
+ */
+bool json_text_copy(char *at, const char *data, size_t len);
+
 /* Bytes that base64_write() makes of @_len. */
 #define BASE64_LENGTH(_len) (4 * (((_len) + 2) / 3))
 
