@@ -60,7 +60,7 @@ static inline char *key_write(char *at, const struct key *key)
 static const char pairs[] = PAIRS_OF("0") PAIRS_OF("1") PAIRS_OF("2") PAIRS_OF("3") PAIRS_OF("4")
 	PAIRS_OF("5") PAIRS_OF("6") PAIRS_OF("7") PAIRS_OF("8") PAIRS_OF("9");
 
-static inline void pair_write(char *at, uint32_t pair)
+static inline void pair_write(char *at, size_t pair)
 {
 	memcpy(at, pairs + 2 * pair, 2);
 }
@@ -104,6 +104,8 @@ static char *integer_write(char *at, uint64_t value)
 {
 	const uint64_t m100 = 100000000;
 
+	if (value < 10000)
+		return below_10k_write(at, (uint32_t)value);
 	if (value < m100)
 		return below_100m_write(at, (uint32_t)value);
 	if (value < m100 * m100)
@@ -220,6 +222,8 @@ static char *fields_write(char *at, const struct fb_event *event, uint64_t has)
 	enum event_group group = EVENT_GROUP_TOP;
 
 #define F(_member, _kind, _group, _key)                                           \
+	if (EVENT_NO_MORE(has, _member))                                          \
+		return group_turn(at, &group, EVENT_GROUP_TOP);                   \
 	if (has & EVENT_BIT(_member)) {                                           \
 		at = group_turn(at, &group, EVENT_GROUP_##_group);                \
 		at = WRITE_##_kind(at, &keys[EVENT_F_##_member], event->_member); \
