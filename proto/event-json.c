@@ -179,14 +179,13 @@ static char *args_write(char *at, const struct key *key, struct event_text text,
 	return broken ? raw_write(at, key, text.data, len) : at;
 }
 
-static char *type_write(char *at, enum event_type type)
+static inline char *type_write(char *at, enum event_type type)
 {
-	const char *name = event_type_name(type);
-	size_t len = strlen(name);
+	const struct event_type_info *info = &event_types[type];
 
 	memcpy(at, "\"type\":\"", 8);
-	memcpy(at + 8, name, len);
-	at += 8 + len;
+	memcpy(at + 8, info, sizeof(*info));
+	at += 8 + info->len;
 	*at = '"';
 	return at + 1;
 }

@@ -4,13 +4,20 @@
 
 #include "event.h"
 
-static const char *const type_names[_EVENT_TYPE_MAX] = {
-	[EVENT_FORK] = "fork",	   [EVENT_EXEC] = "exec",	    [EVENT_EXIT] = "exit",
-	[EVENT_ID] = "id",	   [EVENT_COMM] = "comm",	    [EVENT_SESSION] = "session",
-	[EVENT_CHROOT] = "chroot", [EVENT_COREDUMP] = "coredump",   [EVENT_PTRACE] = "ptrace",
-	[EVENT_SOURCE] = "source", [EVENT_LOST] = "lost",	    [EVENT_PROCESS] = "process",
-	[EVENT_READY] = "ready",   [EVENT_HEARTBEAT] = "heartbeat",
+#define NAME(_name)                      \
+	{                                \
+		_name, sizeof(_name) - 1 \
+	}
+const struct event_type_info event_types[_EVENT_TYPE_MAX] = {
+	[EVENT_FORK] = NAME("fork"),	 [EVENT_EXEC] = NAME("exec"),
+	[EVENT_EXIT] = NAME("exit"),	 [EVENT_ID] = NAME("id"),
+	[EVENT_COMM] = NAME("comm"),	 [EVENT_SESSION] = NAME("session"),
+	[EVENT_CHROOT] = NAME("chroot"), [EVENT_COREDUMP] = NAME("coredump"),
+	[EVENT_PTRACE] = NAME("ptrace"), [EVENT_SOURCE] = NAME("source"),
+	[EVENT_LOST] = NAME("lost"),	 [EVENT_PROCESS] = NAME("process"),
+	[EVENT_READY] = NAME("ready"),	 [EVENT_HEARTBEAT] = NAME("heartbeat"),
 };
+#undef NAME
 
 const struct event_field_info event_fields[_EVENT_FIELD_MAX] = {
 #define F(_member, _kind, _group, _key)                                                 \
@@ -22,13 +29,13 @@ const struct event_field_info event_fields[_EVENT_FIELD_MAX] = {
 
 const char *event_type_name(enum event_type type)
 {
-	return (unsigned int)type < _EVENT_TYPE_MAX ? type_names[type] : NULL;
+	return type > EVENT_NONE && type < _EVENT_TYPE_MAX ? event_types[type].name : NULL;
 }
 
 enum event_type event_type_from_name(const char *name)
 {
 	for (enum event_type type = EVENT_NONE + 1; type < _EVENT_TYPE_MAX; type++)
-		if (strcmp(type_names[type], name) == 0)
+		if (strcmp(event_types[type].name, name) == 0)
 			return type;
 	return EVENT_NONE;
 }
@@ -202,6 +209,6 @@ uint64_t fb_event_schema_hash(void)
 #include "event-fields.h"
 #undef F
 	for (enum event_type type = EVENT_NONE + 1; type < _EVENT_TYPE_MAX; type++)
-		hash = hash_string(hash, type_names[type]);
+		hash = hash_string(hash, event_types[type].name);
 	return hash;
 }

@@ -105,6 +105,14 @@ struct event_field_info {
 
 extern const struct event_field_info event_fields[_EVENT_FIELD_MAX];
 
+/* The name of a type, in a block of fixed size, to be copied as one. */
+struct event_type_info {
+	char name[15];
+	uint8_t len;
+};
+
+extern const struct event_type_info event_types[_EVENT_TYPE_MAX];
+
 #define EVENT_BIT(_member)	   (UINT64_C(1) << EVENT_F_##_member)
 #define EVENT_HAS(_event, _member) (((_event)->has & EVENT_BIT(_member)) != 0)
 #define EVENT_SET(_event, _member, _value)           \

@@ -54,7 +54,7 @@ for my $group (sort keys %objects) {
 }
 
 my ($types) = content('proto/event.c') =~ /(\[EVENT_FORK\].*?)\};/s;
-my @types = $types =~ /= "(\w+)"/g;
+my @types = $types =~ /= NAME\("(\w+)"\)/g;
 is_deeply([sort @{ described('EventType') }], [sort @types], 'type EventType has the types of events');
 
 # --- filters ---------------------------------------------------------------------------------------------------------
