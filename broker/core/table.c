@@ -214,6 +214,16 @@ static int replace_path(struct table *table, const char **path, struct event_tex
 	return 1;
 }
 
+/* Where a unit's name stands in a path, which mostly ends with it; or NULL. */
+static const char *find_unit(const char *cgroup, struct event_text unit)
+{
+	size_t len = strlen(cgroup);
+
+	if (len >= unit.len && memcmp(cgroup + len - unit.len, unit.data, unit.len) == 0)
+		return cgroup + len - unit.len;
+	return memmem(cgroup, len, unit.data, unit.len);
+}
+
 static int process_set_paths(struct table *table, struct process *process, const struct fb_event *event)
 {
 	const char *unit;
@@ -237,7 +247,7 @@ static int process_set_paths(struct table *table, struct process *process, const
 			process->has &= ~EVENT_BIT(unit);
 	}
 	if (EVENT_HAS(event, unit) && process->cgroup && event->unit.len > 0) {
-		unit = memmem(process->cgroup, strlen(process->cgroup), event->unit.data, event->unit.len);
+		unit = find_unit(process->cgroup, event->unit);
 		process->has &= ~EVENT_BIT(unit);
 		if (unit) {
 			process->unit = (struct event_text){ unit, event->unit.len };
