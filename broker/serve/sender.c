@@ -13,10 +13,12 @@
 
 /* One part of the time for sending, the others for all else. */
 #define PARTS		10
+/* Fewer sends take long by chance alone. */
+#define MANY		16
 /* For less it is not worth waiting: timers of the loop go by milliseconds. */
 #define WAIT_MIN_USEC	500
-/* And for no more: there is enough to be sent together, and the log does not go round meanwhile. */
-#define WAIT_MAX_EVENTS 256
+/* Nor where more has come: that is enough to be sent together, and is still encoded even if each is for another. */
+#define WAIT_MAX_EVENTS 64
 
 struct senders {
 	const struct sender_ops *ops;
@@ -26,7 +28,7 @@ struct senders {
 	struct event *turn;  /* after all that the loop does in this turn, or in a later one */
 	bool at_once;	     /* in this one */
 	uint64_t next_usec;  /* CLOCK_MONOTONIC: until then what is new waits */
-	uint64_t waits_from; /* the log's end when the first one of those who are due became so */
+	uint64_t sent_until; /* the log's end when all was sent last */
 	TAILQ_HEAD(, sender) due;
 };
 
@@ -108,15 +110,11 @@ void sender_due(struct sender *sender)
 void sender_wake(struct sender *sender)
 {
 	struct senders *senders = sender->senders;
-	uint64_t next = log_next(senders->bus->log);
 
-	/* The first one has set the time for all. */
-	if (TAILQ_EMPTY(&senders->due)) {
-		senders->waits_from = next;
-		run_later(senders);
-	} else if (next - senders->waits_from > WAIT_MAX_EVENTS) {
+	if (log_next(senders->bus->log) - senders->sent_until > WAIT_MAX_EVENTS)
 		run_at_once(senders);
-	}
+	else if (TAILQ_EMPTY(&senders->due))
+		run_later(senders); /* the first one sets the time for all */
 	if (sender->due)
 		return;
 	sender->turn_size = 0;
@@ -183,9 +181,9 @@ static void round_ask(struct round *round, struct sender *sender)
 
 /*
  * One piece for each of some. Nobody goes before all of it is over: with one's view goes what another one's send points to,
- * and the source may publish that it has less to tell.
+ * and the source may publish that it has less to tell. Return: how many there were.
  */
-static void run_round(struct senders *senders, unsigned int max)
+static unsigned int run_round(struct senders *senders, unsigned int max)
 {
 	struct round round;
 
@@ -198,26 +196,29 @@ static void run_round(struct senders *senders, unsigned int max)
 			round.gone[round.n_gone++] = round.of[i];
 	for (unsigned int i = 0; i < round.n_gone; i++)
 		senders->ops->go(round.gone[i]);
+	return round.n;
 }
 
-/* What is new comes first after a wait in proportion to what was just done. */
-static void set_next(struct senders *senders, uint64_t took_usec, uint64_t now_usec)
+/* What is new waits in proportion to what was just done. */
+static void set_next(struct senders *senders, unsigned int sends, uint64_t took_usec, uint64_t now_usec)
 {
-	uint64_t wait = took_usec * (PARTS - 1);
+	uint64_t wait = sends < MANY ? 0 : took_usec * (PARTS - 1);
 
 	if (wait > senders->options->coalesce_usec)
 		wait = senders->options->coalesce_usec;
 	senders->next_usec = wait < WAIT_MIN_USEC ? 0 : now_usec + wait;
+	senders->sent_until = log_next(senders->bus->log);
 }
 
 void senders_run(struct senders *senders)
 {
 	uint64_t began = clock_usec(CLOCK_MONOTONIC), ended;
 	unsigned int max = views_kept(senders->bus->views);
+	unsigned int sends = 0;
 
 	while (!TAILQ_EMPTY(&senders->due))
-		run_round(senders, max < SENDS_MAX ? max : SENDS_MAX);
+		sends += run_round(senders, max < SENDS_MAX ? max : SENDS_MAX);
 	senders->at_once = false;
 	ended = clock_usec(CLOCK_MONOTONIC);
-	set_next(senders, ended - began, ended);
+	set_next(senders, sends, ended - began, ended);
 }

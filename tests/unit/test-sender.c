@@ -20,6 +20,7 @@
 
 /* Nine times the first is less than the second, and more than any machine takes for a few steps of a test. */
 #define LONG_USEC     (30 * USEC_PER_MSEC)
+#define MANY	      16
 #define COALESCE_USEC (400 * USEC_PER_MSEC)
 
 struct talker {
@@ -120,11 +121,11 @@ static void say(unsigned int words)
 	sender_wake(&talker.sender);
 }
 
-/* One that takes its time: what comes next waits. */
+/* Much, which takes its time: what comes next waits. */
 static void say_slowly(void)
 {
-	talker.takes = LONG_USEC;
-	say(1);
+	talker.takes = LONG_USEC / MANY;
+	say(MANY);
 	assert_true(turn(EVLOOP_ONCE));
 	talker.takes = 0;
 }
@@ -162,7 +163,18 @@ static void test_later(void **state)
 	/* It has taken a ninth of this, and the call before has been over for some time. */
 	assert_true(clock_usec(CLOCK_MONOTONIC) - began >= 7 * LONG_USEC);
 	assert_int_equal(talker.words, 0);
-	assert_int_equal(talker.sent, 3);
+	assert_int_equal(talker.sent, MANY + 2);
+}
+
+/* Few that take long do so by chance. */
+static void test_few(void **state)
+{
+	(void)state;
+	talker.takes = LONG_USEC;
+	say(3);
+	assert_true(turn(EVLOOP_NONBLOCK));
+	say(1);
+	assert_true(turn(EVLOOP_NONBLOCK));
 }
 
 /* It never waits longer than it may. */
@@ -198,10 +210,10 @@ static void test_much(void **state)
 	say_slowly();
 	say(1);
 	assert_false(turn(EVLOOP_NONBLOCK));
-	stage_run(&stage, 200, 10);
+	stage_run(&stage, 60, 10);
 	say(1);
 	assert_false(turn(EVLOOP_NONBLOCK));
-	stage_run(&stage, 100, 10);
+	stage_run(&stage, 10, 10);
 	say(1);
 	assert_true(turn(EVLOOP_NONBLOCK));
 	assert_int_equal(talker.words, 0);
@@ -227,6 +239,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_at_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_later, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_few, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_limit, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_due, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_much, set_up, tear_down),
