@@ -135,11 +135,18 @@ all: $(PROGRAMS) $(LIBRARY) ## build the programs into build/bin/, libforkbus in
 
 tests: $(UNIT) $(HELPERS) ## build the test programs too
 
-# Objects depend on the flags that they were built with. The file changes only when its content does.
-$(O)/obj/flags: FORCE
+# A file that changes only when its content does.
+define write_changed
 	@mkdir -p $(@D)
-	@echo '$(subst ','\'',$(COMPILE) $(LINK) $(PKG_LIBS))' >$@.new
+	@echo '$(subst ','\'',$(1))' >$@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+endef
+
+# Objects depend on the flags that they were built with, and what is made of all there are on which they are.
+$(O)/obj/flags: FORCE
+	$(call write_changed,$(COMPILE) $(LINK) $(PKG_LIBS))
+$(O)/obj/sources: FORCE
+	$(call write_changed,$(sort $(ALL_SRC)))
 
 $(O)/obj/%.o: %.c $(O)/obj/flags
 	$(call say,CC,$<)
@@ -162,6 +169,7 @@ $(O)/libctl.a: $(CTL_SRC:%.c=$(O)/obj/%.o)
 $(O)/libnotify.a: $(NOTIFY_SRC:%.c=$(O)/obj/%.o)
 $(O)/libunit.a: $(UNIT_LIB:%.c=$(O)/obj/%.o)
 $(O)/libbench.a: $(BENCH_LIB:%.c=$(O)/obj/%.o)
+$(foreach name,proto broker client ctl notify unit bench,$(O)/lib$(name).a): $(O)/obj/sources
 
 define link
 	$(call say,LINK,$@)
@@ -187,7 +195,7 @@ $(O)/pic/%.o: %.c $(O)/obj/flags
 LIB_OBJ := $(patsubst %.c,$(O)/pic/%.o,$(LIB_SRC) $(PROTO_SRC))
 
 $(O)/lib/libforkbus.so.$(FORKBUS_VERSION): private HARDEN_LD := $(filter-out -pie,$(HARDEN_LD))
-$(O)/lib/libforkbus.so.$(FORKBUS_VERSION): clients/lib/libforkbus.map $(LIB_OBJ)
+$(O)/lib/libforkbus.so.$(FORKBUS_VERSION): clients/lib/libforkbus.map $(LIB_OBJ) $(O)/obj/sources
 	$(link) -shared -Wl,-soname,libforkbus.so.0 -Wl,--version-script=$< $(if $(SANITIZE),,-Wl,-z,defs) $(LIB_LIBS)
 
 $(O)/lib/libforkbus.so $(O)/lib/libforkbus.so.0: $(O)/lib/libforkbus.so.$(FORKBUS_VERSION)
@@ -195,8 +203,8 @@ $(O)/lib/libforkbus.so $(O)/lib/libforkbus.so.0: $(O)/lib/libforkbus.so.$(FORKBU
 
 $(O)/lib/libforkbus.a: $(O)/pic/libforkbus.o
 
-$(O)/pic/libforkbus.o: $(LIB_OBJ)
-	$(Q)$(LD) -r -o $@ $^ && $(OBJCOPY) --localize-hidden $@
+$(O)/pic/libforkbus.o: $(LIB_OBJ) $(O)/obj/sources
+	$(Q)$(LD) -r -o $@ $(LIB_OBJ) && $(OBJCOPY) --localize-hidden $@
 
 $(UNIT): $(O)/tests/unit/%: $(O)/obj/tests/unit/%.o $(O)/libunit.a $(O)/libctl.a $(O)/libclient.a $(O)/libbroker.a \
          $(O)/libnotify.a $(O)/libproto.a
