@@ -98,13 +98,18 @@ static void run_later(struct senders *senders)
 		event_add(senders->turn, &time);
 }
 
-void sender_due(struct sender *sender)
+static void begin_turn(struct sender *sender)
 {
-	run_at_once(sender->senders);
 	if (sender->due)
 		return;
 	sender->turn_size = 0;
 	become_due(sender);
+}
+
+void sender_due(struct sender *sender)
+{
+	run_at_once(sender->senders);
+	begin_turn(sender);
 }
 
 void sender_wake(struct sender *sender)
@@ -115,10 +120,7 @@ void sender_wake(struct sender *sender)
 		run_at_once(senders);
 	else if (TAILQ_EMPTY(&senders->due))
 		run_later(senders); /* the first one sets the time for all */
-	if (sender->due)
-		return;
-	sender->turn_size = 0;
-	become_due(sender);
+	begin_turn(sender);
 }
 
 void sender_not_due(struct sender *sender)

@@ -130,6 +130,14 @@ static void say_slowly(void)
 	talker.takes = 0;
 }
 
+/* And something that does. */
+static void say_and_wait(void)
+{
+	say_slowly();
+	say(1);
+	assert_false(turn(EVLOOP_NONBLOCK));
+}
+
 static void test_at_once(void **state)
 {
 	(void)state;
@@ -191,9 +199,7 @@ static void test_limit(void **state)
 static void test_due(void **state)
 {
 	(void)state;
-	say_slowly();
-	say(1);
-	assert_false(turn(EVLOOP_NONBLOCK));
+	say_and_wait();
 	sender_due(&talker.sender);
 	assert_true(turn(EVLOOP_NONBLOCK));
 	assert_int_equal(talker.words, 0);
@@ -207,9 +213,7 @@ static void test_due(void **state)
 static void test_much(void **state)
 {
 	(void)state;
-	say_slowly();
-	say(1);
-	assert_false(turn(EVLOOP_NONBLOCK));
+	say_and_wait();
 	stage_run(&stage, 60, 10);
 	say(1);
 	assert_false(turn(EVLOOP_NONBLOCK));
@@ -222,8 +226,7 @@ static void test_much(void **state)
 static void test_gone(void **state)
 {
 	(void)state;
-	say_slowly();
-	say(1);
+	say_and_wait();
 	sender_not_due(&talker.sender);
 	assert_false(turn(EVLOOP_ONCE));
 	assert_int_equal(talker.words, 1);
