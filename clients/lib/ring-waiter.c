@@ -181,17 +181,36 @@ void ring_waiter_stop(struct ring_waiter *waiter)
 	waiter->event_fd = -1;
 }
 
+static bool wants_more(const struct ring_waiter *waiter)
+{
+	return (__atomic_load_n(&waiter->want, __ATOMIC_SEQ_CST) & WANT_MASK) == WANT_MORE;
+}
+
+/* The descriptor is not readable any more. */
+static void forget_signals(struct ring_waiter *waiter)
+{
+	uint64_t count;
+
+	(void)!read(waiter->event_fd, &count, sizeof(count));
+}
+
 bool ring_waiter_ask(struct ring_waiter *waiter, uint64_t position)
 {
-	uint64_t seen = log_position_seal(position), count;
+	uint64_t seen = log_position_seal(position);
 
-	if ((__atomic_load_n(&waiter->want, __ATOMIC_SEQ_CST) & WANT_MASK) == WANT_MORE &&
-	    __atomic_load_n(&waiter->seen, __ATOMIC_RELAXED) == seen)
-		return false;
+	if (wants_more(waiter) && __atomic_load_n(&waiter->seen, __ATOMIC_RELAXED) == seen) {
+		/*
+		 * The answer to an earlier question may have come since: who polls must not find it again and again. If it
+		 * was the answer to this one, the thread has taken note before it told.
+		 */
+		forget_signals(waiter);
+		if (wants_more(waiter))
+			return false;
+	}
 	__atomic_store_n(&waiter->seen, seen, __ATOMIC_SEQ_CST);
 	set_want(waiter, WANT_MORE, false);
 	/* What it was told before; anything that the thread tells from here on shows to whoever looks again. */
-	(void)!read(waiter->event_fd, &count, sizeof(count));
+	forget_signals(waiter);
 	return true;
 }
 

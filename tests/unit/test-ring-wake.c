@@ -322,6 +322,32 @@ static void test_singly(void **state)
 	ring_free(ring);
 }
 
+/* Readable for nothing, it is so once: whoever polls would come back at once until something happens. */
+static void test_readable_once(void **state)
+{
+	struct ring *ring = NULL;
+	struct fb_event event;
+	struct pollfd pollfd;
+
+	(void)state;
+	assert_int_equal(ring_new(&ring, log_share(log_of_broker)), 0);
+	pollfd = (struct pollfd){ .fd = ring_fd(ring), .events = POLLIN };
+	append();
+	assert_int_equal(ring_next(ring, &event), 0);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(ring_next(ring, &event), RING_E_END);
+		assert_int_equal(poll(&pollfd, 1, 0), 0);
+		/* To where it is already, at the log's end */
+		assert_int_equal(ring_seek(ring, log_epoch(log_of_broker), event.seq), 0);
+		assert_int_equal(poll(&pollfd, 1, 0), 1);
+	}
+	assert_int_equal(ring_next(ring, &event), RING_E_END);
+	append();
+	(void)log_wake(log_of_broker, UINT64_MAX);
+	assert_int_equal(poll(&pollfd, 1, 60000), 1);
+	ring_free(ring);
+}
+
 /* A reader that does not read is woken for nothing at most twice. */
 static void test_left_alone(void **state)
 {
@@ -359,6 +385,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_none_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_singly, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_readable_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_left_alone, setup, teardown),
 	};
 
