@@ -23,6 +23,14 @@ static void set_live(struct cursor *cursor, bool live)
 		cursor->view->n_live--;
 }
 
+static void note_told(struct cursor *cursor)
+{
+	if (cursor->told == cursor->view->passed)
+		return;
+	cursor->told = cursor->view->passed;
+	view_told(cursor->view);
+}
+
 static int set_own(struct cursor *cursor, const char *data, size_t size)
 {
 	cursor->own = malloc(size);
@@ -133,7 +141,9 @@ int cursor_init(struct cursor *cursor, struct bus *bus, struct request *request,
 {
 	int r;
 
-	*cursor = (struct cursor){ .bus = bus, .wake = wake, .snapshot = request->snapshot };
+	*cursor = (struct cursor){
+		.bus = bus, .wake = wake, .snapshot = request->snapshot, .told = UINT64_MAX
+	};
 	cursor->next = cursor->position = log_next(bus->log);
 	r = table_resolve(bus->table, request->filter, error);
 	if (r == 0 && request->since == REQUEST_SINCE_CURSOR)
@@ -146,6 +156,7 @@ int cursor_init(struct cursor *cursor, struct bus *bus, struct request *request,
 		return r;
 	request->filter = NULL;
 	LIST_INSERT_HEAD(&cursor->view->cursors, cursor, link);
+	cursor->view->n_cursors++;
 	cursor->phase = CURSOR_REBUILD;
 	cursor->rebuilt = cursor->view->tree ? log_first(bus->log) : cursor->next;
 	bus_rearm(bus);
@@ -157,6 +168,9 @@ void cursor_done(struct cursor *cursor)
 	if (!cursor->view)
 		return;
 	set_live(cursor, false);
+	if (cursor->told == cursor->view->passed)
+		cursor->view->n_told--;
+	cursor->view->n_cursors--;
 	LIST_REMOVE(cursor, link);
 	cursor->view = view_put(cursor->view);
 	free(cursor->own);
@@ -212,6 +226,7 @@ static ssize_t peek_stream(struct cursor *cursor, const char **data)
 		tree_forget(cursor->view->tree, cursor->next);
 	}
 	set_live(cursor, true);
+	note_told(cursor);
 	return 0;
 }
 

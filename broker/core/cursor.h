@@ -32,7 +32,8 @@ struct cursor {
 	uint64_t position; /* the log's end when it began */
 	uint64_t rebuilt;  /* CURSOR_REBUILD: the log is read up to here */
 	size_t slot;	   /* CURSOR_SNAPSHOT: in the table */
-	bool live;	   /* has all that passed, and can take more */
+	uint64_t told;	   /* of all that passed the view; UINT64_MAX: not yet */
+	bool live;	   /* had all that passed, and can take more */
 
 	/* What it could not get from the start: told once, after ready. */
 	const char *gap_reason; /* NULL: nothing */

@@ -140,12 +140,24 @@ int view_get(struct view **ret, struct views *views, struct filter *filter, stru
 	return r;
 }
 
+static void drop_chunks(struct view *view)
+{
+	while (!LIST_EMPTY(&view->chunks))
+		chunk_drop(view->views->pool, LIST_FIRST(&view->chunks));
+}
+
+/* The chunks are what other views take next, while they are in the processor's caches. */
+void view_told(struct view *view)
+{
+	if (++view->n_told == view->n_cursors)
+		drop_chunks(view);
+}
+
 struct view *view_put(struct view *view)
 {
 	if (!view || (view->references > 0 && --view->references > 0))
 		return NULL;
-	while (!LIST_EMPTY(&view->chunks))
-		chunk_drop(view->views->pool, LIST_FIRST(&view->chunks));
+	drop_chunks(view);
 	if (view->dirty)
 		LIST_REMOVE(view, dirty_link);
 	if (view->hh.tbl) {
@@ -249,6 +261,8 @@ static void offer(struct view *view, const struct fb_event *event)
 		LIST_INSERT_HEAD(&view->views->dirty, view, dirty_link);
 	}
 	view->last = event->seq;
+	view->passed++;
+	view->n_told = 0;
 }
 
 static void offer_list(struct view_entry_list *list, const struct fb_event *event)

@@ -42,7 +42,10 @@ struct view {
 	struct chunk
 		*open; /* what was published last went there, if it still is the view's: see find_open() */
 	struct cursor_list cursors;
-	unsigned int n_live; /* cursors that have all that passed and can take more */
+	unsigned int n_cursors;
+	unsigned int n_live; /* of them: had all that passed once, and can take more */
+	unsigned int n_told; /* of them: have all that passed until now */
+	uint64_t passed;     /* so many events have */
 
 	struct view_place place; /* in the index */
 	bool dirty;		 /* something passed since the last flush */
@@ -80,6 +83,9 @@ void views_dispatch(struct views *views, const struct fb_event *event);
 
 /* views_flush() - wake the cursors of views that got something since the last flush */
 void views_flush(struct views *views);
+
+/* view_told() - one more of its cursors has all that passed. Once all have, nothing is kept for them. */
+void view_told(struct view *view);
 
 /* view_match() - the fields of an event that this view shows; 0: none of it */
 uint64_t view_match(const struct view *view, const struct fb_event *event);

@@ -117,9 +117,9 @@ static void test_encoded_once(void **state)
 {
 	enum { MANY = 50 };
 	const struct views_stats *stats = views_stats(stage.bus->views);
-	static struct subscriber many[MANY], late;
+	static struct subscriber many[MANY], late, later;
 	struct random random = { 1 };
-	uint64_t bytes;
+	uint64_t bytes, n;
 
 	(void)state;
 	for (int i = 0; i < MANY; i++) {
@@ -134,28 +134,85 @@ static void test_encoded_once(void **state)
 			/* Some are behind, some in the middle of a line. */
 			subscriber_read(&many[i], SIZE_MAX, i % 3 ? SIZE_MAX : random_below(&random, 30000));
 	}
-	for (int i = 0; i < MANY; i++) {
+	/* While one is behind all is kept, and one that begins at the beginning reads what is there. */
+	n = log_next(stage.bus->log) - 1;
+	for (int i = 1; i < MANY; i++)
 		subscriber_read_all(&many[i]);
+	assert_int_equal(subscribe(&late, &stage, "{\"threads\":true,\"since\":\"-500000h\"}", SEE_ALL, NULL),
+			 0);
+	subscriber_read_all(&late);
+	subscriber_check(&late);
+	assert_int_equal(late.n_events, n);
+	subscriber_read_all(&many[0]);
+	for (int i = 0; i < MANY; i++) {
 		subscriber_check(&many[i]);
 		assert_int_equal(many[i].n_lost, 0);
 	}
-	assert_int_equal(stats->encoded, log_next(stage.bus->log) - 1);
+	assert_int_equal(stats->encoded, n);
 	/* What they got, but for the first line, which is each one's own. */
 	bytes = stats->encoded_bytes;
 	for (int i = 0; i < MANY; i++)
 		assert_int_equal(many[i].size, bytes + strcspn(many[i].got, "\n") + 1);
 
-	/* One that begins at the beginning reads what is there. */
-	assert_int_equal(subscribe(&late, &stage, "{\"threads\":true,\"since\":\"-500000h\"}", SEE_ALL, NULL),
-			 0);
-	subscriber_read_all(&late);
-	subscriber_check(&late);
-	assert_int_equal(stats->encoded_bytes, bytes);
-	assert_int_equal(late.n_events, log_next(stage.bus->log) - 1);
+	/* Then all are told, and nothing is. */
+	assert_int_equal(
+		subscribe(&later, &stage, "{\"threads\":true,\"since\":\"-500000h\"}", SEE_ALL, NULL), 0);
+	subscriber_read_all(&later);
+	subscriber_check(&later);
+	assert_int_equal(later.n_events, n);
+	assert_int_equal(stats->encoded, 2 * n);
+	unsubscribe(&later);
 	unsubscribe(&late);
 	for (int i = 0; i < MANY; i++)
 		unsubscribe(&many[i]);
 	assert_int_equal(stats->views, 0);
+}
+
+static bool is_kept(const struct subscriber *of)
+{
+	return !LIST_EMPTY(&of->cursor.view->chunks);
+}
+
+/* Lines are kept until all have them, whoever comes or goes meanwhile, and not longer. */
+static void test_kept(void **state)
+{
+	static struct subscriber some[4];
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(subscribe(&some[i], &stage, "", SEE_ALL, NULL), 0);
+		subscriber_read_all(&some[i]);
+	}
+	assert_false(is_kept(&some[0]));
+	stage_run(&stage, 10, 10);
+	subscriber_read_all(&some[0]);
+	subscriber_read_all(&some[0]);
+	subscriber_read_all(&some[0]);
+	assert_true(is_kept(&some[0]));
+	subscriber_read_all(&some[1]);
+	unsubscribe(&some[1]);
+	assert_true(is_kept(&some[0]));
+	/* This one has what is there, and one more is to have it. */
+	assert_int_equal(subscribe(&some[3], &stage, "", SEE_ALL, NULL), 0);
+	subscriber_read_all(&some[3]);
+	assert_true(is_kept(&some[0]));
+	subscriber_read_all(&some[2]);
+	assert_false(is_kept(&some[0]));
+	for (int round = 0; round < 3; round++) {
+		stage_run(&stage, 10, 10);
+		assert_true(is_kept(&some[0]));
+		for (int i = 0; i < 4; i++) {
+			if (i == 1)
+				continue;
+			assert_true(is_kept(&some[0]));
+			subscriber_read_all(&some[i]);
+			subscriber_check(&some[i]);
+		}
+		assert_false(is_kept(&some[0]));
+	}
+	unsubscribe(&some[0]);
+	unsubscribe(&some[2]);
+	unsubscribe(&some[3]);
 }
 
 /* Nobody there to take it: nothing is encoded. */
@@ -442,6 +499,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_equal, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_wanted, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_encoded_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_encoded_never, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_read, setup_no_cache, teardown),
