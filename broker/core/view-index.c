@@ -3,18 +3,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/hash-number.h"
-
 #include "core/view-index.h"
 
+#define BITS_MIN 4
+
+/* A place of the table; free while there is no view. */
 struct uid_views {
-	uint32_t uid;
 	struct view_entry_list views;
-	UT_hash_handle hh;
+	uint32_t uid;
 };
 
+/*
+ * Uids are looked up in a table of open addresses, half full at most: a thousand of them are 32 KiB, which stay in the
+ * processor's caches, where every node of a chain would be waited for.
+ */
 struct view_index {
 	struct uid_views *uids;
+	unsigned int bits; /* the table has 2^bits places */
+	size_t n;	   /* of which are taken */
 	struct view_entry_list others;
 };
 
@@ -25,30 +31,89 @@ int view_index_new(struct view_index **ret)
 	if (!index)
 		return -ENOMEM;
 	LIST_INIT(&index->others);
+	index->bits = BITS_MIN;
+	index->uids = calloc((size_t)1 << index->bits, sizeof(*index->uids));
+	if (!index->uids) {
+		free(index);
+		return -ENOMEM;
+	}
 	*ret = index;
 	return 0;
 }
 
 struct view_index *view_index_free(struct view_index *index)
 {
+	if (index)
+		free(index->uids);
 	free(index);
 	return NULL;
 }
 
-static struct uid_views *find_uid(struct view_index *index, uint32_t uid)
+static size_t mask_of(const struct view_index *index)
 {
-	struct uid_views *views;
-
-	HASH_FIND(hh, index->uids, &uid, sizeof(uid), views);
-	return views;
+	return ((size_t)1 << index->bits) - 1;
 }
 
-static void prune(struct view_index *index, struct uid_views *views)
+/* Uids come one after the other, or many ranges of them begin at multiples of 65,536: the upper bits differ either way. */
+static size_t home_of(const struct view_index *index, uint32_t uid)
 {
-	if (!LIST_EMPTY(&views->views))
-		return;
-	HASH_DEL(index->uids, views);
-	free(views);
+	return (uid * UINT32_C(2654435769)) >> (32 - index->bits);
+}
+
+/* Where a uid is, or would be. */
+static struct uid_views *find_uid(const struct view_index *index, uint32_t uid)
+{
+	size_t i = home_of(index, uid);
+
+	while (!LIST_EMPTY(&index->uids[i].views) && index->uids[i].uid != uid)
+		i = (i + 1) & mask_of(index);
+	return &index->uids[i];
+}
+
+/* To a free place. What is first in a list points to its head. */
+static void move(struct uid_views *to, struct uid_views *from)
+{
+	struct view_entry *first = LIST_FIRST(&from->views);
+
+	to->uid = from->uid;
+	LIST_FIRST(&to->views) = first;
+	first->link.le_prev = &LIST_FIRST(&to->views);
+	LIST_INIT(&from->views);
+}
+
+/* The last view of a uid has gone: those behind that would have had its place close up. */
+static void close_gap(struct view_index *index, struct uid_views *gap)
+{
+	size_t free = (size_t)(gap - index->uids), i = free;
+
+	index->n--;
+	for (;;) {
+		i = (i + 1) & mask_of(index);
+		if (LIST_EMPTY(&index->uids[i].views))
+			return;
+		if (((i - home_of(index, index->uids[i].uid)) & mask_of(index)) <
+		    ((i - free) & mask_of(index)))
+			continue;
+		move(&index->uids[free], &index->uids[i]);
+		free = i;
+	}
+}
+
+static int grow(struct view_index *index)
+{
+	struct view_index larger = { .bits = index->bits + 1 };
+	size_t n = (size_t)1 << index->bits;
+
+	larger.uids = calloc(2 * n, sizeof(*larger.uids));
+	if (!larger.uids)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		if (!LIST_EMPTY(&index->uids[i].views))
+			move(find_uid(&larger, index->uids[i].uid), &index->uids[i]);
+	free(index->uids);
+	index->uids = larger.uids;
+	index->bits = larger.bits;
+	return 0;
 }
 
 /*
@@ -67,36 +132,30 @@ static int collect_uids(struct view_place *place, const struct filter *filter, s
 	return 0;
 }
 
-static struct uid_views *get_uid(struct view_index *index, uint32_t uid)
+static int enter_uid(struct view_index *index, uint32_t uid, struct view_entry *entry)
 {
 	struct uid_views *views = find_uid(index, uid);
-	bool oom = false;
 
-	if (views)
-		return views;
-	views = calloc(1, sizeof(*views));
-	if (!views)
-		return NULL;
-	views->uid = uid;
-	LIST_INIT(&views->views);
-	HASH_ADD(hh, index->uids, uid, sizeof(views->uid), views);
-	if (oom) {
-		free(views);
-		return NULL;
+	if (LIST_EMPTY(&views->views)) {
+		if (index->n >= mask_of(index) / 2) {
+			if (grow(index) < 0)
+				return -ENOMEM;
+			views = find_uid(index, uid);
+		}
+		views->uid = uid;
+		index->n++;
 	}
-	return views;
+	LIST_INSERT_HEAD(&views->views, entry, link);
+	return 0;
 }
 
 static int enter_uids(struct view_index *index, struct view_place *place)
 {
 	for (size_t i = 0; i < place->n_entries; i++) {
-		struct uid_views *views = get_uid(index, place->uids[i]);
-
-		if (!views) {
+		if (enter_uid(index, place->uids[i], &place->entries[i]) < 0) {
 			place->n_entries = i;
 			return -ENOMEM;
 		}
-		LIST_INSERT_HEAD(&views->views, &place->entries[i], link);
 	}
 	return 0;
 }
@@ -115,7 +174,9 @@ int view_index_add(struct view_index *index, struct view *view, struct view_plac
 		r = collect_uids(place, filter, visibility);
 	if (r < 0)
 		return r;
-	place->entries = calloc(place->n_entries, sizeof(*place->entries));
+	place->entries = &place->one;
+	if (place->n_entries > 1)
+		place->entries = calloc(place->n_entries, sizeof(*place->entries));
 	if (!place->entries) {
 		place->n_entries = 0;
 		view_index_remove(index, place);
@@ -135,11 +196,14 @@ int view_index_add(struct view_index *index, struct view *view, struct view_plac
 void view_index_remove(struct view_index *index, struct view_place *place)
 {
 	for (size_t i = 0; i < place->n_entries; i++) {
+		struct uid_views *views = place->uids ? find_uid(index, place->uids[i]) : NULL;
+
 		LIST_REMOVE(&place->entries[i], link);
-		if (place->uids)
-			prune(index, find_uid(index, place->uids[i]));
+		if (views && LIST_EMPTY(&views->views))
+			close_gap(index, views);
 	}
-	free(place->entries);
+	if (place->entries != &place->one)
+		free(place->entries);
 	free(place->uids);
 	*place = (struct view_place){ 0 };
 }
@@ -153,5 +217,5 @@ struct view_entry_list *view_index_uid(struct view_index *index, uint32_t uid)
 {
 	struct uid_views *views = find_uid(index, uid);
 
-	return views ? &views->views : NULL;
+	return LIST_EMPTY(&views->views) ? NULL : &views->views;
 }

@@ -21,8 +21,9 @@ struct view_entry {
 
 LIST_HEAD(view_entry_list, view_entry);
 
-/* Where a view stands in the index. */
+/* Where a view stands in the index. It stays where it is. */
 struct view_place {
+	struct view_entry one;	    /* beside the view, since that is what is looked at next */
 	struct view_entry *entries; /* one a uid, or one in the list of all others */
 	size_t n_entries;
 	uint32_t *uids; /* of the entries; NULL for the list of all others */

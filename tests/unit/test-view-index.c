@@ -127,6 +127,12 @@ static void test_kinds(void **state)
 	drop(0);
 }
 
+/* As uids are: one after the other, or each at the beginning of a range of its own. */
+static uint32_t random_uid(struct random *random, uint32_t most)
+{
+	return (uint32_t)random_below(random, most) * (random_below(random, 2) ? 1 : 65536);
+}
+
 /* Many come and go: whoever can want an event is asked, and of whom that can be told by uid no one else. */
 static void test_random(void **state)
 {
@@ -134,10 +140,12 @@ static void test_random(void **state)
 	unsigned int offered[VIEWS];
 
 	(void)state;
-	for (int op = 0; op < 20000; op++) {
+	for (int op = 0; op < 40000; op++) {
+		/* At first there are few uids, which many want; then many, which go one by one. */
+		uint32_t most = op < 20000 ? 10 : 500;
 		size_t i = random_below(&random, VIEWS);
-		uint32_t uid = (uint32_t)random_below(&random, 20);
-		uint32_t old_uid = (uint32_t)random_below(&random, 20);
+		uint32_t uid = random_uid(&random, most);
+		uint32_t old_uid = random_uid(&random, most);
 		bool has_old = random_below(&random, 2);
 
 		if (entries[i].there) {
@@ -145,12 +153,12 @@ static void test_random(void **state)
 		} else {
 			size_t n = random_below(&random, 2) ? random_below(&random, 8) : 0;
 			struct visibility visibility = { .all = random_below(&random, 2),
-							 .uid = (uint32_t)random_below(&random, 20) };
+							 .uid = random_uid(&random, most) };
 
 			/* Sorted, without doubles */
 			for (size_t u = 0; u < n; u++)
 				entries[i].uids[u] = (uint32_t)(u ? entries[i].uids[u - 1] + 1 : 0) +
-						     (uint32_t)random_below(&random, 3);
+						     (uint32_t)random_below(&random, most / 4);
 			add(i, visibility, random_below(&random, 10) == 0, n);
 		}
 		look(uid, old_uid, has_old, offered);
