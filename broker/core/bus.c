@@ -72,6 +72,7 @@ void bus_publish(struct bus *bus, struct fb_event *event)
 
 void bus_flush(struct bus *bus)
 {
+	log_show(bus->log);
 	views_flush(bus->views);
 	bus_wake(bus);
 }

@@ -144,6 +144,7 @@ int cursor_init(struct cursor *cursor, struct bus *bus, struct request *request,
 	*cursor = (struct cursor){
 		.bus = bus, .wake = wake, .snapshot = request->snapshot, .told = UINT64_MAX
 	};
+	log_show(bus->log);
 	cursor->next = cursor->position = log_next(bus->log);
 	r = table_resolve(bus->table, request->filter, error);
 	if (r == 0 && request->since == REQUEST_SINCE_CURSOR)
@@ -209,8 +210,10 @@ static int fill_snapshot(struct cursor *cursor)
 
 static ssize_t peek_stream(struct cursor *cursor, const char **data)
 {
-	const struct log *log = cursor->bus->log;
+	struct log *log = cursor->bus->log;
 
+	/* Nobody is told what a broker that is killed would not have told: the next one would use its number again. */
+	log_show(log);
 	if (cursor->next < log_next(log)) {
 		view_read(cursor->view, cursor->next, &cursor->lines);
 		*data = cursor->lines.data;

@@ -10,12 +10,19 @@
 #include "log-reader.h"
 #include "util/cleanup.h"
 
+/*
+ * So many records are shown together at most. Whoever reads along looks at the head all the time: each time it is written it
+ * has to come back from the cache of that processor, which takes as long as making a record.
+ */
+#define SHOW_RECORDS 16
+
 struct log {
 	struct log_file file;
 	struct log_header *header; /* of the file */
 	uint64_t n_blocks;
 
-	uint64_t tail, head; /* positions, as published */
+	uint64_t tail, head; /* positions */
+	unsigned int hidden; /* records before the head that the file's head does not show yet */
 	uint64_t next_seq;
 	uint64_t last_time;
 	uint64_t woken;		       /* the head at the last wake-up */
@@ -46,6 +53,13 @@ static uint64_t block_end(uint64_t position)
 static void publish(uint64_t *word, uint64_t position)
 {
 	__atomic_store_n(word, log_position_seal(position), __ATOMIC_RELEASE);
+}
+
+void log_show(struct log *log)
+{
+	if (log->hidden > 0)
+		publish(&log->header->head, log->head);
+	log->hidden = 0;
 }
 
 static void summarize(struct log *log, uint64_t position, const struct fb_event *event)
@@ -95,7 +109,7 @@ static void begin(struct log *log)
 {
 	log->header = log->file.header;
 	log->tail = log->head = log->last_time = 0;
-	log->next_seq = 0;
+	log->next_seq = log->hidden = 0;
 	log->woken = UINT64_MAX; /* whoever wrote before may have owed one */
 	memset(log->summaries, 0, log->n_blocks * sizeof(*log->summaries));
 }
@@ -159,6 +173,8 @@ static void enter_block(struct log *log, uint64_t position)
 
 	if (position + LOG_BLOCK_SIZE < log->n_blocks * LOG_BLOCK_SIZE || oldest <= log->tail)
 		return;
+	/* The tail never goes past the head that is shown. */
+	log_show(log);
 	log->tail = oldest;
 	publish(&log->header->tail, oldest);
 	/* A reader that sees a byte of what is written next also sees the new tail. */
@@ -198,7 +214,8 @@ uint64_t log_append(struct log *log, struct fb_event *event)
 	summarize(log, position, event);
 	log->head = position + record->size;
 	log->next_seq++;
-	publish(&log->header->head, log->head);
+	if (++log->hidden == SHOW_RECORDS)
+		log_show(log);
 	return event->seq;
 }
 
@@ -208,6 +225,7 @@ uint64_t log_wake(struct log *log, uint64_t now_usec)
 	uint64_t pause;
 	long woken;
 
+	log_show(log);
 	if (log->woken == log->head)
 		return 0;
 	if (now_usec < log->wake_due_usec)

@@ -62,9 +62,13 @@ const char *log_origin_reason(const struct log *log);
 
 /*
  * log_append() - write an event; its seq is set here
- * Never fails: the oldest block makes room. Return: the sequence number.
+ * Never fails: the oldest block makes room. Who maps the log, or opens it after a crash, sees it from log_show() on at the
+ * latest. Return: the sequence number.
  */
 uint64_t log_append(struct log *log, struct fb_event *event);
+
+/* log_show() - let all that was appended be seen; log_wake() does so too */
+void log_show(struct log *log);
 
 /*
  * Wake-ups are that far apart, at least; and, since one takes the writer some 2 µs a waiter, so much farther that it never

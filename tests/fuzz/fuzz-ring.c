@@ -78,6 +78,7 @@ static void make_image(const char *path, int n, uint64_t events)
 			EVENT_SET(&event, cgroup, ((struct event_text){ filler, seq % 4 * 500 }));
 		log_append(log, &event);
 	}
+	log_show(log);
 	firsts[n] = log_first(log);
 	from = log_share(log);
 	expect(from >= 0 && read(from, images[n], FILE_SIZE) == (ssize_t)FILE_SIZE, "read");

@@ -50,6 +50,7 @@ static void append(enum event_type type, const char *comm)
 	EVENT_SET(&event, pid, 7);
 	EVENT_SET(&event, comm, event_text(comm));
 	log_append(log_of_broker, &event);
+	log_show(log_of_broker);
 }
 
 static uint64_t last(void)

@@ -26,6 +26,7 @@
 #define SIZE	  ((uint64_t)LOG_BLOCKS_MIN * LOG_BLOCK_SIZE)
 #define FILE_SIZE (LOG_HEADER_SIZE + SIZE)
 #define SALT	  7
+#define APPENDS	  3 /* that are shown together */
 
 static int setup(void **state)
 {
@@ -159,7 +160,7 @@ static void test_kill(void **state)
 		      laps);
 }
 
-/* A process that stops, appends once and stops again. */
+/* A process that stops, appends a few and shows them, and stops again. */
 static pid_t fork_stepped(void)
 {
 	pid_t pid = fork();
@@ -173,7 +174,9 @@ static pid_t fork_stepped(void)
 		    ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
 			_exit(1);
 		raise(SIGSTOP);
-		append_next(log);
+		for (int i = 0; i < APPENDS; i++)
+			append_next(log);
+		log_show(log);
 		raise(SIGSTOP);
 		_exit(0);
 	}
@@ -194,7 +197,7 @@ static uint64_t check_moment(const unsigned char *file, uint64_t epoch, uint64_t
 	log = reopen("copy/log");
 	assert_true(log_epoch(log) == epoch);
 	result = log_next(log);
-	assert_in_range(result, next, next + 1);
+	assert_in_range(result, next, next + APPENDS);
 	check(log);
 	append_next(log);
 	append_next(log);
@@ -203,7 +206,7 @@ static uint64_t check_moment(const unsigned char *file, uint64_t epoch, uint64_t
 	return result;
 }
 
-/* Stop the writer of one event after each instruction that changed the file. Return: at how many moments. */
+/* Stop the writer of a few events after each instruction that changed the file. Return: at how many moments. */
 static unsigned int step(const unsigned char *file, uint64_t epoch, uint64_t next)
 {
 	static unsigned char before[FILE_SIZE];
@@ -226,7 +229,7 @@ static unsigned int step(const unsigned char *file, uint64_t epoch, uint64_t nex
 		seen = check_moment(file, epoch, next);
 		moments++;
 	} while (WSTOPSIG(status) != SIGSTOP);
-	assert_int_equal(seen, next + 1);
+	assert_int_equal(seen, next + APPENDS);
 	kill(pid, SIGKILL);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	return moments;
@@ -272,7 +275,7 @@ static void test_every_step(void **state)
 	}
 	log_free(log);
 	unmap_file(file);
-	print_message("# %u moments of 6 appends\n", moments);
+	print_message("# %u moments of %d appends\n", moments, 6 * APPENDS);
 }
 
 int main(void)

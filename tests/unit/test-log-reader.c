@@ -58,6 +58,7 @@ static void append(struct log *log)
 
 	seq_event(&made, log_next(log), SALT);
 	log_append(log, &made.event);
+	log_show(log);
 }
 
 /* Memory that ends with the file, so that nobody reads beyond unseen. */

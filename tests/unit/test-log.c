@@ -400,6 +400,57 @@ static void test_file(void **state)
 	log_free(log);
 }
 
+static uint64_t position(const uint64_t *word)
+{
+	bool ok;
+	uint64_t result = log_position_open(__atomic_load_n(word, __ATOMIC_ACQUIRE), &ok);
+
+	assert_true(ok);
+	return result;
+}
+
+/* Records are shown a few at a time, and all before the first of them goes. */
+static void test_show(void **state)
+{
+	static struct random_event made;
+	struct log *log = open_log(LOG_NEW);
+	const struct log_header *header;
+	unsigned int hidden = 0, most = 0, together = 0;
+	uint64_t head = 0;
+	int fd = log_share(log);
+	void *map = mmap(NULL, LOG_HEADER_SIZE, PROT_READ, MAP_SHARED, fd, 0);
+
+	(void)state;
+	assert_true(map != MAP_FAILED);
+	close(fd);
+	header = map;
+	for (int i = 0; i < (in_valgrind() ? 1000 : 10000); i++) {
+		seq_event(&made, log_next(log), 1);
+		log_append(log, &made.event);
+		hidden = position(&header->head) == head ? hidden + 1 : 0;
+		head = position(&header->head);
+		assert_true(position(&header->tail) <= head);
+		most = hidden > most ? hidden : most;
+		if (i % 50 == 0)
+			log_show(log);
+		else if (i % 50 == 1)
+			(void)log_wake(log, 0);
+		else
+			continue;
+		head = position(&header->head);
+		assert_int_equal(head - position(&header->tail), log_used(log));
+		hidden = 0;
+		together++;
+	}
+	assert_in_range(most, 2, 15);
+	assert_true(together > 0 && log_first(log) > 1);
+	seq_event(&made, log_next(log), 1);
+	log_append(log, &made.event);
+	log_free(log);
+	assert_int_not_equal(position(&header->head), head);
+	munmap(map, LOG_HEADER_SIZE);
+}
+
 /* What is handed out can be read and mapped, also when the file has lost its name, and never written through. */
 static void test_share(void **state)
 {
@@ -424,6 +475,7 @@ static void test_share(void **state)
 	assert_int_equal(header->head, log_position_seal(0));
 	fb_event_init(&event, EVENT_EXEC);
 	append(log, &event);
+	log_show(log);
 	assert_int_not_equal(header->head, log_position_seal(0));
 
 	assert_true(mmap(NULL, LOG_HEADER_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED);
@@ -471,6 +523,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_skip, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_busy, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_file, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_show, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_share, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_room, setup, teardown),
 	};

@@ -333,6 +333,7 @@ static void test_readable_once(void **state)
 	assert_int_equal(ring_new(&ring, log_share(log_of_broker)), 0);
 	pollfd = (struct pollfd){ .fd = ring_fd(ring), .events = POLLIN };
 	append();
+	log_show(log_of_broker);
 	assert_int_equal(ring_next(ring, &event), 0);
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(ring_next(ring, &event), RING_E_END);

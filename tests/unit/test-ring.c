@@ -56,6 +56,7 @@ static void append(uint64_t n)
 		seq_event(&made, log_next(log_of_broker), SALT);
 		log_append(log_of_broker, &made.event);
 	}
+	log_show(log_of_broker);
 }
 
 static void wake(void)
