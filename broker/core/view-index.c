@@ -1,28 +1,40 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "core/view-index.h"
 
-#define BITS_MIN 4
+#define BITS_MIN 5
+
+/* A key is a kind and a number. */
+enum kind { KIND_ANY, KIND_TYPE, KIND_UID, KIND_PID, _KIND_MAX };
 
 /* A place of the table; free while there is no view. */
-struct uid_views {
+struct slot {
 	struct view_entry_list views;
-	uint32_t uid;
+	uint64_t key;
 };
 
 /*
- * Uids are looked up in a table of open addresses, half full at most: a thousand of them are 32 KiB, which stay in the
+ * Keys are looked up in a table of open addresses, half full at most: a thousand of them are 32 KiB, which stay in the
  * processor's caches, where every node of a chain would be waited for.
  */
 struct view_index {
-	struct uid_views *uids;
-	unsigned int bits; /* the table has 2^bits places */
-	size_t n;	   /* of which are taken */
-	struct view_entry_list others;
+	struct slot *slots;
+	unsigned int bits;	  /* the table has 2^bits places */
+	size_t n_keys[_KIND_MAX]; /* that are there */
+	size_t n;		  /* all of them */
 };
+
+static uint64_t key_of(enum kind kind, uint32_t number)
+{
+	return (uint64_t)kind << 32 | number;
+}
+
+static size_t *count_of(struct view_index *index, uint64_t key)
+{
+	return &index->n_keys[key >> 32];
+}
 
 int view_index_new(struct view_index **ret)
 {
@@ -30,10 +42,9 @@ int view_index_new(struct view_index **ret)
 
 	if (!index)
 		return -ENOMEM;
-	LIST_INIT(&index->others);
 	index->bits = BITS_MIN;
-	index->uids = calloc((size_t)1 << index->bits, sizeof(*index->uids));
-	if (!index->uids) {
+	index->slots = calloc((size_t)1 << index->bits, sizeof(*index->slots));
+	if (!index->slots) {
 		free(index);
 		return -ENOMEM;
 	}
@@ -44,7 +55,7 @@ int view_index_new(struct view_index **ret)
 struct view_index *view_index_free(struct view_index *index)
 {
 	if (index)
-		free(index->uids);
+		free(index->slots);
 	free(index);
 	return NULL;
 }
@@ -54,47 +65,46 @@ static size_t mask_of(const struct view_index *index)
 	return ((size_t)1 << index->bits) - 1;
 }
 
-/* Uids come one after the other, or many ranges of them begin at multiples of 65,536: the upper bits differ either way. */
-static size_t home_of(const struct view_index *index, uint32_t uid)
+/* Numbers come one after the other, or ranges of uids begin at multiples of 65,536: the upper bits differ either way. */
+static size_t home_of(const struct view_index *index, uint64_t key)
 {
-	return (uid * UINT32_C(2654435769)) >> (32 - index->bits);
+	return (size_t)((key * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - index->bits));
 }
 
-/* Where a uid is, or would be. */
-static struct uid_views *find_uid(const struct view_index *index, uint32_t uid)
+/* Where a key is, or would be. */
+static struct slot *find(const struct view_index *index, uint64_t key)
 {
-	size_t i = home_of(index, uid);
+	size_t i = home_of(index, key);
 
-	while (!LIST_EMPTY(&index->uids[i].views) && index->uids[i].uid != uid)
+	while (!LIST_EMPTY(&index->slots[i].views) && index->slots[i].key != key)
 		i = (i + 1) & mask_of(index);
-	return &index->uids[i];
+	return &index->slots[i];
 }
 
 /* To a free place. What is first in a list points to its head. */
-static void move(struct uid_views *to, struct uid_views *from)
+static void move(struct slot *to, struct slot *from)
 {
 	struct view_entry *first = LIST_FIRST(&from->views);
 
-	to->uid = from->uid;
+	to->key = from->key;
 	LIST_FIRST(&to->views) = first;
 	first->link.le_prev = &LIST_FIRST(&to->views);
 	LIST_INIT(&from->views);
 }
 
-/* The last view of a uid has gone: those behind that would have had its place close up. */
-static void close_gap(struct view_index *index, struct uid_views *gap)
+/* The last view of a key has gone: those behind that would have had its place close up. */
+static void close_gap(struct view_index *index, struct slot *gap)
 {
-	size_t free = (size_t)(gap - index->uids), i = free;
+	size_t free = (size_t)(gap - index->slots), i = free;
 
-	index->n--;
 	for (;;) {
 		i = (i + 1) & mask_of(index);
-		if (LIST_EMPTY(&index->uids[i].views))
+		if (LIST_EMPTY(&index->slots[i].views))
 			return;
-		if (((i - home_of(index, index->uids[i].uid)) & mask_of(index)) <
+		if (((i - home_of(index, index->slots[i].key)) & mask_of(index)) <
 		    ((i - free) & mask_of(index)))
 			continue;
-		move(&index->uids[free], &index->uids[i]);
+		move(&index->slots[free], &index->slots[i]);
 		free = i;
 	}
 }
@@ -104,118 +114,169 @@ static int grow(struct view_index *index)
 	struct view_index larger = { .bits = index->bits + 1 };
 	size_t n = (size_t)1 << index->bits;
 
-	larger.uids = calloc(2 * n, sizeof(*larger.uids));
-	if (!larger.uids)
+	larger.slots = calloc(2 * n, sizeof(*larger.slots));
+	if (!larger.slots)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
-		if (!LIST_EMPTY(&index->uids[i].views))
-			move(find_uid(&larger, index->uids[i].uid), &index->uids[i]);
-	free(index->uids);
-	index->uids = larger.uids;
+		if (!LIST_EMPTY(&index->slots[i].views))
+			move(find(&larger, index->slots[i].key), &index->slots[i]);
+	free(index->slots);
+	index->slots = larger.slots;
 	index->bits = larger.bits;
 	return 0;
 }
 
-/*
- * The uids one of which every event has that a view can want: those of the filter, or that of the visibility. Not what is
- * in both: when a process of the visible uid becomes one of the filter's, the event has both.
- */
-static int collect_uids(struct view_place *place, const struct filter *filter, struct visibility visibility)
+static int enter(struct view_index *index, uint64_t key, struct view_entry *entry)
 {
-	size_t n = visibility.all ? filter->n_uids : 1;
+	struct slot *slot = find(index, key);
 
-	place->uids = calloc(n, sizeof(*place->uids));
-	if (!place->uids)
-		return -ENOMEM;
-	memcpy(place->uids, visibility.all ? filter->uids : &visibility.uid, n * sizeof(*place->uids));
-	place->n_entries = n;
-	return 0;
-}
-
-static int enter_uid(struct view_index *index, uint32_t uid, struct view_entry *entry)
-{
-	struct uid_views *views = find_uid(index, uid);
-
-	if (LIST_EMPTY(&views->views)) {
+	if (LIST_EMPTY(&slot->views)) {
 		if (index->n >= mask_of(index) / 2) {
 			if (grow(index) < 0)
 				return -ENOMEM;
-			views = find_uid(index, uid);
+			slot = find(index, key);
 		}
-		views->uid = uid;
+		slot->key = key;
 		index->n++;
+		++*count_of(index, key);
 	}
-	LIST_INSERT_HEAD(&views->views, entry, link);
+	LIST_INSERT_HEAD(&slot->views, entry, link);
 	return 0;
 }
 
-static int enter_uids(struct view_index *index, struct view_place *place)
+static void leave(struct view_index *index, uint64_t key, struct view_entry *entry)
 {
+	struct slot *slot = find(index, key);
+
+	LIST_REMOVE(entry, link);
+	if (!LIST_EMPTY(&slot->views))
+		return;
+	index->n--;
+	--*count_of(index, key);
+	close_gap(index, slot);
+}
+
+static size_t put_types(uint64_t *keys, uint32_t types)
+{
+	size_t n = 0;
+
+	for (uint32_t type = 0; type < _EVENT_TYPE_MAX; type++)
+		if (types & EVENT_TYPE_BIT(type))
+			keys[n++] = key_of(KIND_TYPE, type);
+	return n;
+}
+
+static size_t put_pids(uint64_t *keys, const struct filter *filter)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < filter->n_pids; i++)
+		if (i == 0 || filter->pids[i].pid != filter->pids[i - 1].pid)
+			keys[n++] = key_of(KIND_PID, filter->pids[i].pid);
+	return n;
+}
+
+static size_t put_uids(uint64_t *keys, const uint32_t *uids, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		keys[i] = key_of(KIND_UID, uids[i]);
+	return n;
+}
+
+/*
+ * One of these every event has that a view can want. Of uids those of the filter, or that of the visibility; not what is in
+ * both: when a process of the visible uid becomes one of the filter's, the event has both.
+ */
+static size_t put_keys(uint64_t *keys, const struct filter *filter, struct visibility visibility)
+{
+	uint32_t types = filter->types;
+
+	/* A tree grows by forks that its subscriber may not see, nor want. */
+	if (filter->has_tree && types)
+		types |= EVENT_TYPE_BIT(EVENT_FORK) | EVENT_TYPE_BIT(EVENT_EXIT);
+	else if (!filter->has_tree && filter->n_pids > 0)
+		return put_pids(keys, filter);
+	else if (!filter->has_tree && !visibility.all)
+		return put_uids(keys, &visibility.uid, 1);
+	else if (!filter->has_tree && filter->n_uids > 0)
+		return put_uids(keys, filter->uids, filter->n_uids);
+	if (types)
+		return put_types(keys, types);
+	keys[0] = key_of(KIND_ANY, 0);
+	return 1;
+}
+
+static int make_place(struct view_place *place, const struct filter *filter, struct visibility visibility)
+{
+	size_t most = filter->n_pids > filter->n_uids ? filter->n_pids : filter->n_uids;
+
+	place->keys = calloc(most > _EVENT_TYPE_MAX ? most : _EVENT_TYPE_MAX, sizeof(*place->keys));
+	if (!place->keys)
+		return -ENOMEM;
+	place->n_entries = put_keys(place->keys, filter, visibility);
+	place->entries = &place->one;
+	if (place->n_entries > 1)
+		place->entries = calloc(place->n_entries, sizeof(*place->entries));
+	if (place->entries)
+		return 0;
+	free(place->keys);
+	*place = (struct view_place){ 0 };
+	return -ENOMEM;
+}
+
+int view_index_add(struct view_index *index, struct view *view, struct view_place *place,
+		   const struct filter *filter, struct visibility visibility)
+{
+	int r;
+
+	*place = (struct view_place){ 0 };
+	r = make_place(place, filter, visibility);
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < place->n_entries; i++) {
-		if (enter_uid(index, place->uids[i], &place->entries[i]) < 0) {
+		place->entries[i].view = view;
+		if (enter(index, place->keys[i], &place->entries[i]) < 0) {
 			place->n_entries = i;
+			view_index_remove(index, place);
 			return -ENOMEM;
 		}
 	}
 	return 0;
 }
 
-int view_index_add(struct view_index *index, struct view *view, struct view_place *place,
-		   const struct filter *filter, struct visibility visibility)
-{
-	/* A tree grows by forks that its subscriber may not see: it is asked about all. */
-	bool other = filter->has_tree || (visibility.all && filter->n_uids == 0);
-	int r = 0;
-
-	*place = (struct view_place){ 0 };
-	if (other)
-		place->n_entries = 1;
-	else
-		r = collect_uids(place, filter, visibility);
-	if (r < 0)
-		return r;
-	place->entries = &place->one;
-	if (place->n_entries > 1)
-		place->entries = calloc(place->n_entries, sizeof(*place->entries));
-	if (!place->entries) {
-		place->n_entries = 0;
-		view_index_remove(index, place);
-		return -ENOMEM;
-	}
-	for (size_t i = 0; i < place->n_entries; i++)
-		place->entries[i].view = view;
-	if (other)
-		LIST_INSERT_HEAD(&index->others, &place->entries[0], link);
-	else
-		r = enter_uids(index, place);
-	if (r < 0)
-		view_index_remove(index, place);
-	return r;
-}
-
 void view_index_remove(struct view_index *index, struct view_place *place)
 {
-	for (size_t i = 0; i < place->n_entries; i++) {
-		struct uid_views *views = place->uids ? find_uid(index, place->uids[i]) : NULL;
-
-		LIST_REMOVE(&place->entries[i], link);
-		if (views && LIST_EMPTY(&views->views))
-			close_gap(index, views);
-	}
+	for (size_t i = 0; i < place->n_entries; i++)
+		leave(index, place->keys[i], &place->entries[i]);
 	if (place->entries != &place->one)
 		free(place->entries);
-	free(place->uids);
+	free(place->keys);
 	*place = (struct view_place){ 0 };
 }
 
-struct view_entry_list *view_index_others(struct view_index *index)
+static unsigned int look_up(struct view_index *index, enum kind kind, uint32_t number,
+			    struct view_entry_list **list)
 {
-	return &index->others;
+	struct slot *slot;
+
+	if (index->n_keys[kind] == 0)
+		return 0;
+	slot = find(index, key_of(kind, number));
+	*list = &slot->views;
+	return !LIST_EMPTY(&slot->views);
 }
 
-struct view_entry_list *view_index_uid(struct view_index *index, uint32_t uid)
+unsigned int view_index_find(struct view_index *index, const struct fb_event *event,
+			     struct view_entry_list *lists[static VIEW_INDEX_LISTS])
 {
-	struct uid_views *views = find_uid(index, uid);
+	unsigned int n = look_up(index, KIND_ANY, 0, &lists[0]);
 
-	return LIST_EMPTY(&views->views) ? NULL : &views->views;
+	n += look_up(index, KIND_TYPE, event->type, &lists[n]);
+	if (EVENT_HAS(event, pid))
+		n += look_up(index, KIND_PID, event->pid, &lists[n]);
+	if (EVENT_HAS(event, uid))
+		n += look_up(index, KIND_UID, event->uid, &lists[n]);
+	if (EVENT_HAS(event, old_uid))
+		n += look_up(index, KIND_UID, event->old_uid, &lists[n]);
+	return n;
 }

@@ -2,10 +2,12 @@
 #pragma once
 
 /*
- * Which views can want an event: those whose filter or visibility names uids are found by the event's uid, so
- * that a thousand tenants cost little more than one; all others are asked every time.
+ * Which views can want an event: those that name processes are found by its pid, those whose filter or visibility names uids
+ * by its uid, those that name types by its type. So a thousand tenants, or a thousand who wait for one process each, cost
+ * little more than one; only who names none of these is asked every time.
  */
 
+#include <stdint.h>
 #include <sys/queue.h>
 
 #include "access.h"
@@ -24,19 +26,25 @@ LIST_HEAD(view_entry_list, view_entry);
 /* Where a view stands in the index. It stays where it is. */
 struct view_place {
 	struct view_entry one;	    /* beside the view, since that is what is looked at next */
-	struct view_entry *entries; /* one a uid, or one in the list of all others */
+	struct view_entry *entries; /* one for each key */
+	uint64_t *keys;
 	size_t n_entries;
-	uint32_t *uids; /* of the entries; NULL for the list of all others */
 };
 
 int view_index_new(struct view_index **ret);
 struct view_index *view_index_free(struct view_index *index);
 
-/* view_index_add() - Return: 0 or -ENOMEM. */
+/* view_index_add() - @filter: its pids resolved and sorted. Return: 0 or -ENOMEM. */
 int view_index_add(struct view_index *index, struct view *view, struct view_place *place,
 		   const struct filter *filter, struct visibility visibility);
 void view_index_remove(struct view_index *index, struct view_place *place);
 
-/* The views that are asked about every event, and those of a uid; NULL if there are none. */
-struct view_entry_list *view_index_others(struct view_index *index);
-struct view_entry_list *view_index_uid(struct view_index *index, uint32_t uid);
+#define VIEW_INDEX_LISTS 5
+
+/*
+ * view_index_find() - the views that can want an event
+ * Not those of types that concern everyone (EVENT_TYPES_ALWAYS). A view may be found twice, by the two uids of an id event.
+ * Return: how many @lists were set.
+ */
+unsigned int view_index_find(struct view_index *index, const struct fb_event *event,
+			     struct view_entry_list *lists[static VIEW_INDEX_LISTS]);

@@ -265,27 +265,21 @@ static void offer(struct view *view, const struct fb_event *event)
 	view->n_told = 0;
 }
 
-static void offer_list(struct view_entry_list *list, const struct fb_event *event)
-{
-	struct view_entry *entry;
-
-	if (list)
-		LIST_FOREACH(entry, list, link)
-			offer(entry->view, event);
-}
-
 void views_dispatch(struct views *views, const struct fb_event *event)
 {
+	struct view_entry_list *lists[VIEW_INDEX_LISTS];
+	struct view_entry *entry;
+	unsigned int n;
+
 	if (EVENT_TYPES_ALWAYS & EVENT_TYPE_BIT(event->type)) {
 		for (struct view *view = views->by_key; view; view = view->hh.next)
 			offer(view, event);
 		return;
 	}
-	offer_list(view_index_others(views->index), event);
-	if (EVENT_HAS(event, uid))
-		offer_list(view_index_uid(views->index, event->uid), event);
-	if (EVENT_HAS(event, old_uid))
-		offer_list(view_index_uid(views->index, event->old_uid), event);
+	n = view_index_find(views->index, event, lists);
+	for (unsigned int i = 0; i < n; i++)
+		LIST_FOREACH(entry, lists[i], link)
+			offer(entry->view, event);
 }
 
 void views_flush(struct views *views)

@@ -11,16 +11,20 @@
 #include "random-event.h"
 
 /* The index knows of a view no more than where it is. */
-#define VIEWS 200
+#define VIEWS	 200
+#define KEYS_MAX 8
 static char views[VIEWS];
 static struct view_index *index_;
 static struct {
 	struct view_place place;
 	struct filter filter;
 	struct visibility visibility;
-	uint32_t uids[8];
+	uint32_t uids[KEYS_MAX];
+	struct filter_pid pids[KEYS_MAX];
 	bool there;
 } entries[VIEWS];
+
+static const struct visibility all = { .all = true };
 
 static struct view *view_at(size_t i)
 {
@@ -41,11 +45,11 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void add(size_t i, struct visibility visibility, bool tree, size_t n_uids)
+static void add(size_t i, struct visibility visibility, struct filter filter)
 {
-	entries[i].filter = (struct filter){ .uids = n_uids ? entries[i].uids : NULL,
-					     .n_uids = n_uids,
-					     .has_tree = tree };
+	filter.uids = filter.n_uids ? entries[i].uids : NULL;
+	filter.pids = filter.n_pids ? entries[i].pids : NULL;
+	entries[i].filter = filter;
 	entries[i].visibility = visibility;
 	entries[i].there = true;
 	assert_int_equal(
@@ -58,120 +62,179 @@ static void drop(size_t i)
 	entries[i].there = false;
 }
 
-static void note(struct view_entry_list *list, unsigned int offered[static VIEWS])
+static struct fb_event event_of(enum event_type type, uint32_t pid, uint32_t uid)
 {
+	struct fb_event event;
+
+	fb_event_init(&event, type);
+	EVENT_SET(&event, pid, pid);
+	EVENT_SET(&event, uid, uid);
+	return event;
+}
+
+/* How often each view is found. */
+static void look(const struct fb_event *event, unsigned int found[static VIEWS])
+{
+	struct view_entry_list *lists[VIEW_INDEX_LISTS];
 	struct view_entry *entry;
+	unsigned int n = view_index_find(index_, event, lists);
 
-	if (list)
-		LIST_FOREACH(entry, list, link)
-			offered[(char *)entry->view - views]++;
-}
-
-/* Who is offered what concerns a uid, and maybe an old one? */
-static void look(uint32_t uid, uint32_t old_uid, bool has_old, unsigned int offered[static VIEWS])
-{
-	memset(offered, 0, VIEWS * sizeof(*offered));
-	note(view_index_others(index_), offered);
-	note(view_index_uid(index_, uid), offered);
-	if (has_old)
-		note(view_index_uid(index_, old_uid), offered);
-}
-
-static bool names(size_t i, uint32_t uid)
-{
-	for (size_t u = 0; u < entries[i].filter.n_uids; u++)
-		if (entries[i].filter.uids[u] == uid)
-			return true;
-	return false;
+	memset(found, 0, VIEWS * sizeof(*found));
+	for (unsigned int i = 0; i < n; i++) {
+		assert_false(LIST_EMPTY(lists[i]));
+		LIST_FOREACH(entry, lists[i], link)
+			found[(char *)entry->view - views]++;
+	}
 }
 
 static void test_kinds(void **state)
 {
-	const struct visibility all = { .all = true }, mine = { .uid = 1000 };
-	unsigned int offered[VIEWS];
+	enum { ANY, UIDS, MINE, MINE_AND_UID, TREE, TREE_OF_TYPES, TYPES, PIDS, N };
+	const struct visibility mine = { .uid = 1000 };
+	unsigned int found[VIEWS];
+	struct fb_event event;
 
 	(void)state;
 	assert_null(view_index_free(NULL));
-	entries[1].uids[0] = 5;
-	entries[1].uids[1] = 7;
-	entries[3].uids[0] = 5;
-	entries[4].uids[0] = 1000;
-	entries[5].uids[0] = 5;
-	add(0, all, false, 0);
-	add(1, all, false, 2);
-	add(2, mine, false, 0);
-	add(3, mine, false, 1);
-	add(4, mine, false, 1);
-	add(5, all, true, 1);
-	add(6, mine, true, 0);
-	look(7, 0, false, offered);
-	assert_int_equal(offered[0], 1);
-	assert_int_equal(offered[1], 1);
-	assert_int_equal(offered[2], 0);
-	assert_int_equal(offered[5], 1);
-	assert_int_equal(offered[6], 1);
+	entries[UIDS].uids[0] = 5;
+	entries[UIDS].uids[1] = 7;
+	entries[MINE_AND_UID].uids[0] = 5;
+	entries[PIDS].pids[0] = (struct filter_pid){ 10, 1 };
+	entries[PIDS].pids[1] = (struct filter_pid){ 10, 2 };
+	entries[PIDS].pids[2] = (struct filter_pid){ 12, 2 };
+	add(ANY, all, (struct filter){ .n_uids = 0 });
+	add(UIDS, all, (struct filter){ .n_uids = 2 });
+	add(MINE, mine, (struct filter){ .types = EVENT_TYPE_BIT(EVENT_EXIT) });
+	add(MINE_AND_UID, mine, (struct filter){ .n_uids = 1 });
+	add(TREE, mine, (struct filter){ .has_tree = true, .n_pids = 0 });
+	add(TREE_OF_TYPES, all, (struct filter){ .has_tree = true, .types = EVENT_TYPE_BIT(EVENT_EXEC) });
+	add(TYPES, all, (struct filter){ .types = EVENT_TYPE_BIT(EVENT_EXEC) | EVENT_TYPE_BIT(EVENT_COMM) });
+	add(PIDS, mine, (struct filter){ .n_pids = 3, .types = EVENT_TYPE_BIT(EVENT_COMM) });
+
+	event = event_of(EVENT_FORK, 10, 7);
+	look(&event, found);
+	for (int i = 0; i < N; i++)
+		assert_int_equal(found[i],
+				 i == ANY || i == UIDS || i == TREE || i == TREE_OF_TYPES || i == PIDS);
+	event = event_of(EVENT_COMM, 11, 1000);
+	look(&event, found);
+	for (int i = 0; i < N; i++)
+		assert_int_equal(found[i],
+				 i == ANY || i == MINE || i == MINE_AND_UID || i == TREE || i == TYPES);
 	/* One of this tenant's becomes another's, and another's filter asks for that. */
-	look(5, 1000, true, offered);
-	assert_int_equal(offered[2], 1);
-	assert_int_equal(offered[3], 1);
-	assert_int_equal(offered[4], 1);
-	look(1000, 0, false, offered);
-	assert_int_equal(offered[1], 0);
-	assert_int_equal(offered[4], 1);
-	for (size_t i = 0; i <= 6; i++)
+	event = event_of(EVENT_ID, 12, 5);
+	EVENT_SET(&event, old_uid, 1000);
+	look(&event, found);
+	for (int i = 0; i < N; i++)
+		assert_int_equal(found[i], i != TREE_OF_TYPES && i != TYPES);
+	/* Twice, where both are asked for. */
+	event = event_of(EVENT_ID, 1, 5);
+	EVENT_SET(&event, old_uid, 7);
+	look(&event, found);
+	assert_int_equal(found[UIDS], 2);
+	/* Of whom nothing is known only those hear who ask for nothing. */
+	fb_event_init(&event, EVENT_PTRACE);
+	look(&event, found);
+	for (int i = 0; i < N; i++)
+		assert_int_equal(found[i], i == ANY || i == TREE);
+	for (size_t i = 0; i < N; i++)
 		drop(i);
-	assert_true(LIST_EMPTY(view_index_others(index_)));
-	assert_null(view_index_uid(index_, 5));
-	assert_null(view_index_uid(index_, 1000));
+	event = event_of(EVENT_EXEC, 10, 5);
+	look(&event, found);
+	for (int i = 0; i < N; i++)
+		assert_int_equal(found[i], 0);
 	/* Removed once more, there is nothing to remove. */
 	drop(0);
 }
 
-/* As uids are: one after the other, or each at the beginning of a range of its own. */
-static uint32_t random_uid(struct random *random, uint32_t most)
+/* As numbers are: one after the other, or each at the beginning of a range of its own. */
+static uint32_t random_number(struct random *random, uint32_t most)
 {
 	return (uint32_t)random_below(random, most) * (random_below(random, 2) ? 1 : 65536);
 }
 
-/* Many come and go: whoever can want an event is asked, and of whom that can be told by uid no one else. */
+/* Sorted, without doubles */
+static void add_random(struct random *random, size_t i, uint32_t most)
+{
+	const uint32_t types[] = { 0, EVENT_TYPE_BIT(EVENT_FORK),
+				   EVENT_TYPE_BIT(EVENT_EXEC) | EVENT_TYPE_BIT(EVENT_EXIT) };
+	struct visibility visibility = { .all = random_below(random, 2), .uid = random_number(random, most) };
+	struct filter filter = { .has_tree = random_below(random, 10) == 0,
+				 .types = types[random_below(random, 3)] };
+
+	if (random_below(random, 2))
+		filter.n_uids = random_below(random, KEYS_MAX);
+	if (random_below(random, 4) == 0)
+		filter.n_pids = random_below(random, KEYS_MAX);
+	for (size_t n = 0; n < KEYS_MAX; n++) {
+		uint32_t step = 1 + (uint32_t)random_below(random, most / 4);
+
+		entries[i].uids[n] = n ? entries[i].uids[n - 1] + step : step;
+		entries[i].pids[n].pid = entries[i].uids[n] - 1;
+	}
+	add(i, visibility, filter);
+}
+
+static bool has_uid(size_t i, const struct fb_event *event)
+{
+	for (size_t n = 0; n < entries[i].filter.n_uids; n++)
+		if (entries[i].uids[n] == event->uid ||
+		    (EVENT_HAS(event, old_uid) && entries[i].uids[n] == event->old_uid))
+			return true;
+	return false;
+}
+
+static bool has_pid(size_t i, const struct fb_event *event)
+{
+	for (size_t n = 0; n < entries[i].filter.n_pids; n++)
+		if (entries[i].pids[n].pid == event->pid)
+			return true;
+	return false;
+}
+
+/* The first of these that a view names tells. */
+static bool can_want(size_t i, const struct fb_event *event)
+{
+	const struct filter *filter = &entries[i].filter;
+	uint32_t types = filter->types;
+
+	if (filter->has_tree && types)
+		types |= EVENT_TYPE_BIT(EVENT_FORK) | EVENT_TYPE_BIT(EVENT_EXIT);
+	if (filter->n_pids > 0 && !filter->has_tree)
+		return has_pid(i, event);
+	if (!entries[i].visibility.all && !filter->has_tree)
+		return entries[i].visibility.uid == event->uid ||
+		       (EVENT_HAS(event, old_uid) && entries[i].visibility.uid == event->old_uid);
+	if (filter->n_uids > 0 && !filter->has_tree)
+		return has_uid(i, event);
+	return types == 0 || (types & EVENT_TYPE_BIT(event->type));
+}
+
+/* Many come and go: whoever can want an event is found, and of whom it can be told that he does not is not. */
 static void test_random(void **state)
 {
+	static const enum event_type types[] = { EVENT_FORK, EVENT_EXEC, EVENT_EXIT, EVENT_ID };
 	struct random random = { 3 };
-	unsigned int offered[VIEWS];
+	unsigned int found[VIEWS];
+	struct fb_event event;
 
 	(void)state;
 	for (int op = 0; op < 40000; op++) {
-		/* At first there are few uids, which many want; then many, which go one by one. */
+		/* At first there are few numbers, which many want; then many, which go one by one. */
 		uint32_t most = op < 20000 ? 10 : 500;
 		size_t i = random_below(&random, VIEWS);
-		uint32_t uid = random_uid(&random, most);
-		uint32_t old_uid = random_uid(&random, most);
-		bool has_old = random_below(&random, 2);
 
-		if (entries[i].there) {
+		if (entries[i].there)
 			drop(i);
-		} else {
-			size_t n = random_below(&random, 2) ? random_below(&random, 8) : 0;
-			struct visibility visibility = { .all = random_below(&random, 2),
-							 .uid = random_uid(&random, most) };
-
-			/* Sorted, without doubles */
-			for (size_t u = 0; u < n; u++)
-				entries[i].uids[u] = (uint32_t)(u ? entries[i].uids[u - 1] + 1 : 0) +
-						     (uint32_t)random_below(&random, most / 4);
-			add(i, visibility, random_below(&random, 10) == 0, n);
-		}
-		look(uid, old_uid, has_old, offered);
-		for (i = 0; i < VIEWS; i++) {
-			bool by_uid = entries[i].visibility.all
-					      ? names(i, uid) || (has_old && names(i, old_uid))
-					      : entries[i].visibility.uid == uid ||
-							(has_old && entries[i].visibility.uid == old_uid);
-			bool asked = entries[i].filter.has_tree ||
-				     (entries[i].visibility.all && entries[i].filter.n_uids == 0) || by_uid;
-
-			assert_int_equal(offered[i] > 0, entries[i].there && asked);
-		}
+		else
+			add_random(&random, i, most);
+		event = event_of(types[random_below(&random, 4)], random_number(&random, most),
+				 random_number(&random, most));
+		if (event.type == EVENT_ID)
+			EVENT_SET(&event, old_uid, random_number(&random, most));
+		look(&event, found);
+		for (i = 0; i < VIEWS; i++)
+			assert_int_equal(found[i] > 0, entries[i].there && can_want(i, &event));
 	}
 	for (size_t i = 0; i < VIEWS; i++)
 		if (entries[i].there)

@@ -16,14 +16,42 @@ my @kinds = (
     { name => 'paced', text => 'of all in turn, 20000/s', users => sub { $_[0] }, rate => 20000, tick => 5000 },
 );
 
+# Others who want nothing of it, each in another way.
+my %idle = (
+    'one process each' => '{"pids":[{"pid":%u,"startUsec":1}]}',
+    'a rare type'      => '{"types":["ptrace"],"comm":"%u"}',
+);
+
+sub start {
+    my ($n, $request) = @_;
+    my $broker = Bench::Peers->start('stream');
+    $broker->subscribe($n, request => $request);
+    return $broker;
+}
+
+sub idle {
+    my ($report, $effort, $what) = @_;
+    my %brokers = map { $_ => start($_, $idle{$what}) } 1, 1000;
+    my $count   = 60000 * $effort->{seconds};
+    my %cost;
+    for my $run (0 .. $effort->{runs}) {
+        for my $n (1, 1000) {
+            my $result = $brokers{$n}->publish($count, wanted => 0);
+            next if $run == 0;
+            push @{ $cost{$n} }, 1e9 * $result->{cpu} / $count;
+            $report->say(sprintf '%d that want %s, run %d: %.0f ns an event', $n, $what, $run, $cost{$n}[-1]);
+        }
+    }
+    $_->stop for values %brokers;
+    $report->samples('tenants', "nsec-idle, $what", \%cost);
+    $report->figure('tenants', "1000 that want $what: an event, to 1", Bench::Report::ratios(@cost{ 1000, 1 }));
+}
+
 sub run {
     my ($class, $report, $effort) = @_;
-    my @counts = (1, 100, 1000);
-    my (%brokers, %cost, %plot);
-    for my $n (@counts) {
-        $brokers{$n} = Bench::Peers->start('stream');
-        $brokers{$n}->subscribe($n, request => '{"uids":[%u]}');
-    }
+    my @counts  = (1, 100, 1000);
+    my %brokers = map { $_ => start($_, '{"uids":[%u]}') } @counts;
+    my (%cost, %plot);
     for my $kind (@kinds) {
         my $count = $kind->{rate} ? $kind->{rate} * $effort->{seconds} : 60000 * $effort->{seconds};
         for my $run (0 .. $effort->{runs}) {
@@ -47,6 +75,7 @@ sub run {
     $report->plot(name => 'tenants', title => 'Subscribers that want one user each', xlabel => 'subscribers', log => 'x',
         ylabel => 'ns of the broker an event', lines => \%plot);
     $_->stop for values %brokers;
+    idle($report, $effort, $_) for sort keys %idle;
 }
 
 1;
