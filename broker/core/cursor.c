@@ -25,9 +25,9 @@ static void set_live(struct cursor *cursor, bool live)
 
 static void note_told(struct cursor *cursor)
 {
-	if (cursor->told == cursor->view->passed)
+	if (cursor->told == cursor->view->last)
 		return;
-	cursor->told = cursor->view->passed;
+	cursor->told = cursor->view->last;
 	view_told(cursor->view);
 }
 
@@ -169,7 +169,7 @@ void cursor_done(struct cursor *cursor)
 	if (!cursor->view)
 		return;
 	set_live(cursor, false);
-	if (cursor->told == cursor->view->passed)
+	if (cursor->told == cursor->view->last)
 		cursor->view->n_told--;
 	cursor->view->n_cursors--;
 	LIST_REMOVE(cursor, link);

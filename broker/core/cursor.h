@@ -32,7 +32,7 @@ struct cursor {
 	uint64_t position; /* the log's end when it began */
 	uint64_t rebuilt;  /* CURSOR_REBUILD: the log is read up to here */
 	size_t slot;	   /* CURSOR_SNAPSHOT: in the table */
-	uint64_t told;	   /* of all that passed the view; UINT64_MAX: not yet */
+	uint64_t told;	   /* the last one that had passed when all was told; UINT64_MAX: it was not yet */
 	bool live;	   /* had all that passed, and can take more */
 
 	/* What it could not get from the start: told once, after ready. */

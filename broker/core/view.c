@@ -261,7 +261,6 @@ static void offer(struct view *view, const struct fb_event *event)
 		LIST_INSERT_HEAD(&view->views->dirty, view, dirty_link);
 	}
 	view->last = event->seq;
-	view->passed++;
 	view->n_told = 0;
 }
 

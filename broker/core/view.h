@@ -45,7 +45,6 @@ struct view {
 	unsigned int n_cursors;
 	unsigned int n_live; /* of them: had all that passed once, and can take more */
 	unsigned int n_told; /* of them: have all that passed until now */
-	uint64_t passed;     /* so many events have */
 
 	struct view_place place; /* in the index */
 	bool dirty;		 /* something passed since the last flush */
