@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "log-format.h"
 #include "support.h"
 
 static char directory[PATH_MAX / 2];
@@ -145,4 +146,14 @@ bool in_valgrind(void)
 	const char *preload = getenv("LD_PRELOAD");
 
 	return preload && strstr(preload, "vgpreload");
+}
+
+uint64_t position_of(const uint64_t *word)
+{
+	bool ok;
+	uint64_t position = log_position_open(__atomic_load_n(word, __ATOMIC_ACQUIRE), &ok);
+
+	if (!ok)
+		fail("a position of the log");
+	return position;
 }

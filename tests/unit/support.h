@@ -30,6 +30,9 @@ void seq_event(struct random_event *ret, uint64_t seq, uint64_t salt);
 /* seq_event_is() - is it that one, byte for byte? */
 bool seq_event_is(const struct fb_event *event, uint64_t salt);
 
+/* position_of() - what the head or the tail of a mapped log says. It must be whole. */
+uint64_t position_of(const uint64_t *word);
+
 /* How many descriptors this process has open. */
 unsigned int count_descriptors(void);
 

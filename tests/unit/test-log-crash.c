@@ -78,12 +78,7 @@ static uint64_t check(const struct log *log)
 
 static uint64_t head_of(const unsigned char *file)
 {
-	bool ok;
-	uint64_t head = log_position_open(
-		__atomic_load_n(&((const struct log_header *)file)->head, __ATOMIC_ACQUIRE), &ok);
-
-	assert_true(ok);
-	return head;
+	return position_of(&((const struct log_header *)file)->head);
 }
 
 static const unsigned char *map_file(void)

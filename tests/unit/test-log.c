@@ -400,15 +400,6 @@ static void test_file(void **state)
 	log_free(log);
 }
 
-static uint64_t position(const uint64_t *word)
-{
-	bool ok;
-	uint64_t result = log_position_open(__atomic_load_n(word, __ATOMIC_ACQUIRE), &ok);
-
-	assert_true(ok);
-	return result;
-}
-
 /* Records are shown a few at a time, and all before the first of them goes. */
 static void test_show(void **state)
 {
@@ -427,9 +418,9 @@ static void test_show(void **state)
 	for (int i = 0; i < (in_valgrind() ? 1000 : 10000); i++) {
 		seq_event(&made, log_next(log), 1);
 		log_append(log, &made.event);
-		hidden = position(&header->head) == head ? hidden + 1 : 0;
-		head = position(&header->head);
-		assert_true(position(&header->tail) <= head);
+		hidden = position_of(&header->head) == head ? hidden + 1 : 0;
+		head = position_of(&header->head);
+		assert_true(position_of(&header->tail) <= head);
 		most = hidden > most ? hidden : most;
 		if (i % 50 == 0)
 			log_show(log);
@@ -437,8 +428,8 @@ static void test_show(void **state)
 			(void)log_wake(log, 0);
 		else
 			continue;
-		head = position(&header->head);
-		assert_int_equal(head - position(&header->tail), log_used(log));
+		head = position_of(&header->head);
+		assert_int_equal(head - position_of(&header->tail), log_used(log));
 		hidden = 0;
 		together++;
 	}
@@ -447,7 +438,7 @@ static void test_show(void **state)
 	seq_event(&made, log_next(log), 1);
 	log_append(log, &made.event);
 	log_free(log);
-	assert_int_not_equal(position(&header->head), head);
+	assert_int_not_equal(position_of(&header->head), head);
 	munmap(map, LOG_HEADER_SIZE);
 }
 
