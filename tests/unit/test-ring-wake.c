@@ -322,16 +322,23 @@ static void test_singly(void **state)
 	ring_free(ring);
 }
 
+static struct ring *open_ring(struct pollfd *pollfd)
+{
+	struct ring *ring = NULL;
+
+	assert_int_equal(ring_new(&ring, log_share(log_of_broker)), 0);
+	*pollfd = (struct pollfd){ .fd = ring_fd(ring), .events = POLLIN };
+	return ring;
+}
+
 /* Readable for nothing, it is so once: whoever polls would come back at once until something happens. */
 static void test_readable_once(void **state)
 {
-	struct ring *ring = NULL;
-	struct fb_event event;
 	struct pollfd pollfd;
+	struct ring *ring = open_ring(&pollfd);
+	struct fb_event event;
 
 	(void)state;
-	assert_int_equal(ring_new(&ring, log_share(log_of_broker)), 0);
-	pollfd = (struct pollfd){ .fd = ring_fd(ring), .events = POLLIN };
 	append();
 	log_show(log_of_broker);
 	assert_int_equal(ring_next(ring, &event), 0);
@@ -352,12 +359,11 @@ static void test_readable_once(void **state)
 /* A reader that does not read is woken for nothing at most twice. */
 static void test_left_alone(void **state)
 {
-	struct ring *ring = NULL;
-	struct fb_event event;
 	struct pollfd pollfd;
+	struct ring *ring = open_ring(&pollfd);
+	struct fb_event event;
 
 	(void)state;
-	assert_int_equal(ring_new(&ring, log_share(log_of_broker)), 0);
 	assert_int_equal(ring_next(ring, &event), RING_E_END);
 	/* Not as far apart as the thread looks by itself where it has to: what comes just then does not wake it. */
 	for (int i = 0; i < 5; i++) {
@@ -367,7 +373,6 @@ static void test_left_alone(void **state)
 	}
 	/* Nobody waits at the log's word any more. */
 	assert_int_equal(syscall(SYS_futex, &header->wake, FUTEX_WAKE, INT_MAX, NULL, NULL, 0), 0);
-	pollfd = (struct pollfd){ .fd = ring_fd(ring), .events = POLLIN };
 	assert_int_equal(poll(&pollfd, 1, 0), 1);
 	/* It comes back, and is heard again. */
 	while (ring_next(ring, &event) == 0)
