@@ -31,6 +31,16 @@ static void note_told(struct cursor *cursor)
 	view_told(cursor->view);
 }
 
+/*
+ * No cursor goes beyond what the file shows: were the broker killed, the next one would use these numbers again. A batch is
+ * shown when it is flushed, but not all that is published is flushed at once (bus.on_armed).
+ */
+static uint64_t shown_end(struct bus *bus)
+{
+	log_show(bus->log);
+	return log_next(bus->log);
+}
+
 static int set_own(struct cursor *cursor, const char *data, size_t size)
 {
 	cursor->own = malloc(size);
@@ -144,8 +154,7 @@ int cursor_init(struct cursor *cursor, struct bus *bus, struct request *request,
 	*cursor = (struct cursor){
 		.bus = bus, .wake = wake, .snapshot = request->snapshot, .told = UINT64_MAX
 	};
-	log_show(bus->log);
-	cursor->next = cursor->position = log_next(bus->log);
+	cursor->next = cursor->position = shown_end(bus);
 	r = table_resolve(bus->table, request->filter, error);
 	if (r == 0 && request->since == REQUEST_SINCE_CURSOR)
 		r = start_at_cursor(cursor, request, error);
@@ -210,20 +219,18 @@ static int fill_snapshot(struct cursor *cursor)
 
 static ssize_t peek_stream(struct cursor *cursor, const char **data)
 {
-	struct log *log = cursor->bus->log;
+	uint64_t end = shown_end(cursor->bus);
 
-	/* Nobody is told what a broker that is killed would not have told: the next one would use its number again. */
-	log_show(log);
-	if (cursor->next < log_next(log)) {
+	if (cursor->next < end) {
 		view_read(cursor->view, cursor->next, &cursor->lines);
 		*data = cursor->lines.data;
 		if (cursor->lines.size > 0)
 			return (ssize_t)cursor->lines.size;
 		cursor->next = cursor->lines.next;
-		if (cursor->next < log_next(log))
+		if (cursor->next < end)
 			return -EAGAIN;
 	}
-	cursor->next = log_next(log);
+	cursor->next = end;
 	if (cursor->view->tree) {
 		cursor->view->tree_told = true;
 		tree_forget(cursor->view->tree, cursor->next);
@@ -237,7 +244,7 @@ static ssize_t peek_stream(struct cursor *cursor, const char **data)
 static void pass_over_quiet(struct cursor *cursor)
 {
 	uint64_t next = view_next(cursor->view, cursor->next);
-	uint64_t end = log_next(cursor->bus->log);
+	uint64_t end = shown_end(cursor->bus);
 
 	cursor->next = next < end ? next : end;
 }
@@ -321,7 +328,7 @@ bool cursor_is_idle(struct cursor *cursor)
 	if (cursor->own || !cursor->live)
 		return false;
 	pass_over_quiet(cursor);
-	return cursor->next == log_next(cursor->bus->log);
+	return cursor->next == shown_end(cursor->bus);
 }
 
 int cursor_heartbeat(struct cursor *cursor)

@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -707,6 +709,39 @@ static void test_tree_of_the_dead(void **state)
 	unsubscribe(&one);
 }
 
+/* Does the file show all that was published? */
+static bool is_shown(const struct log_header *header)
+{
+	return position_of(&header->head) - position_of(&header->tail) == log_used(stage.bus->log);
+}
+
+/* Nobody is told of what the file does not show, nor given a position beyond it, also where nothing was flushed. */
+static void test_shown(void **state)
+{
+	int fd = log_share(stage.bus->log);
+	void *map = mmap(NULL, LOG_HEADER_SIZE, PROT_READ, MAP_SHARED, fd, 0);
+
+	(void)state;
+	assert_true(map != MAP_FAILED);
+	close(fd);
+	begin(&one, "");
+	subscriber_read_all(&one);
+	for (int way = 0; way < 3; way++) {
+		stage_happen(&stage);
+		assert_false(is_shown(map));
+		if (way == 0)
+			begin(&two, "");
+		else if (way == 1)
+			subscriber_read_all(&one);
+		else
+			(void)cursor_is_idle(&one.cursor);
+		assert_true(is_shown(map));
+	}
+	unsubscribe(&one);
+	unsubscribe(&two);
+	munmap(map, LOG_HEADER_SIZE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -727,6 +762,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_tree, setup_no_cache, teardown),
 		cmocka_unit_test_setup_teardown(test_tree_late, setup_large, teardown),
 		cmocka_unit_test_setup_teardown(test_tree_of_the_dead, setup_large, teardown),
+		cmocka_unit_test_setup_teardown(test_shown, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("cursor", tests, NULL, NULL);
