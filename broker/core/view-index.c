@@ -191,15 +191,17 @@ static size_t put_keys(uint64_t *keys, const struct filter *filter, struct visib
 {
 	uint32_t types = filter->types;
 
-	/* A tree grows by forks that its subscriber may not see, nor want. */
-	if (filter->has_tree && types)
-		types |= EVENT_TYPE_BIT(EVENT_FORK) | EVENT_TYPE_BIT(EVENT_EXIT);
-	else if (!filter->has_tree && filter->n_pids > 0)
+	if (filter->has_tree) {
+		/* It grows by forks that its subscriber may not see, nor want. */
+		if (types)
+			types |= EVENT_TYPE_BIT(EVENT_FORK) | EVENT_TYPE_BIT(EVENT_EXIT);
+	} else if (filter->n_pids > 0) {
 		return put_pids(keys, filter);
-	else if (!filter->has_tree && !visibility.all)
+	} else if (!visibility.all) {
 		return put_uids(keys, &visibility.uid, 1);
-	else if (!filter->has_tree && filter->n_uids > 0)
+	} else if (filter->n_uids > 0) {
 		return put_uids(keys, filter->uids, filter->n_uids);
+	}
 	if (types)
 		return put_types(keys, types);
 	keys[0] = key_of(KIND_ANY, 0);
