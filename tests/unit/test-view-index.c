@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "allocations.h"
 #include "core/view-index.h"
 #include "random-event.h"
 
@@ -241,11 +242,53 @@ static void test_random(void **state)
 			drop(i);
 }
 
+/* Without memory for a view, or for a larger table, it is not there, and all others are as they were. */
+static void test_no_memory(void **state)
+{
+	enum { N = 20 };
+	unsigned int found[VIEWS], failures = 0;
+	struct fb_event event;
+
+	(void)state;
+	for (size_t i = 0; i < N && allocations_can_fail(); i++) {
+		bool failed = true;
+
+		for (uint32_t n = 0; n < KEYS_MAX; n++)
+			entries[i].uids[n] = (uint32_t)i * KEYS_MAX + n;
+		entries[i].filter = (struct filter){ .uids = entries[i].uids, .n_uids = KEYS_MAX };
+		for (unsigned long nth = 1; failed; nth++) {
+			long held = allocations_held;
+			int r;
+
+			allocations_until_failure = nth;
+			r = view_index_add(index_, view_at(i), &entries[i].place, &entries[i].filter, all);
+			failed = allocations_until_failure == 0;
+			allocations_until_failure = 0;
+			assert_int_equal(r, failed ? -ENOMEM : 0);
+			assert_true(!failed || allocations_held_are(held));
+			failures += failed;
+			for (uint32_t uid = 0; uid < N * KEYS_MAX; uid++) {
+				event = event_of(EVENT_EXEC, 1, uid);
+				look(&event, found);
+				for (size_t other = 0; other < N; other++)
+					assert_int_equal(found[other],
+							 other == uid / KEYS_MAX &&
+								 (other < i || (other == i && !failed)));
+			}
+		}
+	}
+	/* Two for each view, and the table four times */
+	assert_true(failures == 2 * N + 4 || failures == 0);
+	for (size_t i = 0; failures > 0 && i < N; i++)
+		drop(i);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_kinds, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_random, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("view-index", tests, NULL, NULL);
