@@ -43,14 +43,14 @@ MAKEFLAGS += --no-builtin-rules
 
 # --- what there is to build -----------------------------------------------------------------------------------------
 
-PROTO_SRC  := $(wildcard proto/*.c)
-BROKER_SRC := $(filter-out broker/main.c,$(wildcard broker/*.c broker/*/*.c))
+PROTO_SRC  := $(wildcard proto/*.c proto/*/*.c)
+BROKER_SRC := $(filter-out broker/main.c,$(wildcard broker/*.c broker/*/*.c broker/*/*/*.c))
 LIB_SRC    := $(wildcard clients/lib/*.c)
 RING_SRC   := $(filter clients/lib/ring%,$(LIB_SRC))
 CTL_SRC    := $(filter-out clients/ctl/main.c,$(wildcard clients/ctl/*.c))
 NOTIFY_SRC := $(filter-out clients/notify/main.c,$(wildcard clients/notify/*.c))
-UNIT_SRC   := $(wildcard tests/unit/test-*.c)
-UNIT_LIB   := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
+UNIT_SRC   := $(wildcard tests/unit/*/test-*.c)
+UNIT_LIB   := $(wildcard tests/unit/*.c)
 HELPER_SRC := $(wildcard tests/integration/*.c tests/vm/*.c)
 FUZZ_SRC   := $(wildcard tests/fuzz/fuzz-*.c)
 BENCH_SRC  := $(wildcard tests/bench/*.c)
@@ -71,7 +71,7 @@ FUZZERS  := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/fuzz/%)
 
 # The field list is a table, which is laid out by hand.
 FORMATTED := $(filter-out proto/event-fields.h,$(ALL_SRC) $(FUZZ_SRC) \
-             $(wildcard proto/*.h broker/*.h broker/*/*.h clients/*/*.h tests/*/*.h tests/*/*/*.h))
+             $(wildcard proto/*.h proto/*/*.h broker/*.h broker/*/*.h broker/*/*/*.h clients/*/*.h tests/*/*.h tests/*/*/*.h))
 
 MAN        := $(wildcard docs/*.[1-8])
 COMPLETION := $(wildcard clients/*/*.bash)
@@ -154,13 +154,13 @@ $(O)/obj/%.o: %.c $(O)/obj/flags
 	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
 
 # What they include by the assembler, the compiler does not tell.
-$(O)/obj/broker/serve/varlink-idl.o $(BUILD)/fuzz/obj/broker/serve/varlink-idl.o: $(wildcard proto/*.varlink)
+$(O)/obj/broker/serve/varlink/idl.o $(BUILD)/fuzz/obj/broker/serve/varlink/idl.o: $(wildcard proto/*.varlink)
 
 # A library is made anew: what is no longer there must not stay in it.
 %.a:
 	$(call say,AR,$@)
 	@mkdir -p $(@D)
-	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
+	$(Q)rm -f $@ && $(AR) qcs $@ $(filter %.o,$^)
 
 $(O)/libproto.a: $(PROTO_SRC:%.c=$(O)/obj/%.o)
 $(O)/libbroker.a: $(BROKER_SRC:%.c=$(O)/obj/%.o)

@@ -8,11 +8,11 @@
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/message.h"
 #include "broker.h"
 #include "status.h"
-#include "util/cleanup.h"
-#include "util/clock.h"
-#include "util/msg.h"
 
 /* How often the service manager is told how things are. */
 #define REPORT_SEC  5
@@ -44,11 +44,11 @@ struct face_stats broker_faces(const struct broker *broker)
 
 static void report(const struct broker *broker)
 {
-	const struct bus *bus = broker->bus;
+	const struct hub *hub = broker->hub;
 
-	(void)sd_notifyf(0, "STATUS=Source %s, %llu events, %u subscribers in %u views.", bus->source,
-			 (unsigned long long)log_next(bus->log) - 1, broker_faces(broker).subscribers,
-			 views_stats(bus->views)->views);
+	(void)sd_notifyf(0, "STATUS=Source %s, %llu events, %u subscribers in %u views.", hub->source,
+			 (unsigned long long)log_next(hub->log) - 1, broker_faces(broker).subscribers,
+			 views_stats(hub->views)->views);
 }
 
 static void on_report(evutil_socket_t fd, short what, void *userdata)
@@ -101,8 +101,8 @@ static void apply(struct broker *broker)
 
 	set_group(broker);
 	msg_set_level(config->log_level);
-	quota_set(broker->quota, (unsigned int)config->connections,
-		  (unsigned int)config->connections_per_user);
+	budget_set(broker->budget, (unsigned int)config->connections,
+		   (unsigned int)config->connections_per_user);
 	get_face_options(broker, &options);
 	stream_set(broker->stream, &options);
 	varlink_set(broker->varlink, &options);
@@ -137,7 +137,7 @@ static void on_armed(void *userdata)
 	sources_arm(broker->sources);
 	/* Not at once: the subscriber that wants it, or wants it no longer, is still coming or going. */
 	event_active(broker->flush, EV_TIMEOUT, 0);
-	bus_source_changed(broker->bus, broker->bus->source, "armed", broker->bus->source_detail);
+	hub_source_changed(broker->hub, broker->hub->source, "armed", broker->hub->source_detail);
 }
 
 static void on_flush(evutil_socket_t fd, short what, void *userdata)
@@ -145,7 +145,7 @@ static void on_flush(evutil_socket_t fd, short what, void *userdata)
 	struct broker *broker = userdata;
 
 	(void)fd, (void)what;
-	bus_flush(broker->bus);
+	hub_flush(broker->hub);
 }
 
 /* Those who read the mapped log were not woken yet, so that they are not woken too often. */
@@ -163,7 +163,7 @@ static void on_wake(evutil_socket_t fd, short what, void *userdata)
 	struct broker *broker = userdata;
 
 	(void)fd, (void)what;
-	bus_wake(broker->bus);
+	hub_wake(broker->hub);
 }
 
 static char *on_status(void *userdata)
@@ -223,16 +223,16 @@ static int open_log(struct broker *broker, struct log **ret)
 /* What a reopened log cannot know: what happened while nobody wrote it. */
 static int bridge_outage(struct broker *broker)
 {
-	struct bus *bus = broker->bus;
+	struct hub *hub = broker->hub;
 	int r;
 
-	if (log_origin(bus->log) != LOG_REOPENED || broker->config.source == CONFIG_SOURCE_REPLAY)
+	if (log_origin(hub->log) != LOG_REOPENED || broker->config.source == CONFIG_SOURCE_REPLAY)
 		return 0;
-	r = bus_restore(bus);
+	r = hub_restore(hub);
 	if (r < 0)
 		return r;
-	bus->outage = log_next(bus->log) > 1;
-	bus->outage_since_usec = log_last_time(bus->log);
+	hub->outage = log_next(hub->log) > 1;
+	hub->outage_since_usec = log_last_time(hub->log);
 	return 0;
 }
 
@@ -298,8 +298,8 @@ static int listen_varlink(struct broker *broker, const struct face_options *opti
 	int r = in_runtime_dir(path, &broker->config, "org.forkbus1");
 
 	if (r == 0)
-		r = varlink_new(&broker->varlink, fd < 0 ? path : NULL, fd, broker->bus, broker->base,
-				broker->quota, options, on_status, broker);
+		r = varlink_new(&broker->varlink, fd < 0 ? path : NULL, fd, broker->hub, broker->base,
+				broker->budget, options, on_status, broker);
 	if (r == 0) {
 		fd = -1;
 	} else {
@@ -315,7 +315,7 @@ static int listen_stream(struct broker *broker, const struct face_options *optio
 	int r = in_runtime_dir(path, &broker->config, "stream");
 
 	if (r == 0)
-		r = stream_new(&broker->stream, path, broker->bus, broker->base, broker->quota, options,
+		r = stream_new(&broker->stream, path, broker->hub, broker->base, broker->budget, options,
 			       on_status, broker);
 	if (r < 0) {
 		errno = -r;
@@ -336,7 +336,7 @@ static int go_on_bus(struct broker *broker, const struct face_options *options)
 	return bus == CONFIG_BUS_NONE
 		       ? 0
 		       : dbus_new(&broker->dbus, bus == CONFIG_BUS_USER ? DBUS_USER : DBUS_SYSTEM,
-				  broker->bus, broker->base, broker->quota, options, on_subscribers, broker);
+				  broker->hub, broker->base, broker->budget, options, on_subscribers, broker);
 }
 
 static int begin(struct broker *broker)
@@ -356,20 +356,20 @@ static int begin(struct broker *broker)
 		r = open_log(broker, &log);
 	if (r < 0)
 		return r;
-	r = bus_new(&broker->bus, log, config->encoding_cache);
+	r = hub_new(&broker->hub, log, config->encoding_cache);
 	if (r < 0) {
 		log_free(log);
 		return r;
 	}
-	broker->bus->on_armed = on_armed;
-	broker->bus->on_early = on_early;
-	broker->bus->userdata = broker;
+	broker->hub->on_armed = on_armed;
+	broker->hub->on_early = on_early;
+	broker->hub->userdata = broker;
 	r = bridge_outage(broker);
 	if (r == 0)
-		r = quota_new(&broker->quota, (unsigned int)config->connections,
-			      (unsigned int)config->connections_per_user);
+		r = budget_new(&broker->budget, (unsigned int)config->connections,
+			       (unsigned int)config->connections_per_user);
 	if (r == 0)
-		r = sources_new(&broker->sources, config, broker->bus, broker->base);
+		r = sources_new(&broker->sources, config, broker->hub, broker->base);
 	if (r < 0)
 		return r;
 	get_face_options(broker, &options);
@@ -391,8 +391,8 @@ static void end(struct broker *broker)
 	varlink_free(broker->varlink);
 	stream_free(broker->stream);
 	sources_free(broker->sources);
-	bus_free(broker->bus);
-	quota_free(broker->quota);
+	hub_free(broker->hub);
+	budget_free(broker->budget);
 	free_event(broker->on_term);
 	free_event(broker->on_int);
 	free_event(broker->on_hup);

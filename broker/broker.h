@@ -8,12 +8,12 @@
 #include <event2/event.h>
 
 #include "config.h"
-#include "core/bus.h"
-#include "core/quota.h"
+#include "core/budget.h"
+#include "core/hub.h"
 #include "options.h"
-#include "serve/dbus.h"
-#include "serve/stream.h"
-#include "serve/varlink.h"
+#include "serve/dbus/dbus.h"
+#include "serve/stream/stream.h"
+#include "serve/varlink/varlink.h"
 #include "sources.h"
 
 struct broker {
@@ -23,8 +23,8 @@ struct broker {
 	uint64_t started_usec; /* CLOCK_REALTIME */
 
 	struct event_base *base;
-	struct bus *bus;
-	struct quota *quota;
+	struct hub *hub;
+	struct budget *budget;
 	struct sources *sources;
 	struct stream *stream;
 	struct varlink *varlink;

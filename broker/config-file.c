@@ -7,8 +7,8 @@
 
 #include "config.h"
 
-#include "util/cleanup.h"
-#include "util/msg.h"
+#include "base/cleanup.h"
+#include "base/message.h"
 
 struct loader {
 	struct config config; /* the copy that the file is tried on */

@@ -9,8 +9,8 @@
 #include "event.h"
 #include "request.h"
 
-#include "util/clock.h"
-#include "util/msg.h"
+#include "base/clock.h"
+#include "base/message.h"
 
 #define KIB UINT64_C(1024)
 #define MIB (1024 * KIB)

@@ -3,10 +3,10 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
+#include "base/cleanup.h"
+#include "base/message.h"
 #include "broker.h"
 #include "sources.h"
-#include "util/cleanup.h"
-#include "util/msg.h"
 
 /* Where a parent that waits is told that subscribers can come; -1 in the foreground. */
 static int ready_fd = -1;

@@ -2,8 +2,8 @@
 #include <getopt.h>
 #include <stdio.h>
 
+#include "base/message.h"
 #include "options.h"
-#include "util/msg.h"
 
 enum {
 	OPTION_SOURCE = 256,

@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "source/genl.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/message.h"
+#include "source/netlink/genl.h"
 #include "sources.h"
-#include "util/cleanup.h"
-#include "util/clock.h"
-#include "util/msg.h"
 
 #define MODULE_FAMILY "forkbus"
 
@@ -29,7 +29,7 @@ static const struct source_ops *const live_sources[] = { &module_source, &connec
 struct sources {
 	struct source_options options;
 	enum config_source wanted;
-	struct bus *bus;
+	struct hub *hub;
 	struct event_base *base;
 
 	struct source *current;	  /* NULL: none, until the module is loaded again, or one works again */
@@ -47,8 +47,8 @@ struct sources {
 static int start(struct sources *sources, const struct source_ops *ops)
 {
 	sources->options.later = false;
-	bus_set_tells(sources->bus, ops->tells);
-	return ops->start(&sources->current, sources->bus, sources->base, &sources->options);
+	hub_set_supported(sources->hub, ops->supported);
+	return ops->start(&sources->current, sources->hub, sources->base, &sources->options);
 }
 
 static int start_best(struct sources *sources)
@@ -128,25 +128,25 @@ static void be_without(struct sources *sources)
 
 	if (sources->wanted == CONFIG_SOURCE_AUTO)
 		evtimer_add(sources->again, &again);
-	if (strcmp(sources->bus->source, "none") == 0)
+	if (strcmp(sources->hub->source, "none") == 0)
 		return;
 	msg_warning("source: none, until the kernel module is loaded again");
-	bus_set_tells(sources->bus, 0);
-	bus_source_changed(sources->bus, "none", "gone", "until the kernel module is loaded again");
-	bus_flush(sources->bus);
+	hub_set_supported(sources->hub, 0);
+	hub_source_changed(sources->hub, "none", "gone", "until the kernel module is loaded again");
+	hub_flush(sources->hub);
 }
 
 /* The current one has come to its end; what happens from now on is lost until another one tells. */
 static void end_current(struct sources *sources, const char *why)
 {
-	struct bus *bus = sources->bus;
+	struct hub *hub = sources->hub;
 	uint64_t until = sources->current->ops->finish(sources->current);
 
 	sources->current = stop(sources->current);
-	bus->outage = true;
-	bus->outage_since_usec = until;
-	bus->outage_reason = "source";
-	bus->outage_detail = why;
+	hub->outage = true;
+	hub->outage_since_usec = until;
+	hub->outage_reason = "source";
+	hub->outage_detail = why;
 }
 
 static void start_again(struct sources *sources, bool loaded)
@@ -218,7 +218,7 @@ static void begin_overlap(struct sources *sources)
 	}
 	sources->options.later = true;
 	sources->next_since_usec = clock_usec(CLOCK_BOOTTIME);
-	if (module_source.start(&sources->next, sources->bus, sources->base, &sources->options) == 0)
+	if (module_source.start(&sources->next, sources->hub, sources->base, &sources->options) == 0)
 		evtimer_add(sources->overlap, &overlap);
 }
 
@@ -265,7 +265,7 @@ static int watch_module(struct sources *sources)
 
 DEFINE_CLEANUP(struct sources, sources_free)
 
-int sources_new(struct sources **ret, const struct config *config, struct bus *bus, struct event_base *base)
+int sources_new(struct sources **ret, const struct config *config, struct hub *hub, struct event_base *base)
 {
 	_cleanup_(sources_free_p) struct sources *sources = calloc(1, sizeof(*sources));
 	int r;
@@ -274,7 +274,7 @@ int sources_new(struct sources **ret, const struct config *config, struct bus *b
 		return -ENOMEM;
 	sources->watch_fd = -1;
 	sources->wanted = config->source;
-	sources->bus = bus;
+	sources->hub = hub;
 	sources->base = base;
 	sources->options = (struct source_options){
 		.coalesce_usec = config->coalesce_usec,

@@ -15,11 +15,11 @@ struct sources;
  * Where the module is the source, or could be, its being loaded and unloaded is watched from then on.
  * Return: 0 or a negative errno after saying what was wrong.
  */
-int sources_new(struct sources **ret, const struct config *config, struct bus *bus, struct event_base *base);
+int sources_new(struct sources **ret, const struct config *config, struct hub *hub, struct event_base *base);
 /* NULL is fine. Return: NULL. */
 struct sources *sources_free(struct sources *sources);
 
-/* sources_arm() - bus->armed changed */
+/* sources_arm() - hub->armed changed */
 void sources_arm(struct sources *sources);
 
 /* sources_describe() - how the one that tells does, for status: adds its own keys to a JSON object */

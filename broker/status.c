@@ -2,17 +2,17 @@
 #include <jansson.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "broker.h"
 #include "request.h"
 #include "status.h"
-#include "util/clock.h"
 
-static json_t *pack_loss(const struct bus_loss *loss)
+static json_t *pack_loss(const struct hub_loss *loss)
 {
 	return json_pack("{s:I, s:I}", "times", (json_int_t)loss->times, "count", (json_int_t)loss->count);
 }
 
-static json_t *pack_events(const struct bus_stats *stats)
+static json_t *pack_events(const struct hub_stats *stats)
 {
 	json_t *events = json_object();
 
@@ -22,7 +22,7 @@ static json_t *pack_events(const struct bus_stats *stats)
 	return events;
 }
 
-static json_t *pack_lost(const struct bus_stats *stats)
+static json_t *pack_lost(const struct hub_stats *stats)
 {
 	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "kernel", pack_loss(&stats->kernel), "netlink",
 			 pack_loss(&stats->netlink), "unarmed", pack_loss(&stats->unarmed), "source",
@@ -31,11 +31,11 @@ static json_t *pack_lost(const struct bus_stats *stats)
 
 static json_t *pack_source(const struct broker *broker)
 {
-	const struct bus *bus = broker->bus;
+	const struct hub *hub = broker->hub;
 	char armed[EVENT_TEXT_MAX];
-	json_t *source = json_pack("{s:s, s:s, s:I, s:s}", "name", bus->source, "detail", bus->source_detail,
-				   "sinceUsec", (json_int_t)bus->source_since_usec, "armed",
-				   bus_armed_print(bus, armed));
+	json_t *source = json_pack("{s:s, s:s, s:I, s:s}", "name", hub->source, "detail", hub->source_detail,
+				   "sinceUsec", (json_int_t)hub->source_since_usec, "armed",
+				   hub_armed_print(hub, armed));
 
 	if (source && broker->sources)
 		sources_describe(broker->sources, source);
@@ -55,8 +55,8 @@ static json_t *pack_log(const struct log *log)
 
 char *status_print(const struct broker *broker)
 {
-	const struct bus *bus = broker->bus;
-	const struct views_stats *views = views_stats(bus->views);
+	const struct hub *hub = broker->hub;
+	const struct views_stats *views = views_stats(hub->views);
 	const struct face_stats faces = broker_faces(broker);
 	char cursor[CURSOR_TEXT_MAX];
 	char *text;
@@ -64,14 +64,14 @@ char *status_print(const struct broker *broker)
 
 	status = json_pack("{s:s, s:i, s:s, s:I, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:{s:I, s:I}, s:I, s:o}",
 			   "version", FORKBUS_VERSION, "pid", (int)getpid(), "cursor",
-			   cursor_print(cursor, log_epoch(bus->log), log_next(bus->log) - 1), "startedUsec",
+			   cursor_print(cursor, log_epoch(hub->log), log_next(hub->log) - 1), "startedUsec",
 			   (json_int_t)broker->started_usec, "source", pack_source(broker), "events",
-			   pack_events(&bus->stats), "lost", pack_lost(&bus->stats), "processes",
-			   (json_int_t)table_count(bus->table), "connections", (json_int_t)faces.connections,
+			   pack_events(&hub->stats), "lost", pack_lost(&hub->stats), "processes",
+			   (json_int_t)table_count(hub->table), "connections", (json_int_t)faces.connections,
 			   "subscribers", (json_int_t)faces.subscribers, "views", (json_int_t)views->views,
 			   "encoded", "events", (json_int_t)views->encoded, "bytes",
 			   (json_int_t)views->encoded_bytes, "sentBytes", (json_int_t)faces.sent_bytes, "log",
-			   pack_log(bus->log));
+			   pack_log(hub->log));
 	if (!status)
 		return NULL;
 	text = json_dumps(status, JSON_COMPACT);

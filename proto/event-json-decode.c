@@ -2,8 +2,8 @@
 #include <errno.h>
 #include <jansson.h>
 
+#include "base/json-text.h"
 #include "event-json.h"
-#include "json-text.h"
 
 /* Where the raw form of a text stands; NULL for other kinds. */
 #define RAW_U32(_key)  NULL

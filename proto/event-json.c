@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "event-json.h"
-#include "json-text.h"
+#include "base/json-text.h"
 
 /* What stands before a value: "key": */
 #define KEY_SIZE 32

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/json-text.h"
 #include "filter.h"
-#include "json-text.h"
 
 /* Makes UTF-8 of what was cut somewhere, or comes from somewhere. */
 static void text_clean(char *text)

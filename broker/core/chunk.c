@@ -2,8 +2,8 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "base/cleanup.h"
 #include "core/chunk.h"
-#include "util/cleanup.h"
 
 #define CHUNKS_MIN 4
 /* What a chunk takes of memory, as a rule: the room for one line of the greatest length is touched when one comes. */

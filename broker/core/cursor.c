@@ -2,8 +2,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "core/cursor.h"
-#include "util/clock.h"
 
 /* A snapshot goes out in pieces of about this many bytes, or this many processes looked at. */
 #define SNAPSHOT_PIECE	   (32 * 1024)
@@ -33,12 +33,12 @@ static void note_told(struct cursor *cursor)
 
 /*
  * No cursor goes beyond what the file shows: were the broker killed, the next one would use these numbers again. A batch is
- * shown when it is flushed, but not all that is published is flushed at once (bus.on_armed).
+ * shown when it is flushed, but not all that is published is flushed at once (hub.on_armed).
  */
-static uint64_t shown_end(struct bus *bus)
+static uint64_t shown_end(struct hub *hub)
 {
-	log_show(bus->log);
-	return log_next(bus->log);
+	log_show(hub->log);
+	return log_next(hub->log);
 }
 
 static int set_own(struct cursor *cursor, const char *data, size_t size)
@@ -60,7 +60,7 @@ static int set_own_event(struct cursor *cursor, struct fb_event *event)
 
 char *cursor_position(const struct cursor *cursor, char buf[static CURSOR_TEXT_MAX])
 {
-	return cursor_print(buf, log_epoch(cursor->bus->log), cursor->next - 1);
+	return cursor_print(buf, log_epoch(cursor->hub->log), cursor->next - 1);
 }
 
 char *cursor_position_after(const struct cursor *cursor, size_t size, char buf[static CURSOR_TEXT_MAX])
@@ -71,7 +71,7 @@ char *cursor_position_after(const struct cursor *cursor, size_t size, char buf[s
 
 	if (!cursor->own)
 		next = view_lines_taken(&cursor->lines, size, &rest, &rest_size);
-	return cursor_print(buf, log_epoch(cursor->bus->log), next - 1);
+	return cursor_print(buf, log_epoch(cursor->hub->log), next - 1);
 }
 
 static int set_own_position(struct cursor *cursor, enum event_type type)
@@ -81,7 +81,7 @@ static int set_own_position(struct cursor *cursor, enum event_type type)
 
 	fb_event_init(&event, type);
 	EVENT_SET(&event, cursor,
-		  event_text(cursor_print(text, log_epoch(cursor->bus->log), cursor->next - 1)));
+		  event_text(cursor_print(text, log_epoch(cursor->hub->log), cursor->next - 1)));
 	return set_own_event(cursor, &event);
 }
 
@@ -92,16 +92,16 @@ static int set_own_lost(struct cursor *cursor, const char *reason, uint64_t from
 
 	fb_event_init(&event, EVENT_LOST);
 	EVENT_SET(&event, reason, event_text(reason));
-	cursor->bus->stats.slow.times++;
+	cursor->hub->stats.slow.times++;
 	if (from <= to) {
 		EVENT_SET(&event, from, from);
 		EVENT_SET(&event, to, to);
 		EVENT_SET(&event, count, to - from + 1);
-		cursor->bus->stats.slow.count += to - from + 1;
+		cursor->hub->stats.slow.count += to - from + 1;
 	}
 	if (cursor->gap_since_usec) {
 		EVENT_SET(&event, since_usec, cursor->gap_since_usec);
-		EVENT_SET(&event, until_usec, log_first_time(cursor->bus->log));
+		EVENT_SET(&event, until_usec, log_first_time(cursor->hub->log));
 	}
 	cursor->gap_reason = NULL;
 	cursor->gap_since_usec = 0;
@@ -110,7 +110,7 @@ static int set_own_lost(struct cursor *cursor, const char *reason, uint64_t from
 
 static int start_at_cursor(struct cursor *cursor, const struct request *request, struct filter_error *error)
 {
-	const struct log *log = cursor->bus->log;
+	const struct log *log = cursor->hub->log;
 
 	if (request->epoch != log_epoch(log)) {
 		/* All of this log is news to it; what came after its cursor in the other one is gone. */
@@ -133,7 +133,7 @@ static int start_at_cursor(struct cursor *cursor, const struct request *request,
 
 static void start_at_time(struct cursor *cursor, uint64_t ago_usec)
 {
-	const struct log *log = cursor->bus->log;
+	const struct log *log = cursor->hub->log;
 	uint64_t now = clock_usec(CLOCK_REALTIME);
 	uint64_t since = ago_usec < now ? now - ago_usec : 0;
 
@@ -145,31 +145,31 @@ static void start_at_time(struct cursor *cursor, uint64_t ago_usec)
 	}
 }
 
-int cursor_init(struct cursor *cursor, struct bus *bus, struct request *request, struct visibility visibility,
+int cursor_init(struct cursor *cursor, struct hub *hub, struct request *request, struct visibility visibility,
 		const struct encoding *encoding, void (*wake)(struct cursor *cursor),
 		struct filter_error *error)
 {
 	int r;
 
 	*cursor = (struct cursor){
-		.bus = bus, .wake = wake, .snapshot = request->snapshot, .told = UINT64_MAX
+		.hub = hub, .wake = wake, .snapshot = request->snapshot, .told = UINT64_MAX
 	};
-	cursor->next = cursor->position = shown_end(bus);
-	r = table_resolve(bus->table, request->filter, error);
+	cursor->next = cursor->position = shown_end(hub);
+	r = table_resolve(hub->table, request->filter, error);
 	if (r == 0 && request->since == REQUEST_SINCE_CURSOR)
 		r = start_at_cursor(cursor, request, error);
 	else if (r == 0 && request->since == REQUEST_SINCE_TIME)
 		start_at_time(cursor, request->ago_usec);
 	if (r == 0)
-		r = view_get(&cursor->view, bus->views, request->filter, visibility, encoding, bus->table);
+		r = view_get(&cursor->view, hub->views, request->filter, visibility, encoding, hub->table);
 	if (r)
 		return r;
 	request->filter = NULL;
 	LIST_INSERT_HEAD(&cursor->view->cursors, cursor, link);
 	cursor->view->n_cursors++;
 	cursor->phase = CURSOR_REBUILD;
-	cursor->rebuilt = cursor->view->tree ? log_first(bus->log) : cursor->next;
-	bus_rearm(bus);
+	cursor->rebuilt = cursor->view->tree ? log_first(hub->log) : cursor->next;
+	hub_rearm(hub);
 	return 0;
 }
 
@@ -185,7 +185,7 @@ void cursor_done(struct cursor *cursor)
 	cursor->view = view_put(cursor->view);
 	free(cursor->own);
 	cursor->own = NULL;
-	bus_rearm(cursor->bus);
+	hub_rearm(cursor->hub);
 }
 
 /*
@@ -200,7 +200,7 @@ static int fill_snapshot(struct cursor *cursor)
 	size_t size = 0;
 
 	for (unsigned int n = 0; n < SNAPSHOT_PROCESSES && size < SNAPSHOT_PIECE; n++) {
-		process = table_walk(cursor->bus->table, &cursor->slot);
+		process = table_walk(cursor->hub->table, &cursor->slot);
 		if (!process)
 			break;
 		if (process->born >= cursor->position)
@@ -219,7 +219,7 @@ static int fill_snapshot(struct cursor *cursor)
 
 static ssize_t peek_stream(struct cursor *cursor, const char **data)
 {
-	uint64_t end = shown_end(cursor->bus);
+	uint64_t end = shown_end(cursor->hub);
 
 	if (cursor->next < end) {
 		view_read(cursor->view, cursor->next, &cursor->lines);
@@ -244,7 +244,7 @@ static ssize_t peek_stream(struct cursor *cursor, const char **data)
 static void pass_over_quiet(struct cursor *cursor)
 {
 	uint64_t next = view_next(cursor->view, cursor->next);
-	uint64_t end = shown_end(cursor->bus);
+	uint64_t end = shown_end(cursor->hub);
 
 	cursor->next = next < end ? next : end;
 }
@@ -252,7 +252,7 @@ static void pass_over_quiet(struct cursor *cursor)
 /* Make the next lines of its own, if it is their turn. Return: 0, or -EAGAIN for another turn, or -ENOMEM. */
 static int fill_own(struct cursor *cursor)
 {
-	const struct log *log = cursor->bus->log;
+	const struct log *log = cursor->hub->log;
 	uint64_t first = log_first(log);
 	uint64_t from;
 
@@ -328,7 +328,7 @@ bool cursor_is_idle(struct cursor *cursor)
 	if (cursor->own || !cursor->live)
 		return false;
 	pass_over_quiet(cursor);
-	return cursor->next == shown_end(cursor->bus);
+	return cursor->next == shown_end(cursor->hub);
 }
 
 int cursor_heartbeat(struct cursor *cursor)

@@ -12,7 +12,7 @@
 
 #include <sys/queue.h>
 
-#include "bus.h"
+#include "hub.h"
 #include "request.h"
 #include "view.h"
 
@@ -24,7 +24,7 @@ enum cursor_phase {
 };
 
 struct cursor {
-	struct bus *bus;
+	struct hub *hub;
 	struct view *view; /* a reference of its own */
 	enum cursor_phase phase;
 	bool snapshot;
@@ -55,7 +55,7 @@ struct cursor {
  * told by a lost event. Return: 0; FILTER_E_INVALID, told in @error, where a pid does not live or since lies
  * in the future; or -ENOMEM.
  */
-int cursor_init(struct cursor *cursor, struct bus *bus, struct request *request, struct visibility visibility,
+int cursor_init(struct cursor *cursor, struct hub *hub, struct request *request, struct visibility visibility,
 		const struct encoding *encoding, void (*wake)(struct cursor *cursor),
 		struct filter_error *error);
 /* A zeroed one is fine. */

@@ -9,9 +9,9 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
+#include "base/cleanup.h"
 #include "core/log-file.h"
 #include "event.h"
-#include "util/cleanup.h"
 
 /* The 128 bits that the kernel draws at boot: a log in memory-backed storage may still outlive what it speaks
  * of. */

@@ -5,10 +5,10 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+#include "base/cleanup.h"
 #include "core/log-file.h"
 #include "core/log.h"
 #include "log-reader.h"
-#include "util/cleanup.h"
 
 /*
  * So many records are shown together at most. Whoever reads along looks at the head all the time: each time it is written it

@@ -5,7 +5,7 @@
 
 #include "core/peer.h"
 
-#include "util/cleanup.h"
+#include "base/cleanup.h"
 
 /* As many as most users have; the kernel says how many more there are. */
 #define GROUPS_AT_FIRST 64

@@ -6,8 +6,8 @@
 #include "core/hash-number.h"
 #include "core/table.h"
 
-#include "core/family.h"
 #include "core/intern.h"
+#include "parents.h"
 
 /* Structs of ended processes that are kept for the next forks. */
 #define SPARE_MAX 4096
@@ -28,7 +28,7 @@
 
 struct table {
 	struct process *processes; /* by pid */
-	struct family family;
+	struct parents parents;
 	struct intern *texts;
 	uintptr_t *slots; /* places of the walk: a struct process, or (next free slot << 1 | 1) */
 	size_t n_slots, slots_max;
@@ -158,8 +158,8 @@ static struct process *process_add(struct table *table, uint32_t pid)
 
 static void process_detach(struct table *table, struct process *process)
 {
-	family_orphan(process);
-	family_leave(&table->family, process);
+	parents_orphan(process);
+	parents_leave(&table->parents, process);
 	slot_give(table, process);
 	HASH_DEL(table->processes, process);
 }
@@ -297,7 +297,7 @@ static int process_set_parent(struct table *table, struct process *process, cons
 	if (same && (process->has & EVENT_BIT(parent_start_usec)) &&
 	    process->parent_start_usec == event->parent_start_usec)
 		return 0;
-	family_leave(&table->family, process);
+	parents_leave(&table->parents, process);
 	process->ppid = event->ppid;
 	process->has |= EVENT_BIT(ppid);
 	process->has &= ~EVENT_BIT(parent_start_usec);
@@ -305,7 +305,7 @@ static int process_set_parent(struct table *table, struct process *process, cons
 		process->parent_start_usec = event->parent_start_usec;
 		process->has |= EVENT_BIT(parent_start_usec);
 	}
-	return family_join(&table->family, process, table_find(table, process->ppid));
+	return parents_join(&table->parents, process, table_find(table, process->ppid));
 }
 
 /* Is it the same process, as far as both sides know? */
@@ -348,7 +348,7 @@ static int table_update(struct table *table, struct process *process, const stru
 	if (r == 0)
 		r = process_set_paths(table, process, event);
 	if (added)
-		family_adopt(&table->family, process);
+		parents_adopt(&table->parents, process);
 	return r;
 }
 
@@ -373,7 +373,7 @@ int table_apply(struct table *table, const struct fb_event *event)
 	}
 	if (event->type != EVENT_EXIT)
 		return table_update(table, process, event);
-	family_orphan_awaited(&table->family, event->pid);
+	parents_orphan_awaited(&table->parents, event->pid);
 	return 0;
 }
 

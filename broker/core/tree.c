@@ -6,7 +6,7 @@
 #include "core/hash-number.h"
 #include "core/tree.h"
 
-#include "util/cleanup.h"
+#include "base/cleanup.h"
 
 /* The dead that are remembered for a subscriber that is behind; beyond it the longest dead go. */
 #define TREE_DEAD_MAX 65536

@@ -7,7 +7,7 @@
 #include "core/cursor.h"
 #include "core/view.h"
 
-#include "util/cleanup.h"
+#include "base/cleanup.h"
 
 /* How many records one view_read() looks at: some hundred microseconds, so that a source never waits for one
  * laggard. */
@@ -66,7 +66,7 @@ uint32_t views_wanted(const struct views *views)
 		/* Who names no types wants what there is; only names arm what is not armed anyway. */
 		wanted |= view->filter->types;
 		if (view->filter->threads)
-			wanted |= BUS_ARMED_THREADS;
+			wanted |= HUB_ARMED_THREADS;
 	}
 	return wanted;
 }

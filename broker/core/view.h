@@ -63,7 +63,7 @@ int views_new(struct views **ret, const struct log *log, size_t cache_size);
 struct views *views_free(struct views *views);
 const struct views_stats *views_stats(const struct views *views);
 
-/* Types, and BUS_ARMED_THREADS, that some view wants beyond the others' reach. */
+/* Types, and HUB_ARMED_THREADS, that some view wants beyond the others' reach. */
 uint32_t views_wanted(const struct views *views);
 
 /*

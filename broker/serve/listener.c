@@ -7,9 +7,9 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#include "util/cleanup.h"
-#include "util/clock.h"
-#include "util/msg.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/message.h"
 
 #define BACKLOG	      1024
 #define ACCEPT_SLICE  64 /* connections taken in one turn of the loop */
@@ -18,7 +18,7 @@
 
 struct listener {
 	int fd;
-	struct quota *quota;
+	struct budget *budget;
 	gid_t group;
 	const struct listener_ops *ops;
 	void *userdata;
@@ -39,12 +39,12 @@ static void admit(struct listener *listener, int fd)
 		close(fd);
 		return;
 	}
-	r = quota_take(listener->quota, peer.uid);
+	r = budget_take(listener->budget, peer.uid);
 	if (r == 0) {
 		listener->ops->accept(listener->userdata, fd, &peer);
 		return;
 	}
-	listener->ops->refuse(listener->userdata, fd, r == QUOTA_E_USER ? r : QUOTA_E_TOTAL);
+	listener->ops->refuse(listener->userdata, fd, r == BUDGET_E_USER ? r : BUDGET_E_TOTAL);
 	close(fd);
 }
 
@@ -109,7 +109,7 @@ int listener_open(const char *path)
 	return steal_fd(&fd);
 }
 
-int listener_new(struct listener **ret, int fd, struct event_base *base, struct quota *quota,
+int listener_new(struct listener **ret, int fd, struct event_base *base, struct budget *budget,
 		 const struct face_options *options, const struct listener_ops *ops, void *userdata)
 {
 	_cleanup_(listener_free_p) struct listener *listener = calloc(1, sizeof(*listener));
@@ -117,7 +117,7 @@ int listener_new(struct listener **ret, int fd, struct event_base *base, struct 
 	if (!listener)
 		return -ENOMEM;
 	listener->fd = -1;
-	listener->quota = quota;
+	listener->budget = budget;
 	listener->ops = ops;
 	listener->userdata = userdata;
 	listener->acceptable = event_new(base, fd, EV_READ | EV_PERSIST, on_acceptable, listener);

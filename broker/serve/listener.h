@@ -2,22 +2,22 @@
 #pragma once
 
 /*
- * A listening Unix socket: who comes is looked at, gets a place in the quota or is turned away. Where descriptors run out,
+ * A listening Unix socket: who comes is looked at, gets a place in the budget or is turned away. Where descriptors run out,
  * connections stay in the backlog until there are some again. And the time at which to look for who is silent.
  */
 
 #include <event2/event.h>
 
+#include "core/budget.h"
 #include "core/peer.h"
-#include "core/quota.h"
 #include "serve/face.h"
 
 struct listener;
 
 struct listener_ops {
-	/* @fd is taken, and so is the peer's place in the quota. */
+	/* @fd is taken, and so is the peer's place in the budget. */
 	void (*accept)(void *userdata, int fd, const struct peer *peer);
-	/* There is no place. @reason: QUOTA_E_USER or QUOTA_E_TOTAL. @fd stays the caller's: a word may be said to it. */
+	/* There is no place. @reason: BUDGET_E_USER or BUDGET_E_TOTAL. @fd stays the caller's: a word may be said to it. */
 	void (*refuse)(void *userdata, int fd, int reason);
 	/* Some times in each interval of heartbeats. @now_usec: CLOCK_MONOTONIC */
 	void (*tick)(void *userdata, uint64_t now_usec);
@@ -31,7 +31,7 @@ struct listener_ops {
 int listener_open(const char *path);
 
 /* listener_new() - accept on a socket that listens. @fd is taken on success. Return: 0 or -ENOMEM. */
-int listener_new(struct listener **ret, int fd, struct event_base *base, struct quota *quota,
+int listener_new(struct listener **ret, int fd, struct event_base *base, struct budget *budget,
 		 const struct face_options *options, const struct listener_ops *ops, void *userdata);
 /* NULL is fine. Return: NULL. */
 struct listener *listener_free(struct listener *listener);

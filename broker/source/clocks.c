@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "source/clocks.h"
 
-#include "source/monotonic.h"
-#include "util/clock.h"
+#include "base/clock.h"
 
 #define TRIES	  8
 #define GOOD_NSEC (5 * NSEC_PER_USEC)

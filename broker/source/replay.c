@@ -12,9 +12,9 @@
 #include "event-json.h"
 #include "source/source.h"
 
-#include "util/clock.h"
-#include "util/lines.h"
-#include "util/msg.h"
+#include "base/clock.h"
+#include "base/lines.h"
+#include "base/message.h"
 
 /* Lines that are read before the loop serves others. */
 #define BATCH_LINES 256
@@ -34,7 +34,7 @@ struct played_clock {
 
 struct replay {
 	struct source source;
-	struct bus *bus;
+	struct hub *hub;
 	char *path;
 	struct lines lines;
 	double speed;
@@ -124,7 +124,7 @@ static bool replay_take(struct replay *replay)
 		return false;
 	case EVENT_PROCESS:
 		replay->processes++;
-		if (table_apply(replay->bus->table, event) < 0)
+		if (table_apply(replay->hub->table, event) < 0)
 			msg_err("%s:%" PRIu64 ": %s", replay->path, replay->n_lines, strerror(ENOMEM));
 		return false;
 	case EVENT_LOST:
@@ -169,8 +169,8 @@ static void replay_finish(struct replay *replay, int r)
 		msg_err("%s: %s; before: %s", replay->path, strerror(-r), detail);
 	else
 		msg_info("%s: end of file, %s", replay->path, detail);
-	bus_source_changed(replay->bus, replay_source.name, r < 0 ? "read error" : "end of file", detail);
-	bus_flush(replay->bus);
+	hub_source_changed(replay->hub, replay_source.name, r < 0 ? "read error" : "end of file", detail);
+	hub_flush(replay->hub);
 }
 
 static void replay_again(struct replay *replay, uint64_t usec)
@@ -217,10 +217,10 @@ static void replay_run(struct replay *replay)
 			break;
 		replay->waits = false;
 		replay->events++;
-		bus_publish(replay->bus, &replay->next);
+		hub_publish(replay->hub, &replay->next);
 	}
 	if (replay->events != published)
-		bus_flush(replay->bus);
+		hub_flush(replay->hub);
 	if (r == 0)
 		replay_again(replay, wait);
 	else if (r == LINES_E_LATER)
@@ -304,7 +304,7 @@ static int replay_init(struct replay *replay, struct event_base *base, const str
 	return replay->timer && replay->readable ? 0 : -ENOMEM;
 }
 
-static int replay_start(struct source **ret, struct bus *bus, struct event_base *base,
+static int replay_start(struct source **ret, struct hub *hub, struct event_base *base,
 			const struct source_options *options)
 {
 	struct replay *replay = calloc(1, sizeof(*replay));
@@ -313,7 +313,7 @@ static int replay_start(struct source **ret, struct bus *bus, struct event_base 
 
 	if (replay) {
 		replay->source.ops = &replay_source;
-		replay->bus = bus;
+		replay->hub = hub;
 		replay->lines.fd = -1;
 		r = replay_init(replay, base, options);
 	}
@@ -325,8 +325,8 @@ static int replay_start(struct source **ret, struct bus *bus, struct event_base 
 	}
 	replay_speed_print(replay, speed, sizeof(speed));
 	snprintf(detail, sizeof(detail), "speed %s, %s", speed, replay->path);
-	bus_source_changed(bus, replay_source.name, "started", detail);
-	bus_flush(bus);
+	hub_source_changed(hub, replay_source.name, "started", detail);
+	hub_flush(hub);
 	replay->began_usec = clock_usec(CLOCK_MONOTONIC);
 	replay_again(replay, 0);
 	*ret = &replay->source;
@@ -335,7 +335,7 @@ static int replay_start(struct source **ret, struct bus *bus, struct event_base 
 
 const struct source_ops replay_source = {
 	.name = "replay",
-	.tells = BUS_ARMED_ALWAYS,
+	.supported = HUB_ARMED_ALWAYS,
 	.start = replay_start,
 	.arm = replay_arm,
 	.describe = replay_describe,

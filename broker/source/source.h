@@ -2,14 +2,14 @@
 #pragma once
 
 /*
- * Where events come from. A source reads in the broker's event loop, fills events and publishes them to the bus in
- * batches, each ended by bus_flush(). It fills the bus' table when it starts. An overrun is a loss to report and recover
+ * Where events come from. A source reads in the broker's event loop, fills events and publishes them to the hub in
+ * batches, each ended by hub_flush(). It fills the hub's table when it starts. An overrun is a loss to report and recover
  * from, never a reason to stop.
  */
 
 #include <event2/event.h>
 
-#include "core/bus.h"
+#include "core/hub.h"
 
 struct source;
 
@@ -27,14 +27,14 @@ struct source_options {
 };
 
 struct source_ops {
-	const char *name; /* as in --source= and in source events */
-	uint32_t tells;	  /* what it can tell at all, as in bus.tells */
+	const char *name;   /* as in --source= and in source events */
+	uint32_t supported; /* what it can tell at all, as in hub.supported */
 
 	/*
 	 * Opens what it reads and begins. Fills the table, publishes a source event. Return: 0 or a negative errno, having
 	 * said in the log what was wrong.
 	 */
-	int (*start)(struct source **ret, struct bus *bus, struct event_base *base,
+	int (*start)(struct source **ret, struct hub *hub, struct event_base *base,
 		     const struct source_options *options);
 	/*
 	 * The source that told before has told all that it heard, and is gone: tell from here on. What it told since
@@ -43,7 +43,7 @@ struct source_ops {
 	int (*take_over)(struct source *source, uint64_t since_usec);
 	/* Tell at once what has been heard, before it is stopped. Return: up to when (CLOCK_REALTIME) all is told. */
 	uint64_t (*finish)(struct source *source);
-	/* bus->armed changed. */
+	/* hub->armed changed. */
 	void (*arm)(struct source *source);
 	/* How it does, for status: adds its own keys to a JSON object. */
 	void (*describe)(const struct source *source, json_t *object);

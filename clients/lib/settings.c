@@ -2,9 +2,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/json-text.h"
 #include "bus.h"
 #include "fields.h"
-#include "json-text.h"
 #include "request.h"
 #include "settings.h"
 

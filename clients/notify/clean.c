@@ -3,8 +3,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/json-text.h"
 #include "clean.h"
-#include "json-text.h"
 #include "util.h"
 
 #define REPLACEMENT "\xef\xbf\xbd"

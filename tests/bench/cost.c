@@ -27,7 +27,7 @@
 #define BATCH	 64
 #define USERS	 1000
 
-static struct bus *bus;
+static struct hub *hub;
 static struct filter *filter;
 static struct cursor *cursors;
 static unsigned int n_cursors, users = 1;
@@ -51,7 +51,7 @@ static void open_bus(void)
 	expect(log_open(&log, path, LOG_SIZE, (gid_t)-1) == 0, "no log");
 	(void)unlink(path);
 	(void)rmdir(directory);
-	expect(bus_new(&bus, log, 8 << 20) == 0, "no bus");
+	expect(hub_new(&hub, log, 8 << 20) == 0, "no hub");
 }
 
 /* What a face does, but for the socket. */
@@ -78,7 +78,7 @@ static void subscribe(unsigned int n, bool each)
 		if (each)
 			snprintf(text, sizeof(text), "{\"uids\":[%u]}", 1000 + n_cursors);
 		expect(request_parse(&request, text, strlen(text), &error) == 0, "no request");
-		expect(cursor_init(&cursors[n_cursors], bus, &request, (struct visibility){ .all = true },
+		expect(cursor_init(&cursors[n_cursors], hub, &request, (struct visibility){ .all = true },
 				   &encoding_lines, on_wake, &error) == 0,
 		       "no cursor");
 		request_done(&request);
@@ -116,21 +116,21 @@ static void match(struct fb_event *event)
 
 static void append(struct fb_event *event)
 {
-	sink += log_append(bus->log, event);
+	sink += log_append(hub->log, event);
 }
 
 static void apply(struct fb_event *event)
 {
-	sink += (size_t)table_apply(bus->table, event);
+	sink += (size_t)table_apply(hub->table, event);
 }
 
 static void publish(struct fb_event *event)
 {
 	static unsigned int n;
 
-	bus_publish(bus, event);
+	hub_publish(hub, event);
 	if (++n % BATCH == 0)
-		bus_flush(bus);
+		hub_flush(hub);
 }
 
 static const struct {
@@ -174,6 +174,6 @@ int main(int argc, char *argv[])
 		cursor_done(&cursors[i]);
 	free(cursors);
 	filter_free(filter);
-	bus_free(bus);
+	hub_free(hub);
 	return 0;
 }

@@ -2,7 +2,7 @@
 /*
  * ring [ROUNDS [EVENTS [MSEC]]] - what readers of the mapped log cost the broker, at paces and under a flat-out replay
  *
- * The broker's bus publishes while nobody, one, ten, a hundred, or a thousand read the log, in turn, for ROUNDS (5) rounds: at
+ * The broker's hub publishes while nobody, one, ten, a hundred, or a thousand read the log, in turn, for ROUNDS (5) rounds: at
  * 1,000 events a second one by one, and at 20,000 in batches of 100, for MSEC (300) each, and EVENTS (2,000,000) as fast as it
  * can. What counts is the processor time of the thread that writes, for an event, with the system calls by which it waits for
  * what is due; the readers, in processes of their own, are there to be woken, and mostly to be lapped where it is flat out.
@@ -15,10 +15,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "core/bus.h"
+#include "base/clock.h"
+#include "core/hub.h"
 #include "tests/bench/lib/pace.h"
 #include "tests/bench/lib/reader-hosts.h"
-#include "util/clock.h"
 
 #define LOG_SIZE    (16 * 1024 * 1024)
 #define BATCH	    64
@@ -52,7 +52,7 @@ static void expect(bool condition, const char *what)
 }
 
 /* The life of a process, three events of usual size. */
-static void publish(struct bus *bus, uint64_t n)
+static void publish(struct hub *hub, uint64_t n)
 {
 	static const enum event_type types[] = { EVENT_FORK, EVENT_EXEC, EVENT_EXIT };
 	struct fb_event event;
@@ -73,7 +73,7 @@ static void publish(struct bus *bus, uint64_t n)
 		EVENT_SET(&event, code, 0);
 		EVENT_SET(&event, elapsed_usec, n);
 	}
-	bus_publish(bus, &event);
+	hub_publish(hub, &event);
 }
 
 static void on_early(void *userdata, uint64_t usec)
@@ -83,7 +83,7 @@ static void on_early(void *userdata, uint64_t usec)
 }
 
 /* For so long, or until the readers have to be woken, which is no less the broker's work. */
-static void wait_for(struct bus *bus, uint64_t usec)
+static void wait_for(struct hub *hub, uint64_t usec)
 {
 	uint64_t now = now_usec();
 	bool early = early_usec > 0 && early_usec <= now + usec;
@@ -94,12 +94,12 @@ static void wait_for(struct bus *bus, uint64_t usec)
 		usleep((useconds_t)usec);
 	if (early) {
 		early_usec = 0;
-		bus_wake(bus);
+		hub_wake(hub);
 	}
 }
 
 /* Return: processor time of this thread for an event, in ns. */
-static double measure(struct bus *bus, struct pace pace)
+static double measure(struct hub *hub, struct pace pace)
 {
 	static uint64_t n;
 	uint64_t began = clock_usec(CLOCK_THREAD_CPUTIME_ID), usec;
@@ -108,28 +108,28 @@ static double measure(struct bus *bus, struct pace pace)
 		uint64_t due = pace_due(&pace, pace.rate > 0 ? pace.count : BATCH);
 
 		for (uint64_t end = n + due; n < end; n++)
-			publish(bus, n);
+			publish(hub, n);
 		pace.done += due;
 		if (due > 0)
-			bus_flush(bus);
+			hub_flush(hub);
 		usec = pace_wait(&pace);
 		if (usec > 0)
-			wait_for(bus, usec);
+			wait_for(hub, usec);
 	}
 	return (double)(clock_usec(CLOCK_THREAD_CPUTIME_ID) - began) * 1000 / (double)pace.count;
 }
 
 /* At one pace, while @n read. */
-static double measure_with(struct bus *bus, unsigned int n, unsigned int pace)
+static double measure_with(struct hub *hub, unsigned int n, unsigned int pace)
 {
 	double result, wakes = 0;
 	uint64_t began;
 
-	bus_wake(bus);
+	hub_wake(hub);
 	usleep(SETTLE_USEC);
 	tally->events = tally->lost = tally->wakes = 0;
 	began = now_usec();
-	result = measure(bus, paces[pace].pace);
+	result = measure(hub, paces[pace].pace);
 	if (n > 0)
 		wakes = (double)tally->wakes / n /
 			((double)(now_usec() - began + LOG_WAKE_USEC) / USEC_PER_SEC);
@@ -140,14 +140,14 @@ static double measure_with(struct bus *bus, unsigned int n, unsigned int pace)
 }
 
 /* @results: of each pace */
-static void run(struct bus *bus, unsigned int n, double results[static PACES])
+static void run(struct hub *hub, unsigned int n, double results[static PACES])
 {
 	struct reader_hosts hosts;
 
-	reader_hosts_start(&hosts, bus->log, n, tally);
+	reader_hosts_start(&hosts, hub->log, n, tally);
 	for (unsigned int pace = 0; pace < PACES; pace++)
 		if (paces[pace].pace.count > 0)
-			results[pace] = measure_with(bus, n, pace);
+			results[pace] = measure_with(hub, n, pace);
 	reader_hosts_stop(&hosts);
 }
 
@@ -158,20 +158,20 @@ static int compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static struct bus *start(void)
+static struct hub *start(void)
 {
 	char directory[] = "/dev/shm/forkbus-ring-XXXXXX", path[64];
 	struct log *log = NULL;
-	struct bus *bus = NULL;
+	struct hub *hub = NULL;
 
 	expect(mkdtemp(directory), "memory");
 	snprintf(path, sizeof(path), "%s/log", directory);
 	expect(log_open(&log, path, LOG_SIZE, (gid_t)-1) == 0, "log_open");
 	(void)unlink(path);
 	(void)rmdir(directory);
-	expect(bus_new(&bus, log, 1 << 20) == 0, "bus_new");
-	bus->on_early = on_early;
-	return bus;
+	expect(hub_new(&hub, log, 1 << 20) == 0, "hub_new");
+	hub->on_early = on_early;
+	return hub;
 }
 
 /* Of all rounds, flat out. */
@@ -196,7 +196,7 @@ int main(int argc, char *argv[])
 	unsigned long msec = argc > 3 ? strtoul(argv[3], NULL, 10) : 300;
 	static double results[KINDS][ROUNDS_MAX][PACES];
 	struct pace *flat_out = &paces[PACES - 1].pace;
-	struct bus *bus;
+	struct hub *hub;
 
 	if (argc > 2)
 		flat_out->count = strtoull(argv[2], NULL, 10);
@@ -205,12 +205,12 @@ int main(int argc, char *argv[])
 		paces[pace].pace.count = paces[pace].pace.rate * msec / 1000;
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	tally = reader_tally_new();
-	bus = start();
-	(void)measure(bus, *flat_out); /* once round, so that all pages are there */
+	hub = start();
+	(void)measure(hub, *flat_out); /* once round, so that all pages are there */
 	for (unsigned int round = 0; round < rounds; round++)
 		for (unsigned int kind = 0; kind < KINDS; kind++)
-			run(bus, readers[kind], results[kind][round]);
+			run(hub, readers[kind], results[kind][round]);
 	sum_up(results, rounds);
-	bus_free(bus);
+	hub_free(hub);
 	return 0;
 }

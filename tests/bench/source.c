@@ -17,15 +17,15 @@
 
 #include "source/source.h"
 
+#include "base/clock.h"
 #include "tests/bench/lib/life.h"
 #include "tests/bench/lib/pace.h"
-#include "util/clock.h"
 
 #define BATCH 256 /* as replay has it */
 
 static struct bench_source {
 	struct source source;
-	struct bus *bus;
+	struct hub *hub;
 	struct event *timer, *asked;
 	int timer_fd; /* libevent's own timers go by milliseconds */
 	struct pace pace;
@@ -55,11 +55,11 @@ static void on_time(evutil_socket_t fd, short what, void *userdata)
 		(void)!read(fd, &expired, sizeof(expired));
 	for (uint64_t i = 0; i < due; i++) {
 		life_event(&event, bench.next++, bench.users);
-		bus_publish(bench.bus, &event);
+		hub_publish(bench.hub, &event);
 	}
 	bench.pace.done += due;
 	if (due > 0)
-		bus_flush(bench.bus);
+		hub_flush(bench.hub);
 	if (!pace_ends(&bench.pace)) {
 		again(pace_wait(&bench.pace));
 		return;
@@ -84,12 +84,12 @@ static void on_asked(evutil_socket_t fd, short what, void *userdata)
 	again(0);
 }
 
-static int bench_start(struct source **ret, struct bus *bus, struct event_base *base,
+static int bench_start(struct source **ret, struct hub *hub, struct event_base *base,
 		       const struct source_options *options)
 {
 	(void)options;
 	bench.source.ops = &replay_source;
-	bench.bus = bus;
+	bench.hub = hub;
 	bench.timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	bench.timer = event_new(base, bench.timer_fd, EV_READ | EV_PERSIST, on_time, NULL);
 	bench.asked = event_new(base, STDIN_FILENO, EV_READ | EV_PERSIST, on_asked, NULL);
@@ -97,8 +97,8 @@ static int bench_start(struct source **ret, struct bus *bus, struct event_base *
 		return -ENOMEM;
 	event_add(bench.timer, NULL);
 	event_add(bench.asked, NULL);
-	bus_source_changed(bus, "bench", "started", NULL);
-	bus_flush(bus);
+	hub_source_changed(hub, "bench", "started", NULL);
+	hub_flush(hub);
 	*ret = &bench.source;
 	return 0;
 }
@@ -130,7 +130,7 @@ static bool bench_probe(char found[static SOURCE_SENTENCE_MAX], char advice[stat
 
 const struct source_ops replay_source = {
 	.name = "replay",
-	.tells = BUS_ARMED_ALWAYS,
+	.supported = HUB_ARMED_ALWAYS,
 	.start = bench_start,
 	.arm = bench_arm,
 	.describe = bench_describe,

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/bus.h"
-#include "source/module-stream.h"
+#include "core/hub.h"
+#include "source/module/stream.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -81,8 +81,8 @@ static void on_lost(void *userdata, const struct module_gap *gap)
 {
 	struct run *run = userdata;
 
-	check(gap->seq > run->accounted || gap->count == BUS_COUNT_UNKNOWN);
-	check(gap->count == BUS_COUNT_UNKNOWN || (gap->count > 0 && gap->count <= gap->seq - run->accounted));
+	check(gap->seq > run->accounted || gap->count == HUB_COUNT_UNKNOWN);
+	check(gap->count == HUB_COUNT_UNKNOWN || (gap->count > 0 && gap->count <= gap->seq - run->accounted));
 	run->accounted = gap->loss == MODULE_LOST_KERNEL ? gap->seq - 1 : gap->seq;
 }
 

@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "event.h"
-#include "source/group.h"
-#include "source/netlink.h"
+#include "source/connector/thread-groups.h"
+#include "source/netlink/socket.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

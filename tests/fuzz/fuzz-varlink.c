@@ -15,10 +15,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "serve/varlink-message.h"
-#include "serve/varlink.h"
-#include "util/clock.h"
-#include "util/msg.h"
+#include "base/clock.h"
+#include "base/message.h"
+#include "serve/varlink/message.h"
+#include "serve/varlink/varlink.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -27,10 +27,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define ROOM	    (16 << 20)
 #define QUIET	    3 /* turns without a byte: nothing comes any more */
 
-static struct bus *bus;
+static struct hub *hub;
 static struct event_base *base;
 static struct varlink *varlink;
-static struct quota *quota;
+static struct budget *budget;
 static struct sockaddr_un address;
 static socklen_t address_len;
 
@@ -59,7 +59,7 @@ static void publish(enum event_type type, uint32_t pid)
 	EVENT_SET(&event, start_usec, 1000 * pid);
 	EVENT_SET(&event, uid, pid % 3);
 	EVENT_SET(&event, comm, event_text("fuzz"));
-	bus_publish(bus, &event);
+	hub_publish(hub, &event);
 }
 
 static char *on_status(void *userdata)
@@ -83,7 +83,7 @@ static void open_face(void)
 	address_len = sizeof(address);
 	check(fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(address.sun_family)) == 0);
 	check(listen(fd, 10) == 0 && getsockname(fd, (struct sockaddr *)&address, &address_len) == 0);
-	check(varlink_new(&varlink, NULL, fd, bus, base, quota, &options, on_status, NULL) == 0);
+	check(varlink_new(&varlink, NULL, fd, hub, base, budget, &options, on_status, NULL) == 0);
 }
 
 static void open_all(void)
@@ -96,16 +96,16 @@ static void open_all(void)
 	check(mkdtemp(directory) != NULL);
 	snprintf(path, sizeof(path), "%s/log", directory);
 	check(log_open(&log, path, 1 << 20, (gid_t)-1) == 0);
-	check(bus_new(&bus, log, 1 << 20) == 0);
+	check(hub_new(&hub, log, 1 << 20) == 0);
 	unlink(path);
 	rmdir(directory);
 	base = event_base_new();
 	check(base != NULL);
-	check(quota_new(&quota, 100, 100) == 0);
+	check(budget_new(&budget, 100, 100) == 0);
 	open_face();
 	for (uint32_t pid = 1; pid <= PROCESSES; pid++)
 		publish(EVENT_FORK, pid);
-	bus_flush(bus);
+	hub_flush(hub);
 }
 
 static void turn(void)
@@ -148,7 +148,7 @@ static void act(struct run *run, uint8_t what)
 {
 	if (what == 2) {
 		publish(EVENT_SESSION, 7);
-		bus_flush(bus);
+		hub_flush(hub);
 	}
 	if (what < 3)
 		turn();
@@ -251,7 +251,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		varlink = varlink_free(varlink);
 		open_face();
 	}
-	check(quota_used(quota) == 0 && views_stats(bus->views)->views == 0);
+	check(budget_used(budget) == 0 && views_stats(hub->views)->views == 0);
 	free(sent);
 	return 0;
 }

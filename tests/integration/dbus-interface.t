@@ -175,7 +175,7 @@ is_deeply([grep { $policy !~ /<allow send_destination="org\.forkbus1" send_inter
 
 # Errors that it may return are documented where the interface is, and the other way round.
 my %documented = map { $_ => 1 } grep { /^[A-Z]\w+$/ } map { split /,\s+/ } $text =~ /Errors: org\.forkbus1\.Error\.([\w, ]+)/g;
-my %returned = map { $_ => 1 } map { Forkbus->read_file($_) =~ /DBUS_ERROR\("(\w+)"\)/g } glob "$top/broker/serve/dbus*.c";
+my %returned = map { $_ => 1 } map { Forkbus->read_file($_) =~ /DBUS_ERROR\("(\w+)"\)/g } glob "$top/broker/serve/dbus/*.c";
 is_deeply([sort keys %documented], [sort keys %returned], 'errors that there are');
 
 $feed->broker->stop;

@@ -15,8 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/json-text.h"
 #include "clients/lib/forkbus.h"
-#include "json-text.h"
 
 #define HANDLES_MAX 8
 #define LINE_SIZE   (256 * 1024)

@@ -12,15 +12,19 @@ use Test::More;
 
 # Folder of the includer => folders that it may include. "" as the last resort: anything.
 my @rules = (
-    [qr{^proto$}          => qw(proto)],
-    [qr{^kmod(/|$)}       => qw(kmod)],
-    [qr{^broker/util$}    => qw(broker/util)],
-    [qr{^broker/core$}    => qw(broker/core broker/util proto)],
-    [qr{^broker/source$}  => qw(broker/source broker/core broker/util proto)],
-    [qr{^broker/serve$}   => qw(broker/serve broker/core broker/util proto)],
-    [qr{^broker$}         => qw(broker broker/util broker/core broker/source broker/serve proto)],
-    [qr{^clients/lib$}    => qw(clients/lib proto)],
-    [qr{^(clients/\w+)$}  => qw(SELF clients/lib proto)],
+    [qr{^proto/base$}          => qw(proto/base)],
+    [qr{^proto$}               => qw(proto proto/base)],
+    [qr{^kmod(/|$)}            => qw(kmod)],
+    [qr{^broker/core$}         => qw(broker/core proto proto/base)],
+    [qr{^broker/source$}       => qw(broker/source broker/source/netlink broker/source/proc broker/core proto proto/base)],
+    [qr{^broker/source/(?:netlink|proc)$} => qw(SELF proto proto/base)],
+    [qr{^broker/source/\w+$}   => qw(SELF broker/source broker/source/netlink broker/source/proc broker/core proto proto/base)],
+    [qr{^broker/serve$}        => qw(broker/serve broker/core proto proto/base)],
+    [qr{^broker/serve/\w+$}    => qw(SELF broker/serve broker/core proto proto/base)],
+    [qr{^broker$}              => qw(broker broker/core broker/source broker/source/netlink broker/serve broker/serve/dbus
+                                     broker/serve/stream broker/serve/varlink proto proto/base)],
+    [qr{^clients/lib$}         => qw(clients/lib proto proto/base)],
+    [qr{^clients/\w+$}         => qw(SELF clients/lib proto proto/base)],
 );
 
 # What the kernel shares with the rest; nothing else of proto is its business.
@@ -28,13 +32,13 @@ my %single = ('kmod' => ['proto/forkbus_netlink.h']);
 
 # Libraries that one layer alone may know, so that they can be exchanged there.
 my %library = (
-    'event2/'  => qr{^broker(/source|/serve)?$|^tests/},
-    'libmnl/'  => qr{^broker/source$|^tests/},
+    'event2/'  => qr{^broker$|^broker/(source|serve)(/|$)|^tests/},
+    'libmnl/'  => qr{^broker/source(/|$)|^tests/},
     'liburing' => qr{^broker/serve$},
-    'systemd/' => qr{^broker(/serve)?$|^clients/notify$|^tests/},
-    'jansson.h' => qr{^(proto|broker|broker/source|broker/serve|clients/\w+)$|^tests/},
+    'systemd/' => qr{^broker$|^broker/serve(/|$)|^clients/notify$|^tests/},
+    'jansson.h' => qr{^(proto|proto/base|broker|clients/\w+)$|^broker/(source|serve)(/|$)|^tests/},
     'ini.h'    => qr{^broker$|^clients/notify$|^tests/},
-    'linux/'   => qr{^broker/(source|util|core)$|^clients/lib$|^kmod|^tests/|^proto$},
+    'linux/'   => qr{^broker/core$|^broker/source(/|$)|^clients/lib$|^kmod|^tests/|^proto(/base)?$},
 );
 
 my %exists = map { $_ => 1 } files(qr/\.h$/);
@@ -56,8 +60,7 @@ sub allowed {
     for my $rule (@rules) {
         my ($pattern, @folders) = @$rule;
         next if $from !~ $pattern;
-        my $self = $1;
-        return scalar grep { $to eq ($_ eq 'SELF' ? $self : $_) } @folders;
+        return scalar grep { $to eq ($_ eq 'SELF' ? $from : $_) } @folders;
     }
     return 0;
 }
@@ -92,10 +95,13 @@ none([map { complaints($_, content($_)) } @sources], 'every include follows the 
 # The rules can say no.
 my %bad = (
     'broker/core/x.c'   => 'source/source.h',
-    'broker/util/x.c'   => 'core/log.h',
+    'proto/base/x.c'    => 'event.h',
     'broker/serve/x.c'  => 'source/source.h',
-    'broker/source/x.c' => 'serve/stream.h',
-    'proto/x.c'         => 'util/msg.h',
+    'broker/source/x.c' => 'serve/stream/stream.h',
+    'broker/source/module/x.c'  => 'source/connector/connector.h',
+    'broker/source/proc/x.c'    => 'core/hub.h',
+    'broker/serve/varlink/x.c'  => 'serve/stream/stream.h',
+    'proto/x.c'         => 'core/log.h',
     'clients/ctl/x.c'   => 'core/log.h',
     'clients/lib/x.c'   => 'clients/ctl/client.h',
     'kmod/x.c'          => 'event.h',

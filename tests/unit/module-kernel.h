@@ -7,7 +7,7 @@
  */
 
 #include "random-event.h"
-#include "source/module-stream.h"
+#include "source/module/stream.h"
 
 #define KERNEL_FAMILY	31
 #define KERNEL_RING_MAX 4096

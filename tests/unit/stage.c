@@ -19,7 +19,7 @@ void stage_open(struct stage *stage, uint64_t blocks, size_t cache, uint64_t see
 	struct log *log = NULL;
 
 	assert_int_equal(log_open(&log, test_path("log"), blocks * LOG_BLOCK_SIZE, (gid_t)-1), 0);
-	assert_int_equal(bus_new(&stage->bus, log, cache), 0);
+	assert_int_equal(hub_new(&stage->hub, log, cache), 0);
 	world_init(&stage->world, seed, users);
 	stage->events = calloc(STAGE_EVENTS_MAX, sizeof(*stage->events));
 	assert_non_null(stage->events);
@@ -27,13 +27,13 @@ void stage_open(struct stage *stage, uint64_t blocks, size_t cache, uint64_t see
 
 void stage_close(struct stage *stage)
 {
-	uint64_t next = log_next(stage->bus->log);
+	uint64_t next = log_next(stage->hub->log);
 
 	for (uint64_t seq = 0; seq < next; seq++)
 		free(stage->events[seq].packed);
 	free(stage->events);
 	world_done(&stage->world);
-	assert_null(bus_free(stage->bus));
+	assert_null(hub_free(stage->hub));
 	(void)remove(test_path("log"));
 }
 
@@ -42,7 +42,7 @@ uint64_t stage_publish(struct stage *stage, struct fb_event *event, const struct
 	static unsigned char packed[EVENT_PACKED_MAX];
 	struct stage_event *kept;
 
-	bus_publish(stage->bus, event);
+	hub_publish(stage->hub, event);
 	assert_true(event->seq < STAGE_EVENTS_MAX);
 	kept = &stage->events[event->seq];
 	kept->process = process;
@@ -66,18 +66,18 @@ void stage_run(struct stage *stage, unsigned int events, unsigned int batch)
 	for (unsigned int i = 1; i <= events; i++) {
 		stage_happen(stage);
 		if (i % batch == 0)
-			bus_flush(stage->bus);
+			hub_flush(stage->hub);
 	}
-	bus_flush(stage->bus);
+	hub_flush(stage->hub);
 }
 
 void stage_lap(struct stage *stage)
 {
-	uint64_t next = log_next(stage->bus->log);
+	uint64_t next = log_next(stage->hub->log);
 
-	while (log_first(stage->bus->log) <= next)
+	while (log_first(stage->hub->log) <= next)
 		stage_happen(stage);
-	bus_flush(stage->bus);
+	hub_flush(stage->hub);
 }
 
 void stage_event(const struct stage *stage, uint64_t seq, struct fb_event *event)
@@ -105,13 +105,13 @@ int subscribe(struct subscriber *subscriber, struct stage *stage, const char *te
 	r = request_parse(&request, text, strlen(text), error ? error : &ignored);
 	if (r)
 		return r;
-	r = cursor_init(&subscriber->cursor, stage->bus, &request, visibility, &encoding_lines, on_wake,
+	r = cursor_init(&subscriber->cursor, stage->hub, &request, visibility, &encoding_lines, on_wake,
 			error ? error : &ignored);
 	request_done(&request);
 	if (r)
 		return r;
 	assert_int_equal(request_parse(&own, text, strlen(text), &ignored), 0);
-	assert_int_equal(table_resolve(stage->bus->table, own.filter, &ignored), 0);
+	assert_int_equal(table_resolve(stage->hub->table, own.filter, &ignored), 0);
 	subscriber->filter = own.filter;
 	if (own.filter->has_tree) {
 		subscriber->root =
@@ -225,7 +225,7 @@ static void check_told(struct subscriber *subscriber, const struct fb_event *eve
 
 	snprintf(text, sizeof(text), "%.*s", (int)event->cursor.len, event->cursor.data);
 	assert_int_equal(cursor_parse(text, &epoch, &seq), 0);
-	assert_true(epoch == log_epoch(subscriber->stage->bus->log));
+	assert_true(epoch == log_epoch(subscriber->stage->hub->log));
 	if (event->type == EVENT_READY) {
 		assert_false(subscriber->is_ready);
 		assert_int_equal(seq, subscriber->begin - 1);
@@ -279,7 +279,7 @@ void subscriber_check(struct subscriber *subscriber)
 		subscriber->checked += (size_t)(end - line) + 1;
 	}
 	assert_true(subscriber->is_ready);
-	pass(subscriber, log_next(subscriber->stage->bus->log));
+	pass(subscriber, log_next(subscriber->stage->hub->log));
 }
 
 const char *random_filter(struct random *random)

@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * A bus on a log in the test's directory, a world that fills it, and subscribers. Everything that is published is kept, so
+ * A hub on a log in the test's directory, a world that fills it, and subscribers. Everything that is published is kept, so
  * that what a subscriber got can be compared, byte for byte, with what it should have got: the plainest filter over all that
  * has ever happened.
  */
@@ -13,7 +13,7 @@
 #define STAGE_EVENTS_MAX 300000
 
 struct stage {
-	struct bus *bus;
+	struct hub *hub;
 	struct world world;
 	struct stage_event {
 		const struct world_process *process; /* NULL: source or lost */
@@ -26,7 +26,7 @@ struct stage {
 void stage_open(struct stage *stage, uint64_t blocks, size_t cache, uint64_t seed, unsigned int users);
 void stage_close(struct stage *stage);
 
-/* stage_publish() - give an event to the bus, and keep it. Return: its sequence number. */
+/* stage_publish() - give an event to the hub, and keep it. Return: its sequence number. */
 uint64_t stage_publish(struct stage *stage, struct fb_event *event, const struct world_process *process);
 /* Something happens in the world. */
 uint64_t stage_happen(struct stage *stage);

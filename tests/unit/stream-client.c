@@ -14,14 +14,14 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
+#include "base/message.h"
 #include "stream-client.h"
 #include "support.h"
-#include "util/clock.h"
-#include "util/msg.h"
 
 struct stage stage;
 struct event_base *base;
-struct quota *quota;
+struct budget *budget;
 struct stream *stream;
 struct face_options options;
 const char *status_text;
@@ -35,7 +35,7 @@ static char *on_status(void *userdata)
 
 int stream_open(struct stream **ret, const char *name)
 {
-	return stream_new(ret, test_path(name), stage.bus, base, quota, &options, on_status, &stage);
+	return stream_new(ret, test_path(name), stage.hub, base, budget, &options, on_status, &stage);
 }
 
 static int set_up(uint64_t blocks)
@@ -48,7 +48,7 @@ static int set_up(uint64_t blocks)
 	stage_open(&stage, blocks, 1 << 20, 5, 3);
 	base = event_base_new();
 	assert_non_null(base);
-	assert_int_equal(quota_new(&quota, 100, 50), 0);
+	assert_int_equal(budget_new(&budget, 100, 50), 0);
 	/* Whoever runs this is a member, so that all of the world is seen. */
 	options = (struct face_options){ .group = getegid(),
 					 .request_max = REQUEST_MAX,
@@ -76,9 +76,9 @@ int stream_teardown(void **state)
 	(void)state;
 	assert_null(stream_free(stream));
 	assert_int_equal(access(test_path("stream"), F_OK), -1);
-	assert_int_equal(quota_used(quota), 0);
-	assert_int_equal(views_stats(stage.bus->views)->views, 0);
-	quota_free(quota);
+	assert_int_equal(budget_used(budget), 0);
+	assert_int_equal(views_stats(stage.hub->views)->views, 0);
+	budget_free(budget);
 	event_base_free(base);
 	stage_close(&stage);
 	test_dir_remove();
@@ -173,7 +173,7 @@ void client_subscribed(struct client *client, const char *request, struct visibi
 	client->subscriber.stage = &stage;
 	client->subscriber.visibility = visibility;
 	client->subscriber.filter = parsed.filter;
-	client->subscriber.begin = client->subscriber.next = log_next(stage.bus->log);
+	client->subscriber.begin = client->subscriber.next = log_next(stage.hub->log);
 	exchange(client);
 	assert_false(client->ended);
 	subscriber_check(&client->subscriber);
@@ -218,5 +218,5 @@ void assert_nobody(void)
 	turn();
 	assert_int_equal(stream_stats(stream)->connections, 0);
 	assert_int_equal(stream_stats(stream)->subscribers, 0);
-	assert_int_equal(quota_used(quota), 0);
+	assert_int_equal(budget_used(budget), 0);
 }

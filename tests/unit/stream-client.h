@@ -5,14 +5,14 @@
  * A stream face on a stage, and clients of it, all in one loop of one process: who speaks when is no accident.
  */
 
-#include "serve/stream.h"
+#include "serve/stream/stream.h"
 #include "stage.h"
 
 #define REQUEST_MAX 4000
 
 extern struct stage stage;
 extern struct event_base *base;
-extern struct quota *quota;
+extern struct budget *budget;
 extern struct stream *stream;
 extern struct face_options options; /* stream_set() gives the face others */
 extern const char *status_text;	    /* what the status is said to be; NULL: none */

@@ -6,7 +6,7 @@
  */
 
 #include "event.h"
-#include "source/group.h"
+#include "source/connector/thread-groups.h"
 
 #define MSEC UINT64_C(1000000)
 

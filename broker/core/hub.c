@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "hub.h"
+
+DEFINE_CLEANUP(struct hub, hub_free)
+
+int hub_new(struct hub **ret, struct log *log, size_t cache_size)
+{
+	_cleanup_(hub_free_p) struct hub *hub = calloc(1, sizeof(*hub));
+	int r;
+
+	if (!hub)
+		return -ENOMEM;
+	hub->supported = hub->armed = HUB_ARMED_ALWAYS;
+	r = table_new(&hub->table);
+	if (r == 0)
+		r = views_new(&hub->views, log, cache_size);
+	if (r < 0)
+		return r;
+	hub->log = log;
+	*ret = steal(hub);
+	return 0;
+}
+
+struct hub *hub_free(struct hub *hub)
+{
+	if (!hub)
+		return NULL;
+	views_free(hub->views);
+	table_free(hub->table);
+	log_free(hub->log);
+	free(hub);
+	return NULL;
+}
+
+/* Where the module's records end, unless another source has told of the same since. */
+static void note_origin(struct hub *hub, const struct fb_event *event)
+{
+	if (event->type == EVENT_SOURCE && !EVENT_HAS(event, instance))
+		hub->resume = (struct hub_origin){};
+	if (EVENT_HAS(event, instance) && EVENT_HAS(event, kernel_seq) && EVENT_HAS(event, boot_usec))
+		hub->resume = (struct hub_origin){ event->instance, event->kernel_seq, event->boot_usec };
+}
+
+int hub_restore(struct hub *hub)
+{
+	struct log_place place;
+	struct fb_event event;
+	int r = 0;
+
+	if (log_seek(hub->log, log_first(hub->log), &place) != 0)
+		return 0;
+	while (r == 0 && log_read(hub->log, &place, &event) == 0) {
+		note_origin(hub, &event);
+		r = table_apply(hub->table, &event);
+	}
+	return r;
+}
+
+void hub_publish(struct hub *hub, struct fb_event *event)
+{
+	log_append(hub->log, event);
+	hub->stats.events[event->type]++;
+	/* Without memory for a process, it is only missing from snapshots; its events are in the log. */
+	(void)table_apply(hub->table, event);
+	views_dispatch(hub->views, event);
+}
+
+void hub_flush(struct hub *hub)
+{
+	log_show(hub->log);
+	views_flush(hub->views);
+	hub_wake(hub);
+}
+
+void hub_wake(struct hub *hub)
+{
+	uint64_t early_usec = log_wake(hub->log, clock_usec(CLOCK_MONOTONIC));
+
+	if (early_usec > 0 && hub->on_early)
+		hub->on_early(hub->userdata, early_usec);
+}
+
+static void set_origin(const struct hub *hub, struct fb_event *event)
+{
+	if (!hub->origin.instance)
+		return;
+	EVENT_SET(event, instance, hub->origin.instance);
+	EVENT_SET(event, kernel_seq, hub->origin.kernel_seq);
+}
+
+static void set_now(struct fb_event *event)
+{
+	EVENT_SET(event, time_usec, clock_usec(CLOCK_REALTIME));
+	EVENT_SET(event, boot_usec, clock_usec(CLOCK_BOOTTIME));
+}
+
+void hub_lost(struct hub *hub, const char *reason, uint64_t count, uint64_t since_usec, uint64_t until_usec,
+	      const char *detail)
+{
+	struct hub_loss *loss = strcmp(reason, "kernel") == 0	 ? &hub->stats.kernel
+				: strcmp(reason, "netlink") == 0 ? &hub->stats.netlink
+				: strcmp(reason, "unarmed") == 0 ? &hub->stats.unarmed
+								 : &hub->stats.source;
+	struct fb_event event;
+
+	fb_event_init(&event, EVENT_LOST);
+	set_now(&event);
+	set_origin(hub, &event);
+	EVENT_SET(&event, reason, event_text(reason));
+	loss->times++;
+	if (count != HUB_COUNT_UNKNOWN) {
+		EVENT_SET(&event, count, count);
+		loss->count += count;
+	}
+	if (since_usec)
+		EVENT_SET(&event, since_usec, since_usec);
+	if (until_usec)
+		EVENT_SET(&event, until_usec, until_usec);
+	if (detail)
+		EVENT_SET(&event, detail, event_text(detail));
+	hub_publish(hub, &event);
+}
+
+uint64_t hub_find_process(const struct hub *hub, uint32_t pid, struct visibility visibility,
+			  struct fb_event *event)
+{
+	const struct process *process = table_find(hub->table, pid);
+
+	if (!process)
+		return 0;
+	fb_event_init(event, EVENT_PROCESS);
+	process_describe(process, event, UINT64_MAX);
+	return access_fields(visibility, event);
+}
+
+const char *hub_armed_print(const struct hub *hub, char buf[static EVENT_TEXT_MAX])
+{
+	size_t at = 0;
+
+	buf[0] = '\0';
+	for (enum event_type type = EVENT_NONE + 1; type < _EVENT_TYPE_MAX; type++)
+		if (hub->armed & EVENT_TYPE_BIT(type))
+			at += (size_t)snprintf(buf + at, EVENT_TEXT_MAX - at, "%s%s", at ? " " : "",
+					       event_type_name(type));
+	if (hub->armed & HUB_ARMED_THREADS)
+		snprintf(buf + at, EVENT_TEXT_MAX - at, " threads");
+	return buf;
+}
+
+/* What the caller gives may be what is kept. */
+static void keep(char *to, size_t size, const char *from)
+{
+	if (from != to)
+		snprintf(to, size, "%s", from ? from : "");
+}
+
+static void outage_end(struct hub *hub)
+{
+	hub->outage = false;
+	hub_lost(hub, hub->outage_reason ? hub->outage_reason : "unarmed", HUB_COUNT_UNKNOWN,
+		 hub->outage_since_usec, clock_usec(CLOCK_REALTIME),
+		 hub->outage_detail ? hub->outage_detail : "the broker was not running");
+}
+
+void hub_source_changed(struct hub *hub, const char *source, const char *reason, const char *detail)
+{
+	char armed[EVENT_TEXT_MAX];
+	struct fb_event event;
+
+	if (hub->outage && hub->armed)
+		outage_end(hub);
+	keep(hub->source, sizeof(hub->source), source);
+	keep(hub->source_detail, sizeof(hub->source_detail), detail);
+	fb_event_init(&event, EVENT_SOURCE);
+	set_now(&event);
+	set_origin(hub, &event);
+	hub->source_since_usec = event.time_usec;
+	EVENT_SET(&event, source, event_text(source));
+	EVENT_SET(&event, armed, event_text(hub_armed_print(hub, armed)));
+	EVENT_SET(&event, reason, event_text(reason));
+	if (detail)
+		EVENT_SET(&event, detail, event_text(detail));
+	hub_publish(hub, &event);
+}
+
+static uint32_t armed_of(const struct hub *hub)
+{
+	uint32_t extra = EVENT_TYPE_BIT(EVENT_CHROOT) | EVENT_TYPE_BIT(EVENT_COREDUMP) |
+			 EVENT_TYPE_BIT(EVENT_PTRACE) | HUB_ARMED_THREADS;
+
+	return (HUB_ARMED_ALWAYS | (views_wanted(hub->views) & extra)) & hub->supported;
+}
+
+void hub_set_supported(struct hub *hub, uint32_t supported)
+{
+	hub->supported = supported;
+	hub->armed = armed_of(hub);
+}
+
+void hub_rearm(struct hub *hub)
+{
+	uint32_t armed = armed_of(hub);
+
+	if (armed == hub->armed)
+		return;
+	hub->armed = armed;
+	if (hub->on_armed)
+		hub->on_armed(hub->userdata);
+}

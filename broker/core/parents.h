@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Who is whose child in the table of processes. A child may be known before its parent is (/proc lists by
+ * pid, not by age): it waits here until the parent comes. There are never circles, whatever the events say.
+ */
+
+#include "core/table.h"
+
+struct awaited;
+
+struct parents {
+	struct awaited *awaited; /* children without their parent, by ppid */
+};
+
+/*
+ * parents_join() - put a process where its ppid says
+ * @parent: the living process with that pid, or NULL. Return: 0 or -ENOMEM.
+ */
+int parents_join(struct parents *parents, struct process *process, struct process *parent);
+
+/* parents_leave() - take a process from its siblings; its ppid still stands */
+void parents_leave(struct parents *parents, struct process *process);
+
+/* parents_adopt() - give a process that is new those who waited for it */
+void parents_adopt(struct parents *parents, struct process *process);
+
+/* parents_orphan() - the children of a process lose their parent, and forget who it was */
+void parents_orphan(struct process *process);
+
+/* parents_orphan_awaited() - the same for those who waited for a pid */
+void parents_orphan_awaited(struct parents *parents, uint32_t pid);

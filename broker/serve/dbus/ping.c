@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * What a receiver does not read piles up in the bus, until the bus drops it without a word. So now and then a subscriber is
+ * asked to answer something: its answer shows that all that was sent before has come to it. The bus counts by connection,
+ * and so does this, however many subscriptions there are.
+ *
+ * The bus holds only so many unanswered calls of one connection (dbus-daemon: 128), and peers that never answer keep theirs:
+ * so there is a limit for all together and one for each user but root. Whose turn has not come yet waits.
+ */
+#include <errno.h>
+
+#include "base/clock.h"
+#include "base/message.h"
+#include "serve/dbus/internal.h"
+
+#define EVERY	      128 /* signals between one question and the next */
+#define WINDOW	      256 /* signals that nothing has come back for, at most */
+/* Questions under way, to all peers together, and to those of one user. */
+#define PINGS_MAX     100
+#define PINGS_OF_USER 10
+/* The bus has refused one: something else than we has to change first. */
+#define PAUSE_USEC    USEC_PER_SEC
+
+int dbus_pings_new(struct dbus *dbus)
+{
+	return budget_new(&dbus->pings, PINGS_MAX, PINGS_OF_USER);
+}
+
+unsigned int dbus_ping_room(const struct dbus_peer *peer)
+{
+	uint64_t untaken = peer->window.sent - peer->window.taken;
+
+	return untaken < WINDOW ? (unsigned int)(WINDOW - untaken) : 0;
+}
+
+static void queue(struct dbus_peer *peer)
+{
+	if (peer->window.waits || peer->window.ping)
+		return;
+	peer->window.waits = true;
+	TAILQ_INSERT_TAIL(&peer->dbus->unasked, peer, window.turn);
+}
+
+static void unqueue(struct dbus_peer *peer)
+{
+	if (!peer->window.waits)
+		return;
+	peer->window.waits = false;
+	TAILQ_REMOVE(&peer->dbus->unasked, peer, window.turn);
+}
+
+static void forget_ping(struct dbus_peer *peer)
+{
+	if (!peer->window.ping)
+		return;
+	peer->window.ping = sd_bus_slot_unref(peer->window.ping);
+	budget_give(peer->dbus->pings, peer->who.uid);
+}
+
+void dbus_ping_end(struct dbus_peer *peer)
+{
+	forget_ping(peer);
+	unqueue(peer);
+}
+
+void dbus_ping_note(struct dbus_peer *peer)
+{
+	if (peer->window.sent - peer->window.asked >= EVERY)
+		queue(peer);
+}
+
+/* The bus answers in the peer's place: that says nothing about the peer. */
+static void on_refused(struct dbus_peer *peer, sd_bus_message *reply)
+{
+	struct dbus *dbus = peer->dbus;
+
+	peer->window.asked = peer->window.taken;
+	/* It has left, which the bus is about to tell. */
+	if (sd_bus_message_is_method_error(reply, SD_BUS_ERROR_NAME_HAS_NO_OWNER) ||
+	    sd_bus_message_is_method_error(reply, SD_BUS_ERROR_SERVICE_UNKNOWN))
+		return;
+	queue(peer);
+	/* So it has, or the bus does not wait for answers as long as we do. */
+	if (sd_bus_message_is_method_error(reply, SD_BUS_ERROR_NO_REPLY))
+		return;
+	dbus->ping_pause_usec = clock_usec(CLOCK_MONOTONIC) + PAUSE_USEC;
+	if (!dbus->ping_told)
+		msg_warning("the bus does not let a subscriber be asked whether it still reads: %s",
+			    sd_bus_message_get_error(reply) ? sd_bus_message_get_error(reply)->message : "?");
+	dbus->ping_told = true;
+}
+
+/* Answered by the peer, were it with an error: it reads. */
+static int on_pong(sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	struct dbus_peer *peer = userdata;
+	const char *sender = sd_bus_message_get_sender(reply);
+	struct dbus_job *job;
+
+	(void)error;
+	forget_ping(peer);
+	if (!sender || strcmp(sender, peer->name) != 0) {
+		on_refused(peer, reply);
+		return 0;
+	}
+	peer->window.taken = peer->window.asked;
+	dbus_ping_note(peer);
+	TAILQ_FOREACH(job, &peer->jobs, of_peer) {
+		if (!job->blocked)
+			continue;
+		job->blocked = false;
+		dbus_job_ready(job);
+	}
+	return 0;
+}
+
+static int ask(struct dbus_peer *peer)
+{
+	struct dbus *dbus = peer->dbus;
+	sd_bus_message *ping = NULL;
+	int r;
+
+	r = sd_bus_message_new_method_call(dbus->connection, &ping, peer->name, "/",
+					   "org.freedesktop.DBus.Peer", "Ping");
+	/* It may take a stopped program years. */
+	if (r >= 0)
+		r = sd_bus_call_async(dbus->connection, &peer->window.ping, ping, on_pong, peer, UINT64_MAX);
+	sd_bus_message_unref(ping);
+	if (r < 0)
+		return r;
+	peer->window.asked = peer->window.sent;
+	return 0;
+}
+
+uint64_t dbus_ping_run(struct dbus *dbus, uint64_t now_usec)
+{
+	struct dbus_peer *peer, *next;
+	int r = 0;
+
+	if (now_usec < dbus->ping_pause_usec)
+		return TAILQ_EMPTY(&dbus->unasked) ? 0 : dbus->ping_pause_usec - now_usec;
+	for (peer = TAILQ_FIRST(&dbus->unasked); peer && r != BUDGET_E_TOTAL; peer = next) {
+		uint32_t uid = peer->who.uid;
+
+		next = TAILQ_NEXT(peer, window.turn);
+		r = budget_take(dbus->pings, uid);
+		if (r != 0)
+			continue;
+		if (ask(peer) < 0) {
+			budget_give(dbus->pings, uid);
+			dbus->ping_pause_usec = now_usec + PAUSE_USEC;
+			return PAUSE_USEC;
+		}
+		unqueue(peer);
+	}
+	return 0;
+}

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "source/connector/connector.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/message.h"
+
+#define LISTEN_USEC (1 * USEC_PER_SEC)
+
+static struct source *connector_stop(struct source *source);
+
+static inline struct connector *to_connector(struct source *source)
+{
+	return (struct connector *)source;
+}
+
+static struct connector *connector_free(struct connector *connector)
+{
+	connector_stop(&connector->source);
+	return NULL;
+}
+
+DEFINE_CLEANUP(struct connector, connector_free)
+
+static int connector_new(struct connector **ret, struct hub *hub, struct event_base *base,
+			 const struct source_options *options)
+{
+	_cleanup_(connector_free_p) struct connector *connector = calloc(1, sizeof(*connector));
+
+	if (!connector)
+		return -ENOMEM;
+	connector->fd = -1;
+	connector->source.ops = &connector_source;
+	connector->hub = hub;
+	connector->base = base;
+	connector->coalesce_usec = options->coalesce_usec;
+	connector->socket_buffer = options->socket_buffer;
+	connector->self = (uint32_t)getpid();
+	connector->arena = malloc(sizeof(*connector->arena));
+	connector->cpus = calloc(CONNECTOR_CPUS_MAX, sizeof(*connector->cpus));
+	connector->queue.messages = calloc(CONNECTOR_QUEUE_MAX, sizeof(*connector->queue.messages));
+	if (!connector->arena || !connector->cpus || !connector->queue.messages)
+		return -ENOMEM;
+	netlink_arena_init(connector->arena);
+	*ret = steal(connector);
+	return 0;
+}
+
+/* Without taskstats there is less to tell, but not nothing. */
+static void open_taskstats(struct connector *connector)
+{
+	int r = taskstats_sockets_new(&connector->taskstats, connector->socket_buffer, connector->arena);
+
+	if (r == -EPERM)
+		msg_info("Without CAP_NET_ADMIN there is no taskstats: exits carry no usage but the time "
+			 "elapsed.");
+	else if (r < 0)
+		msg_warning("Taskstats does not work, exits carry no usage but the time elapsed: %s",
+			    strerror(-r));
+}
+
+static int open_connector(struct connector *connector)
+{
+	struct netlink_drain drain = {};
+	int r = cn_socket_open(connector->socket_buffer);
+
+	if (r < 0) {
+		msg_err("Cannot open a socket of the proc connector: %s", strerror(-r));
+		return r;
+	}
+	connector->fd = r;
+	r = cn_socket_insist(connector->fd, LISTEN_USEC, connector->arena, connector_message, connector,
+			     &drain);
+	if (r < 0) {
+		msg_err("The proc connector refuses to be listened to: %s", strerror(-r));
+		return r;
+	}
+	if (r == CN_SOCKET_E_FOREIGN)
+		msg_err("The proc connector does not answer: it serves the initial pid and user namespaces "
+			"alone.");
+	else if (r > 0)
+		msg_err("The proc connector does not answer.");
+	return r > 0 ? -EOPNOTSUPP : 0;
+}
+
+/* Whoever is born from here on is heard; then /proc is read for those who were before. */
+static int connector_open(struct connector *connector)
+{
+	int r;
+
+	open_taskstats(connector);
+	r = groups_new(&connector->groups, connector->taskstats != NULL);
+	if (r == 0)
+		r = proc_helper_new(&connector->helper);
+	if (r < 0) {
+		msg_err("Cannot begin to read /proc: %s", strerror(-r));
+		return r;
+	}
+	return open_connector(connector);
+}
+
+static int connector_begin_telling(struct connector *connector)
+{
+	const char *detail =
+		connector->taskstats
+			? "proc connector and taskstats"
+			: "proc connector without taskstats: exits carry no usage but the time elapsed";
+	int r;
+
+	connector->told_nsec = connector->quiet_since_nsec = monotonic_nsec();
+	connector->records_since_usec = clock_usec(CLOCK_REALTIME);
+	connector_read_clocks(connector);
+	connector->heard_nsec = connector->told_nsec;
+	connector_cover(connector);
+	hub_source_changed(connector->hub, connector_source.name, "started", detail);
+	r = connector_sync_first(connector);
+	if (r == 0)
+		r = connector_read_start(connector);
+	if (r < 0)
+		msg_err("Cannot begin to tell of processes: %s", strerror(-r));
+	return r;
+}
+
+static int connector_start(struct source **ret, struct hub *hub, struct event_base *base,
+			   const struct source_options *options)
+{
+	_cleanup_(connector_free_p) struct connector *connector = NULL;
+	int r = connector_new(&connector, hub, base, options);
+
+	if (r == 0)
+		r = connector_open(connector);
+	if (r == 0)
+		r = connector_begin_telling(connector);
+	if (r < 0)
+		return r;
+	hub_flush(hub);
+	*ret = &steal(connector)->source;
+	return 0;
+}
+
+/* All kinds of messages come anyway; what is wanted is looked up when they are told. */
+static void connector_arm(struct source *source)
+{
+	(void)source;
+}
+
+static void describe_number(json_t *object, const char *key, uint64_t value)
+{
+	json_object_set_new(object, key, json_integer((json_int_t)value));
+}
+
+static void connector_describe_status(const struct source *source, json_t *object)
+{
+	const struct connector *connector = (const struct connector *)source;
+	const struct connector_stats *stats = &connector->stats;
+
+	json_object_set_new(object, "taskstats", json_boolean(connector->taskstats));
+	describe_number(object, "wakeups", stats->wakeups);
+	describe_number(object, "messages", stats->messages);
+	describe_number(object, "malformedMessages", stats->malformed);
+	describe_number(object, "lostMessages", stats->lost_messages);
+	describe_number(object, "lostUsages", stats->lost_records);
+	describe_number(object, "resyncs", stats->resyncs);
+	describe_number(object, "timesSilenced", stats->unarmed);
+	describe_number(object, "procReads", stats->proc_reads);
+	describe_number(object, "procTooLate", stats->proc_late);
+	describe_number(object, "procSkipped", stats->proc_skipped);
+	describe_number(object, "groups", groups_count(connector->groups));
+	describe_number(object, "pendingGroups", groups_ending(connector->groups));
+	describe_number(object, "pendingUsages", groups_records(connector->groups));
+	json_object_set_new(object, "coalescing", json_boolean(connector->paced));
+}
+
+/* A scan that is under way comes too late. */
+static uint64_t connector_finish(struct source *source)
+{
+	struct connector *connector = to_connector(source);
+
+	unsigned int n;
+
+	do {
+		connector->scan_stale |= connector->scanning;
+		connector->scanning = false;
+		n = connector_cycle(connector);
+	} while (n > 0);
+	connector->scanning = false;
+	connector_process(connector, true);
+	return connector_time_usec(connector, connector->told_nsec);
+}
+
+static struct source *connector_stop(struct source *source)
+{
+	struct connector *connector = to_connector(source);
+
+	if (!connector)
+		return NULL;
+	connector_read_stop(connector);
+	if (connector->fd >= 0) {
+		cn_socket_ignore(connector->fd);
+		close(connector->fd);
+	}
+	taskstats_sockets_free(connector->taskstats);
+	proc_helper_free(connector->helper);
+	groups_free(connector->groups);
+	free(connector->queue.messages);
+	free(connector->cpus);
+	free(connector->arena);
+	free(connector);
+	return NULL;
+}
+
+const struct source_ops connector_source = {
+	.name = "connector",
+	.supported = HUB_ARMED_ALWAYS | EVENT_TYPE_BIT(EVENT_COREDUMP) | EVENT_TYPE_BIT(EVENT_PTRACE) |
+		     HUB_ARMED_THREADS,
+	.start = connector_start,
+	.finish = connector_finish,
+	.arm = connector_arm,
+	.describe = connector_describe_status,
+	.stop = connector_stop,
+	.probe = connector_probe,
+};

@@ -1,0 +1,450 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <string.h>
+
+#include "source/connector/connector.h"
+#include "source/lookups.h"
+
+#include "base/clock.h"
+
+/* What belongs to the image that runs, and is told by exec alone. */
+#define FIELDS_IMAGE (EVENT_BIT(comm) | EVENT_BIT(exe))
+#define FIELDS_PLACE (EVENT_BIT(cgroup) | EVENT_BIT(unit))
+/* What a child has from its parent. */
+#define FIELDS_INHERITED                                                                          \
+	(PROCFS_IDS | FIELDS_PLACE | EVENT_BIT(login_uid) | EVENT_BIT(session) | EVENT_BIT(tty) | \
+	 EVENT_BIT(comm))
+
+/* How far the queue is searched for the end of a process. */
+#define LOOK_AHEAD 1024
+
+void connector_begin(struct connector *connector, struct fb_event *event, enum event_type type, uint64_t nsec,
+		     uint32_t pid)
+{
+	const struct process *process = table_find(connector->hub->table, pid);
+	const struct group *group = groups_find(connector->groups, pid);
+
+	fb_event_init(event, type);
+	EVENT_SET(event, boot_usec, connector_boot_usec(connector, nsec));
+	EVENT_SET(event, time_usec, connector_time_usec(connector, nsec));
+	EVENT_SET(event, pid, pid);
+	/* The first start that was told of a process is its name for good. */
+	if (process)
+		process_describe(process, event, EVENT_BIT(start_usec));
+	else if (group && group->fork_nsec)
+		EVENT_SET(event, start_usec, connector_boot_usec(connector, group->fork_nsec));
+}
+
+/* Questions and answers */
+
+struct proc_question *connector_ask(struct connector *connector, uint32_t pid, uint64_t fields,
+				    unsigned int purpose)
+{
+	struct proc_question *question = proc_helper_ask(connector->helper, pid, fields);
+
+	if (question) {
+		question->purpose = purpose;
+		connector->stats.proc_reads++;
+	} else {
+		connector->stats.proc_skipped++;
+	}
+	return question;
+}
+
+/* Is the answer about this process, and about the program that it was asked of? */
+static bool answer_fits(const struct proc_question *question, uint64_t start_usec)
+{
+	return question->found && procfs_start_matches(question->event.start_usec, start_usec) &&
+	       (!question->exec_nsec || question->read_nsec < question->exec_nsec);
+}
+
+/* What is known of the time after the question is not taken for what was before it. */
+static void answer_trim(struct proc_question *question)
+{
+	if (question->comm_nsec && question->read_nsec >= question->comm_nsec)
+		EVENT_CLEAR(&question->event, comm);
+}
+
+#define COPY(_to, _from, _member)      \
+	if (EVENT_HAS(_from, _member)) \
+	EVENT_SET(_to, _member, (_from)->_member)
+
+/* What follows an exec is no earlier than it; the ids are told by messages of their own. */
+static void take_answer(struct fb_event *event, const struct fb_event *answer)
+{
+	COPY(event, answer, comm);
+	COPY(event, answer, exe);
+	COPY(event, answer, cgroup);
+	COPY(event, answer, unit);
+	COPY(event, answer, session);
+	COPY(event, answer, tty);
+	COPY(event, answer, login_uid);
+}
+
+static void take_answer_of_unknown(struct connector *connector, struct fb_event *event,
+				   const struct fb_event *answer)
+{
+	COPY(event, answer, uid);
+	COPY(event, answer, gid);
+	COPY(event, answer, euid);
+	COPY(event, answer, egid);
+	if (!EVENT_HAS(event, ppid))
+		lookup_set_parent(connector->hub, event, answer->ppid);
+	if (!EVENT_HAS(event, start_usec))
+		EVENT_SET(event, start_usec, answer->start_usec);
+	take_answer(event, answer);
+}
+
+/* No terminal is told by the absence of one, which the table cannot tell from silence. */
+static void drop_tty(struct connector *connector, uint32_t pid)
+{
+	struct process *process = table_find(connector->hub->table, pid);
+
+	if (process)
+		process_forget(process, EVENT_BIT(tty));
+}
+
+/* The event went out without it; the table still wants to know. */
+static void answer_late(struct connector *connector, struct proc_question *question)
+{
+	const struct process *process = table_find(connector->hub->table, question->pid);
+	struct fb_event *event = &question->event;
+
+	connector->stats.proc_late++;
+	if (!process || !answer_fits(question, process->start_usec))
+		return;
+	EVENT_SET(event, start_usec, process->start_usec);
+	EVENT_CLEAR(event, ppid);
+	/* A name of its own may have been told since. */
+	event->has &= ~(process->has & (PROCFS_IDS | EVENT_BIT(comm)));
+	(void)table_apply(connector->hub->table, event);
+}
+
+static void answer_parent(struct connector *connector, const struct proc_question *question)
+{
+	const struct process *process = table_find(connector->hub->table, question->pid);
+	struct fb_event event;
+
+	if (!process || !question->found ||
+	    !procfs_start_matches(question->event.start_usec, process->start_usec))
+		return;
+	fb_event_init(&event, EVENT_PROCESS);
+	EVENT_SET(&event, pid, process->pid);
+	EVENT_SET(&event, start_usec, process->start_usec);
+	lookup_set_parent(connector->hub, &event, question->event.ppid);
+	(void)table_apply(connector->hub->table, &event);
+}
+
+static void answer_alive(struct connector *connector, const struct proc_question *question)
+{
+	const struct group *group = groups_find(connector->groups, question->pid);
+
+	if (!group || !group->ending_nsec || question->start_usec != group->ending_nsec)
+		return;
+	if (!question->found || procfs_stat_is_dead(&question->stat))
+		connector_tell_gone(connector, question->pid, question->read_nsec);
+}
+
+void connector_collect(struct connector *connector)
+{
+	struct proc_question *question;
+
+	while ((question = proc_helper_collect(connector->helper)))
+		if (!question->awaited)
+			connector->late[connector->n_late++] = question;
+}
+
+void connector_use_late(struct connector *connector)
+{
+	struct proc_question *question;
+
+	while (connector->n_late > 0) {
+		question = connector->late[--connector->n_late];
+		answer_trim(question);
+		if (question->purpose == CONNECTOR_DESCRIBE)
+			answer_late(connector, question);
+		else if (question->purpose == CONNECTOR_PARENT)
+			answer_parent(connector, question);
+		else
+			answer_alive(connector, question);
+		proc_helper_give(connector->helper, question);
+	}
+}
+
+/* The messages */
+
+static bool is_leader(const struct cn_event *cn)
+{
+	return cn->tid == cn->tgid;
+}
+
+static bool threads_wanted(const struct connector *connector, const struct cn_event *cn)
+{
+	/* Our own come and go to test whether the kernel still speaks. */
+	return connector->hub->armed & HUB_ARMED_THREADS && cn->tgid != connector->self;
+}
+
+static void tell_thread_fork(struct connector *connector, const struct cn_event *cn)
+{
+	struct fb_event event;
+
+	groups_fork(connector->groups, cn);
+	if (!threads_wanted(connector, cn))
+		return;
+	connector_begin(connector, &event, EVENT_FORK, cn->nsec, cn->tgid);
+	EVENT_SET(&event, tid, cn->tid);
+	lookup_describe(connector->hub, &event, ~FIELDS_IMAGE | EVENT_BIT(comm));
+	hub_publish(connector->hub, &event);
+}
+
+static const struct fb_event *message_answer(const struct connector_message *message, uint64_t start_usec)
+{
+	struct proc_question *question = message->question;
+
+	if (!question || !question->answered || !answer_fits(question, start_usec))
+		return NULL;
+	answer_trim(question);
+	return &question->event;
+}
+
+static void tell_fork(struct connector *connector, const struct connector_message *message)
+{
+	struct table *table = connector->hub->table;
+	const struct cn_event *cn = &message->cn;
+	const struct process *process = table_find(table, cn->tgid), *parent;
+	uint64_t start = connector_boot_usec(connector, cn->nsec);
+	const struct fb_event *answer = message_answer(message, start);
+	struct fb_event event, exe;
+
+	if (groups_replaced(connector->groups, cn))
+		connector_tell_gone(connector, cn->tgid, cn->nsec);
+	groups_fork(connector->groups, cn);
+
+	/* A scan may have been quicker than the message. */
+	if (process && event_same_start(process->start_usec, start))
+		start = process->start_usec;
+	connector_begin(connector, &event, EVENT_FORK, cn->nsec, cn->tgid);
+	EVENT_SET(&event, start_usec, start);
+	lookup_set_parent(connector->hub, &event, cn->fork.parent_tgid);
+	parent = table_find(table, cn->fork.parent_tgid);
+	if (parent)
+		process_describe(parent, &event, FIELDS_INHERITED);
+	else if (answer)
+		take_answer_of_unknown(connector, &event, answer);
+	EVENT_CLEAR(&event, exe);
+	hub_publish(connector->hub, &event);
+
+	lookup_inherit_exe(connector->hub, cn->tgid, start, cn->fork.parent_tgid);
+	if (!answer || !EVENT_HAS(answer, exe) || table_find(table, cn->fork.parent_tgid))
+		return;
+	fb_event_init(&exe, EVENT_PROCESS);
+	EVENT_SET(&exe, pid, cn->tgid);
+	EVENT_SET(&exe, start_usec, start);
+	EVENT_SET(&exe, exe, answer->exe);
+	(void)table_apply(table, &exe);
+}
+
+/*
+ * The record of a process that has ended while its exec was waiting to be told: what it was called at its end, it
+ * was called from its exec on, unless a message between them says otherwise.
+ */
+static const struct taskstats_record *record_of_end(struct connector *connector, const struct cn_event *exec)
+{
+	const struct connector_message *message;
+
+	for (uint64_t n = 1; n < LOOK_AHEAD && (message = connector_peek(connector, n)); n++) {
+		if (message->cn.tid != exec->tgid || message->cn.tgid != exec->tgid)
+			continue;
+		if (message->cn.what == PROC_EVENT_EXIT)
+			return groups_peek(connector->groups, &message->cn);
+		if (message->cn.what == PROC_EVENT_EXEC || message->cn.what == PROC_EVENT_COMM)
+			return NULL;
+	}
+	return NULL;
+}
+
+static void tell_exec(struct connector *connector, const struct connector_message *message)
+{
+	const struct cn_event *cn = &message->cn;
+	uint64_t described = ~FIELDS_IMAGE;
+	const struct taskstats_record *record;
+	const struct fb_event *answer;
+	struct fb_event event;
+	bool known;
+
+	if (!groups_find(connector->groups, cn->tgid))
+		groups_adopt(connector->groups, cn->tgid, 1, 0);
+	groups_exec(connector->groups, cn);
+
+	connector_begin(connector, &event, EVENT_EXEC, cn->nsec, cn->tgid);
+	known = EVENT_HAS(&event, start_usec);
+	answer = message_answer(message, known		     ? event.start_usec
+					 : message->question ? message->question->event.start_usec
+							     : 0);
+	if (answer) {
+		described &= ~(FIELDS_PLACE | EVENT_BIT(tty));
+		drop_tty(connector, cn->tgid);
+		if (known)
+			take_answer(&event, answer);
+		else
+			take_answer_of_unknown(connector, &event, answer);
+		if (!EVENT_HAS(answer, cgroup))
+			described |= FIELDS_PLACE;
+	}
+	if (!EVENT_HAS(&event, comm)) {
+		record = record_of_end(connector, cn);
+		if (record)
+			EVENT_SET(&event, comm, event_text(record->comm));
+	}
+	lookup_describe(connector->hub, &event, described);
+	hub_publish(connector->hub, &event);
+}
+
+static void tell_comm(struct connector *connector, const struct cn_event *cn)
+{
+	const struct process *process = table_find(connector->hub->table, cn->tgid);
+	struct event_text comm = { cn->comm, strnlen(cn->comm, sizeof(cn->comm)) };
+	struct fb_event event;
+
+	/* Threads have names of their own; the process has its leader's. */
+	if (!is_leader(cn))
+		return;
+	if (process && (process->has & EVENT_BIT(comm)) &&
+	    event_text_equal(comm, (struct event_text){ process->comm, process->comm_len }))
+		return;
+	connector_begin(connector, &event, EVENT_COMM, cn->nsec, cn->tgid);
+	EVENT_SET(&event, comm, comm);
+	lookup_describe(connector->hub, &event, ~FIELDS_IMAGE);
+	hub_publish(connector->hub, &event);
+}
+
+static void tell_id(struct connector *connector, const struct cn_event *cn)
+{
+	const struct process *process = table_find(connector->hub->table, cn->tgid);
+	bool user = cn->what == PROC_EVENT_UID;
+	struct fb_event event, old;
+
+	/* Only raw system calls give threads identities of their own; the process has its leader's. */
+	if (!is_leader(cn))
+		return;
+	fb_event_init(&old, EVENT_NONE);
+	if (process)
+		process_describe(process, &old, PROCFS_IDS);
+	if (user && EVENT_HAS(&old, uid) && EVENT_HAS(&old, euid) && old.uid == cn->id.real &&
+	    old.euid == cn->id.effective)
+		return;
+	if (!user && EVENT_HAS(&old, gid) && EVENT_HAS(&old, egid) && old.gid == cn->id.real &&
+	    old.egid == cn->id.effective)
+		return;
+
+	connector_begin(connector, &event, EVENT_ID, cn->nsec, cn->tgid);
+	if (user) {
+		EVENT_SET(&event, uid, cn->id.real);
+		EVENT_SET(&event, euid, cn->id.effective);
+	} else {
+		EVENT_SET(&event, gid, cn->id.real);
+		EVENT_SET(&event, egid, cn->id.effective);
+	}
+	if (EVENT_HAS(&old, uid))
+		EVENT_SET(&event, old_uid, old.uid);
+	if (EVENT_HAS(&old, gid))
+		EVENT_SET(&event, old_gid, old.gid);
+	if (EVENT_HAS(&old, euid))
+		EVENT_SET(&event, old_euid, old.euid);
+	if (EVENT_HAS(&old, egid))
+		EVENT_SET(&event, old_egid, old.egid);
+	lookup_describe(connector->hub, &event, ~EVENT_BIT(exe));
+	hub_publish(connector->hub, &event);
+}
+
+/* setsid(2): the caller leads the new session, which has no terminal yet. */
+static void tell_session(struct connector *connector, const struct cn_event *cn)
+{
+	struct fb_event event;
+
+	connector_begin(connector, &event, EVENT_SESSION, cn->nsec, cn->tgid);
+	EVENT_SET(&event, session, cn->tgid);
+	lookup_describe(connector->hub, &event, ~(EVENT_BIT(exe) | EVENT_BIT(tty)));
+	hub_publish(connector->hub, &event);
+}
+
+static void tell_coredump(struct connector *connector, const struct cn_event *cn)
+{
+	struct fb_event event;
+
+	if (!(connector->hub->armed & EVENT_TYPE_BIT(EVENT_COREDUMP)))
+		return;
+	connector_begin(connector, &event, EVENT_COREDUMP, cn->nsec, cn->tgid);
+	lookup_describe(connector->hub, &event, ~EVENT_BIT(exe));
+	hub_publish(connector->hub, &event);
+}
+
+static void tell_ptrace(struct connector *connector, const struct cn_event *cn)
+{
+	struct fb_event event;
+
+	if (!(connector->hub->armed & EVENT_TYPE_BIT(EVENT_PTRACE)))
+		return;
+	connector_begin(connector, &event, EVENT_PTRACE, cn->nsec, cn->tgid);
+	if (!is_leader(cn))
+		EVENT_SET(&event, tid, cn->tid);
+	EVENT_SET(&event, tracer_pid, cn->ptrace.tracer_tgid);
+	lookup_describe(connector->hub, &event, ~EVENT_BIT(exe));
+	hub_publish(connector->hub, &event);
+}
+
+static void tell_message(struct connector *connector, const struct connector_message *message)
+{
+	const struct cn_event *cn = &message->cn;
+
+	switch (cn->what) {
+	case PROC_EVENT_FORK:
+		if (is_leader(cn))
+			tell_fork(connector, message);
+		else
+			tell_thread_fork(connector, cn);
+		break;
+	case PROC_EVENT_EXEC:
+		tell_exec(connector, message);
+		break;
+	case PROC_EVENT_UID:
+	case PROC_EVENT_GID:
+		tell_id(connector, cn);
+		break;
+	case PROC_EVENT_SID:
+		tell_session(connector, cn);
+		break;
+	case PROC_EVENT_PTRACE:
+		tell_ptrace(connector, cn);
+		break;
+	case PROC_EVENT_COMM:
+		tell_comm(connector, cn);
+		break;
+	case PROC_EVENT_COREDUMP:
+		tell_coredump(connector, cn);
+		break;
+	case PROC_EVENT_EXIT:
+		connector_tell_exit(connector, cn);
+		break;
+	default:
+		break;
+	}
+}
+
+void connector_tell(struct connector *connector, struct connector_message *message)
+{
+	struct proc_question *question;
+
+	if (message->lost)
+		connector_tell_lost(connector);
+	if (connector->counting_until_nsec && message->cn.nsec > connector->counting_until_nsec)
+		connector_sync_close(connector);
+	tell_message(connector, message);
+	connector->told_nsec = message->cn.nsec;
+	question = message->question;
+	if (!question)
+		return;
+	/* One that is still open is the table's from now on. */
+	question->awaited = false;
+	if (question->answered)
+		proc_helper_give(connector->helper, question);
+}

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "source/connector/records.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "source/connector/pool.h"
+
+/* More than the queue of messages holds: then their exits are lost. */
+#define RECORDS_MAX 65536
+#define BUCKETS	    4096
+
+/*
+ * ac_etime begins when the task is made and ends when its record is, the messages tell of moments after both. If the parent
+ * lost its CPU before it told of the fork, the record's life is the longer one: by as much as a busy machine takes to give
+ * it back. That is allowed only where no other record comes nearer.
+ */
+#define LIFE_SLACK_NSEC UINT64_C(1000000)
+#define LIFE_LOOSE_NSEC UINT64_C(100000000)
+
+TAILQ_HEAD(record_list, taskstats_record);
+
+struct records {
+	struct pool pool;
+	/* By tgid, or by tid where that is all that is told; in order of arrival. */
+	struct record_list buckets[BUCKETS];
+};
+
+int records_new(struct records **ret)
+{
+	struct records *records = malloc(sizeof(*records));
+
+	if (!records)
+		return -ENOMEM;
+	pool_init(&records->pool, sizeof(struct taskstats_record), RECORDS_MAX);
+	for (size_t i = 0; i < BUCKETS; i++)
+		TAILQ_INIT(&records->buckets[i]);
+	*ret = records;
+	return 0;
+}
+
+struct records *records_free(struct records *records)
+{
+	if (!records)
+		return NULL;
+	pool_done(&records->pool);
+	free(records);
+	return NULL;
+}
+
+size_t records_count(const struct records *records)
+{
+	return records->pool.used;
+}
+
+static struct record_list *records_bucket(struct records *records, uint32_t id)
+{
+	return &records->buckets[id % BUCKETS];
+}
+
+int records_add(struct records *records, const struct taskstats_record *record)
+{
+	struct taskstats_record *copy = pool_take(&records->pool);
+	struct record_list *list = records_bucket(records, record->tgid ? record->tgid : record->tid);
+
+	if (!copy)
+		return -ENOMEM;
+	*copy = *record;
+	TAILQ_INSERT_TAIL(list, copy, link);
+	return 0;
+}
+
+/* Is it about this process, as far as the record says? */
+static bool record_names(const struct taskstats_record *record, const struct cn_event *exit)
+{
+	return record->tgid ? record->tgid == exit->tgid : record->tid == exit->tid;
+}
+
+/* Can it tell of this exit, of a process that was forked then? Both tell the same code, always. */
+static bool record_fits(const struct taskstats_record *record, const struct cn_event *exit,
+			uint64_t fork_nsec)
+{
+	return fork_nsec + record->elapsed_usec * 1000 <= exit->nsec + LIFE_LOOSE_NSEC &&
+	       (record->code == exit->exit.code || exit->exit.code == RECORD_ANY_CODE);
+}
+
+/* How well: that of the thread itself, of a life that is not too long, told by the CPU that told the exit. */
+static unsigned int record_score(const struct taskstats_record *record, const struct cn_event *exit,
+				 uint64_t fork_nsec)
+{
+	bool life = fork_nsec + record->elapsed_usec * 1000 <= exit->nsec + LIFE_SLACK_NSEC;
+
+	return (record->tid == exit->tid ? 4 : 0) + (life ? 2 : 0) + (record->cpu == exit->cpu ? 1 : 0);
+}
+
+static uint64_t record_distance(const struct taskstats_record *record, const struct cn_event *exit,
+				uint64_t fork_nsec)
+{
+	uint64_t end = fork_nsec + record->elapsed_usec * 1000;
+
+	return end > exit->nsec ? end - exit->nsec : exit->nsec - end;
+}
+
+/*
+ * Is @record rather the one than @best, which arrived before? Of two that are as good and came by one socket the first
+ * is, since its order holds; of others the one whose life is the more like that between the messages.
+ */
+static bool record_better(const struct taskstats_record *record, const struct taskstats_record *best,
+			  const struct cn_event *exit, uint64_t fork_nsec)
+{
+	unsigned int score = record_score(record, exit, fork_nsec), old = record_score(best, exit, fork_nsec);
+
+	if (score != old)
+		return score > old;
+	return record->cpu != best->cpu && fork_nsec && exit->tid == exit->tgid &&
+	       record_distance(record, exit, fork_nsec) < record_distance(best, exit, fork_nsec);
+}
+
+static struct taskstats_record *records_match(struct records *records, struct record_list *list,
+					      const struct cn_event *exit, uint64_t fork_nsec)
+{
+	struct taskstats_record *record, *next, *best = NULL;
+
+	for (record = TAILQ_FIRST(list); record; record = next) {
+		next = TAILQ_NEXT(record, link);
+		if (!record_names(record, exit))
+			continue;
+		if (record->arrival_nsec < fork_nsec) {
+			/* Of one who had this pid before, and whose exit was lost. */
+			TAILQ_REMOVE(list, record, link);
+			pool_give(&records->pool, record);
+			continue;
+		}
+		if (record_fits(record, exit, fork_nsec) &&
+		    (!best || record_better(record, best, exit, fork_nsec)))
+			best = record;
+	}
+	return best;
+}
+
+static struct taskstats_record *records_find(struct records *records, const struct cn_event *exit,
+					     uint64_t fork_nsec)
+{
+	struct taskstats_record *record;
+
+	record = records_match(records, records_bucket(records, exit->tgid), exit, fork_nsec);
+	if (!record && exit->tid != exit->tgid)
+		record = records_match(records, records_bucket(records, exit->tid), exit, fork_nsec);
+	return record;
+}
+
+static void records_drop(struct records *records, struct taskstats_record *record)
+{
+	TAILQ_REMOVE(records_bucket(records, record->tgid ? record->tgid : record->tid), record, link);
+	pool_give(&records->pool, record);
+}
+
+int records_take(struct records *records, const struct cn_event *exit, uint64_t fork_nsec,
+		 struct taskstats_record *ret)
+{
+	struct taskstats_record *record = records_find(records, exit, fork_nsec);
+
+	if (!record)
+		return RECORD_E_NONE;
+	*ret = *record;
+	records_drop(records, record);
+	return 0;
+}
+
+const struct taskstats_record *records_peek(struct records *records, const struct cn_event *exit,
+					    uint64_t fork_nsec)
+{
+	return records_find(records, exit, fork_nsec);
+}
+
+void records_each(const struct records *records, records_fn fn, void *userdata)
+{
+	const struct taskstats_record *record;
+
+	for (size_t i = 0; i < BUCKETS && records->pool.used > 0; i++)
+		TAILQ_FOREACH(record, &records->buckets[i], link)
+			fn(record, userdata);
+}
+
+void records_expire(struct records *records, uint64_t nsec, records_keep_fn keep, void *userdata)
+{
+	struct taskstats_record *record, *next;
+
+	for (size_t i = 0; i < BUCKETS && records->pool.used > 0; i++)
+		for (record = TAILQ_FIRST(&records->buckets[i]); record; record = next) {
+			next = TAILQ_NEXT(record, link);
+			if (record->arrival_nsec < nsec && !keep(record, userdata))
+				records_drop(records, record);
+		}
+}

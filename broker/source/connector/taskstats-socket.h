@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Taskstats of all CPUs, by a socket for each: none has to hold what all of them say in a storm, and a record, which does
+ * not name its CPU, is known to be of one.
+ */
+
+#include "source/connector/taskstats.h"
+#include "source/netlink/socket.h"
+
+struct taskstats_sockets;
+
+/*
+ * taskstats_sockets_new() - register for the records of every thread that exits
+ * Return: 0 or a negative errno (-EPERM: needs CAP_NET_ADMIN; -ENOENT: not in this kernel).
+ */
+int taskstats_sockets_new(struct taskstats_sockets **ret, uint64_t buffer, struct netlink_arena *arena);
+/* NULL is fine. Return: NULL. */
+struct taskstats_sockets *taskstats_sockets_free(struct taskstats_sockets *sockets);
+
+typedef void (*taskstats_fn)(const struct taskstats_record *record, void *userdata);
+
+/*
+ * taskstats_sockets_drain() - all that is queued now
+ * @lost: how many records are missing, added
+ * Return: number of records.
+ */
+unsigned int taskstats_sockets_drain(struct taskstats_sockets *sockets, struct netlink_arena *arena,
+				     taskstats_fn fn, void *userdata, uint64_t *lost);

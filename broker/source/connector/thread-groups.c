@@ -1,0 +1,514 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HASH_NONFATAL_OOM	    1
+#define uthash_nonfatal_oom(_entry) (oom = true)
+#include "source/connector/thread-groups.h"
+
+#include "base/cleanup.h"
+#include "event.h"
+
+#define GROUPS_MAX  (4 * 1024 * 1024) /* the kernel's PID_MAX_LIMIT */
+#define STATUS_CORE 0x80
+#define STATUS_SIG  0x7f
+
+/* Starts are told in clock ticks, and a fork is told some time after the start. */
+#define BORN_SLACK_NSEC UINT64_C(10000000)
+
+#define CHECK_FIRST_NSEC UINT64_C(1000000000)
+#define CHECK_LAST_NSEC	 UINT64_C(60000000000)
+
+/* From this version on, what the kernel adds up for a process covers threads that have ended. */
+#define VERSION_ALL_RIGHT 16
+
+/* A thread that a scan counted, or that was forked since. */
+struct counted {
+	uint32_t tid;
+	UT_hash_handle hh;
+};
+
+TAILQ_HEAD(group_list, group);
+
+struct groups {
+	bool records;
+	bool counting;
+	struct group *groups; /* by tgid */
+	struct pool pool;
+	struct group_list ending;
+	size_t n_ending;
+	struct records *waiting;
+	struct counted *counted; /* by tid, while counting */
+	struct pool counted_pool;
+};
+
+DEFINE_CLEANUP(struct groups, groups_free)
+
+int groups_new(struct groups **ret, bool records)
+{
+	_cleanup_(groups_free_p) struct groups *groups = calloc(1, sizeof(*groups));
+
+	if (!groups || records_new(&groups->waiting) < 0)
+		return -ENOMEM;
+	groups->records = records;
+	TAILQ_INIT(&groups->ending);
+	pool_init(&groups->pool, sizeof(struct group), GROUPS_MAX);
+	pool_init(&groups->counted_pool, sizeof(struct counted), GROUPS_MAX);
+	*ret = steal(groups);
+	return 0;
+}
+
+struct groups *groups_free(struct groups *groups)
+{
+	if (!groups)
+		return NULL;
+	HASH_CLEAR(hh, groups->counted);
+	HASH_CLEAR(hh, groups->groups);
+	pool_done(&groups->counted_pool);
+	pool_done(&groups->pool);
+	records_free(groups->waiting);
+	free(groups);
+	return NULL;
+}
+
+size_t groups_count(const struct groups *groups)
+{
+	return HASH_COUNT(groups->groups);
+}
+
+size_t groups_ending(const struct groups *groups)
+{
+	return groups->n_ending;
+}
+
+size_t groups_records(const struct groups *groups)
+{
+	return records_count(groups->waiting);
+}
+
+struct group *groups_find(const struct groups *groups, uint32_t tgid)
+{
+	struct group *group;
+
+	HASH_FIND(hh, groups->groups, &tgid, sizeof(tgid), group);
+	return group;
+}
+
+struct group *groups_first(const struct groups *groups)
+{
+	return groups->groups;
+}
+
+struct group *group_next(const struct group *group)
+{
+	return group->hh.next;
+}
+
+static struct group *group_add(struct groups *groups, uint32_t tgid)
+{
+	struct group *group = pool_take(&groups->pool);
+	bool oom = false;
+
+	if (!group)
+		return NULL;
+	group->tgid = tgid;
+	HASH_ADD(hh, groups->groups, tgid, sizeof(tgid), group);
+	if (oom) {
+		pool_give(&groups->pool, group);
+		return NULL;
+	}
+	return group;
+}
+
+struct group *groups_adopt(struct groups *groups, uint32_t tgid, uint32_t alive, uint64_t born_nsec)
+{
+	struct group *group = groups_find(groups, tgid);
+
+	if (!group)
+		group = group_add(groups, tgid);
+	if (!group)
+		return NULL;
+	group->alive = alive;
+	group->born_nsec = born_nsec;
+	group->unseen = true;
+	group->missing = false;
+	group->multithreaded |= alive > 1;
+	return group;
+}
+
+static void group_set_ending(struct groups *groups, struct group *group, bool ending, uint64_t now_nsec)
+{
+	if (ending == (group->ending_nsec != 0))
+		return;
+	if (ending) {
+		group->ending_nsec = now_nsec ? now_nsec : 1;
+		group->check_nsec = group->ending_nsec + CHECK_FIRST_NSEC;
+		TAILQ_INSERT_TAIL(&groups->ending, group, link);
+		groups->n_ending++;
+	} else {
+		group->ending_nsec = 0;
+		TAILQ_REMOVE(&groups->ending, group, link);
+		groups->n_ending--;
+	}
+}
+
+void groups_remove(struct groups *groups, struct group *group)
+{
+	group_set_ending(groups, group, false, 0);
+	HASH_DEL(groups->groups, group);
+	pool_give(&groups->pool, group);
+}
+
+int groups_record(struct groups *groups, const struct taskstats_record *record)
+{
+	return records_add(groups->waiting, record);
+}
+
+static bool record_is_of_group(const struct taskstats_record *record, void *userdata)
+{
+	const struct group *group = groups_find(userdata, record->tgid);
+
+	return group && record->arrival_nsec >= group->fork_nsec;
+}
+
+void groups_expire(struct groups *groups, uint64_t nsec)
+{
+	records_expire(groups->waiting, nsec, record_is_of_group, groups);
+}
+
+void groups_each_record(const struct groups *groups, records_fn fn, void *userdata)
+{
+	records_each(groups->waiting, fn, userdata);
+}
+
+const struct taskstats_record *groups_peek(struct groups *groups, const struct cn_event *exit)
+{
+	const struct group *group = groups_find(groups, exit->tgid);
+
+	return records_peek(groups->waiting, exit, group ? group->fork_nsec : 0);
+}
+
+/* Counting */
+
+static struct counted *counted_find(const struct groups *groups, uint32_t tid)
+{
+	struct counted *counted;
+
+	HASH_FIND(hh, groups->counted, &tid, sizeof(tid), counted);
+	return counted;
+}
+
+static int counted_add(struct groups *groups, uint32_t tid)
+{
+	struct counted *counted = pool_take(&groups->counted_pool);
+	bool oom = false;
+
+	if (!counted)
+		return -ENOMEM;
+	counted->tid = tid;
+	HASH_ADD(hh, groups->counted, tid, sizeof(tid), counted);
+	if (oom) {
+		pool_give(&groups->counted_pool, counted);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void groups_count_begin(struct groups *groups)
+{
+	groups_count_end(groups);
+	groups->counting = true;
+}
+
+int groups_count_thread(struct groups *groups, uint32_t tgid, uint32_t tid)
+{
+	struct group *group;
+
+	if (counted_find(groups, tid))
+		return 0;
+	group = groups_find(groups, tgid);
+	if (!group)
+		group = groups_adopt(groups, tgid, 0, 0);
+	if (!group || counted_add(groups, tid) < 0)
+		return -ENOMEM;
+	group->alive++;
+	group->multithreaded |= group->alive > 1;
+	return 0;
+}
+
+void groups_count_end(struct groups *groups)
+{
+	HASH_CLEAR(hh, groups->counted);
+	pool_done(&groups->counted_pool);
+	groups->counting = false;
+}
+
+bool groups_counting(const struct groups *groups)
+{
+	return groups->counting;
+}
+
+/* The life of a group */
+
+/* Did this happen to one who had the tgid before? */
+static bool group_is_younger(const struct group *group, const struct cn_event *event)
+{
+	return event->nsec + BORN_SLACK_NSEC < group->born_nsec;
+}
+
+struct group *groups_replaced(const struct groups *groups, const struct cn_event *event)
+{
+	if (event->tid != event->tgid || (groups->counting && counted_find(groups, event->tid)))
+		return NULL;
+	return groups_find(groups, event->tgid);
+}
+
+struct group *groups_fork(struct groups *groups, const struct cn_event *event)
+{
+	struct group *group = groups_find(groups, event->tgid);
+	bool leader = event->tid == event->tgid;
+	bool known = groups->counting && counted_find(groups, event->tid);
+
+	if (group && known && group_is_younger(group, event))
+		return group;
+	if (!group) {
+		group = group_add(groups, event->tgid);
+		if (!group)
+			return NULL;
+		/* A thread of a process that nobody told of: the others are as unknown. */
+		group->unseen = !leader;
+	}
+	if (leader) {
+		group->fork_nsec = event->nsec;
+		group->unseen = false;
+		group->missing = false;
+	} else {
+		group->multithreaded = true;
+	}
+	if (known)
+		return group;
+	group->alive++;
+	if (groups->counting)
+		(void)counted_add(groups, event->tid);
+	return group;
+}
+
+static enum group_rank code_rank(uint32_t code, const struct taskstats_record *record)
+{
+	bool killed = record && record->flags & TASKSTATS_AXSIG;
+
+	if (code & STATUS_CORE)
+		return GROUP_RANK_CORE;
+	if (record ? killed && code : code & STATUS_SIG)
+		return GROUP_RANK_SIGNAL;
+	if (killed)
+		return GROUP_RANK_STRAY;
+	return record && record->flags & TASKSTATS_AGROUP ? GROUP_RANK_LAST : GROUP_RANK_THREAD;
+}
+
+static void group_take_code(struct group *group, uint32_t code, const struct taskstats_record *record)
+{
+	enum group_rank rank = code_rank(code, record);
+
+	if (rank < group->rank || (rank == group->rank && rank > GROUP_RANK_THREAD))
+		return;
+	group->rank = rank;
+	group->code = code;
+}
+
+static void usage_add(struct taskstats_usage *sum, const struct taskstats_usage *usage)
+{
+	sum->user_usec += usage->user_usec;
+	sum->system_usec += usage->system_usec;
+	sum->minor_faults += usage->minor_faults;
+	sum->major_faults += usage->major_faults;
+	sum->voluntary += usage->voluntary;
+	sum->involuntary += usage->involuntary;
+	sum->read_bytes += usage->read_bytes;
+	sum->write_bytes += usage->write_bytes;
+	sum->read_chars += usage->read_chars;
+	sum->write_chars += usage->write_chars;
+}
+
+/*
+ * The threads share their memory: each record has the whole process' maximum until then. A victim of exec may be told
+ * after the exec, with the old program's memory, so that strays count only where there is nobody else.
+ */
+static void group_take_rss(struct group *group, const struct taskstats_record *record)
+{
+	uint64_t *max = code_rank(record->code, record) == GROUP_RANK_STRAY ? &group->stray_rss_kib
+									    : &group->usage.max_rss_kib;
+
+	if (max == &group->usage.max_rss_kib)
+		group->has_rss = true;
+	if (record->usage.max_rss_kib > *max)
+		*max = record->usage.max_rss_kib;
+}
+
+static void group_take_record(struct group *group, const struct taskstats_record *record)
+{
+	usage_add(&group->usage, &record->usage);
+	group_take_rss(group, record);
+	group->has_record = true;
+	group->version = record->version;
+	group->ppid = record->ppid;
+	group->uid = record->uid;
+	group->gid = record->gid;
+	memcpy(group->comm, record->comm, sizeof(group->comm));
+	if (record->has_group) {
+		group->all = record->group;
+		group->has_all = true;
+		group->multithreaded = true;
+	}
+}
+
+/* Is this exit one of those that are counted? A group that the scan did not find has its old count. */
+static bool exit_counts(struct groups *groups, const struct group *group, const struct cn_event *event)
+{
+	struct counted *counted;
+
+	if (!groups->counting || (group && group->missing))
+		return true;
+	counted = counted_find(groups, event->tid);
+	if (!counted)
+		return false;
+	HASH_DEL(groups->counted, counted);
+	pool_give(&groups->counted_pool, counted);
+	return true;
+}
+
+void groups_exit(struct groups *groups, const struct cn_event *event, struct group_exit *exit)
+{
+	struct group *group = groups_find(groups, event->tgid);
+	const struct taskstats_record *record;
+	bool counts;
+
+	if (group && group_is_younger(group, event))
+		group = NULL;
+	counts = group && exit_counts(groups, group, event);
+	exit->group = group;
+	exit->ended = false;
+	exit->has_record = groups->records && records_take(groups->waiting, event,
+							   group ? group->fork_nsec : 0, &exit->record) == 0;
+	record = exit->has_record ? &exit->record : NULL;
+	if (!group)
+		return;
+
+	if (record)
+		group_take_record(group, record);
+	else if (groups->records)
+		group->mismatched = true;
+	group_take_code(group, event->exit.code, record);
+	if (counts && group->alive > 0)
+		group->alive--;
+	exit->ended = group->alive == 0;
+	/* It should end now; whether it does is checked, should an exit have been lost. */
+	if (record ? record->flags & TASKSTATS_AGROUP : event->tid == event->tgid)
+		group_set_ending(groups, group, true, event->nsec);
+}
+
+void groups_settle(struct groups *groups, struct group *group, uint64_t nsec)
+{
+	struct cn_event exit = { .what = PROC_EVENT_EXIT,
+				 .nsec = nsec,
+				 .cpu = RECORD_ANY_CPU,
+				 .tid = group->tgid,
+				 .tgid = group->tgid,
+				 .exit.code = RECORD_ANY_CODE };
+	struct taskstats_record record;
+
+	while (group->alive > 0 && records_take(groups->waiting, &exit, group->fork_nsec, &record) == 0) {
+		group_take_record(group, &record);
+		group_take_code(group, record.code, &record);
+		group->alive--;
+	}
+}
+
+void groups_exec(struct groups *groups, const struct cn_event *event)
+{
+	struct group *group = groups_find(groups, event->tgid);
+
+	if (!group)
+		return;
+	group->usage.max_rss_kib = 0;
+	group->has_rss = false;
+	/* The thread that lives on has the leader's id now, whichever it was before. */
+	if (groups->counting && !counted_find(groups, event->tgid))
+		(void)counted_add(groups, event->tgid);
+	/* The leader may have ended as the first victim of an exec by another thread. */
+	group_set_ending(groups, group, false, 0);
+}
+
+struct group *groups_suspect(struct groups *groups, uint64_t now_nsec)
+{
+	struct group *group;
+	uint64_t wait;
+
+	TAILQ_FOREACH(group, &groups->ending, link) {
+		if (group->check_nsec > now_nsec)
+			continue;
+		/* Leaders may well end long before their processes do. */
+		wait = 2 * (now_nsec - group->ending_nsec);
+		group->check_nsec = now_nsec + (wait < CHECK_LAST_NSEC ? wait : CHECK_LAST_NSEC);
+		return group;
+	}
+	return NULL;
+}
+
+/* The end */
+
+#define USAGE_CPU      (EVENT_BIT(user_usec) | EVENT_BIT(system_usec))
+#define USAGE_SWITCHES (EVENT_BIT(voluntary_switches) | EVENT_BIT(involuntary_switches))
+#define USAGE_SUMS                                                                        \
+	(USAGE_CPU | USAGE_SWITCHES | EVENT_BIT(minor_faults) | EVENT_BIT(major_faults) | \
+	 EVENT_BIT(read_bytes) | EVENT_BIT(write_bytes) | EVENT_BIT(read_chars) | EVENT_BIT(write_chars))
+
+void group_end(const struct groups *groups, const struct group *group, struct group_end *end)
+{
+	*end = (struct group_end){
+		/* Where exits are missing, only what was certain before the last one is known. */
+		.has_status =
+			group->alive == 0 ? group->rank > GROUP_RANK_NONE : group->rank > GROUP_RANK_THREAD,
+		.status = group->code & 0xffff,
+		.has_task = group->has_record,
+		.ppid = group->ppid,
+		.uid = group->uid,
+		.gid = group->gid,
+		.comm = group->comm,
+	};
+	if (!groups->records || !group->has_record || group->mismatched || group->alive > 0)
+		return;
+	end->usage = group->usage;
+	if (!group->has_rss)
+		end->usage.max_rss_kib = group->stray_rss_kib;
+	end->has = USAGE_SUMS | EVENT_BIT(max_rss_kib);
+	if (!group->unseen || !group->multithreaded)
+		return;
+	/* Of threads that ended unseen only the kernel's own sums know. */
+	end->has = EVENT_BIT(max_rss_kib);
+	if (group->has_all && group->version >= VERSION_ALL_RIGHT) {
+		end->usage.user_usec = group->all.user_usec;
+		end->usage.system_usec = group->all.system_usec;
+		end->usage.voluntary = group->all.voluntary;
+		end->usage.involuntary = group->all.involuntary;
+		end->has |= USAGE_CPU | USAGE_SWITCHES;
+	}
+}
+
+void group_end_stray(const struct group_exit *exit, struct group_end *end)
+{
+	const struct taskstats_record *record = &exit->record;
+
+	*end = (struct group_end){
+		.has_status = !record->has_group,
+		.status = record->code & 0xffff,
+		.usage = record->usage,
+		.has = record->has_group ? 0 : USAGE_SUMS | EVENT_BIT(max_rss_kib),
+		.has_task = true,
+		.ppid = record->ppid,
+		.uid = record->uid,
+		.gid = record->gid,
+		.comm = record->comm,
+	};
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Thread groups: when has a process ended, with which status, having used what? Made of the forks and exits of the proc
+ * connector, which come one a thread, and of the taskstats records of its threads.
+ *
+ * A group ends when as many exits as forks of its tgid were seen, never by a flag of a record: the last record may come
+ * after the flagged one. Threads are counted by tgid alone, since a thread that execs takes its leader's id, which then
+ * exits twice, and its own never does.
+ *
+ * Pure: no system calls, no bus. A machine under steady load allocates nothing here.
+ */
+
+#include <uthash.h>
+
+#include "source/connector/pool.h"
+#include "source/connector/proc-event.h"
+#include "source/connector/records.h"
+#include "source/connector/taskstats.h"
+
+#define GROUP_NSEC_PER_USEC UINT64_C(1000)
+
+/* How good a thread's code is as the status of its process: higher is better. */
+enum group_rank {
+	GROUP_RANK_NONE,
+	GROUP_RANK_STRAY,  /* of a helper of the kernel's, or a victim of exec: killed, but with code 0 */
+	GROUP_RANK_THREAD, /* any thread's; the last one counts */
+	GROUP_RANK_LAST,   /* the thread that ended the process says so */
+	GROUP_RANK_SIGNAL,
+	GROUP_RANK_CORE, /* only the thread that dumped knows of the core */
+};
+
+struct group {
+	uint32_t tgid;
+	uint32_t alive;	    /* forks - exits */
+	uint64_t fork_nsec; /* CLOCK_MONOTONIC of its fork; 0: older than the source */
+	uint64_t
+		born_nsec; /* not before this did it start; what is older is of one who had its tgid before */
+	uint64_t ending_nsec; /* when it was seen to end although threads are counted still; 0: not so */
+	uint64_t check_nsec;  /* and when to ask /proc next whether it did */
+	bool unseen;	      /* threads of it may have come and gone untold */
+	bool mismatched;      /* an exit had no record: the sums are too low */
+	bool missing;	      /* the last scan of /proc did not find it */
+	bool has_record;
+	enum group_rank rank;
+	uint32_t code;
+	struct taskstats_usage usage, all;
+	bool has_rss; /* usage.max_rss_kib is of the program that runs */
+	uint64_t stray_rss_kib;
+	bool has_all;		 /* @all: what the kernel says of all its threads */
+	bool multithreaded;	 /* has ever been */
+	uint16_t version;	 /* of its records */
+	uint32_t ppid, uid, gid; /* of the last record */
+	char comm[TASKSTATS_COMM_MAX];
+	TAILQ_ENTRY(group) link; /* among those that seem to be ending */
+	UT_hash_handle hh;
+};
+
+struct groups;
+
+/* What an exit did. */
+struct group_exit {
+	struct group *group; /* NULL: of no process that is known */
+	bool ended;	     /* the group's last one: call group_end(), then groups_remove() */
+	bool has_record;
+	struct taskstats_record record; /* of the thread */
+};
+
+/* How a process ended, as far as it can be known. */
+struct group_end {
+	bool has_status;
+	uint32_t status; /* as a wait status */
+	uint64_t has;	 /* EVENT_BIT()s of the usage fields that are right */
+	struct taskstats_usage usage;
+	bool has_task; /* the following */
+	uint32_t ppid, uid, gid;
+	const char *comm;
+};
+
+/* groups_new() - @records: taskstats works, each exit has a record */
+int groups_new(struct groups **ret, bool records);
+/* NULL is fine. Return: NULL. */
+struct groups *groups_free(struct groups *groups);
+
+size_t groups_count(const struct groups *groups);
+/* Groups that seem to be ending, and records whose exit has not come yet. */
+size_t groups_ending(const struct groups *groups);
+size_t groups_records(const struct groups *groups);
+
+struct group *groups_find(const struct groups *groups, uint32_t tgid);
+/* A walk; take the next one before the one at hand is removed. */
+struct group *groups_first(const struct groups *groups);
+struct group *group_next(const struct group *group);
+
+/*
+ * groups_adopt() - a process of which not all was heard; with @alive threads, started not before @born_nsec
+ * Return: the group, NULL: no memory.
+ */
+struct group *groups_adopt(struct groups *groups, uint32_t tgid, uint32_t alive, uint64_t born_nsec);
+void groups_remove(struct groups *groups, struct group *group);
+
+/* groups_record() - a record arrived; copied. Return: 0 or -ENOMEM. */
+int groups_record(struct groups *groups, const struct taskstats_record *record);
+/*
+ * groups_expire() - drop records that arrived before, of processes that are no more: their exits were lost
+ * Of a process that lives the exit may come much later, when all its memory is freed.
+ */
+void groups_expire(struct groups *groups, uint64_t nsec);
+/* groups_each_record() - look at the records whose exits have not come */
+void groups_each_record(const struct groups *groups, records_fn fn, void *userdata);
+/* groups_peek() - the record that an exit will find, if it has arrived already; NULL: not. */
+const struct taskstats_record *groups_peek(struct groups *groups, const struct cn_event *exit);
+
+/* groups_replaced() - the group whose end was missed, since this fork has its tgid; to be removed before groups_fork() */
+struct group *groups_replaced(const struct groups *groups, const struct cn_event *event);
+
+/* groups_fork() - a thread, or the first one of a process, was born. Return: its group, NULL: no memory. */
+struct group *groups_fork(struct groups *groups, const struct cn_event *event);
+
+/* groups_exit() - a thread ended */
+void groups_exit(struct groups *groups, const struct cn_event *event, struct group_exit *exit);
+
+/*
+ * groups_settle() - a process is gone, but its last exits were not told: take the records of its threads, if they came
+ * @nsec: when it was gone
+ */
+void groups_settle(struct groups *groups, struct group *group, uint64_t nsec);
+
+/* groups_exec() - a process runs another program: figures of the old memory do not count any more */
+void groups_exec(struct groups *groups, const struct cn_event *event);
+
+void group_end(const struct groups *groups, const struct group *group, struct group_end *end);
+
+/* group_end_stray() - the same for a thread that ended a process of which nothing is known but this */
+void group_end_stray(const struct group_exit *exit, struct group_end *end);
+
+/*
+ * groups_count_begin() - what is counted by a scan of /proc, while events of the same time are waiting to be told, is
+ * reconciled with them: the fork of a counted thread is not counted again, the exit of one that was not counted
+ * and not forked since is none. groups_count() is told of each thread that lives; groups_count_end() is called when no
+ * event can be older than the scan any more.
+ */
+void groups_count_begin(struct groups *groups);
+int groups_count_thread(struct groups *groups, uint32_t tgid, uint32_t tid);
+void groups_count_end(struct groups *groups);
+bool groups_counting(const struct groups *groups);
+
+/*
+ * groups_suspect() - the first group that seems to have ended without its last exit, and is to be checked now
+ * It is checked again later, each time after a longer while.
+ */
+struct group *groups_suspect(struct groups *groups, uint64_t now_nsec);

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "source/lookups.h"
+
+#include "source/proc/procfs.h"
+
+const struct process *lookup_process(const struct hub *hub, const struct fb_event *event)
+{
+	const struct process *process = table_find(hub->table, event->pid);
+
+	if (process && EVENT_HAS(event, start_usec) && (process->has & EVENT_BIT(start_usec)) &&
+	    !event_same_start(process->start_usec, event->start_usec))
+		return NULL;
+	return process;
+}
+
+void lookup_describe(const struct hub *hub, struct fb_event *event, uint64_t fields)
+{
+	const struct process *process = lookup_process(hub, event);
+
+	if (process)
+		process_describe(process, event, fields);
+}
+
+void lookup_set_parent(const struct hub *hub, struct fb_event *event, uint32_t ppid)
+{
+	const struct process *parent = table_find(hub->table, ppid);
+
+	EVENT_SET(event, ppid, ppid);
+	if (parent && (parent->has & EVENT_BIT(start_usec)))
+		EVENT_SET(event, parent_start_usec, parent->start_usec);
+}
+
+void lookup_inherit_exe(struct hub *hub, uint32_t pid, uint64_t start_usec, uint32_t ppid)
+{
+	const struct process *parent = table_find(hub->table, ppid);
+	struct fb_event event;
+
+	if (!parent || !(parent->has & EVENT_BIT(exe)))
+		return;
+	fb_event_init(&event, EVENT_PROCESS);
+	EVENT_SET(&event, pid, pid);
+	EVENT_SET(&event, start_usec, start_usec);
+	process_describe(parent, &event, EVENT_BIT(exe));
+	(void)table_apply(hub->table, &event);
+}
+
+void lookup_take_entry(struct hub *hub, struct proc_entry *entry, void (*gone)(void *userdata, uint32_t pid),
+		       void *userdata)
+{
+	const struct process *process = table_find(hub->table, entry->event.pid);
+	const struct process *parent = table_find(hub->table, entry->event.ppid);
+
+	if (process && !procfs_start_matches(entry->event.start_usec, process->start_usec)) {
+		gone(userdata, entry->event.pid);
+		process = NULL;
+	}
+	/* The first start that was told of a process is its name for good. */
+	if (process)
+		EVENT_SET(&entry->event, start_usec, process->start_usec);
+	if (parent)
+		EVENT_SET(&entry->event, parent_start_usec, parent->start_usec);
+	(void)table_apply(hub->table, &entry->event);
+}
+
+void lookup_take_parents(struct hub *hub, const struct proc_snapshot *snapshot)
+{
+	const struct process *process, *parent;
+	struct proc_entry entry;
+	struct fb_event event;
+	size_t at = 0;
+
+	while (proc_snapshot_next(snapshot, &at, &entry)) {
+		process = table_find(hub->table, entry.event.pid);
+		parent = table_find(hub->table, entry.event.ppid);
+		if (!process || !parent || process->has & EVENT_BIT(parent_start_usec))
+			continue;
+		fb_event_init(&event, EVENT_PROCESS);
+		EVENT_SET(&event, pid, process->pid);
+		EVENT_SET(&event, start_usec, process->start_usec);
+		EVENT_SET(&event, ppid, parent->pid);
+		EVENT_SET(&event, parent_start_usec, parent->start_usec);
+		(void)table_apply(hub->table, &event);
+	}
+}

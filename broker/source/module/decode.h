@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * What the forkbus module says (proto/forkbus_netlink.h), as structs. Nothing of what is read is believed before its length
+ * is, and what a newer module says beside is passed over.
+ */
+
+#include <libmnl/libmnl.h>
+
+#include "event.h"
+#include "forkbus_netlink.h"
+
+enum {
+	_MODULE_E_SUCCESS,
+	MODULE_E_OTHER,	    /* not of this kind, or of one that is not known */
+	MODULE_E_MALFORMED, /* cut, or something that belongs there is missing */
+};
+
+/* A record. @seq is set wherever it could be read, so that what cannot be used is not taken for lost. */
+struct module_record {
+	uint64_t seq; /* 0: could not be read */
+	uint32_t type;
+	uint64_t nsec; /* CLOCK_BOOTTIME */
+	uint64_t
+		first; /* of the numbers that it stands for: of a LOST one those that are missing, else @seq */
+	uint64_t since_nsec; /* LOST */
+	uint32_t mask;	     /* ARMED */
+	bool has_tty;
+	uint32_t tty; /* device, 0: none */
+
+	/* All others. Times in µs, texts within the message; timeUsec, tty and what a path stands for are not set. */
+	struct fb_event event;
+};
+
+/*
+ * module_record_decode() - one FORKBUS_A_RECORD
+ * Return: 0; MODULE_E_OTHER: a type that is not known; MODULE_E_MALFORMED.
+ */
+int module_record_decode(struct module_record *record, const struct nlattr *nest);
+
+/* module_event_type() - of a type of records. Return: EVENT_NONE where it is none of an event. */
+enum event_type module_event_type(uint32_t type);
+
+/* module_mask() - the module's mask of a bus' (types, and HUB_ARMED_THREADS) */
+uint32_t module_mask(uint32_t armed);
+/* module_armed() - the other way round */
+uint32_t module_armed(uint32_t mask);
+
+#define MODULE_VERSION_MAX 64
+
+struct module_status {
+	char version[MODULE_VERSION_MAX];
+	uint64_t instance; /* never 0 */
+	uint32_t supported, armed;
+	uint32_t ring_size, ring_used;
+	uint64_t first, last, sent;
+	uint32_t listeners, grace;
+	uint64_t lost[__FORKBUS_TYPE_MAX]; /* by type */
+};
+
+/* module_status_decode() - the answer to STATUS. Return: 0, MODULE_E_OTHER, MODULE_E_MALFORMED. */
+int module_status_decode(struct module_status *status, const struct nlmsghdr *message, uint16_t family);
+
+/* A message with records: its own attributes. */
+struct module_message {
+	uint64_t instance;
+	bool has_range; /* the first of a replay */
+	uint64_t first, last;
+};
+
+/* module_message_decode() - a message of events. Return: 0, MODULE_E_OTHER, MODULE_E_MALFORMED. */
+int module_message_decode(struct module_message *decoded, const struct nlmsghdr *message, uint16_t family);
+
+/* module_record_next() - the record of such a message after @record, NULL: the first. Return: NULL if there is none. */
+const struct nlattr *module_record_next(const struct nlmsghdr *message, const struct nlattr *record);

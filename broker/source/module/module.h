@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The module source, for its own files:
+ *
+ *   module.c         start, stop, describe
+ *   socket.c  what is said to the module, and received from it
+ *   stream.c  the order of its records (stream.h)
+ *   decode.c  one record (decode.h)
+ *   publish.c    from a record to the hub
+ *   place.c   from the number of a cgroup to its path
+ *   read.c    when to read what
+ *   sync.c    what keeps the table true: the scan at the start and after losses
+ *   seam.c    what another source has told already
+ *   probe.c   would it work here?
+ */
+
+#include "base/clock.h"
+#include "source/module/stream.h"
+#include "source/netlink/genl.h"
+#include "source/proc/cgroups.h"
+#include "source/proc/reader.h"
+#include "source/source.h"
+
+/* Ends that are remembered: /proc shows a process for a moment longer. */
+#define MODULE_ENDED_MAX 4096
+
+struct module_name {
+	uint32_t pid;
+	uint64_t start_usec;
+};
+
+/* What the source before told of while this one heard already. */
+struct module_seam {
+	struct module_told {
+		enum event_type type;
+		struct module_name name;
+		uint64_t boot_usec;
+	} * told; /* owned */
+	size_t n, max;
+	uint64_t until_usec; /* CLOCK_BOOTTIME: what comes later was told by nobody */
+};
+
+struct module_stats {
+	uint64_t wakeups, resyncs, held, unplaced, told_before;
+};
+
+struct module {
+	struct source source;
+	struct hub *hub;
+	struct event_base *base;
+	uint64_t socket_buffer;
+	uint32_t arguments;
+
+	/* The module */
+	struct genl_family_info family;
+	struct module_status status; /* as of the last time that it was asked */
+	uint64_t status_usec;	     /* CLOCK_REALTIME, of then */
+	int live_fd, request_fd;
+	unsigned char *buffer; /* for answers */
+	struct module_stream stream;
+	bool failed; /* it was said that a socket does not work */
+
+	/* When it is read */
+	struct event *live, *replay; /* a channel is readable */
+	struct event *answered;	     /* the helper has something */
+	struct event *read_cgroups;
+	struct event *hold; /* a record waits */
+	struct event *tick;
+	unsigned int ticks;
+	uint64_t replay_messages; /* stream.stats.messages at the last tick */
+	unsigned int replay_ticks;
+
+	/* Clocks, as of the last batch */
+	uint64_t boot_offset_nsec; /* CLOCK_BOOTTIME - CLOCK_MONOTONIC */
+	uint64_t real_offset_nsec; /* CLOCK_REALTIME - CLOCK_BOOTTIME */
+
+	/* A record that waits for the path of its cgroup */
+	struct cgroups *cgroups;	    /* NULL: there is no cgroup v2 here */
+	uint64_t held_seq, held_until_nsec; /* CLOCK_MONOTONIC */
+	bool patient;			    /* nobody waits for us: records may */
+	char tty[PROCFS_TTY_MAX];	    /* of the record that is told */
+
+	/* The table */
+	struct proc_helper *helper;
+	bool resync_wanted;
+	bool scanning;				       /* nothing is told until it is done */
+	bool scan_stale;			       /* the scan took too long and is not to be used */
+	uint64_t scan_started_nsec, scan_allowed_nsec; /* CLOCK_MONOTONIC */
+	/* Who was not in /proc: has ended, and what tells of it may be on its way. */
+	struct module_name *missing; /* owned */
+	size_t n_missing;
+	uint64_t missing_until_nsec; /* CLOCK_BOOTTIME */
+	struct module_name ended[MODULE_ENDED_MAX];
+	uint64_t n_ended;
+
+	struct module_seam seam;
+	struct module_stats stats;
+};
+
+static inline uint64_t module_real_usec(const struct module *module, uint64_t boot_nsec)
+{
+	return (boot_nsec + module->real_offset_nsec) / NSEC_PER_USEC;
+}
+
+/* socket.c */
+/* Find the module, open both sockets, arm and join. Return: 0 or a negative errno, having said why. */
+int module_open(struct module *module);
+void module_close(struct module *module);
+/* Say what is wanted. */
+void module_arm(struct module *module);
+/* Ask how it does. Return: 0; -EBUSY while a replay runs; another negative errno. */
+int module_ask_status(struct module *module);
+ssize_t module_receive(void *userdata, enum module_channel channel, void *buffer, size_t size);
+int module_ask_replay(void *userdata, uint64_t from);
+
+/* publish.c */
+enum module_answer module_tell(void *userdata, struct module_record *record);
+void module_tell_lost(void *userdata, const struct module_gap *gap);
+/* A process has ended, of which no more is known than the table does. */
+void module_tell_gone(struct module *module, uint32_t pid, uint64_t boot_nsec);
+
+/* place.c: fills in cgroup and unit. Return: MODULE_HOLD while the path is looked for. */
+enum module_answer module_place(struct module *module, struct fb_event *event, uint64_t seq);
+
+/* read.c */
+int module_read_start(struct module *module);
+void module_read_stop(struct module *module);
+void module_read_clocks(struct module *module);
+/* Read without waiting for anything, until there is no more, or it takes too long. */
+void module_drain(struct module *module);
+
+/* sync.c */
+int module_sync_first(struct module *module);
+/* Begin a scan if one is wanted and may be. */
+void module_sync_begin(struct module *module);
+/* Take in the scan, if it is done. */
+void module_sync_end(struct module *module);
+/* If no more can come of the time of the scan; @idle: nothing is queued. */
+void module_sync_close(struct module *module, bool idle);
+/* The ends that were told lately. */
+void module_note_ended(struct module *module, const struct fb_event *event);
+bool module_has_ended(const struct module *module, const struct fb_event *event);
+
+/* seam.c */
+/* Collect what the log tells since then. Return: 0 or -ENOMEM. */
+int module_seam_begin(struct module_seam *seam, const struct log *log, uint64_t since_usec);
+/* Was this told? Once each. */
+bool module_seam_told(struct module_seam *seam, const struct fb_event *event);
+void module_seam_done(struct module_seam *seam);
+
+/* probe.c */
+bool module_probe(char found[static SOURCE_SENTENCE_MAX], char advice[static SOURCE_SENTENCE_MAX]);
+/* The types without which there is not much to tell. */
+#define MODULE_NEEDS \
+	(FORKBUS_MASK(FORKBUS_TYPE_FORK) | FORKBUS_MASK(FORKBUS_TYPE_EXEC) | FORKBUS_MASK(FORKBUS_TYPE_EXIT))
+/* Names of the types that the module lacks, separated by commas. Return: whether there are any. */
+bool module_lacks(const struct module_status *status, char *buf, size_t size);

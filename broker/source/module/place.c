@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "base/clock.h"
+#include "source/lookups.h"
+#include "source/module/module.h"
+#include "source/proc/unit.h"
+
+/* For the path of a cgroup no record waits longer. */
+#define HOLD_NSEC (20 * NSEC_PER_MSEC)
+
+#define PLACE (EVENT_BIT(cgroup) | EVENT_BIT(unit))
+
+/* Who is known to be in this cgroup: the process itself, or the parent of a new one. NULL: neither. */
+static const struct process *neighbour(const struct module *module, const struct fb_event *event)
+{
+	const struct process *process = lookup_process(module->hub, event);
+
+	if (!process && event->type == EVENT_FORK && EVENT_HAS(event, ppid))
+		process = table_find(module->hub->table, event->ppid);
+	return process && (process->has & EVENT_BIT(cgroup)) ? process : NULL;
+}
+
+static bool is_same(const struct process *process, const struct fb_event *event)
+{
+	return (process->has & EVENT_BIT(cgroup_id)) && process->cgroup_id == event->cgroup_id;
+}
+
+static bool is_root(struct event_text path)
+{
+	return path.len == 1 && path.data[0] == '/';
+}
+
+static void set_place(struct fb_event *event, struct event_text path)
+{
+	struct event_text unit = unit_from_cgroup(path);
+
+	EVENT_SET(event, cgroup, path);
+	if (unit.len > 0)
+		EVENT_SET(event, unit, unit);
+}
+
+static bool may_wait(struct module *module, uint64_t seq)
+{
+	uint64_t now = monotonic_nsec();
+
+	if (!module->patient)
+		return false;
+	if (module->held_seq != seq) {
+		module->held_seq = seq;
+		module->held_until_nsec = now + HOLD_NSEC;
+		module->stats.held++;
+	}
+	return now < module->held_until_nsec;
+}
+
+/* Somewhere else than before, and nobody knows where. */
+static void unplace(struct module *module, const struct fb_event *event)
+{
+	struct process *process = table_find(module->hub->table, event->pid);
+
+	module->stats.unplaced++;
+	if (process && process == lookup_process(module->hub, event) && !fb_event_is_thread(event))
+		process_forget(process, PLACE);
+}
+
+enum module_answer module_place(struct module *module, struct fb_event *event, uint64_t seq)
+{
+	const struct process *process = neighbour(module, event);
+	struct event_text path;
+	int r;
+
+	/* Hierarchies of cgroup v1 have no such numbers; what /proc told of them stays. */
+	if (!module->cgroups || !EVENT_HAS(event, cgroup_id) || (process && is_same(process, event))) {
+		if (process)
+			process_describe(process, event, PLACE);
+		return MODULE_TAKEN;
+	}
+	r = cgroups_find(module->cgroups, event->cgroup_id, &path);
+	if (r == CGROUPS_E_LATER && may_wait(module, seq))
+		return MODULE_HOLD;
+	if (r != 0)
+		unplace(module, event);
+	else if (is_root(path) && process && !(process->has & EVENT_BIT(cgroup_id)))
+		process_describe(process, event, PLACE); /* v1's name=systemd says more */
+	else
+		set_place(event, path);
+	return MODULE_TAKEN;
+}

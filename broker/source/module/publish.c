@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "source/lookups.h"
+#include "source/module/module.h"
+
+#define TYPES(_a, _b, _c, _d) \
+	(EVENT_TYPE_BIT(_a) | EVENT_TYPE_BIT(_b) | EVENT_TYPE_BIT(_c) | EVENT_TYPE_BIT(_d))
+
+/* What threads have of their own: told to those who want to hear of threads. */
+#define OF_THREADS TYPES(EVENT_FORK, EVENT_EXIT, EVENT_ID, EVENT_COMM)
+/* What counts for the whole process, whichever thread did it. */
+#define OF_PROCESS TYPES(EVENT_EXEC, EVENT_SESSION, EVENT_CHROOT, EVENT_COREDUMP)
+
+/* What nobody knows better than the record, be it there or not. */
+#define OF_RECORD                                                                              \
+	(EVENT_BIT(login_uid) | EVENT_BIT(ns_pid) | EVENT_BIT(pid_ns) | EVENT_BIT(cgroup_id) | \
+	 EVENT_BIT(cgroup) | EVENT_BIT(unit) | EVENT_BIT(tty) | EVENT_BIT(comm) | EVENT_BIT(exe))
+
+/* Others may have armed more than is wanted here. */
+static bool is_wanted(const struct module *module, struct fb_event *event)
+{
+	uint32_t type = EVENT_TYPE_BIT(event->type);
+
+	if (type & OF_PROCESS)
+		EVENT_CLEAR(event, tid);
+	if ((type & OF_THREADS) && fb_event_is_thread(event) && !(module->hub->armed & HUB_ARMED_THREADS))
+		return false;
+	return module->hub->armed & type;
+}
+
+static void set_known_start(const struct hub *hub, uint32_t pid, uint64_t *start_usec)
+{
+	const struct process *process = table_find(hub->table, pid);
+
+	if (process && (process->has & EVENT_BIT(start_usec)) &&
+	    event_same_start(process->start_usec, *start_usec))
+		*start_usec = process->start_usec;
+}
+
+/* The first start that was told of a process is its name for good; /proc's is cut to a tick. */
+static void set_names(const struct module *module, struct fb_event *event)
+{
+	set_known_start(module->hub, event->pid, &event->start_usec);
+	if (EVENT_HAS(event, ppid) && EVENT_HAS(event, parent_start_usec))
+		set_known_start(module->hub, event->ppid, &event->parent_start_usec);
+}
+
+/* No terminal, no login: what the table knows of them is over. */
+static void forget_what_ended(struct module *module, const struct module_record *record)
+{
+	const struct fb_event *event = &record->event;
+	struct process *process = table_find(module->hub->table, event->pid);
+	uint64_t fields = 0;
+
+	if (!process || process != lookup_process(module->hub, event) || fb_event_is_thread(event))
+		return;
+	if (record->has_tty && record->tty == 0)
+		fields |= EVENT_BIT(tty);
+	if (!EVENT_HAS(event, login_uid))
+		fields |= EVENT_BIT(login_uid);
+	process_forget(process, fields);
+}
+
+static void set_tty(struct module *module, struct module_record *record)
+{
+	struct fb_event *event = &record->event;
+	const struct process *process = lookup_process(module->hub, event);
+
+	if (record->has_tty && record->tty != 0)
+		EVENT_SET(event, tty,
+			  ((struct event_text){ module->tty, procfs_print_tty(module->tty, record->tty) }));
+	if (record->has_tty)
+		return;
+	if (!process && event->type == EVENT_FORK && EVENT_HAS(event, ppid))
+		process = table_find(module->hub->table, event->ppid);
+	if (process && event->type != EVENT_SESSION)
+		process_describe(process, event, EVENT_BIT(tty));
+}
+
+static void describe(struct module *module, struct module_record *record)
+{
+	struct fb_event *event = &record->event;
+	uint64_t fields = ~OF_RECORD;
+
+	EVENT_SET(event, time_usec, module_real_usec(module, record->nsec));
+	EVENT_SET(event, instance, module->stream.instance);
+	forget_what_ended(module, record);
+	set_tty(module, record);
+	/* An exit tells what ran. */
+	if (event->type == EVENT_EXIT && !fb_event_is_thread(event))
+		fields |= EVENT_BIT(exe);
+	if (EVENT_HAS(event, ppid))
+		fields &= ~EVENT_BIT(parent_start_usec);
+	lookup_describe(module->hub, event, fields);
+}
+
+enum module_answer module_tell(void *userdata, struct module_record *record)
+{
+	struct module *module = userdata;
+	struct fb_event *event = &record->event;
+
+	if (!is_wanted(module, event))
+		return MODULE_TAKEN;
+	if (module_seam_told(&module->seam, event)) {
+		module->stats.told_before++;
+		return MODULE_TAKEN;
+	}
+	set_names(module, event);
+	/* A scan found it gone before. */
+	if (event->type == EVENT_EXIT && !fb_event_is_thread(event) && module_has_ended(module, event)) {
+		module->stats.told_before++;
+		return MODULE_TAKEN;
+	}
+	if (module_place(module, event, record->seq) == MODULE_HOLD)
+		return MODULE_HOLD;
+	describe(module, record);
+	if (event->type == EVENT_EXIT && !fb_event_is_thread(event))
+		module_note_ended(module, event);
+	module->hub->origin.kernel_seq = record->seq;
+	hub_publish(module->hub, event);
+	if (event->type == EVENT_FORK && EVENT_HAS(event, ppid) && !fb_event_is_thread(event))
+		lookup_inherit_exe(module->hub, event->pid, event->start_usec, event->ppid);
+	return MODULE_TAKEN;
+}
+
+void module_tell_gone(struct module *module, uint32_t pid, uint64_t boot_nsec)
+{
+	struct fb_event event;
+
+	fb_event_init(&event, EVENT_EXIT);
+	EVENT_SET(&event, boot_usec, boot_nsec / NSEC_PER_USEC);
+	EVENT_SET(&event, time_usec, module_real_usec(module, boot_nsec));
+	EVENT_SET(&event, pid, pid);
+	lookup_describe(module->hub, &event, ~UINT64_C(0));
+	if (EVENT_HAS(&event, start_usec) && event.boot_usec >= event.start_usec)
+		EVENT_SET(&event, elapsed_usec, event.boot_usec - event.start_usec);
+	module_note_ended(module, &event);
+	hub_publish(module->hub, &event);
+}
+
+void module_tell_lost(void *userdata, const struct module_gap *gap)
+{
+	static const struct {
+		const char *reason, *detail;
+	} losses[] = {
+		[MODULE_LOST_KERNEL] = { "kernel", "the ring of the kernel module was full" },
+		[MODULE_LOST_NETLINK] = { "netlink", "the socket was full, and the ring of the kernel module "
+						     "has gone on" },
+		[MODULE_LOST_UNARMED] = { "unarmed", "the broker was not running" },
+	};
+	struct module *module = userdata;
+	const char *detail = losses[gap->loss].detail;
+
+	if (gap->loss == MODULE_LOST_UNARMED && gap->count == HUB_COUNT_UNKNOWN)
+		detail = "for a while nobody listened to the kernel module";
+	module->resync_wanted = true;
+	module->hub->origin.kernel_seq = gap->seq;
+	hub_lost(module->hub, losses[gap->loss].reason, gap->count,
+		 gap->since_nsec ? module_real_usec(module, gap->since_nsec) : 0,
+		 gap->until_nsec ? module_real_usec(module, gap->until_nsec) : 0, detail);
+}

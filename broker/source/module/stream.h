@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The records of one instance of the module in the order of their numbers, none twice, none missing untold.
+ *
+ * They come by two ways: as they happen, on the channel LIVE, and once more on the channel REPLAY, where a hole in the numbers
+ * or an overrun of LIVE asks for it. While a replay runs LIVE is not read: its queue, and then the module's ring, hold the
+ * rest. What even the replay has not got is lost, and told with its exact number.
+ *
+ * Knows no socket: what it reads and asks for goes through functions, so that tests can be the kernel.
+ */
+
+#include <sys/types.h>
+
+#include "source/module/decode.h"
+
+/* Longer than any message. */
+#define MODULE_BUFFER_SIZE (64 * 1024)
+
+enum module_channel { MODULE_LIVE, MODULE_REPLAY, _MODULE_CHANNEL_MAX };
+
+enum module_answer { MODULE_TAKEN, MODULE_HOLD /* not now: give it again later, and nothing before */ };
+
+enum module_loss {
+	MODULE_LOST_KERNEL,  /* the module had no room */
+	MODULE_LOST_NETLINK, /* the socket was full, and the ring has gone on */
+	MODULE_LOST_UNARMED, /* nobody listened */
+};
+
+/* Events that are missing. */
+struct module_gap {
+	enum module_loss loss;
+	uint64_t count;			 /* or HUB_COUNT_UNKNOWN */
+	uint64_t since_nsec, until_nsec; /* CLOCK_BOOTTIME; 0: not known */
+	uint64_t seq;			 /* the last number that this accounts for */
+};
+
+struct module_ops {
+	/* One datagram of a channel. Return: its length; 0: there is none; -ENOBUFS: some were dropped; another errno. */
+	ssize_t (*receive)(void *userdata, enum module_channel channel, void *buffer, size_t size);
+	/* Ask for all after @from. Return: 0, or a negative errno. */
+	int (*replay)(void *userdata, uint64_t from);
+	enum module_answer (*record)(void *userdata, struct module_record *record);
+	void (*lost)(void *userdata, const struct module_gap *gap);
+};
+
+/* A channel, and how far its datagram has been dealt with. */
+struct module_feed {
+	unsigned char *buffer;
+	size_t size;
+	const struct nlmsghdr *message; /* NULL: the datagram is done */
+	int left;			/* bytes from @message on */
+	bool begun;			/* its records are for us */
+	const struct nlattr *record;	/* the last one that is dealt with; NULL: none yet */
+};
+
+struct module_stream_stats {
+	uint64_t messages, records, doubles, replays, replays_failed, overruns, malformed, unknown, foreign;
+};
+
+struct module_stream {
+	const struct module_ops *ops;
+	void *userdata;
+	uint16_t family;
+	uint64_t instance;
+	uint32_t wanted; /* mask of the types that must be armed always */
+
+	uint64_t last;	       /* up to this number all is told */
+	uint64_t last_nsec;    /* and up to this time, CLOCK_BOOTTIME */
+	enum module_loss hole; /* what a hole is told as: another reason at the start */
+
+	struct module_feed feeds[_MODULE_CHANNEL_MAX];
+	bool replaying;
+	bool replay_wanted;		  /* LIVE was overrun: what was dropped is not known */
+	bool replay_refused;		  /* so a hole is a loss at once */
+	unsigned int replays_in_vain;	  /* since the last record that was new */
+	uint64_t range_first, range_last; /* of the replay that runs */
+
+	bool unarmed;
+	uint64_t unarmed_since_nsec;
+
+	struct module_stream_stats stats;
+};
+
+/* module_stream_init() - Return: 0 or -ENOMEM; module_stream_done() is due in any case. */
+int module_stream_init(struct module_stream *stream, const struct module_ops *ops, void *userdata);
+void module_stream_done(struct module_stream *stream);
+
+/* module_stream_replay() - begin with what came before */
+void module_stream_replay(struct module_stream *stream);
+/* module_stream_give_up() - the replay that runs does not come to an end */
+void module_stream_give_up(struct module_stream *stream);
+
+enum module_progress {
+	MODULE_IDLE, /* nothing more to read on the channel that counts now */
+	MODULE_BUSY, /* @datagrams were read, there may be more */
+	MODULE_HELD, /* the next record is to be given again */
+};
+
+/*
+ * module_stream_run() - read, in the order of the numbers
+ * Return: enum module_progress, or a negative errno of a channel that does not work any more.
+ */
+int module_stream_run(struct module_stream *stream, unsigned int datagrams);
+
+/* The channel that it wants to read next. */
+static inline enum module_channel module_stream_channel(const struct module_stream *stream)
+{
+	return stream->replaying ? MODULE_REPLAY : MODULE_LIVE;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Generic netlink: families by name, requests and their answers, and the news of families that come and go.
+ */
+
+#include "source/netlink/socket.h"
+
+/* Room for a request without texts of any length; zeroed, since padding goes to the kernel too. */
+struct genl_buffer {
+	_Alignas(NLMSG_ALIGNTO) unsigned char data[256];
+};
+
+/* genl_begin() - a request that asks for an acknowledgement, to put attributes to */
+struct nlmsghdr *genl_begin(struct genl_buffer *buffer, uint16_t family, uint8_t command, uint8_t version);
+
+/*
+ * genl_request() - send a request, and wait for its end
+ * @buffer: where answers are received, for datagrams of up to @size bytes
+ * @fn: NULL, or gets all messages that arrive meanwhile
+ * Return: 0; what the kernel refuses with, -ETIMEDOUT, or another negative errno.
+ */
+int genl_request(int fd, const struct nlmsghdr *request, void *buffer, size_t size, netlink_fn fn,
+		 void *userdata);
+
+#define GENL_GROUP_NAME_MAX 16
+
+struct genl_family_info {
+	uint16_t id; /* 0: there is none */
+	uint32_t version;
+	uint32_t group; /* number of the multicast group that was asked for, 0: it has none of that name */
+};
+
+/*
+ * genl_find() - look a family up
+ * By listing them all: to ask for one by its name makes the kernel load the module that has it.
+ * @group: NULL, or the name of one of its multicast groups
+ * Return: 0, -ENOENT, or another negative errno.
+ */
+int genl_find(struct genl_family_info *info, const char *name, const char *group);
+
+/* genl_join() - listen to a multicast group. Return: 0 or a negative errno. */
+int genl_join(int fd, uint32_t group);
+
+/*
+ * genl_watch_open() - a socket that hears of families that come and go
+ * Return: a descriptor, or a negative errno.
+ */
+int genl_watch_open(void);
+
+/*
+ * genl_watch_read() - what it has heard
+ * Return: whether a family of this name went meanwhile (it may be there again); where some was not heard, true.
+ */
+bool genl_watch_read(int fd, const char *name);

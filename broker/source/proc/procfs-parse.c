@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "source/proc/procfs.h"
+
+#include "base/clock.h"
+
+/* One decimal number, followed by @end or the end of the text. */
+static bool parse_number(const char **at, const char *text_end, char end, uint64_t *value)
+{
+	const char *p = *at;
+	bool negative = p < text_end && *p == '-';
+	uint64_t number = 0;
+
+	p += negative;
+	if (p == text_end || *p < '0' || *p > '9')
+		return false;
+	for (; p < text_end && *p >= '0' && *p <= '9'; p++)
+		number = number * 10 + (uint64_t)(*p - '0');
+	if (p < text_end && *p != end && *p != '\n')
+		return false;
+	*value = negative ? -number : number;
+	*at = p < text_end ? p + 1 : p;
+	return true;
+}
+
+/* Positions in the line, as proc(5) counts. */
+enum { STAT_PPID = 4, STAT_SESSION = 6, STAT_TTY = 7, STAT_THREADS = 20, STAT_START = 22 };
+
+int procfs_parse_stat(struct procfs_stat *stat, const char *text, size_t len)
+{
+	const char *end = text + len;
+	const char *open = memchr(text, '(', len);
+	/* A name may hold any byte, but nothing after it can be a parenthesis. */
+	const char *close = open ? memrchr(open, ')', (size_t)(end - open)) : NULL;
+	uint64_t values[STAT_START + 1];
+	long hertz = sysconf(_SC_CLK_TCK);
+	const char *at;
+
+	if (!close || end - close < 4 || close[1] != ' ' || close[3] != ' ' || hertz <= 0)
+		return PROCFS_E_TEXT;
+	at = close + 4;
+	for (unsigned int i = STAT_PPID; i <= STAT_START; i++)
+		if (!parse_number(&at, end, ' ', &values[i]))
+			return PROCFS_E_TEXT;
+	*stat = (struct procfs_stat){
+		.comm = { open + 1, (size_t)(close - open - 1) },
+		.state = close[2],
+		.ppid = (uint32_t)values[STAT_PPID],
+		.session = (uint32_t)values[STAT_SESSION],
+		.tty = (uint32_t)values[STAT_TTY],
+		.threads = (uint32_t)values[STAT_THREADS],
+		.start_usec = values[STAT_START] * (USEC_PER_SEC / (uint64_t)hertz),
+	};
+	return 0;
+}
+
+static const char *line_of(const char *text, size_t len, const char *key)
+{
+	size_t key_len = strlen(key);
+	const char *end = text + len, *line = text, *newline;
+
+	while (line < end) {
+		if ((size_t)(end - line) > key_len && memcmp(line, key, key_len) == 0)
+			return line + key_len;
+		newline = memchr(line, '\n', (size_t)(end - line));
+		line = newline ? newline + 1 : end;
+	}
+	return NULL;
+}
+
+/* The name in this file is escaped by the kernel, so that it cannot begin a line of its own. */
+int procfs_parse_ids(struct fb_event *event, const char *text, size_t len)
+{
+	const char *uids = line_of(text, len, "Uid:\t"), *gids = line_of(text, len, "Gid:\t");
+	const char *end = text + len;
+	uint64_t uid, euid, gid, egid;
+
+	if (!uids || !parse_number(&uids, end, '\t', &uid) || !parse_number(&uids, end, '\t', &euid) ||
+	    !gids || !parse_number(&gids, end, '\t', &gid) || !parse_number(&gids, end, '\t', &egid))
+		return PROCFS_E_TEXT;
+	EVENT_SET(event, uid, (uint32_t)uid);
+	EVENT_SET(event, gid, (uint32_t)gid);
+	EVENT_SET(event, euid, (uint32_t)euid);
+	EVENT_SET(event, egid, (uint32_t)egid);
+	return 0;
+}
+
+static struct event_text cgroup_path(const char *text, size_t len, const char *controllers)
+{
+	size_t wanted = strlen(controllers);
+	const char *end = text + len, *line = text, *newline, *first, *second;
+
+	for (; line < end; line = newline + 1) {
+		newline = memchr(line, '\n', (size_t)(end - line));
+		if (!newline)
+			newline = end;
+		first = memchr(line, ':', (size_t)(newline - line));
+		second = first ? memchr(first + 1, ':', (size_t)(newline - first - 1)) : NULL;
+		if (second && (size_t)(second - first - 1) == wanted &&
+		    memcmp(first + 1, controllers, wanted) == 0)
+			return (struct event_text){ second + 1, (size_t)(newline - second - 1) };
+		if (newline == end)
+			break;
+	}
+	return (struct event_text){ "", 0 };
+}
+
+struct event_text procfs_parse_cgroup(const char *text, size_t len)
+{
+	struct event_text v2 = cgroup_path(text, len, ""), v1;
+
+	/* Where both hierarchies are mounted, the second may be there without being used. */
+	if (v2.len > 1)
+		return v2;
+	v1 = cgroup_path(text, len, "name=systemd");
+	return v1.len > v2.len ? v1 : v2;
+}
+
+size_t procfs_print_tty(char buf[static PROCFS_TTY_MAX], uint32_t device)
+{
+	/* As the kernel prints it: the minor's low 8 bits, the major, the rest of the minor. */
+	unsigned int major = device >> 8 & 0xfff, minor = (device & 0xff) | (device >> 12 & 0xfff00);
+	int len;
+
+	if (major >= 136 && major <= 143)
+		len = snprintf(buf, PROCFS_TTY_MAX, "pts/%u", (major - 136) * 256 + minor);
+	else if (major == 4 && minor < 64)
+		len = snprintf(buf, PROCFS_TTY_MAX, "tty%u", minor);
+	else if (major == 4)
+		len = snprintf(buf, PROCFS_TTY_MAX, "ttyS%u", minor - 64);
+	else if (major == 5 && minor == 1)
+		len = snprintf(buf, PROCFS_TTY_MAX, "console");
+	else
+		len = snprintf(buf, PROCFS_TTY_MAX, "%u:%u", major, minor);
+	return len < PROCFS_TTY_MAX ? (size_t)len : PROCFS_TTY_MAX - 1;
+}

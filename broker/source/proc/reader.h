@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * A thread that reads /proc for the event loop, which must not sleep there. Questions are answered in the order in which
+ * they are asked; there is room for a fixed number of them.
+ */
+
+#include <sys/queue.h>
+
+#include "source/proc/procfs.h"
+#include "source/proc/snapshot.h"
+
+#define PROC_QUESTIONS_MAX 256
+
+struct proc_question {
+	uint32_t pid;
+	uint64_t fields; /* as procfs_read() takes them */
+
+	/* The answer */
+	bool answered;
+	bool found;
+	uint64_t read_nsec; /* CLOCK_MONOTONIC, after it was read */
+	struct fb_event event;
+	struct procfs_text text;
+	struct procfs_stat stat;
+
+	/* The asker's */
+	unsigned int purpose;
+	bool awaited;	     /* somebody will look at the answer and give it back */
+	uint64_t start_usec; /* whom it is about; 0: not known yet */
+	uint64_t exec_nsec,
+		comm_nsec; /* when another program, another name came after it was asked; 0: not known of */
+
+	TAILQ_ENTRY(proc_question) link;
+};
+
+struct proc_helper;
+
+int proc_helper_new(struct proc_helper **ret);
+/* One that sleeps in the kernel for longer than a moment is left behind. NULL is fine. Return: NULL. */
+struct proc_helper *proc_helper_free(struct proc_helper *helper);
+
+/* proc_helper_fd() - readable when there are answers */
+int proc_helper_fd(const struct proc_helper *helper);
+
+/* proc_helper_ask() - Return: the question, to be given back once it is answered; NULL: the helper is behind. */
+struct proc_question *proc_helper_ask(struct proc_helper *helper, uint32_t pid, uint64_t fields);
+/* proc_helper_give() - done with an answered question */
+void proc_helper_give(struct proc_helper *helper, struct proc_question *question);
+
+/* proc_helper_collect() - the next answer that has come since, NULL: none */
+struct proc_question *proc_helper_collect(struct proc_helper *helper);
+
+/* proc_helper_changed() - a process that may have been asked about runs another program (@exec), or has another name */
+void proc_helper_changed(struct proc_helper *helper, uint32_t pid, uint64_t nsec, bool exec);
+
+/* proc_helper_scan() - have a snapshot taken. Return: 0, or -EBUSY while one is. */
+int proc_helper_scan(struct proc_helper *helper);
+/* proc_helper_scanned() - the snapshot, once: valid until the next proc_helper_scan(); NULL: not yet. @result: 0 or errno. */
+const struct proc_snapshot *proc_helper_scanned(struct proc_helper *helper, int *result);

@@ -1,0 +1,761 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* A subscription by libforkbus, against a broker that says what the test wants. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "clients/lib/wire.h"
+#include "tests/unit/allocations.h"
+#include "tests/unit/fake-broker.h"
+#include "tests/unit/support.h"
+
+static uint64_t clock_usec(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static uint64_t timeout_of(struct forkbus *bus)
+{
+	uint64_t usec = 1;
+
+	assert_int_equal(forkbus_get_timeout(bus, &usec), 0);
+	return usec;
+}
+
+static bool is_readable(struct forkbus *bus)
+{
+	struct pollfd fd = { .fd = forkbus_get_fd(bus), .events = (short)forkbus_get_events(bus) };
+
+	assert_int_equal(fd.events, POLLIN);
+	return poll(&fd, 1, 0) == 1;
+}
+
+/* The library waits for its time, and comes back. */
+static void come_back(struct forkbus *bus, const char *expected)
+{
+	uint64_t usec = timeout_of(bus);
+
+	/* On a slow machine it is back already. */
+	if (usec != FORKBUS_FOREVER) {
+		assert_int_not_equal(usec, 0);
+		assert_false(is_readable(bus));
+		assert_int_equal(forkbus_wait(bus, FORKBUS_FOREVER), 1);
+		assert_true(clock_usec() >= usec);
+		assert_nothing(bus);
+	}
+	fake_accept();
+	fake_expect(expected);
+	assert_int_equal(timeout_of(bus), FORKBUS_FOREVER);
+}
+
+static void events_come_one_by_one(void **state)
+{
+	struct forkbus *bus = bus_open(0);
+
+	(void)state;
+	assert_item(bus, -ENOTCONN);
+	assert_int_equal(forkbus_wait(bus, 0), -ENOTCONN);
+	assert_null(forkbus_get_cursor(bus));
+	bus_started(bus, SUBSCRIBE);
+	assert_int_equal(forkbus_start(bus), -EALREADY);
+	assert_int_equal(forkbus_add_uid(bus, 5), -EBUSY);
+	assert_false(is_readable(bus));
+	assert_int_equal(forkbus_wait(bus, 0), 0);
+	fake_say(EVENTS(READY(10), 10));
+	assert_true(is_readable(bus));
+	assert_int_equal(forkbus_wait(bus, FORKBUS_FOREVER), 1);
+	assert_event(bus, FORKBUS_TYPE_READY, 0);
+	assert_string_equal(forkbus_get_cursor(bus), CURSOR(10));
+	assert_int_equal(timeout_of(bus), 0);
+	assert_nothing(bus);
+	fake_say(EVENTS(FORK(12) "," FORK(15), 20));
+	assert_event(bus, FORKBUS_TYPE_FORK, 12);
+	assert_string_equal(forkbus_get_cursor(bus), CURSOR(12));
+	/* One who returns to the loop now is woken up by the timeout. */
+	assert_false(is_readable(bus));
+	assert_int_equal(timeout_of(bus), 0);
+	assert_int_equal(forkbus_wait(bus, FORKBUS_FOREVER), 1);
+	assert_event(bus, FORKBUS_TYPE_FORK, 15);
+	assert_string_equal(forkbus_get_cursor(bus), CURSOR(20));
+	assert_nothing(bus);
+	assert_int_equal(timeout_of(bus), FORKBUS_FOREVER);
+	/* Silence moves the cursor, too. */
+	fake_say(EVENTS("", 30));
+	assert_nothing(bus);
+	assert_string_equal(forkbus_get_cursor(bus), CURSOR(30));
+	assert_false(forkbus_uses_ring(bus));
+	forkbus_free(bus);
+}
+
+/* What a newer broker may say. */
+static void unknown_things_are_passed_over(void **state)
+{
+	struct forkbus *bus = bus_open(0);
+
+	(void)state;
+	bus_started(bus, SUBSCRIBE);
+	fake_say(EVENTS(READY(1) ",{\"type\":\"quux\",\"seq\":2},{\"type\":\"exit\",\"seq\":3,\"quux\":[1]}",
+			4));
+	assert_event(bus, FORKBUS_TYPE_READY, 0);
+	assert_event(bus, FORKBUS_TYPE_EXIT, 3);
+	assert_nothing(bus);
+	assert_string_equal(forkbus_get_cursor(bus), CURSOR(4));
+	forkbus_free(bus);
+}
+
+static void a_reply_comes_in_pieces(void **state)
+{
+	static const char text[] = EVENTS(READY(10) "," FORK(11), 11);
+	struct forkbus *bus = bus_open(0);
+
+	(void)state;
+	bus_started(bus, SUBSCRIBE);
+	for (size_t i = 0; i < sizeof(text); i++) {
+		assert_nothing(bus);
+		fake_say_bytes(text + i, 1);
+	}
+	assert_event(bus, FORKBUS_TYPE_READY, 0);
+	assert_event(bus, FORKBUS_TYPE_FORK, 11);
+	forkbus_free(bus);
+}
+
+static void all_that_is_asked_for_is_asked(void **state)
+{
+	struct forkbus *bus = bus_open(0);
+
+	(void)state;
+	assert_int_equal(forkbus_add_type(bus, FORKBUS_TYPE_EXIT), 0);
+	assert_int_equal(forkbus_add_type(bus, FORKBUS_TYPE_FORK), 0);
+	assert_int_equal(forkbus_add_pid(bus, 7, 70), 0);
+	assert_int_equal(forkbus_set_tree(bus, 8, 80), 0);
+	assert_int_equal(forkbus_add_uid(bus, 1000), 0);
+	assert_int_equal(forkbus_add_glob(bus, FORKBUS_FIELD_COMM, "a*"), 0);
+	assert_int_equal(forkbus_add_glob(bus, FORKBUS_FIELD_COMM, "b?"), 0);
+	assert_int_equal(forkbus_add_glob(bus, FORKBUS_FIELD_EXE, "/x/*"), 0);
+	assert_int_equal(forkbus_add_glob(bus, FORKBUS_FIELD_CGROUP, "/y"), 0);
+	assert_int_equal(forkbus_add_glob(bus, FORKBUS_FIELD_UNIT, "z.service"), 0);
+	assert_int_equal(forkbus_set_exits(bus, FORKBUS_EXITS_SUCCESS), 0);
+	assert_int_equal(forkbus_set_exits(bus, 0), 0);
+	assert_int_equal(forkbus_set_exits(bus, FORKBUS_EXITS_FAILURE | FORKBUS_EXITS_SIGNAL), 0);
+	assert_int_equal(forkbus_set_min_elapsed(bus, 5), 0);
+	assert_int_equal(forkbus_set_threads(bus, true), 0);
+	assert_int_equal(forkbus_set_snapshot(bus, true), 0);
+	assert_int_equal(forkbus_set_complete(bus, true), 0);
+	assert_int_equal(forkbus_set_since(bus, CURSOR(5)), 0);
+	assert_int_equal(forkbus_set_since(bus, "-1h 30min"), 0);
+	bus_started(bus, "{\"method\":\"org.forkbus1.Subscribe\",\"more\":true,\"parameters\":{\"filter\":{"
+			 "\"types\":[\"exit\",\"fork\"],\"pids\":[{\"pid\":7,\"startUsec\":70}],"
+			 "\"tree\":{\"pid\":8,\"startUsec\":80},\"uids\":[1000],\"comm\":[\"a*\",\"b?\"],"
+			 "\"exe\":[\"/x/*\"],\"cgroup\":[\"/y\"],\"unit\":[\"z.service\"],"
+			 "\"status\":[\"failure\",\"signal\"],\"minElapsedUsec\":5,\"threads\":true},"
+			 "\"snapshot\":true,\"complete\":true,\"since\":\"-1h 30min\"}}");
+	forkbus_free(bus);
+}
+
+static void what_cannot_be_asked_for(void **state)
+{
+	struct forkbus *bus, *none = NULL;
+	char path[300];
+
+	(void)state;
+	memset(path, 'x', sizeof(path));
+	path[sizeof(path) - 1] = '\0';
+	assert_int_equal(forkbus_new(&none, path, 0), -ENAMETOOLONG);
+	assert_int_equal(forkbus_new(&none, NULL, 4), -EINVAL);
+	assert_null(none);
+	assert_null(forkbus_free(NULL));
+	bus = bus_open(0);
+	assert_int_equal(forkbus_add_type(bus, FORKBUS_TYPE_PROCESS), -EINVAL);
+	assert_int_equal(forkbus_add_type(bus, FORKBUS_TYPE_READY), -EINVAL);
+	assert_int_equal(forkbus_add_type(bus, 0), -EINVAL);
+	assert_int_equal(forkbus_add_pid(bus, 0, 0), -EINVAL);
+	assert_int_equal(forkbus_add_pid(bus, UINT32_MAX, 0), -EINVAL);
+	assert_int_equal(forkbus_set_tree(bus, 1, UINT64_MAX), -EINVAL);
+	assert_int_equal(forkbus_add_uid(bus, UINT32_MAX), -EINVAL);
+	assert_int_equal(forkbus_add_glob(bus, FORKBUS_FIELD_TTY, "x"), -EINVAL);
+	assert_int_equal(forkbus_add_glob(bus, FORKBUS_FIELD_COMM, "\xff"), -EINVAL);
+	assert_int_equal(forkbus_add_glob(bus, FORKBUS_FIELD_COMM, "a["), -EINVAL);
+	assert_true(strlen(forkbus_get_error(bus)) > 0);
+	assert_int_equal(forkbus_set_exits(bus, 16), -EINVAL);
+	assert_int_equal(forkbus_set_min_elapsed(bus, UINT64_MAX), -EINVAL);
+	assert_int_equal(forkbus_set_since(bus, "yesterday"), -EINVAL);
+	assert_int_equal(forkbus_set_since(bus, "-5parsecs"), -EINVAL);
+	assert_int_equal(forkbus_set_since(bus, NULL), 0);
+	for (uint32_t i = 0; i < 1024; i++) {
+		assert_int_equal(forkbus_add_uid(bus, i), 0);
+		assert_int_equal(forkbus_add_pid(bus, i + 1, 1), 0);
+	}
+	assert_int_equal(forkbus_add_uid(bus, 5), -E2BIG);
+	assert_int_equal(forkbus_add_pid(bus, 5, 1), -E2BIG);
+	forkbus_free(bus);
+}
+
+static void a_filter_that_is_none_is_told_at_once(void **state)
+{
+	struct forkbus *bus = bus_open(0);
+
+	(void)state;
+	for (int i = 0; i < 200; i++) {
+		char pattern[16];
+
+		snprintf(pattern, sizeof(pattern), "*%d*", i);
+		assert_int_equal(forkbus_add_glob(bus, FORKBUS_FIELD_COMM, pattern), 0);
+	}
+	assert_null(forkbus_get_error(bus));
+	assert_int_equal(forkbus_start(bus), -EINVAL);
+	assert_non_null(strstr(forkbus_get_error(bus), "comm"));
+	forkbus_free(bus);
+}
+
+static void without_a_broker(void **state)
+{
+	struct forkbus *bus = bus_open(0);
+
+	(void)state;
+	fake_stop_listening();
+	assert_int_equal(forkbus_start(bus), -ECONNREFUSED);
+	unlink(test_path("org.forkbus1"));
+	assert_int_equal(forkbus_start(bus), -ENOENT);
+	fake_listen();
+	bus_started(bus, SUBSCRIBE);
+	forkbus_free(bus);
+}
+
+static void patience(void **state)
+{
+	struct forkbus *bus = bus_open(FORKBUS_PATIENT);
+	uint64_t last = 0;
+
+	(void)state;
+	fake_stop_listening();
+	assert_int_equal(forkbus_start(bus), 0);
+	assert_item(bus, FORKBUS_DISCONNECTED);
+	assert_nothing(bus);
+	/* It waits longer and longer. */
+	for (int i = 0; i < 4; i++) {
+		uint64_t before = clock_usec(), usec = timeout_of(bus);
+
+		assert_true(in_valgrind() || (usec > before && usec - before > last));
+		last = (usec - before) / 2;
+		assert_int_equal(forkbus_wait(bus, FORKBUS_FOREVER), 1);
+		assert_nothing(bus);
+	}
+	fake_listen();
+	come_back(bus, SUBSCRIBE);
+	fake_say(EVENTS(READY(1), 1));
+	assert_item(bus, FORKBUS_RECONNECTED);
+	assert_event(bus, FORKBUS_TYPE_READY, 0);
+	assert_nothing(bus);
+	forkbus_free(bus);
+}
+
+#define RESUME(_seq)                                                                                \
+	"{\"method\":\"org.forkbus1.Subscribe\",\"parameters\":{\"filter\":{},\"since\":\"" CURSOR( \
+		_seq) "\"},"                                                                        \
+		      "\"more\":true}"
+
+static void it_comes_back_where_it_was(void **state)
+{
+	struct forkbus *bus = bus_open(0);
+
+	(void)state;
+	bus_started(bus, SUBSCRIBE);
+	fake_say(EVENTS(READY(10), 10));
+	fake_say(EVENTS(FORK(11) "," FORK(12), 14));
+	/* The end of a reply never comes. */
+	fake_say_bytes("{\"parameters\":{\"events\":[" FORK(15), 40);
+	fake_hang_up();
+	assert_event(bus, FORKBUS_TYPE_READY, 0);
+	assert_event(bus, FORKBUS_TYPE_FORK, 11);
+	assert_event(bus, FORKBUS_TYPE_FORK, 12);
+	assert_item(bus, FORKBUS_DISCONNECTED);
+	assert_nothing(bus);
+	assert_string_equal(forkbus_get_cursor(bus), CURSOR(14));
+	come_back(bus, RESUME(14));
+	assert_nothing(bus);
+	/* What was told is not told again, whatever the broker says. */
+	fake_say(EVENTS(READY(14) "," FORK(13) "," FORK(14) "," FORK(15), 15));
+	assert_item(bus, FORKBUS_RECONNECTED);
+	assert_event(bus, FORKBUS_TYPE_FORK, 15);
+	assert_nothing(bus);
+	/* Another death, before it said anything. */
+	fake_hang_up();
+	assert_item(bus, FORKBUS_DISCONNECTED);
+	assert_nothing(bus);
+	come_back(bus, RESUME(15));
+	fake_hang_up();
+	assert_nothing(bus);
+	come_back(bus, RESUME(15));
+	fake_say("{\"error\":\"org.forkbus1.TooManySubscriptions\",\"parameters\":{\"limit\":\"user\"}}");
+	assert_nothing(bus);
+	come_back(bus, RESUME(15));
+	/* A loss of our own ends somewhere. */
+	fake_say(EVENTS(
+		READY(15) ",{\"type\":\"lost\",\"reason\":\"expired\",\"from\":16,\"to\":20,\"count\":5}",
+		20));
+	assert_item(bus, FORKBUS_RECONNECTED);
+	assert_event(bus, FORKBUS_TYPE_LOST, 0);
+	assert_string_equal(forkbus_get_cursor(bus), CURSOR(20));
+	forkbus_free(bus);
+}
+
+/* The machine was started anew, or the log is another one: numbers begin again. */
+static void another_log(void **state)
+{
+	struct forkbus *bus = bus_open(0);
+
+	(void)state;
+	bus_started(bus, SUBSCRIBE);
+	fake_say(EVENTS(READY(10), 10));
+	assert_event(bus, FORKBUS_TYPE_READY, 0);
+	fake_hang_up();
+	assert_item(bus, FORKBUS_DISCONNECTED);
+	assert_nothing(bus);
+	come_back(bus, RESUME(10));
+	fake_say("{\"parameters\":{\"events\":[" READY(10) ",{\"type\":\"lost\",\"reason\":\"epoch\"}," FORK(
+		1) "],"
+		   "\"cursor\":\"fedcba9876543210:2\"},\"continues\":true}");
+	assert_item(bus, FORKBUS_RECONNECTED);
+	assert_event(bus, FORKBUS_TYPE_LOST, 0);
+	assert_event(bus, FORKBUS_TYPE_FORK, 1);
+	assert_string_equal(forkbus_get_cursor(bus), "fedcba9876543210:2");
+	forkbus_free(bus);
+}
+
+#define PROCESS(_pid) "{\"type\":\"process\",\"pid\":" #_pid ",\"startUsec\":" #_pid "}"
+
+/* A snapshot that breaks off is made anew, and followed by all that happened since the first one. */
+static void half_a_snapshot(void **state)
+{
+	struct forkbus *bus = bus_open(0);
+
+	(void)state;
+	assert_int_equal(forkbus_set_snapshot(bus, true), 0);
+	bus_started(bus,
+		    "{\"method\":\"org.forkbus1.Subscribe\",\"parameters\":{\"filter\":{},\"snapshot\":true},"
+		    "\"more\":true}");
+	fake_say(EVENTS(PROCESS(1) "," PROCESS(2), 5));
+	assert_event(bus, FORKBUS_TYPE_PROCESS, 0);
+	assert_event(bus, FORKBUS_TYPE_PROCESS, 0);
+	assert_null(forkbus_get_cursor(bus));
+	fake_hang_up();
+	assert_item(bus, FORKBUS_DISCONNECTED);
+	assert_nothing(bus);
+	come_back(bus,
+		  "{\"method\":\"org.forkbus1.Subscribe\",\"parameters\":{\"filter\":{},\"snapshot\":true,"
+		  "\"since\":\"" CURSOR(5) "\"},\"more\":true}");
+	fake_say(EVENTS(PROCESS(2) "," READY(5) "," FORK(6), 6));
+	assert_item(bus, FORKBUS_RECONNECTED);
+	assert_event(bus, FORKBUS_TYPE_PROCESS, 0);
+	assert_event(bus, FORKBUS_TYPE_READY, 0);
+	assert_string_equal(forkbus_get_cursor(bus), CURSOR(5));
+	assert_event(bus, FORKBUS_TYPE_FORK, 6);
+	forkbus_free(bus);
+}
+
+/* A bare pid is the process that has it at the beginning, for good. */
+static void bare_pids(void **state)
+{
+	static const char subscribe[] =
+		"{\"method\":\"org.forkbus1.Subscribe\",\"parameters\":{\"filter\":{\"pids\":["
+		"{\"pid\":7,\"startUsec\":7},8],\"tree\":{\"pid\":9,\"startUsec\":9}}},"
+		"\"more\":true}";
+	struct forkbus *bus = bus_open(0);
+
+	(void)state;
+	assert_int_equal(forkbus_add_pid(bus, 7, 0), 0);
+	assert_int_equal(forkbus_add_pid(bus, 8, 0), 0);
+	assert_int_equal(forkbus_set_tree(bus, 9, 0), 0);
+	bus_started(bus, "{\"method\":\"org.forkbus1.GetProcess\",\"parameters\":{\"pid\":7}}");
+	fake_say("{\"parameters\":{\"process\":" PROCESS(7) "}}");
+	assert_nothing(bus);
+	fake_expect("{\"method\":\"org.forkbus1.GetProcess\",\"parameters\":{\"pid\":8}}");
+	fake_hang_up();
+	assert_item(bus, FORKBUS_DISCONNECTED);
+	assert_nothing(bus);
+	come_back(bus, "{\"method\":\"org.forkbus1.GetProcess\",\"parameters\":{\"pid\":8}}");
+	/* When it began, nobody knows. */
+	fake_say("{\"parameters\":{\"process\":{\"type\":\"process\",\"pid\":8}}}");
+	assert_nothing(bus);
+	fake_expect("{\"method\":\"org.forkbus1.GetProcess\",\"parameters\":{\"pid\":9}}");
+	fake_say("{\"parameters\":{\"process\":" PROCESS(9) "}}");
+	assert_nothing(bus);
+	fake_expect(subscribe);
+	fake_hang_up();
+	assert_nothing(bus);
+	come_back(bus, subscribe);
+	forkbus_free(bus);
+}
+
+static void refusals(void **state)
+{
+	static const struct {
+		const char *reply;
+		int error;
+		const char *text;
+	} cases[] = {
+		{ "{\"error\":\"org.forkbus1.InvalidFilter\",\"parameters\":{\"key\":\"uids\",\"reason\":"
+		  "\"no\"}}",
+		  -EINVAL, "uids: no" },
+		{ "{\"error\":\"org.forkbus1.InvalidFilter\",\"parameters\":{\"reason\":\"no\"}}", -EINVAL,
+		  "no" },
+		{ "{\"error\":\"org.forkbus1.InvalidCursor\",\"parameters\":{\"reason\":\"of the future\"}}",
+		  -ERANGE, "of the future" },
+		{ "{\"error\":\"org.forkbus1.CursorExpired\",\"parameters\":{\"first\":\"x\"}}", -ESTALE,
+		  NULL },
+		{ "{\"error\":\"org.forkbus1.NoSuchProcess\"}", -ESRCH, NULL },
+		{ "{\"error\":\"org.forkbus1.TooManySubscriptions\",\"parameters\":{}}", -EUSERS, NULL },
+		{ "{\"error\":\"org.forkbus1.OutOfMemory\"}", -ENOBUFS, NULL },
+		{ "{\"error\":\"org.varlink.service.PermissionDenied\"}", -EACCES, NULL },
+		{ "{\"error\":\"org.varlink.service.InterfaceNotFound\"}", -EOPNOTSUPP, NULL },
+		{ "{\"error\":\"org.varlink.service.MethodNotFound\"}", -EOPNOTSUPP, NULL },
+		{ "{\"error\":\"org.example.Quux\"}", -EPROTO, "org.example.Quux" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct forkbus *bus = bus_open(0);
+
+		bus_started(bus, SUBSCRIBE);
+		fake_say(cases[i].reply);
+		assert_item(bus, cases[i].error);
+		assert_item(bus, cases[i].error);
+		assert_int_equal(forkbus_wait(bus, FORKBUS_FOREVER), cases[i].error);
+		if (cases[i].text)
+			assert_string_equal(forkbus_get_error(bus), cases[i].text);
+		assert_true(strlen(forkbus_get_error(bus)) > 0);
+		assert_false(is_readable(bus));
+		assert_int_equal(timeout_of(bus), FORKBUS_FOREVER);
+		forkbus_free(bus);
+	}
+}
+
+/* What is no reply to Subscribe. */
+static const char *const malformed[] = {
+	"",
+	"x",
+	"[]",
+	"5",
+	"{}",
+	"{\"parameters\":[],\"continues\":true}",
+	"{\"parameters\":{},\"continues\":true}",
+	"{\"parameters\":{\"events\":[]},\"continues\":true}",
+	"{\"parameters\":{\"events\":{},\"cursor\":\"0123456789abcdef:1\"},\"continues\":true}",
+	"{\"parameters\":{\"events\":[],\"cursor\":\"0123456789abcdef\"},\"continues\":true}",
+	"{\"parameters\":{\"events\":[],\"cursor\":\"0123456789abcdef:1\\u0000\"},\"continues\":true}",
+	"{\"parameters\":{\"events\":[],\"cursor\":5},\"continues\":true}",
+	"{\"parameters\":{\"events\":[],\"cursor\":\"0123456789abcdef:1\"}}",
+	"{\"parameters\":{\"events\":[],\"cursor\":\"0123456789abcdef:1\"},\"continues\":1}",
+	"{\"parameters\":{\"events\":[],\"events\":[],\"cursor\":\"0123456789abcdef:1\"},\"continues\":true}",
+	"{\"error\":5}",
+	"{\"error\":\"x\",\"parameters\":5}",
+	EVENTS("5", 1),
+	EVENTS("{}", 1),
+	EVENTS("{\"type\":\"fork\",\"pid\":\"x\"}", 1),
+	EVENTS("{\"type\":\"fork\",\"comm\":5}", 1),
+	EVENTS("{\"type\":\"fork\",\"commRaw\":\"*\"}", 1),
+	EVENTS("{\"type\":\"exit\",\"status\":5}", 1),
+};
+
+static void malformed_replies(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(malformed) / sizeof(malformed[0]); i++) {
+		struct forkbus *bus = bus_open(0);
+
+		bus_started(bus, SUBSCRIBE);
+		fake_say(malformed[i]);
+		assert_item(bus, -EBADMSG);
+		assert_item(bus, -EBADMSG);
+		assert_true(strlen(forkbus_get_error(bus)) > 0);
+		forkbus_free(bus);
+	}
+}
+
+/* Neither is the answer to who a pid is. */
+static void malformed_processes(void **state)
+{
+	static const char *const replies[] = {
+		"{\"parameters\":{}}",
+		"{\"parameters\":{\"process\":5}}",
+		"{\"parameters\":{\"process\":{\"startUsec\":\"x\"}}}",
+		"{\"parameters\":{\"process\":{\"startUsec\":-1}}}",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {
+		struct forkbus *bus = bus_open(0);
+
+		assert_int_equal(forkbus_add_pid(bus, 7, 0), 0);
+		bus_started(bus, "{\"method\":\"org.forkbus1.GetProcess\",\"parameters\":{\"pid\":7}}");
+		fake_say(replies[i]);
+		assert_item(bus, -EBADMSG);
+		forkbus_free(bus);
+	}
+}
+
+/* Every byte of a reply, changed: an error, or other events, and nothing worse. */
+static void changed_replies(void **state)
+{
+	static const char good[] = EVENTS(READY(10) "," FORK(11), 11);
+	const struct forkbus_event *event;
+	char text[sizeof(good)];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) - 1; i++) {
+		struct forkbus *bus = bus_open(0);
+		int r;
+
+		bus_started(bus, SUBSCRIBE);
+		memcpy(text, good, sizeof(good));
+		text[i] = (char)(text[i] ^ (i % 2 ? 1 : 0x80));
+		fake_say_bytes(text, sizeof(text));
+		while ((r = forkbus_process(bus, &event)) > 0)
+			assert_true(r == FORKBUS_EVENT || r == FORKBUS_RECONNECTED);
+		assert_true(r == 0 || r == -EBADMSG || r == -EPROTO);
+		forkbus_free(bus);
+	}
+}
+
+/* One who never ends a message, with a peer that takes only so much. */
+static void a_message_too_long(void **state)
+{
+	static char block[65536];
+	struct forkbus *bus = bus_open(0);
+	const struct forkbus_event *event;
+	size_t sent = 0;
+	int r = 0;
+
+	(void)state;
+	memset(block, ' ', sizeof(block));
+	bus_started(bus, SUBSCRIBE);
+	while (r == 0 && sent < 2 * (size_t)WIRE_MESSAGE_MAX) {
+		fake_say_bytes(block, sizeof(block));
+		sent += sizeof(block);
+		r = forkbus_process(bus, &event);
+	}
+	assert_int_equal(r, -EMSGSIZE);
+	assert_true(sent > WIRE_MESSAGE_MAX && sent <= WIRE_MESSAGE_MAX + 2 * sizeof(block));
+	forkbus_free(bus);
+}
+
+/* One who talks without end keeps nobody in a call. */
+static void empty_replies_without_end(void **state)
+{
+	struct forkbus *bus = bus_open(0);
+
+	(void)state;
+	bus_started(bus, SUBSCRIBE);
+	for (int i = 0; i < 200; i++)
+		fake_say(EVENTS("", 5));
+	assert_nothing(bus);
+	assert_int_equal(timeout_of(bus), 0);
+	for (int i = 0; i < 10; i++)
+		assert_nothing(bus);
+	assert_int_equal(timeout_of(bus), FORKBUS_FOREVER);
+	forkbus_free(bus);
+}
+
+/* Descriptors that nobody asked for are closed: the teardown counts. */
+static void unasked_descriptors(void **state)
+{
+	struct forkbus *bus = bus_open(0);
+
+	(void)state;
+	bus_started(bus, SUBSCRIBE);
+	for (int i = 0; i < 20; i++) {
+		fake_say_with_fd(EVENTS("", 5), STDIN_FILENO);
+		assert_nothing(bus);
+	}
+	forkbus_free(bus);
+}
+
+#define OPEN_RING "{\"method\":\"org.forkbus1.OpenRing\",\"parameters\":{}}"
+
+/* What cannot be by the ring is by the socket, and nobody notices. */
+static void no_ring(void **state)
+{
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		struct forkbus *bus = bus_open(FORKBUS_RING);
+
+		if (i == 3) {
+			assert_int_equal(forkbus_set_tree(bus, 7, 70), 0);
+			bus_started(
+				bus,
+				"{\"method\":\"org.forkbus1.Subscribe\",\"parameters\":{\"filter\":{\"tree\":"
+				"{\"pid\":7,\"startUsec\":70}}},\"more\":true}");
+			forkbus_free(bus);
+			continue;
+		}
+		bus_started(bus, OPEN_RING);
+		if (i == 0)
+			fake_say("{\"error\":\"org.varlink.service.PermissionDenied\"}");
+		else if (i == 1)
+			fake_say("{\"error\":\"org.varlink.service.MethodNotFound\"}");
+		else
+			fake_say_with_fd("{\"parameters\":{\"ring\":0}}", null);
+		assert_nothing(bus);
+		fake_expect(SUBSCRIBE);
+		fake_say(EVENTS(READY(1) "," FORK(2), 2));
+		assert_event(bus, FORKBUS_TYPE_READY, 0);
+		assert_false(forkbus_uses_ring(bus));
+		assert_event(bus, FORKBUS_TYPE_FORK, 2);
+		forkbus_free(bus);
+	}
+	close(null);
+}
+
+static void a_ring_that_does_not_come(void **state)
+{
+	static const char *const replies[] = { "{\"parameters\":{}}", "{\"parameters\":{\"ring\":0}}",
+					       "{\"parameters\":{\"ring\":-1}}",
+					       "{\"parameters\":{\"ring\":\"x\"}}" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {
+		struct forkbus *bus = bus_open(FORKBUS_RING);
+
+		bus_started(bus, OPEN_RING);
+		fake_say(replies[i]);
+		assert_item(bus, -EBADMSG);
+		forkbus_free(bus);
+	}
+}
+
+/* --- without memory ----------------------------------------------------------------------------------------------- */
+
+/* As the caller has to: again where there was no memory. */
+static int process_again(struct forkbus *bus, const struct forkbus_event **event)
+{
+	int r;
+
+	while ((r = forkbus_process(bus, event)) == -ENOMEM)
+		assert_int_equal(timeout_of(bus), 0);
+	return r;
+}
+
+static void expect_again(struct forkbus *bus, int item, uint64_t seq)
+{
+	const struct forkbus_event *event;
+	uint64_t got = 0;
+
+	assert_int_equal(process_again(bus, &event), item);
+	if (event)
+		(void)forkbus_event_get_uint(event, FORKBUS_FIELD_SEQ, &got);
+	assert_int_equal(got, seq);
+}
+
+/* A session in which the Nth allocation of the library fails. Return: whether one did. */
+static bool session(unsigned long nth)
+{
+	static const char big[] = EVENTS(READY(10) ",{\"seq\":11,\"type\":\"exec\",\"args\":[\"a\",\"b\"],"
+						   "\"commRaw\":\"Y2Fm6Q==\"}",
+					 11);
+	struct forkbus *bus = NULL;
+	uint64_t usec;
+	int r;
+
+	allocations_until_failure = nth;
+	while ((r = forkbus_new(&bus, test_path("."), 0)) == -ENOMEM)
+		;
+	assert_int_equal(r, 0);
+	while ((r = forkbus_add_type(bus, FORKBUS_TYPE_EXEC)) == -ENOMEM)
+		;
+	while (r == 0 && (r = forkbus_add_pid(bus, 7, 70)) == -ENOMEM)
+		r = 0;
+	while (r == 0 && (r = forkbus_add_glob(bus, FORKBUS_FIELD_COMM, "a*")) == -ENOMEM)
+		r = 0;
+	while ((r = forkbus_set_exits(bus, FORKBUS_EXITS_ANY)) == -ENOMEM)
+		;
+	while ((r = forkbus_set_threads(bus, false)) == -ENOMEM)
+		;
+	while ((r = forkbus_set_since(bus, "-5min")) == -ENOMEM)
+		;
+	while ((r = forkbus_start(bus)) == -ENOMEM)
+		;
+	assert_int_equal(r, 0);
+	expect_again(bus, FORKBUS_NOTHING, 0);
+	fake_accept();
+	fake_say(big);
+	expect_again(bus, FORKBUS_EVENT, 0);
+	expect_again(bus, FORKBUS_EVENT, 11);
+	fake_hang_up();
+	expect_again(bus, FORKBUS_DISCONNECTED, 0);
+	expect_again(bus, FORKBUS_NOTHING, 0);
+	forkbus_get_timeout(bus, &usec);
+	while (clock_usec() < usec)
+		(void)forkbus_wait(bus, 10000);
+	expect_again(bus, FORKBUS_NOTHING, 0);
+	fake_accept();
+	fake_say(EVENTS(READY(11) "," FORK(12), 12));
+	expect_again(bus, FORKBUS_RECONNECTED, 0);
+	expect_again(bus, FORKBUS_EVENT, 12);
+	r = allocations_until_failure == 0;
+	allocations_until_failure = 0;
+	forkbus_free(bus);
+	return r;
+}
+
+static void sessions_without_memory(void **state)
+{
+	unsigned long nth = 1;
+	long before;
+
+	(void)state;
+	if (!allocations_can_fail())
+		return;
+	session(0);
+	before = allocations_held;
+	while (session(nth)) {
+		assert_true(allocations_held_are(before));
+		/* The first of each kind are told apart; then they repeat. */
+		nth += nth < 150 ? 1 : 7;
+	}
+	assert_true(nth > 50);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		FAKE_TEST(events_come_one_by_one),
+		FAKE_TEST(unknown_things_are_passed_over),
+		FAKE_TEST(a_reply_comes_in_pieces),
+		FAKE_TEST(all_that_is_asked_for_is_asked),
+		FAKE_TEST(what_cannot_be_asked_for),
+		FAKE_TEST(a_filter_that_is_none_is_told_at_once),
+		FAKE_TEST(without_a_broker),
+		FAKE_TEST(patience),
+		FAKE_TEST(it_comes_back_where_it_was),
+		FAKE_TEST(another_log),
+		FAKE_TEST(half_a_snapshot),
+		FAKE_TEST(bare_pids),
+		FAKE_TEST(refusals),
+		FAKE_TEST(malformed_replies),
+		FAKE_TEST(malformed_processes),
+		FAKE_TEST(changed_replies),
+		FAKE_TEST(a_message_too_long),
+		FAKE_TEST(empty_replies_without_end),
+		FAKE_TEST(unasked_descriptors),
+		FAKE_TEST(no_ring),
+		FAKE_TEST(a_ring_that_does_not_come),
+		FAKE_TEST(sessions_without_memory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

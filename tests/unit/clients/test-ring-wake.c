@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Who waits at the mapped log is woken: never too late, not too often, and for little of the writer's time. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "clients/lib/ring.h"
+#include "core/hub.h"
+#include "core/log.h"
+#include "log-format.h"
+#include "tests/unit/support.h"
+
+#define SIZE	    ((uint64_t)LOG_BLOCKS_MIN * LOG_BLOCK_SIZE)
+#define WAITERS_MAX 64
+
+static struct log *log_of_broker;
+static const struct log_header *header; /* as a reader has it */
+
+static int setup(void **state)
+{
+	void *map;
+	int fd;
+
+	(void)state;
+	test_dir_make();
+	log_of_broker = NULL;
+	assert_int_equal(log_open(&log_of_broker, test_path("log"), SIZE, (gid_t)-1), 0);
+	fd = log_share(log_of_broker);
+	map = mmap(NULL, LOG_HEADER_SIZE, PROT_READ, MAP_SHARED, fd, 0);
+	assert_true(map != MAP_FAILED);
+	close(fd);
+	header = map;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	munmap((void *)(uintptr_t)header, LOG_HEADER_SIZE);
+	log_of_broker = log_free(log_of_broker);
+	test_dir_remove();
+	return 0;
+}
+
+static void append(void)
+{
+	struct fb_event event;
+
+	fb_event_init(&event, EVENT_EXEC);
+	log_append(log_of_broker, &event);
+}
+
+static uint32_t word(void)
+{
+	return __atomic_load_n(&header->wake, __ATOMIC_SEQ_CST);
+}
+
+/* The word changes where there is news, at once when idle, and not again for a millisecond. */
+static void test_pace(void **state)
+{
+	uint64_t now = 1000000;
+	uint32_t before = word();
+
+	(void)state;
+	/* Whoever wrote the log before may have owed one. */
+	assert_int_equal(log_wake(log_of_broker, now), 0);
+	assert_int_equal(word(), ++before);
+	now += LOG_WAKE_USEC;
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(log_wake(log_of_broker, now), 0);
+	assert_int_equal(word(), before);
+	append();
+	assert_int_equal(word(), before);
+	assert_int_equal(log_wake(log_of_broker, now), 0);
+	assert_int_equal(word(), ++before);
+	/* It is owed until it is time. */
+	append();
+	for (uint64_t early = LOG_WAKE_USEC; early > 0; early -= 50) {
+		assert_int_equal(log_wake(log_of_broker, now + LOG_WAKE_USEC - early), early);
+		append();
+		assert_int_equal(word(), before);
+	}
+	now += LOG_WAKE_USEC;
+	assert_int_equal(log_wake(log_of_broker, now), 0);
+	assert_int_equal(word(), ++before);
+	assert_int_equal(log_wake(log_of_broker, now + 1), 0);
+	/* A batch all the time */
+	for (uint64_t end = now + 100 * USEC_PER_MSEC; now < end; now += 10) {
+		append();
+		(void)log_wake(log_of_broker, now);
+	}
+	assert_in_range(word() - before, 99, 100);
+	/* Whoever closes the log leaves nobody waiting. */
+	before = word();
+	append();
+	log_of_broker = log_free(log_of_broker);
+	assert_int_equal(word(), before + 1);
+}
+
+static unsigned int bus_early;
+
+static void on_early(void *userdata, uint64_t usec)
+{
+	assert_ptr_equal(userdata, &bus_early);
+	assert_in_range(usec, 1, LOG_WAKE_USEC);
+	bus_early++;
+}
+
+/* The end of a batch is where they are woken, and who has a loop hears of what is owed. */
+static void test_bus(void **state)
+{
+	struct fb_event event;
+	struct hub *hub;
+	uint32_t before;
+
+	(void)state;
+	assert_int_equal(hub_new(&hub, log_of_broker, 1 << 20), 0);
+	log_of_broker = NULL;
+	hub->userdata = &bus_early;
+	fb_event_init(&event, EVENT_EXEC);
+	hub_flush(hub);
+	usleep(2 * LOG_WAKE_USEC);
+	before = word();
+	hub_flush(hub);
+	assert_int_equal(word(), before);
+	hub_publish(hub, &event);
+	assert_int_equal(word(), before);
+	hub_flush(hub);
+	assert_int_equal(word(), before + 1);
+	/* Nobody is there to be told; one of so many is before a millisecond has passed. */
+	for (int i = 0; i < 2000; i++) {
+		hub->on_early = i == 1000 ? on_early : hub->on_early;
+		hub_publish(hub, &event);
+		hub_flush(hub);
+	}
+	assert_true(bus_early > 0);
+	usleep(2 * LOG_WAKE_USEC);
+	bus_early = 0;
+	hub_wake(hub);
+	assert_int_equal(bus_early, 0);
+	before = word();
+	hub_wake(hub);
+	assert_int_equal(word(), before);
+	hub_free(hub);
+}
+
+static void *wait_at_word(void *userdata)
+{
+	(void)syscall(SYS_futex, &header->wake, FUTEX_WAIT, *(uint32_t *)userdata, NULL, NULL, 0);
+	return NULL;
+}
+
+/* All who wait are woken; the more there are, the longer until they are woken again. */
+static void test_many(void **state)
+{
+	pthread_t threads[WAITERS_MAX];
+	uint64_t now = 1000000;
+	uint32_t value;
+
+	(void)state;
+	for (unsigned int n = 1; n <= WAITERS_MAX; n *= 4) {
+		uint64_t pause = n * LOG_WAKE_WAITER_USEC;
+
+		pause = pause > LOG_WAKE_USEC ? pause : LOG_WAKE_USEC;
+		now += USEC_PER_SEC;
+		value = word();
+		for (unsigned int i = 0; i < n; i++)
+			assert_int_equal(pthread_create(&threads[i], NULL, wait_at_word, &value), 0);
+		usleep(200000); /* all of them sleep */
+		append();
+		assert_int_equal(log_wake(log_of_broker, now), 0);
+		for (unsigned int i = 0; i < n; i++)
+			assert_int_equal(pthread_join(threads[i], NULL), 0);
+		append();
+		/* On a machine that is very busy some were not yet asleep. */
+		assert_in_range(log_wake(log_of_broker, now), pause == LOG_WAKE_USEC ? pause : 1, pause);
+	}
+}
+
+/* A writer with the pace of a broker's loop: by batches, and a timer for what is owed */
+struct writer {
+	pthread_t thread;
+	struct random random;
+	uint64_t events; /* to write */
+	bool pauses;
+};
+
+static void write_batch(struct writer *writer)
+{
+	for (uint64_t n = 1 + random_below(&writer->random, 20); n > 0 && writer->events > 0; n--) {
+		append();
+		writer->events--;
+	}
+}
+
+static void *write_all(void *userdata)
+{
+	struct writer *writer = userdata;
+
+	while (writer->events > 0) {
+		uint64_t owed;
+
+		write_batch(writer);
+		owed = log_wake(log_of_broker, clock_usec(CLOCK_MONOTONIC));
+		if (!writer->pauses || random_below(&writer->random, 3))
+			continue;
+		if (owed > 0) {
+			usleep((useconds_t)owed);
+			(void)log_wake(log_of_broker, clock_usec(CLOCK_MONOTONIC));
+		}
+		usleep((useconds_t)random_below(&writer->random, 400));
+	}
+	while (log_wake(log_of_broker, clock_usec(CLOCK_MONOTONIC)) > 0)
+		usleep(100);
+	return NULL;
+}
+
+static uint64_t got; /* atomic: the last one that was read */
+
+/*
+ * As a program that polls: were a wake-up lost, it would come only when the thread looks by itself, a second later.
+ * Valgrind runs one thread at a time, each for as long as it likes: lost ones do not show there, errors do.
+ */
+static void follow(struct ring *ring, uint64_t to)
+{
+	struct pollfd pollfd = { .fd = ring_fd(ring), .events = POLLIN };
+	uint64_t seq = 0, wakes = 0, idle = 0, slow = 0;
+	struct fb_event event;
+
+	while (seq < to) {
+		uint64_t began = clock_usec(CLOCK_MONOTONIC), took;
+		int r;
+
+		assert_int_equal(poll(&pollfd, 1, 60000), 1);
+		took = clock_usec(CLOCK_MONOTONIC) - began;
+		slow += took >= USEC_PER_SEC / 2;
+		wakes++;
+		while ((r = ring_next(ring, &event)) != RING_E_END) {
+			assert_true(r == 0 || r == RING_E_LOST);
+			idle = 0;
+			if (r == RING_E_LOST)
+				assert_int_equal(event.from, seq + 1);
+			seq = r == 0 ? event.seq : event.to;
+			__atomic_store_n(&got, seq, __ATOMIC_RELEASE);
+		}
+		/* It may be readable for nothing, but not for ever. */
+		assert_true(idle++ < 50);
+	}
+	assert_int_equal(seq, to);
+	print_message("# %llu events, %llu wake-ups, %llu slow\n", (unsigned long long)to,
+		      (unsigned long long)wakes, (unsigned long long)slow);
+	/* A wake-up that is missed is made up for after a second. A busy machine is as slow as that, but seldom. */
+	assert_true(slow < 4 || in_valgrind());
+}
+
+static void test_none_lost(void **state)
+{
+	(void)state;
+	for (int pauses = 0; pauses < 2; pauses++) {
+		uint64_t events = (pauses ? 100000 : 1000000) / (in_valgrind() ? 50 : 1);
+		struct writer writer = { .random = { 9 }, .events = events };
+		uint64_t to = log_next(log_of_broker) - 1 + writer.events;
+		struct ring *ring = NULL;
+
+		writer.pauses = pauses;
+		assert_int_equal(ring_new(&ring, log_share(log_of_broker)), 0);
+		assert_int_equal(ring_seek(ring, log_epoch(log_of_broker), 0), 0);
+		assert_int_equal(pthread_create(&writer.thread, NULL, write_all, &writer), 0);
+		follow(ring, to);
+		assert_int_equal(pthread_join(writer.thread, NULL), 0);
+		ring_free(ring);
+	}
+}
+
+/* One event at a time, at any moment of a reader that goes to sleep; no later one makes up for it. */
+static void *write_singly(void *userdata)
+{
+	struct random random = { 3 };
+	uint64_t now = 0;
+
+	for (uint64_t n = *(uint64_t *)userdata; n > 0; n--) {
+		uint64_t seq = log_next(log_of_broker);
+
+		append();
+		(void)log_wake(log_of_broker, now += USEC_PER_SEC);
+		while (__atomic_load_n(&got, __ATOMIC_ACQUIRE) < seq)
+			sched_yield();
+		for (volatile uint64_t spin = random_below(&random, 3000); spin > 0;)
+			spin--;
+	}
+	return NULL;
+}
+
+static void test_singly(void **state)
+{
+	uint64_t n = in_valgrind() ? 2000 : 50000;
+	struct ring *ring = NULL;
+	pthread_t writer;
+
+	(void)state;
+	got = 0;
+	assert_int_equal(ring_new(&ring, log_share(log_of_broker)), 0);
+	assert_int_equal(pthread_create(&writer, NULL, write_singly, &n), 0);
+	follow(ring, n);
+	assert_int_equal(pthread_join(writer, NULL), 0);
+	ring_free(ring);
+}
+
+static struct ring *open_ring(struct pollfd *pollfd)
+{
+	struct ring *ring = NULL;
+
+	assert_int_equal(ring_new(&ring, log_share(log_of_broker)), 0);
+	*pollfd = (struct pollfd){ .fd = ring_fd(ring), .events = POLLIN };
+	return ring;
+}
+
+/* Readable for nothing, it is so once: whoever polls would come back at once until something happens. */
+static void test_readable_once(void **state)
+{
+	struct pollfd pollfd;
+	struct ring *ring = open_ring(&pollfd);
+	struct fb_event event;
+
+	(void)state;
+	append();
+	log_show(log_of_broker);
+	assert_int_equal(ring_next(ring, &event), 0);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(ring_next(ring, &event), RING_E_END);
+		assert_int_equal(poll(&pollfd, 1, 0), 0);
+		/* To where it is already, at the log's end */
+		assert_int_equal(ring_seek(ring, log_epoch(log_of_broker), event.seq), 0);
+		assert_int_equal(poll(&pollfd, 1, 0), 1);
+	}
+	assert_int_equal(ring_next(ring, &event), RING_E_END);
+	append();
+	(void)log_wake(log_of_broker, UINT64_MAX);
+	assert_int_equal(poll(&pollfd, 1, 60000), 1);
+	ring_free(ring);
+}
+
+/* A reader that does not read is woken for nothing at most twice. */
+static void test_left_alone(void **state)
+{
+	struct pollfd pollfd;
+	struct ring *ring = open_ring(&pollfd);
+	struct fb_event event;
+
+	(void)state;
+	assert_int_equal(ring_next(ring, &event), RING_E_END);
+	/* Not as far apart as the thread looks by itself where it has to: what comes just then does not wake it. */
+	for (int i = 0; i < 5; i++) {
+		append();
+		(void)log_wake(log_of_broker, UINT64_MAX / 6 * (uint64_t)(i + 1));
+		usleep(70000);
+	}
+	/* Nobody waits at the log's word any more. */
+	assert_int_equal(syscall(SYS_futex, &header->wake, FUTEX_WAKE, INT_MAX, NULL, NULL, 0), 0);
+	assert_int_equal(poll(&pollfd, 1, 0), 1);
+	/* It comes back, and is heard again. */
+	while (ring_next(ring, &event) == 0)
+		;
+	usleep(100000);
+	append();
+	(void)log_wake(log_of_broker, UINT64_MAX);
+	assert_int_equal(poll(&pollfd, 1, 500), 1);
+	ring_free(ring);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_pace, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_bus, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_none_lost, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_singly, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_readable_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_left_alone, setup, teardown),
+	};
+
+	return cmocka_run_group_tests_name("ring-wake", tests, NULL, NULL);
+}

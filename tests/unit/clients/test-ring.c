@@ -1,0 +1,471 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "clients/lib/ring.h"
+#include "core/log.h"
+#include "log-format.h"
+#include "tests/unit/allocations.h"
+#include "tests/unit/support.h"
+
+#define SIZE ((uint64_t)LOG_BLOCKS_MIN * LOG_BLOCK_SIZE)
+#define SALT 17
+
+static struct log *log_of_broker;
+static struct ring *ring;
+static struct fb_event event;
+
+static int setup(void **state)
+{
+	(void)state;
+	test_dir_make();
+	log_of_broker = NULL;
+	ring = NULL;
+	assert_int_equal(log_open(&log_of_broker, test_path("log"), SIZE, (gid_t)-1), 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	ring = ring_free(ring);
+	log_of_broker = log_free(log_of_broker);
+	test_dir_remove();
+	return 0;
+}
+
+static void append(uint64_t n)
+{
+	static struct random_event made;
+
+	for (; n > 0; n--) {
+		seq_event(&made, log_next(log_of_broker), SALT);
+		log_append(log_of_broker, &made.event);
+	}
+	log_show(log_of_broker);
+}
+
+static void wake(void)
+{
+	(void)log_wake(log_of_broker, UINT64_MAX / 2);
+}
+
+/* Until the log has forgotten a sequence number */
+static void forget(uint64_t seq)
+{
+	while (log_first(log_of_broker) <= seq)
+		append(1);
+}
+
+static void begin(void)
+{
+	ring_free(ring);
+	ring = NULL;
+	assert_int_equal(ring_new(&ring, log_share(log_of_broker)), 0);
+}
+
+static bool readable(int wait_msec)
+{
+	struct pollfd pollfd = { .fd = ring_fd(ring), .events = POLLIN };
+
+	return poll(&pollfd, 1, wait_msec) == 1 && pollfd.revents == POLLIN;
+}
+
+static void assert_next(uint64_t seq)
+{
+	assert_int_equal(ring_next(ring, &event), 0);
+	assert_int_equal(event.seq, seq);
+	assert_true(seq_event_is(&event, SALT));
+}
+
+static void assert_lost(const char *reason, uint64_t from, uint64_t to)
+{
+	assert_int_equal(ring_next(ring, &event), RING_E_LOST);
+	assert_int_equal(event.type, EVENT_LOST);
+	assert_true(event.has == (EVENT_BIT(reason) | EVENT_BIT(from) | EVENT_BIT(to) | EVENT_BIT(count)));
+	assert_true(event_text_equal(event.reason, event_text(reason)));
+	assert_int_equal(event.from, from);
+	assert_int_equal(event.to, to);
+	assert_int_equal(event.count, to - from + 1);
+}
+
+/* All from a sequence number on. */
+static void assert_rest(uint64_t seq)
+{
+	for (; seq < log_next(log_of_broker); seq++)
+		assert_next(seq);
+	assert_int_equal(ring_next(ring, &event), RING_E_END);
+}
+
+static void test_read(void **state)
+{
+	(void)state;
+	begin();
+	assert_true(readable(0));
+	assert_int_equal(ring_next(ring, &event), RING_E_END);
+	assert_false(readable(0));
+	assert_int_equal(ring_next(ring, &event), RING_E_END);
+	append(3);
+	wake();
+	assert_true(readable(5000));
+	assert_next(1);
+	/* As long as there is something. */
+	assert_true(readable(0));
+	assert_rest(2);
+	assert_false(readable(0));
+	append(10000);
+	begin();
+	assert_rest(log_first(log_of_broker));
+	assert_null(ring_free(NULL));
+}
+
+/* A lapped one goes on at the tail, and the numbers add up, again and again. */
+static void test_lapped(void **state)
+{
+	uint64_t next = 1;
+
+	(void)state;
+	begin();
+	append(40);
+	for (int lap = 0; lap < 30; lap++) {
+		for (int i = 0; i < lap % 4 * 13; i++)
+			assert_next(next++);
+		forget(next + (uint64_t)lap % 3 * 500);
+		assert_lost("slow", next, log_first(log_of_broker) - 1);
+		next = log_first(log_of_broker);
+		/* Before the first that it would have got */
+		if (lap % 5 == 4) {
+			forget(next);
+			assert_lost("slow", next, log_first(log_of_broker) - 1);
+			next = log_first(log_of_broker);
+		}
+	}
+	assert_rest(next);
+	next = log_next(log_of_broker);
+	append(1);
+	assert_rest(next);
+	/* One that read nothing yet had nothing to lose. */
+	begin();
+	forget(log_first(log_of_broker));
+	assert_rest(log_first(log_of_broker));
+}
+
+/* It stood at the end of a block that was given up: nothing is lost. */
+static void test_lapped_without_loss(void **state)
+{
+	uint64_t next;
+
+	(void)state;
+	begin();
+	assert_int_equal(ring_next(ring, &event), RING_E_END);
+	for (;;) {
+		uint64_t used = log_used(log_of_broker);
+
+		append(1);
+		/* The next block was entered: what came before it is read, and no more. */
+		if (used / LOG_BLOCK_SIZE != (log_used(log_of_broker) - 1) / LOG_BLOCK_SIZE)
+			break;
+		assert_next(log_next(log_of_broker) - 1);
+	}
+	next = log_next(log_of_broker) - 1;
+	while (log_first(log_of_broker) < next)
+		append(1);
+	assert_int_equal(log_first(log_of_broker), next);
+	assert_rest(next);
+}
+
+static void test_seek(void **state)
+{
+	uint64_t epoch = log_epoch(log_of_broker), first, next;
+
+	(void)state;
+	/* Empty */
+	begin();
+	assert_int_equal(ring_seek(ring, epoch + 1, 0), RING_E_EPOCH);
+	assert_int_equal(ring_seek(ring, epoch, 1), -ERANGE);
+	assert_int_equal(ring_next(ring, &event), RING_E_END);
+	assert_false(readable(0));
+	assert_int_equal(ring_seek(ring, epoch, 0), 0);
+	assert_true(readable(0));
+	assert_int_equal(ring_next(ring, &event), RING_E_END);
+	append(1);
+	assert_rest(1);
+	assert_int_equal(ring_seek(ring, epoch, 0), 0);
+	assert_rest(1);
+
+	for (unsigned int fill = 1; fill < 9000; fill += fill < 20 ? 1 : 1511) {
+		append(fill);
+		first = log_first(log_of_broker);
+		next = log_next(log_of_broker);
+		for (uint64_t seq = first; seq < next; seq += 1 + (next - first) / 50) {
+			assert_int_equal(ring_seek(ring, epoch, seq), 0);
+			if (seq + 1 < next)
+				assert_next(seq + 1);
+		}
+		/* Where the head is */
+		assert_int_equal(ring_seek(ring, epoch, next - 2), 0);
+		assert_rest(next - 1);
+		assert_int_equal(ring_seek(ring, epoch, next - 1), 0);
+		assert_rest(next);
+		/* Beyond it: it stays where it was. */
+		assert_int_equal(ring_seek(ring, epoch, first), 0);
+		assert_int_equal(ring_seek(ring, epoch, next), -ERANGE);
+		assert_int_equal(ring_seek(ring, epoch, next + 100000), -ERANGE);
+		assert_int_equal(ring_seek(ring, epoch, UINT64_MAX), -ERANGE);
+		assert_int_equal(ring_seek(ring, epoch + 1, 1), RING_E_EPOCH);
+		assert_rest(first + 1);
+		/* Before the tail, at its edge */
+		if (first > 2) {
+			assert_int_equal(ring_seek(ring, epoch, first - 1), 0);
+			assert_next(first);
+			assert_int_equal(ring_seek(ring, epoch, first - 2), 0);
+			assert_lost("expired", first - 1, first - 1);
+			assert_next(first);
+			assert_int_equal(ring_seek(ring, epoch, 0), 0);
+			assert_lost("expired", 1, first - 1);
+			assert_rest(first);
+			/* The last one counts. */
+			assert_int_equal(ring_seek(ring, epoch, 0), 0);
+			assert_int_equal(ring_seek(ring, epoch, first), 0);
+			assert_rest(first + 1);
+		}
+	}
+	/* What was found by then is overwritten before it is read. */
+	first = log_first(log_of_broker);
+	assert_int_equal(ring_seek(ring, epoch, 0), 0);
+	forget(first);
+	assert_lost("expired", 1, first - 1);
+	assert_lost("slow", first, log_first(log_of_broker) - 1);
+	assert_rest(log_first(log_of_broker));
+}
+
+static void test_refused(void **state)
+{
+	unsigned int descriptors = count_descriptors();
+	unsigned char *image;
+	size_t size;
+	int ends[2];
+
+	(void)state;
+	assert_int_equal(ring_new(&ring, -1), -EBADF);
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(ring_new(&ring, ends[0]), -EBADMSG);
+	close(ends[1]);
+	assert_int_equal(ring_new(&ring, open("/", O_RDONLY | O_DIRECTORY)), -EBADMSG);
+	assert_int_equal(ring_new(&ring, open("/dev/zero", O_RDONLY)), -EBADMSG);
+	image = file_read(test_path("log"), &size);
+	for (size_t cut = 0; cut < size; cut += 1 + cut * 3) {
+		file_write(test_path("cut"), image, cut);
+		assert_int_equal(ring_new(&ring, open(test_path("cut"), O_RDONLY)), -EBADMSG);
+	}
+	((struct log_header *)image)->version++;
+	file_write(test_path("cut"), image, size);
+	assert_int_equal(ring_new(&ring, open(test_path("cut"), O_RDONLY)), -EPROTONOSUPPORT);
+	assert_int_equal(ring_new(&ring, open(test_path("cut"), O_WRONLY)), -EACCES);
+	free(image);
+	assert_null(ring);
+	assert_int_equal(count_descriptors(), descriptors);
+}
+
+static void test_damaged(void **state)
+{
+	struct log_header *header;
+	uint64_t head;
+	int fd;
+
+	(void)state;
+	append(10);
+	begin();
+	fd = open(test_path("log"), O_RDWR);
+	header = mmap(NULL, LOG_HEADER_SIZE + SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_true(header != MAP_FAILED);
+	assert_next(1);
+	head = header->head;
+	header->head = 0;
+	assert_int_equal(ring_next(ring, &event), -EBADMSG);
+	header->head = head;
+	memset((unsigned char *)header + LOG_HEADER_SIZE, 0xff, LOG_BLOCK_SIZE);
+	assert_int_equal(ring_next(ring, &event), -EBADMSG);
+	assert_int_equal(ring_seek(ring, log_epoch(log_of_broker), 3), -EBADMSG);
+	munmap(header, LOG_HEADER_SIZE + SIZE);
+	close(fd);
+}
+
+/* Another broker goes on with the log, and so does who reads it. One that begins another is told, when all is read. */
+static void test_replaced(void **state)
+{
+	uint64_t next;
+
+	(void)state;
+	append(2);
+	begin();
+	assert_rest(1);
+	log_of_broker = log_free(log_of_broker);
+	assert_false(readable(1500));
+	assert_int_equal(log_open(&log_of_broker, test_path("log"), SIZE, (gid_t)-1), 0);
+	assert_int_equal(log_origin(log_of_broker), LOG_REOPENED);
+	append(1);
+	wake();
+	assert_true(readable(5000));
+	assert_rest(3);
+	/* It lost its name, and is written all the same. */
+	assert_int_equal(unlink(test_path("log")), 0);
+	assert_false(readable(1500));
+	next = log_next(log_of_broker);
+	append(1);
+	log_of_broker = log_free(log_of_broker);
+	assert_true(readable(5000));
+	assert_next(next);
+	for (int i = 0; i < 3; i++) {
+		int r = RING_E_END;
+
+		for (int tries = 0; r == RING_E_END && tries < 5; tries++) {
+			assert_true(readable(5000));
+			r = ring_next(ring, &event);
+		}
+		assert_int_equal(r, RING_E_REPLACED);
+		assert_true(readable(0));
+	}
+}
+
+/* A quiet file that was cut short is noticed without touching it. */
+static void test_cut_short(void **state)
+{
+	(void)state;
+	append(1);
+	begin();
+	assert_rest(1);
+	assert_int_equal(truncate(test_path("log"), LOG_HEADER_SIZE), 0);
+	assert_true(readable(5000));
+	assert_int_equal(ring_next(ring, &event), -EBADMSG);
+	/* The broker's own mapping must not be touched either. */
+	assert_int_equal(truncate(test_path("log"), (off_t)(LOG_HEADER_SIZE + SIZE)), 0);
+}
+
+/* The thread takes no signal, and ends at once, whatever it does. */
+static void test_ends(void **state)
+{
+	unsigned int descriptors = count_descriptors();
+	uint64_t began = clock_usec(CLOCK_MONOTONIC);
+	sigset_t mask;
+
+	(void)state;
+	for (int i = 0; i < 200; i++) {
+		begin();
+		if (i % 4 > 0)
+			assert_int_equal(ring_next(ring, &event), RING_E_END);
+		if (i % 4 > 1)
+			usleep(200);
+		if (i % 4 > 2)
+			(void)log_wake(log_of_broker, (append(1), (uint64_t)i * 1000000));
+		ring = ring_free(ring);
+		log_of_broker = log_free(log_of_broker);
+		assert_int_equal(unlink(test_path("log")), 0);
+		assert_int_equal(log_open(&log_of_broker, test_path("log"), SIZE, (gid_t)-1), 0);
+	}
+	assert_true(clock_usec(CLOCK_MONOTONIC) - began < 60 * USEC_PER_SEC);
+	assert_int_equal(count_descriptors(), descriptors);
+	assert_int_equal(pthread_sigmask(SIG_SETMASK, NULL, &mask), 0);
+	assert_false(sigismember(&mask, SIGTERM));
+}
+
+static void test_fork(void **state)
+{
+	int status;
+	pid_t pid;
+
+	(void)state;
+	begin();
+	assert_int_equal(ring_next(ring, &event), RING_E_END);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		ring_free(ring);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	append(1);
+	wake();
+	assert_true(readable(5000));
+	assert_rest(1);
+}
+
+static void test_no_memory(void **state)
+{
+	unsigned int descriptors = count_descriptors();
+	int r = -1;
+
+	(void)state;
+	if (!allocations_can_fail())
+		return;
+	append(1);
+	for (unsigned long n = 1; r < 0; n++) {
+		int fd = log_share(log_of_broker);
+
+		assert_true(n < 20);
+		allocations_until_failure = n;
+		r = ring_new(&ring, fd);
+		allocations_until_failure = 0;
+		assert_true(r == 0 || ((r == -ENOMEM || r == -EAGAIN) && !ring));
+		if (r < 0)
+			assert_int_equal(count_descriptors(), descriptors);
+	}
+	assert_rest(1);
+}
+
+/* Nothing is allocated for an event. The thread that is begun may take some for itself, in its first moments. */
+static void test_no_allocations(void **state)
+{
+	unsigned long before;
+
+	(void)state;
+	if (!allocations_are_counted())
+		return;
+	append(3000);
+	begin();
+	for (int i = 0;; i++) {
+		assert_true(i < 100);
+		before = allocations;
+		assert_int_equal(ring_seek(ring, log_epoch(log_of_broker), 0), 0);
+		while (ring_next(ring, &event) != RING_E_END)
+			;
+		if (allocations == before)
+			break;
+		usleep(1000);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_read, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lapped, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lapped_without_loss, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_seek, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_replaced, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cut_short, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_ends, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_fork, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_allocations, setup, teardown),
+	};
+
+	return cmocka_run_group_tests_name("ring", tests, NULL, NULL);
+}

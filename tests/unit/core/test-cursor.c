@@ -1,0 +1,769 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "log-format.h"
+#include "tests/unit/stage.h"
+#include "tests/unit/support.h"
+
+static struct stage stage;
+static struct subscriber one, two;
+
+/* A log of four blocks and the least cache that there is */
+static int setup(void **state)
+{
+	(void)state;
+	test_dir_make();
+	stage_open(&stage, LOG_BLOCKS_MIN, 0, 1, 3);
+	return 0;
+}
+
+static int setup_large(void **state)
+{
+	(void)state;
+	test_dir_make();
+	stage_open(&stage, 64, 16 << 20, 2, 3);
+	return 0;
+}
+
+/* Much history, and no cache for it */
+static int setup_no_cache(void **state)
+{
+	(void)state;
+	test_dir_make();
+	stage_open(&stage, 64, 0, 2, 3);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	stage_close(&stage);
+	test_dir_remove();
+	return 0;
+}
+
+static void begin(struct subscriber *subscriber, const char *request)
+{
+	assert_int_equal(subscribe(subscriber, &stage, request, SEE_ALL, NULL), 0);
+}
+
+static uint64_t log_end(void)
+{
+	return log_next(stage.hub->log);
+}
+
+/* All that happens, once and in order, as it happens */
+static void test_live(void **state)
+{
+	(void)state;
+	stage_run(&stage, 100, 10);
+	begin(&one, "{\"threads\":true}");
+	assert_int_equal(one.begin, log_end());
+	for (int i = 0; i < 300; i++) {
+		subscriber_read_all(&one);
+		subscriber_check(&one);
+		assert_true(one.cursor.live);
+		one.wakes = 0;
+		stage_run(&stage, 1 + (unsigned int)i % 7, 7);
+		assert_int_equal(one.wakes, 1);
+	}
+	subscriber_read_all(&one);
+	subscriber_check(&one);
+	assert_int_equal(one.n_lost, 0);
+	assert_int_equal(one.begin, 101);
+	assert_true(one.n_events > 1000);
+	unsubscribe(&one);
+	/* One that never began, or is done already. */
+	cursor_done(&one.cursor);
+}
+
+/* It makes no difference to the bytes how many of them a socket takes at a time. */
+static void test_pieces(void **state)
+{
+	const size_t pieces[] = { 1, 2, 7, 100, 5000 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
+		begin(&one, "{\"snapshot\":true}");
+		begin(&two, "{\"snapshot\":true}");
+		for (int run = 0; run < 6; run++) {
+			stage_run(&stage, in_valgrind() ? 20 : 100, 30);
+			while (!subscriber_read(&one, pieces[i], SIZE_MAX))
+				;
+			subscriber_read_all(&two);
+		}
+		subscriber_check(&one);
+		subscriber_check(&two);
+		assert_int_equal(one.n_lost, 0);
+		assert_int_equal(one.size, two.size);
+		/* But for the time when it was ready. */
+		assert_memory_equal(one.got + one.size - 10000, two.got + two.size - 10000, 10000);
+		unsubscribe(&one);
+		unsubscribe(&two);
+	}
+}
+
+/* One that does not read loses what the log forgets, and is told what that was. */
+static void test_slow(void **state)
+{
+	(void)state;
+	begin(&one, "");
+	begin(&two, "{\"types\":[\"exit\"]}");
+	subscriber_read_all(&one);
+	subscriber_read_all(&two);
+	for (unsigned int run = 1; run <= 5; run++) {
+		struct hub_loss before = stage.hub->stats.slow;
+		uint64_t first;
+
+		/* The socket is full amid a line; the line still comes whole. */
+		stage_run(&stage, 20, 10);
+		assert_false(subscriber_read(&one, SIZE_MAX, 1003));
+		assert_false(one.cursor.live);
+		(void)subscriber_read(&two, SIZE_MAX, 0);
+		stage_lap(&stage);
+		stage_lap(&stage);
+		first = log_first(stage.hub->log);
+		subscriber_read_all(&one);
+		subscriber_read_all(&two);
+		subscriber_check(&one);
+		subscriber_check(&two);
+		assert_int_equal(one.n_lost, run);
+		assert_int_equal(two.n_lost, run);
+		assert_int_equal(one.lost_to, first - 1);
+		assert_int_equal(two.lost_to, first - 1);
+		assert_string_equal(one.lost_reason, "slow");
+		assert_int_equal(stage.hub->stats.slow.times, before.times + 2);
+		assert_int_equal(stage.hub->stats.slow.count, before.count + one.lost_count + two.lost_count);
+		assert_true(one.cursor.live);
+	}
+	unsubscribe(&one);
+	unsubscribe(&two);
+}
+
+/* Nobody is told to have lost what he did not want. */
+static void test_quiet(void **state)
+{
+	struct fb_event event;
+
+	(void)state;
+	stage_run(&stage, 10, 10);
+	begin(&one, "{\"types\":[\"ptrace\"],\"uids\":[4711]}");
+	begin(&two, "{\"types\":[\"ptrace\"],\"tree\":1}");
+	subscriber_read_all(&one);
+	subscriber_read_all(&two);
+	for (int i = 0; i < 5; i++) {
+		uint64_t next = log_end();
+
+		while (log_first(stage.hub->log) <= next) {
+			struct world_process *process = world_next(&stage.world, &event);
+
+			/* Source and lost events are for everyone. */
+			if (process)
+				stage_publish(&stage, &event, process);
+		}
+		hub_flush(stage.hub);
+		assert_int_equal(one.wakes, 0);
+		assert_int_equal(two.wakes, 0);
+		if (i % 2) {
+			subscriber_read_all(&one);
+			subscriber_read_all(&two);
+		} else {
+			assert_int_equal(cursor_heartbeat(&one.cursor), 0);
+			assert_int_equal(cursor_heartbeat(&two.cursor), 0);
+			subscriber_read_all(&one);
+			subscriber_read_all(&two);
+		}
+		subscriber_check(&one);
+		subscriber_check(&two);
+		/* Who comes back with the cursor of a heartbeat misses nothing that is still there. */
+		assert_true(i % 2 || one.told == log_end() - 1);
+		assert_true(i % 2 || two.told == log_end() - 1);
+	}
+	assert_int_equal(one.n_lost, 0);
+	assert_int_equal(two.n_lost, 0);
+	assert_int_equal(one.n_heartbeats, 3);
+	assert_int_equal(one.n_events, 0);
+	unsubscribe(&one);
+	unsubscribe(&two);
+}
+
+/* Nor when something comes at last, after the log has forgotten where he stood. */
+static void test_quiet_at_last(void **state)
+{
+	struct fb_event event;
+	uint64_t next;
+
+	(void)state;
+	begin(&one, "{\"types\":[\"ptrace\"],\"uids\":[4711]}");
+	subscriber_read_all(&one);
+	for (next = log_end(); log_first(stage.hub->log) <= next;) {
+		struct world_process *process = world_next(&stage.world, &event);
+
+		if (process)
+			stage_publish(&stage, &event, process);
+	}
+	hub_source_changed(stage.hub, "test", "at last", NULL);
+	hub_flush(stage.hub);
+	subscriber_read_all(&one);
+	/* The stage does not know this event, so the lines are looked at as they are. */
+	assert_non_null(memmem(one.got, one.size, "at last", 7));
+	assert_null(memmem(one.got, one.size, "\"lost\"", 6));
+	unsubscribe(&one);
+}
+
+static void test_heartbeat(void **state)
+{
+	(void)state;
+	begin(&one, "");
+	/* Not before it is ready, nor while something waits. */
+	assert_int_equal(cursor_heartbeat(&one.cursor), 0);
+	subscriber_read_all(&one);
+	stage_run(&stage, 1, 1);
+	assert_int_equal(cursor_heartbeat(&one.cursor), 0);
+	assert_false(subscriber_read(&one, SIZE_MAX, 10));
+	assert_int_equal(cursor_heartbeat(&one.cursor), 0);
+	subscriber_read_all(&one);
+	assert_int_equal(one.n_heartbeats, 0);
+	assert_int_equal(cursor_heartbeat(&one.cursor), 0);
+	/* Nor twice. */
+	assert_int_equal(cursor_heartbeat(&one.cursor), 0);
+	subscriber_read_all(&one);
+	subscriber_check(&one);
+	assert_int_equal(one.n_heartbeats, 1);
+	assert_true(one.cursor.live);
+	stage_run(&stage, 1, 1);
+	subscriber_read_all(&one);
+	subscriber_check(&one);
+	assert_int_equal(one.n_events, 2);
+	unsubscribe(&one);
+}
+
+static const char *since(uint64_t epoch, uint64_t seq, const char *more)
+{
+	static char text[200];
+	char cursor[CURSOR_TEXT_MAX];
+
+	snprintf(text, sizeof(text), "{\"since\":\"%s\"%s}", cursor_print(cursor, epoch, seq), more);
+	return text;
+}
+
+static void test_resume(void **state)
+{
+	uint64_t epoch = log_epoch(stage.hub->log);
+	struct filter_error error = { 0 };
+	uint64_t first, next;
+
+	(void)state;
+	/* From the beginning of an empty log, too. */
+	begin(&one, since(epoch, 0, ",\"threads\":true"));
+	stage_run(&stage, 50, 10);
+	subscriber_read_all(&one);
+	subscriber_check(&one);
+	assert_int_equal(one.begin, 1);
+	assert_int_equal(one.n_events, 50);
+	unsubscribe(&one);
+
+	begin(&one, since(epoch, 20, ",\"threads\":true"));
+	assert_int_equal(one.begin, 21);
+	subscriber_read_all(&one);
+	subscriber_check(&one);
+	assert_int_equal(one.n_events, 30);
+	unsubscribe(&one);
+
+	begin(&one, since(epoch, log_end() - 1, ",\"types\":\"exit\""));
+	subscriber_read_all(&one);
+	subscriber_check(&one);
+	assert_int_equal(one.n_events, 0);
+	unsubscribe(&one);
+
+	/* The future is refused, by the key. */
+	assert_int_equal(subscribe(&one, &stage, since(epoch, log_end(), ""), SEE_ALL, &error),
+			 FILTER_E_INVALID);
+	assert_string_equal(error.key, "since");
+	assert_non_null(strstr(error.detail, "50"));
+	assert_int_equal(subscribe(&one, &stage, since(epoch, UINT64_MAX, ""), SEE_ALL, &error),
+			 FILTER_E_INVALID);
+
+	/* What is no longer there is told, exactly, whatever the filter. */
+	stage_lap(&stage);
+	first = log_first(stage.hub->log);
+	assert_true(first > 51);
+	begin(&one, since(epoch, 50, ",\"types\":\"exit\""));
+	subscriber_read_all(&one);
+	subscriber_check(&one);
+	assert_string_equal(one.lost_reason, "expired");
+	assert_int_equal(one.n_lost, 1);
+	assert_int_equal(one.lost_from, 51);
+	assert_int_equal(one.lost_to, first - 1);
+	unsubscribe(&one);
+	/* The first that is there is no loss. */
+	begin(&one, since(epoch, first - 1, ""));
+	subscriber_read_all(&one);
+	subscriber_check(&one);
+	assert_int_equal(one.n_lost, 0);
+	unsubscribe(&one);
+
+	/* The log forgets more before it is read. */
+	begin(&one, since(epoch, 50, ""));
+	stage_lap(&stage);
+	first = log_first(stage.hub->log);
+	subscriber_read_all(&one);
+	subscriber_check(&one);
+	assert_string_equal(one.lost_reason, "expired");
+	assert_int_equal(one.n_lost, 1);
+	assert_int_equal(one.lost_from, 51);
+	assert_int_equal(one.lost_to, first - 1);
+	unsubscribe(&one);
+
+	/* Of another log: all of this one is news. */
+	next = log_end();
+	begin(&one, since(epoch ^ 1, next + 1000, ",\"threads\":true"));
+	assert_int_equal(one.begin, first);
+	subscriber_read_all(&one);
+	subscriber_check(&one);
+	assert_string_equal(one.lost_reason, "epoch");
+	assert_int_equal(one.lost_from, 1);
+	assert_int_equal(one.lost_to, first - 1);
+	assert_int_equal(one.n_events, next - first);
+	unsubscribe(&one);
+}
+
+static void test_other_epoch(void **state)
+{
+	(void)state;
+	/* Nothing of this log is missing, but who knows what of the other. */
+	stage_run(&stage, 10, 10);
+	begin(&one, since(log_epoch(stage.hub->log) ^ 1, 5, ",\"threads\":true"));
+	subscriber_read_all(&one);
+	subscriber_check(&one);
+	assert_int_equal(one.n_lost, 1);
+	assert_string_equal(one.lost_reason, "epoch");
+	assert_int_equal(one.lost_count, 0);
+	assert_int_equal(one.n_events, 10);
+	assert_int_equal(stage.hub->stats.slow.times, 1);
+	unsubscribe(&one);
+}
+
+/* Since a time: the events tell of the world's, so it is brought near now. */
+static void test_since_time(void **state)
+{
+	const struct log *log = stage.hub->log;
+	uint64_t now = clock_usec(CLOCK_REALTIME);
+	struct fb_event event;
+
+	(void)state;
+	/* One a second, the last of them a second ago; no more than the log holds. */
+	for (uint64_t i = 100; i > 0; i--) {
+		struct world_process *process = world_next(&stage.world, &event);
+
+		EVENT_SET(&event, time_usec, now - i * USEC_PER_SEC);
+		stage_publish(&stage, &event, process);
+	}
+	begin(&one, "{\"since\":\"-10500ms\",\"threads\":true}");
+	subscriber_read_all(&one);
+	subscriber_check(&one);
+	/* Unless this takes half a second. */
+	assert_in_range(one.n_events, 1, 10);
+	assert_int_equal(one.begin, log_end() - one.n_events);
+	assert_int_equal(one.n_lost, 0);
+	unsubscribe(&one);
+
+	/* More than there has ever been: the log has not forgotten, it only began later. */
+	begin(&one, "{\"since\":\"-5h\",\"threads\":true}");
+	subscriber_read_all(&one);
+	subscriber_check(&one);
+	assert_int_equal(one.n_events, 100);
+	assert_int_equal(one.n_lost, 0);
+	unsubscribe(&one);
+
+	/* More than it still has. */
+	while (log_first(log) == 1) {
+		struct world_process *process = world_next(&stage.world, &event);
+
+		EVENT_SET(&event, time_usec, now);
+		stage_publish(&stage, &event, process);
+	}
+	begin(&one, "{\"since\":\"-5h\",\"threads\":true}");
+	subscriber_read_all(&one);
+	subscriber_check(&one);
+	assert_int_equal(one.n_lost, 1);
+	assert_string_equal(one.lost_reason, "expired");
+	assert_int_equal(one.lost_count, 0);
+	assert_in_range(one.lost_since, now - 5 * 3600 * USEC_PER_SEC, now - 4 * 3600 * USEC_PER_SEC);
+	assert_int_equal(one.lost_until, log_first_time(log));
+	unsubscribe(&one);
+
+	begin(&one, "{\"since\":\"-0s\"}");
+	assert_int_equal(one.begin, log_end());
+	unsubscribe(&one);
+}
+
+/* Who lived at the time is told once, and from then on what became of them. */
+static void check_snapshot(const struct subscriber *subscriber, const uint32_t *pids, size_t n)
+{
+	const char *at = subscriber->got;
+	static struct event_store store;
+	struct fb_event event;
+	bool *seen = calloc(n, sizeof(*seen));
+
+	assert_non_null(seen);
+	for (size_t i = 0; i < subscriber->n_processes; i++) {
+		const char *end = strchr(at, '\n');
+		size_t j = 0;
+
+		assert_int_equal(event_json_decode(&event, &store, at, (size_t)(end - at)), 0);
+		assert_int_equal(event.type, EVENT_PROCESS);
+		while (j < n && pids[j] != event.pid)
+			j++;
+		assert_true(j < n);
+		assert_false(seen[j]);
+		seen[j] = true;
+		at = end + 1;
+	}
+	/* Those that are not there ended before it came to them, and that is told after. */
+	for (size_t j = 0; j < n; j++) {
+		char text[64];
+
+		snprintf(text, sizeof(text), "\"pid\":%u,", pids[j]);
+		assert_true(seen[j] || strstr(at, text));
+		if (!seen[j])
+			assert_non_null(strstr(at, "\"type\":\"exit\""));
+	}
+	free(seen);
+}
+
+static void test_snapshot(void **state)
+{
+	static uint32_t pids[WORLD_LIVING_MAX];
+	static struct world_process *father;
+	struct fb_event event;
+
+	(void)state;
+	/* As many as take some pieces. */
+	while (stage.world.n_living < WORLD_LIVING_MAX - 20) {
+		father = stage.world.n_living ? world_pick(&stage.world) : NULL;
+		struct world_process *process = world_fork(&stage.world, &event, father);
+
+		stage_publish(&stage, &event, process);
+	}
+	for (int run = 0; run < 20; run++) {
+		size_t n = stage.world.n_living;
+		bool done = false;
+
+		for (size_t i = 0; i < n; i++)
+			pids[i] = stage.world.living[i]->pid;
+		begin(&one, "{\"snapshot\":true}");
+		/* Much happens between its pieces. */
+		while (!done) {
+			done = subscriber_read(&one, 3000, 1 + random_below(&stage.world.random, 6000));
+			if (!one.is_ready && !done)
+				stage_run(&stage, 3, 1);
+		}
+		subscriber_check(&one);
+		assert_int_equal(one.n_lost, 0);
+		/* Terminated, for strstr() */
+		one.got = realloc(one.got, one.size + 1);
+		one.got[one.size] = '\0';
+		check_snapshot(&one, pids, n);
+		unsubscribe(&one);
+	}
+}
+
+/* A snapshot through a filter and with little rights */
+static void test_snapshot_filter(void **state)
+{
+	unsigned int all = 0, mine = 0, sh = 0;
+
+	(void)state;
+	stage_run(&stage, 2000, 100);
+	for (size_t i = 0; i < stage.world.n_living; i++) {
+		all++;
+		mine += stage.world.living[i]->uid == 1001;
+		sh += stage.world.living[i]->uid == 1001 && stage.world.living[i]->comm == 0;
+	}
+	begin(&one, "{\"snapshot\":true,\"types\":\"exit\"}");
+	subscriber_read_all(&one);
+	subscriber_check(&one);
+	assert_int_equal(one.n_processes, all);
+	unsubscribe(&one);
+	assert_int_equal(
+		subscribe(&one, &stage, "{\"snapshot\":true}", (struct visibility){ .uid = 1001 }, NULL), 0);
+	subscriber_read_all(&one);
+	subscriber_check(&one);
+	assert_int_equal(one.n_processes, mine);
+	unsubscribe(&one);
+	assert_int_equal(subscribe(&one, &stage, "{\"snapshot\":true,\"comm\":\"sh\"}",
+				   (struct visibility){ .uid = 1001 }, NULL),
+			 0);
+	subscriber_read_all(&one);
+	subscriber_check(&one);
+	assert_int_equal(one.n_processes, sh);
+	assert_true(sh > 0 && sh < mine && mine < all);
+	unsubscribe(&one);
+}
+
+/* Many at different places, of random filters and rights, and no cache to speak of: each gets what is its own. */
+static void run_many(unsigned int steps)
+{
+	enum { MANY = 40 };
+	static struct subscriber many[MANY];
+	struct random random = { 77 };
+	unsigned int events = 0, lost = 0;
+
+	for (unsigned int step = 0; step < steps; step++) {
+		struct subscriber *subscriber = &many[random_below(&random, MANY)];
+
+		stage_run(&stage, 1 + (unsigned int)random_below(&random, 60), 20);
+		if (!subscriber->stage) {
+			struct visibility visibility = { .all = random_below(&random, 2),
+							 .uid = 1000 + (uint32_t)random_below(&random, 3) };
+			char request[700], more[80] = "";
+			const char *filter = random_filter(&random);
+			char cursor[CURSOR_TEXT_MAX];
+			uint64_t seq = log_end() - 1 - random_below(&random, log_end());
+
+			if (random_below(&random, 2))
+				snprintf(more, sizeof(more), "%s\"since\":\"%s\"", filter[0] ? "," : "",
+					 cursor_print(cursor, log_epoch(stage.hub->log), seq));
+			snprintf(request, sizeof(request), "{%s%s}", filter, more);
+			assert_int_equal(subscribe(subscriber, &stage, request, visibility, NULL), 0);
+		} else if (random_below(&random, 30) == 0) {
+			subscriber_read_all(subscriber);
+			subscriber_check(subscriber);
+			events += subscriber->n_events;
+			lost += subscriber->n_lost;
+			unsubscribe(subscriber);
+			continue;
+		}
+		if (subscriber_read(subscriber, 1 + random_below(&random, 20000),
+				    random_below(&random, 60000)) &&
+		    subscriber->is_ready)
+			subscriber_check(subscriber);
+		if (random_below(&random, 20) == 0)
+			assert_int_equal(cursor_heartbeat(&subscriber->cursor), 0);
+	}
+	for (unsigned int i = 0; i < MANY; i++) {
+		if (!many[i].stage)
+			continue;
+		subscriber_read_all(&many[i]);
+		subscriber_check(&many[i]);
+		events += many[i].n_events;
+		lost += many[i].n_lost;
+		unsubscribe(&many[i]);
+	}
+	print_message("# %u events told, %u losses\n", events, lost);
+	assert_true(events > steps);
+	assert_int_equal(views_stats(stage.hub->views)->views, 0);
+}
+
+static void test_many(void **state)
+{
+	(void)state;
+	run_many(in_valgrind() ? 200 : 1500);
+}
+
+static void test_many_large(void **state)
+{
+	(void)state;
+	run_many(in_valgrind() ? 80 : 600);
+}
+
+/* The descendants of one, from its birth: live, after a while, and from the log, while others want the cache */
+static void test_tree(void **state)
+{
+	enum { OTHERS = 8 };
+	static struct subscriber others[OTHERS];
+	char live[100], history[200], cursor[CURSOR_TEXT_MAX];
+	unsigned int events = 0, histories = 0;
+	struct fb_event event;
+
+	(void)state;
+	stage_run(&stage, 300, 100);
+	for (int i = 0; i < OTHERS; i++) {
+		snprintf(live, sizeof(live), "{\"minElapsedUsec\":%d}", i);
+		begin(&others[i], live);
+	}
+	for (int run = 0; run < (in_valgrind() ? 4 : 30); run++) {
+		struct world_process *root = world_fork(&stage.world, &event, world_pick(&stage.world));
+		uint64_t birth = stage_publish(&stage, &event, root);
+
+		snprintf(live, sizeof(live), "{\"tree\":{\"pid\":%u,\"startUsec\":%llu}%s}", root->pid,
+			 (unsigned long long)root->start_usec,
+			 run % 3 ? "" : ",\"types\":[\"exit\",\"comm\"]");
+		snprintf(history, sizeof(history),
+			 "{\"tree\":{\"pid\":%u,\"startUsec\":%llu},\"since\":\"%s\"}", root->pid,
+			 (unsigned long long)root->start_usec,
+			 cursor_print(cursor, log_epoch(stage.hub->log), birth - 1));
+		begin(&one, live);
+		subscriber_read_all(&one);
+		/* Some generations; the other comes late, when fathers have died. */
+		for (int i = 0; i < 10; i++) {
+			stage_run(&stage, 40, 10);
+			subscriber_read(&one, 1000, random_below(&stage.world.random, 5000));
+		}
+		assert_true(log_first(stage.hub->log) <= birth);
+		begin(&two, run % 2 ? live : history);
+		histories += run % 2 == 0;
+		/* It has not read what was before when more happens. */
+		stage_run(&stage, 40, 10);
+		for (int i = 0; i < 10; i++) {
+			subscriber_read(&one, 1000, random_below(&stage.world.random, 5000));
+			subscriber_read(&two, 1000, random_below(&stage.world.random, 5000));
+			stage_run(&stage, 40, 10);
+			for (int other = 0; other < OTHERS; other++)
+				subscriber_read_all(&others[other]);
+		}
+		subscriber_read_all(&one);
+		subscriber_read_all(&two);
+		subscriber_check(&one);
+		subscriber_check(&two);
+		assert_int_equal(one.n_lost + two.n_lost, 0);
+		events += one.n_events + two.n_events;
+		unsubscribe(&one);
+		unsubscribe(&two);
+	}
+	for (int i = 0; i < OTHERS; i++) {
+		subscriber_check(&others[i]);
+		unsubscribe(&others[i]);
+	}
+	print_message("# %u events of members\n", events);
+	assert_true(events > (in_valgrind() ? 10 : 500));
+	assert_true(histories > 0);
+}
+
+/* A member that is found in the log alone forks before that is read: it waits in the log with its child. */
+static void test_tree_late(void **state)
+{
+	struct world_process *root, *father, *child, *grandchild;
+	struct fb_event event;
+	char request[100];
+
+	(void)state;
+	stage_run(&stage, 100, 100);
+	root = world_fork(&stage.world, &event, stage.world.living[0]);
+	stage_publish(&stage, &event, root);
+	father = world_fork(&stage.world, &event, root);
+	stage_publish(&stage, &event, father);
+	child = world_fork(&stage.world, &event, father);
+	stage_publish(&stage, &event, child);
+	world_exit(&stage.world, &event, father);
+	stage_publish(&stage, &event, father);
+	snprintf(request, sizeof(request), "{\"tree\":%u,\"types\":\"fork\"}", root->pid);
+	begin(&one, request);
+	grandchild = world_fork(&stage.world, &event, child);
+	stage_publish(&stage, &event, grandchild);
+	hub_flush(stage.hub);
+	subscriber_read_all(&one);
+	subscriber_check(&one);
+	assert_int_equal(one.n_events, 1);
+	/* And is known from then on. */
+	stage_publish(&stage, (world_fork(&stage.world, &event, grandchild), &event),
+		      &stage.world.ever[stage.world.n_ever - 1]);
+	hub_flush(stage.hub);
+	subscriber_read_all(&one);
+	subscriber_check(&one);
+	assert_int_equal(one.n_events, 2);
+	unsubscribe(&one);
+}
+
+/* A dead root's descendants are found in the log; a bare pid must live. */
+static void test_tree_of_the_dead(void **state)
+{
+	struct filter_error error = { 0 };
+	struct world_process *root, *child;
+	struct fb_event event;
+	char request[100];
+
+	(void)state;
+	stage_run(&stage, 100, 100);
+	root = world_fork(&stage.world, &event, stage.world.living[0]);
+	stage_publish(&stage, &event, root);
+	child = world_fork(&stage.world, &event, root);
+	stage_publish(&stage, &event, child);
+	world_exit(&stage.world, &event, root);
+	stage_publish(&stage, &event, root);
+	snprintf(request, sizeof(request), "{\"tree\":%u}", root->pid);
+	assert_int_equal(subscribe(&one, &stage, request, SEE_ALL, &error), FILTER_E_INVALID);
+	assert_string_equal(error.key, "tree");
+	snprintf(request, sizeof(request), "{\"tree\":{\"pid\":%u,\"startUsec\":%llu},\"snapshot\":true}",
+		 root->pid, (unsigned long long)root->start_usec);
+	begin(&one, request);
+	subscriber_read_all(&one);
+	world_exit(&stage.world, &event, child);
+	stage_publish(&stage, &event, child);
+	hub_flush(stage.hub);
+	subscriber_read_all(&one);
+	subscriber_check(&one);
+	assert_int_equal(one.n_processes, 1);
+	assert_int_equal(one.n_events, 1);
+	unsubscribe(&one);
+}
+
+/* Does the file show all that was published? */
+static bool is_shown(const struct log_header *header)
+{
+	return position_of(&header->head) - position_of(&header->tail) == log_used(stage.hub->log);
+}
+
+/* Nobody is told of what the file does not show, nor given a position beyond it, also where nothing was flushed. */
+static void test_shown(void **state)
+{
+	int fd = log_share(stage.hub->log);
+	void *map = mmap(NULL, LOG_HEADER_SIZE, PROT_READ, MAP_SHARED, fd, 0);
+
+	(void)state;
+	assert_true(map != MAP_FAILED);
+	close(fd);
+	begin(&one, "");
+	subscriber_read_all(&one);
+	for (int way = 0; way < 3; way++) {
+		stage_happen(&stage);
+		assert_false(is_shown(map));
+		if (way == 0)
+			begin(&two, "");
+		else if (way == 1)
+			subscriber_read_all(&one);
+		else
+			(void)cursor_is_idle(&one.cursor);
+		assert_true(is_shown(map));
+	}
+	unsubscribe(&one);
+	unsubscribe(&two);
+	munmap(map, LOG_HEADER_SIZE);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_live, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_pieces, setup_large, teardown),
+		cmocka_unit_test_setup_teardown(test_slow, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_quiet, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_quiet_at_last, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_heartbeat, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_resume, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_other_epoch, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_since_time, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_snapshot, setup_large, teardown),
+		cmocka_unit_test_setup_teardown(test_snapshot_filter, setup_large, teardown),
+		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many_large, setup_large, teardown),
+		cmocka_unit_test_setup_teardown(test_tree, setup_large, teardown),
+		cmocka_unit_test_setup_teardown(test_tree, setup_no_cache, teardown),
+		cmocka_unit_test_setup_teardown(test_tree_late, setup_large, teardown),
+		cmocka_unit_test_setup_teardown(test_tree_of_the_dead, setup_large, teardown),
+		cmocka_unit_test_setup_teardown(test_shown, setup, teardown),
+	};
+
+	return cmocka_run_group_tests_name("cursor", tests, NULL, NULL);
+}

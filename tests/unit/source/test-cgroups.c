@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <limits.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "source/proc/cgroups-read.h"
+#include "source/proc/cgroups.h"
+#include "tests/unit/support.h"
+
+/* Directories of any file system have inode numbers. */
+static const char *root;
+
+static uint64_t make(const char *path)
+{
+	char full[PATH_MAX];
+	struct stat st;
+
+	snprintf(full, sizeof(full), "%s%s", root, path);
+	assert_int_equal(mkdir(full, 0755), 0);
+	assert_int_equal(stat(full, &st), 0);
+	return st.st_ino;
+}
+
+static void drop(const char *path)
+{
+	char full[PATH_MAX];
+
+	snprintf(full, sizeof(full), "%s%s", root, path);
+	assert_int_equal(rmdir(full), 0);
+}
+
+/* As the event loop does: asks again until there is an answer. */
+static int find(struct cgroups *cgroups, uint64_t id, struct event_text *path)
+{
+	struct pollfd fd = { .fd = cgroups_fd(cgroups), .events = POLLIN };
+	int r;
+
+	for (int i = 0; (r = cgroups_find(cgroups, id, path)) == CGROUPS_E_LATER && i < 5000; i++) {
+		(void)poll(&fd, 1, 1);
+		cgroups_collect(cgroups);
+	}
+	return r;
+}
+
+static void assert_path(struct cgroups *cgroups, uint64_t id, const char *expected)
+{
+	struct event_text path;
+
+	assert_int_equal(find(cgroups, id, &path), 0);
+	assert_true(event_text_equal(path, event_text(expected)));
+}
+
+static void test_read(void **state)
+{
+	struct cgroups_list list = {};
+	uint64_t deep;
+
+	(void)state;
+	make("/a");
+	make("/a/b");
+	deep = make("/a/b/c d");
+	make("/e");
+	assert_int_equal(cgroups_read(&list, root), 0);
+	assert_int_equal(list.n, 5);
+	assert_string_equal(list.texts + list.entries[0].path, "/");
+	for (size_t i = 0; i < list.n; i++)
+		if (list.entries[i].id == deep)
+			assert_string_equal(list.texts + list.entries[i].path, "/a/b/c d");
+	/* Again, into the same. */
+	drop("/a/b/c d");
+	assert_int_equal(cgroups_read(&list, root), 0);
+	assert_int_equal(list.n, 4);
+	cgroups_list_done(&list);
+	assert_true(cgroups_read(&list, "/nowhere/at/all") < 0);
+	cgroups_list_done(&list);
+	drop("/e");
+	drop("/a/b");
+	drop("/a");
+}
+
+static void test_find(void **state)
+{
+	struct cgroups *cgroups;
+	struct event_text path;
+	uint64_t before, after, readings;
+
+	(void)state;
+	before = make("/before");
+	assert_int_equal(cgroups_new(&cgroups, root), 0);
+	assert_int_equal(cgroups_find(cgroups, before, &path), 0);
+	assert_true(event_text_equal(path, event_text("/before")));
+	after = make("/before/after");
+	assert_path(cgroups, after, "/before/after");
+
+	/* What is not there is not looked for time and again. */
+	assert_int_equal(find(cgroups, 1, &path), CGROUPS_E_UNKNOWN);
+	readings = cgroups_stats(cgroups)->readings;
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(find(cgroups, 1, &path), CGROUPS_E_UNKNOWN);
+	assert_int_equal(cgroups_stats(cgroups)->readings, readings);
+
+	/* What was removed may still be told of. */
+	drop("/before/after");
+	assert_int_equal(find(cgroups, 2, &path), CGROUPS_E_UNKNOWN);
+	assert_path(cgroups, after, "/before/after");
+	assert_null(cgroups_free(cgroups));
+	drop("/before");
+}
+
+/* Numbers of any kind and amount: so many are kept, and those that are asked for are. */
+static void test_bounded(void **state)
+{
+	struct cgroups *cgroups;
+	struct event_text path;
+	uint64_t here = make("/here");
+
+	(void)state;
+	assert_int_equal(cgroups_new(&cgroups, root), 0);
+	for (uint64_t id = 0; id < 3 * CGROUPS_MAX; id++) {
+		(void)cgroups_find(cgroups, UINT64_MAX - id, &path);
+		if (id % 1000 == 0)
+			assert_path(cgroups, here, "/here");
+	}
+	assert_int_equal(cgroups_stats(cgroups)->kept, CGROUPS_MAX);
+	assert_path(cgroups, here, "/here");
+	assert_null(cgroups_free(cgroups));
+	drop("/here");
+}
+
+static void test_root(void **state)
+{
+	char *path = cgroups_root();
+	struct stat st;
+
+	(void)state;
+	if (!path)
+		return;
+	assert_int_equal(stat(path, &st), 0);
+	assert_true(S_ISDIR(st.st_mode));
+	free(path);
+	assert_null(cgroups_free(NULL));
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	test_dir_make();
+	root = strdup(test_path("cgroups"));
+	return root ? mkdir(root, 0755) : -1;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	rmdir(root);
+	test_dir_remove();
+	free((char *)(uintptr_t)root);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_read),
+		cmocka_unit_test(test_find),
+		cmocka_unit_test(test_bounded),
+		cmocka_unit_test(test_root),
+	};
+
+	return cmocka_run_group_tests_name("cgroups", tests, setup, teardown);
+}

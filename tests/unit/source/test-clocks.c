@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "source/clocks.h"
+
+static uint64_t apart(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : b - a;
+}
+
+static void test_offset(void **state)
+{
+	uint64_t offset = 0, first, now;
+
+	(void)state;
+	clocks_read_offset(&offset, CLOCK_REALTIME, CLOCK_BOOTTIME);
+	now = clock_usec(CLOCK_REALTIME);
+	assert_true(apart(clock_usec(CLOCK_BOOTTIME) + offset / 1000, now) < USEC_PER_SEC);
+	/* What is right stays to the last digit. */
+	first = offset;
+	for (int i = 0; i < 1000; i++)
+		clocks_read_offset(&offset, CLOCK_REALTIME, CLOCK_BOOTTIME);
+	assert_true(apart(first, offset) < 10 * NSEC_PER_USEC * USEC_PER_MSEC);
+	/* What is wrong does not, on either side. */
+	offset = first + 1000000000;
+	clocks_read_offset(&offset, CLOCK_REALTIME, CLOCK_BOOTTIME);
+	assert_true(apart(first, offset) < 500000000);
+	offset = first - 1000000000;
+	clocks_read_offset(&offset, CLOCK_REALTIME, CLOCK_BOOTTIME);
+	assert_true(apart(first, offset) < 500000000);
+}
+
+static void test_itself(void **state)
+{
+	uint64_t offset = 0;
+
+	(void)state;
+	clocks_read_offset(&offset, CLOCK_MONOTONIC, CLOCK_MONOTONIC);
+	assert_int_equal(offset, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_offset), cmocka_unit_test(test_itself) };
+
+	return cmocka_run_group_tests_name("clocks", tests, NULL, NULL);
+}

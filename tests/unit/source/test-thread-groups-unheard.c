@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Thread groups of which not everything was heard: older than the source, or messages were lost. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/thread-lives.h"
+
+/* Older than the source: counted by a scan, while messages of the same time wait. */
+static void test_adopted(void **state)
+{
+	struct groups *groups = *state;
+	struct group_end end;
+
+	groups_count_begin(groups);
+	assert_int_equal(groups_count_thread(groups, 20, 20), 0);
+	assert_int_equal(groups_count_thread(groups, 20, 21), 0);
+	assert_int_equal(groups_count_thread(groups, 20, 23), 0);
+	assert_int_equal(groups_find(groups, 20)->alive, 3);
+
+	/* Forked before it was counted. */
+	forked(groups, 20, 21);
+	assert_int_equal(groups_find(groups, 20)->alive, 3);
+	/* Came and went before. */
+	forked(groups, 20, 22);
+	assert_int_equal(groups_find(groups, 20)->alive, 4);
+	assert_false(exited(groups, (struct record){ .tgid = 20, .tid = 22, .code = 0 }, &end));
+	/* Forked before we listened, gone when the scan came. */
+	assert_false(exited(groups, (struct record){ .tgid = 20, .tid = 24, .code = 0 }, &end));
+	assert_int_equal(groups_find(groups, 20)->alive, 3);
+	assert_false(exited(groups, (struct record){ .tgid = 20, .tid = 21, .code = 0 }, &end));
+	groups_count_end(groups);
+	assert_false(groups_counting(groups));
+
+	/* From here on all are counted. */
+	forked(groups, 20, 25);
+	assert_false(exited(groups, (struct record){ .tgid = 20, .tid = 25, .code = 0 }, &end));
+	assert_false(exited(groups, (struct record){ .tgid = 20, .tid = 23, .code = 0 }, &end));
+	assert_true(exited(groups,
+			   (struct record){ .tgid = 20,
+					    .tid = 20,
+					    .code = 0x100,
+					    .flags = TASKSTATS_AGROUP,
+					    .rss = 9,
+					    .has_group = true },
+			   &end));
+	/* What threads used that ended before is in the kernel's sums alone. */
+	assert_int_equal(end.status, 0x100);
+	assert_int_equal(end.has, EVENT_BIT(user_usec) | EVENT_BIT(system_usec) |
+					  EVENT_BIT(voluntary_switches) | EVENT_BIT(involuntary_switches) |
+					  EVENT_BIT(max_rss_kib));
+	assert_int_equal(end.usage.user_usec, 50);
+	assert_int_equal(end.usage.system_usec, 60);
+	assert_int_equal(end.usage.voluntary, 70);
+	assert_int_equal(end.usage.involuntary, 80);
+	assert_int_equal(end.usage.max_rss_kib, 9);
+	assert_empty(groups);
+}
+
+/* Kernels before version 16 left threads that had ended out of their sums. */
+static void test_adopted_old(void **state)
+{
+	struct groups *groups = *state;
+	struct group_end end;
+
+	groups_adopt(groups, 20, 2, 0);
+	assert_false(
+		exited(groups, (struct record){ .tgid = 20, .tid = 21, .code = 0, .version = 14 }, &end));
+	assert_true(exited(groups,
+			   (struct record){ .tgid = 20,
+					    .tid = 20,
+					    .code = 0,
+					    .flags = TASKSTATS_AGROUP,
+					    .has_group = true,
+					    .version = 14 },
+			   &end));
+	assert_int_equal(end.has, EVENT_BIT(max_rss_kib));
+}
+
+/* One that has always had a single thread has told all by its only record. */
+static void test_adopted_single(void **state)
+{
+	struct groups *groups = *state;
+	struct group_end end;
+
+	groups_adopt(groups, 20, 1, 0);
+	assert_true(exited(groups,
+			   (struct record){ .tgid = 20, .tid = 20, .code = 0x100, .flags = TASKSTATS_AGROUP },
+			   &end));
+	assert_end(&end, 0x100, 1);
+}
+
+/* Forked after we listened, and counted all the same: everything of it was heard. */
+static void test_counted_and_forked(void **state)
+{
+	struct groups *groups = *state;
+	struct group_end end;
+
+	groups_count_begin(groups);
+	assert_int_equal(groups_count_thread(groups, 20, 20), 0);
+	assert_int_equal(groups_count_thread(groups, 20, 21), 0);
+	forked(groups, 20, 20);
+	forked(groups, 20, 21);
+	assert_int_equal(groups_find(groups, 20)->alive, 2);
+	assert_false(exited(groups, (struct record){ .tgid = 20, .tid = 21, .code = 0 }, &end));
+	assert_true(exited(
+		groups,
+		(struct record){
+			.tgid = 20, .tid = 20, .code = 0, .flags = TASKSTATS_AGROUP, .has_group = true },
+		&end));
+	assert_end(&end, 0, 2);
+}
+
+/* A pid that was used twice while it was counted once. */
+static void test_counted_and_reused(void **state)
+{
+	struct groups *groups = *state;
+	struct cn_event early = { .what = PROC_EVENT_EXIT, .tgid = 20, .tid = 20, .nsec = now };
+	struct group_exit exit;
+	struct group_end end;
+
+	now += 100 * MSEC;
+	groups_count_begin(groups);
+	groups_adopt(groups, 20, 0, now);
+	assert_int_equal(groups_count_thread(groups, 20, 20), 0);
+	/* That of the first one, of which nothing is known. */
+	groups_exit(groups, &early, &exit);
+	assert_null(exit.group);
+	early.what = PROC_EVENT_FORK;
+	assert_non_null(groups_fork(groups, &early));
+	assert_int_equal(groups_find(groups, 20)->alive, 1);
+	assert_int_equal(groups_find(groups, 20)->fork_nsec, 0);
+	forked(groups, 20, 20);
+	assert_int_equal(groups_find(groups, 20)->alive, 1);
+	groups_count_end(groups);
+	assert_true(exited(groups,
+			   (struct record){ .tgid = 20, .tid = 20, .code = 0, .flags = TASKSTATS_AGROUP },
+			   &end));
+	assert_end(&end, 0, 1);
+}
+
+/* A thread execs while it is counted by its old id. */
+static void test_counted_and_exec(void **state)
+{
+	struct groups *groups = *state;
+	struct group_end end;
+
+	groups_count_begin(groups);
+	assert_int_equal(groups_count_thread(groups, 20, 20), 0);
+	assert_int_equal(groups_count_thread(groups, 20, 21), 0);
+	assert_false(exited(
+		groups, (struct record){ .tgid = 20, .tid = 20, .code = 0, .flags = TASKSTATS_AXSIG }, &end));
+	execed(groups, 20);
+	assert_true(exited(
+		groups,
+		(struct record){
+			.tgid = 20, .tid = 20, .code = 0x100, .flags = TASKSTATS_AGROUP, .has_group = true },
+		&end));
+	assert_int_equal(end.status, 0x100);
+	assert_int_equal(groups_count(groups), 0);
+}
+
+/* A scan that does not find a group leaves its count alone: its exits may be told still. */
+static void test_missing_in_scan(void **state)
+{
+	struct groups *groups = *state;
+	struct group_end end;
+
+	forked(groups, 20, 20);
+	forked(groups, 20, 21);
+	groups_count_begin(groups);
+	groups_find(groups, 20)->missing = true;
+	assert_false(exited(groups, (struct record){ .tgid = 20, .tid = 21, .code = 0 }, &end));
+	assert_true(exited(
+		groups,
+		(struct record){
+			.tgid = 20, .tid = 20, .code = 0x100, .flags = TASKSTATS_AGROUP, .has_group = true },
+		&end));
+	assert_end(&end, 0x100, 2);
+}
+
+/* The last exit was lost: the fork of the next one shows it, and what was certain is told. */
+static void test_replaced(void **state)
+{
+	struct cn_event fork = { .what = PROC_EVENT_FORK, .tgid = 20, .tid = 20 };
+	struct groups *groups = *state;
+	struct group_end end;
+
+	forked(groups, 20, 20);
+	forked(groups, 20, 21);
+	assert_false(exited(groups, (struct record){ .tgid = 20, .tid = 21, .code = 0x100 }, &end));
+	assert_ptr_equal(groups_replaced(groups, &fork), groups_find(groups, 20));
+	group_end(groups, groups_find(groups, 20), &end);
+	assert_false(end.has_status);
+	assert_int_equal(end.has, 0);
+	fork.tid = 21;
+	assert_null(groups_replaced(groups, &fork));
+}
+
+/* The exits were lost, the records were not. */
+static void test_settle(void **state)
+{
+	struct groups *groups = *state;
+	struct group_end end;
+	struct group *group;
+
+	forked(groups, 20, 20);
+	forked(groups, 20, 21);
+	group = groups_find(groups, 20);
+	recorded(groups, (struct record){ .tgid = 20, .tid = 21, .code = 0x100 });
+	groups_settle(groups, group, tick());
+	assert_int_equal(group->alive, 1);
+	group_end(groups, group, &end);
+	assert_false(end.has_status);
+	assert_int_equal(end.has, 0);
+	recorded(groups, (struct record){ .tgid = 20, .tid = 20, .code = 0x200, .flags = TASKSTATS_AGROUP });
+	recorded(groups, (struct record){ .tgid = 20, .tid = 20, .code = 0x300, .flags = TASKSTATS_AGROUP });
+	groups_settle(groups, group, tick());
+	group_end(groups, group, &end);
+	assert_end(&end, 0x200, 2);
+	/* That of the next one with this pid is left alone. */
+	assert_int_equal(groups_records(groups), 1);
+}
+
+/* A record is kept for as long as its process lives: freeing much memory takes its time. */
+static void test_expire(void **state)
+{
+	struct groups *groups = *state;
+
+	recorded(groups, (struct record){ .tgid = 20, .tid = 20 });
+	tick();
+	forked(groups, 20, 20);
+	recorded(groups, (struct record){ .tgid = 20, .tid = 20 });
+	recorded(groups, (struct record){ .tgid = 30, .tid = 30 });
+	groups_expire(groups, now + 1);
+	assert_int_equal(groups_records(groups), 1);
+	groups_remove(groups, groups_find(groups, 20));
+	groups_expire(groups, now + 1);
+	assert_int_equal(groups_records(groups), 0);
+}
+
+/* A group whose end was announced and does not come is checked, ever more rarely. */
+static void test_suspects(void **state)
+{
+	struct groups *groups = *state;
+	struct group_end end;
+	uint64_t seen;
+
+	forked(groups, 20, 20);
+	forked(groups, 20, 21);
+	assert_null(groups_suspect(groups, now + 100000 * MSEC));
+	assert_false(exited(
+		groups,
+		(struct record){
+			.tgid = 20, .tid = 20, .code = 0x0f, .flags = TASKSTATS_AXSIG | TASKSTATS_AGROUP },
+		&end));
+	seen = now;
+	assert_null(groups_suspect(groups, seen + 500 * MSEC));
+	assert_ptr_equal(groups_suspect(groups, seen + 1500 * MSEC), groups_find(groups, 20));
+	assert_null(groups_suspect(groups, seen + 1500 * MSEC));
+	assert_null(groups_suspect(groups, seen + 3000 * MSEC));
+	assert_ptr_equal(groups_suspect(groups, seen + 5000 * MSEC), groups_find(groups, 20));
+	group_end(groups, groups_find(groups, 20), &end);
+	assert_true(end.has_status);
+	assert_int_equal(end.status, 0x0f);
+	groups_remove(groups, groups_find(groups, 20));
+	assert_empty(groups);
+
+	/* A leader that ends first announces nothing where records tell. */
+	forked(groups, 20, 20);
+	forked(groups, 20, 21);
+	assert_false(exited(groups, (struct record){ .tgid = 20, .tid = 20, .code = 0 }, &end));
+	assert_int_equal(groups_ending(groups), 0);
+}
+
+/* Nothing is known of it but its end. */
+static void test_stray(void **state)
+{
+	struct cn_event event = {
+		.what = PROC_EVENT_EXIT, .nsec = now, .tgid = 20, .tid = 20, .exit = { .code = 0x100 }
+	};
+	struct groups *groups = *state;
+	struct group_exit exit;
+	struct group_end end;
+
+	recorded(groups, (struct record){
+				 .tgid = 20, .tid = 20, .code = 0x100, .flags = TASKSTATS_AGROUP, .rss = 5 });
+	groups_exit(groups, &event, &exit);
+	assert_null(exit.group);
+	assert_false(exit.ended);
+	assert_true(exit.has_record);
+	group_end_stray(&exit, &end);
+	assert_end(&end, 0x100, 1);
+	/* Of several threads this is only the last. */
+	exit.record.has_group = true;
+	group_end_stray(&exit, &end);
+	assert_false(end.has_status);
+	assert_int_equal(end.has, 0);
+	assert_empty(groups);
+}
+
+int main(void)
+{
+#define TEST(_test) cmocka_unit_test_setup_teardown(_test, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_adopted),
+		TEST(test_adopted_old),
+		TEST(test_adopted_single),
+		TEST(test_counted_and_forked),
+		TEST(test_counted_and_reused),
+		TEST(test_counted_and_exec),
+		TEST(test_missing_in_scan),
+		TEST(test_replaced),
+		TEST(test_settle),
+		TEST(test_expire),
+		TEST(test_suspects),
+		TEST(test_stray),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
