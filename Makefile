@@ -2,15 +2,18 @@
 #
 # forkbus: build, run, check, install. "make help" lists the targets, "make V=1" shows the commands.
 #
-# From outside: CC, CFLAGS, LDFLAGS, WERROR= (warnings stay warnings), BUILD, SANITIZE, PREFIX, DESTDIR.
+# From outside: CC, CFLAGS, LDFLAGS, WERROR= (warnings stay warnings), DEBUG=1 (for a debugger, in build/debug), BUILD,
+# SANITIZE, PREFIX, DESTDIR, PACKAGES=no (install nothing), T=NAME (of the tests, those of that name).
 
 FORKBUS_VERSION := 0.1.0
 
 BUILD    ?= build
 SANITIZE ?=
+DEBUG    ?=
 PREFIX   ?= /usr/local
 DESTDIR  ?=
 SECONDS  ?= 60
+T        ?=
 
 bindir        ?= $(PREFIX)/bin
 mandir        ?= $(PREFIX)/share/man
@@ -33,8 +36,8 @@ kmodsrcdir    ?= /usr/src
 modulesloaddir ?= $(PREFIX)/lib/modules-load.d
 
 comma := ,
-# Where everything goes; what is built with a sanitizer has a place of its own.
-O := $(BUILD)$(if $(SANITIZE),/sanitize-$(subst $(comma),-,$(SANITIZE)))
+# Where everything goes; what is built for a debugger, or with a sanitizer, has a place of its own.
+O := $(BUILD)$(if $(DEBUG),/debug)$(if $(SANITIZE),/sanitize-$(subst $(comma),-,$(SANITIZE)))
 
 .DEFAULT_GOAL := all
 MAKEFLAGS += --no-builtin-rules
@@ -70,8 +73,7 @@ BENCH     := $(filter-out $(BENCH_OWN),$(BENCH_SRC:%.c=$(O)/%))
 FUZZERS  := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/fuzz/%)
 
 # The field list is a table, which is laid out by hand.
-FORMATTED := $(filter-out proto/event-fields.h,$(ALL_SRC) $(FUZZ_SRC) \
-             $(wildcard proto/*.h proto/*/*.h broker/*.h broker/*/*.h broker/*/*/*.h clients/*/*.h tests/*/*.h tests/*/*/*.h))
+FORMATTED  = $(filter-out proto/event-fields.h,$(shell find proto kmod broker clients docs tests -name '*.[ch]'))
 
 MAN        := $(wildcard docs/*.[1-8])
 COMPLETION := $(wildcard clients/*/*.bash)
@@ -90,7 +92,7 @@ INSTALLED = $(PROGRAMS:$(O)/bin/%=$(bindir)/%) $(systemunitdir)/forkbusd.service
 
 # --- how ------------------------------------------------------------------------------------------------------------
 
-CFLAGS  ?= -O2 -g
+CFLAGS  ?= $(if $(DEBUG),-Og -g3 -fno-omit-frame-pointer,-O2 -g)
 WERROR  ?= -Werror
 FUZZ_CC ?= clang-14
 OBJCOPY ?= objcopy
@@ -127,6 +129,8 @@ FUZZ_COMPILE = $(FUZZ_CC) -std=gnu17 $(DEFINES) -Wall -Wextra $(WERROR) -O1 -g $
 JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc)) --no-print-directory
 
 Q := $(if $(V),,@)
+# Those who build packages have what they need, and may be unable to install anything.
+packages = $(if $(filter no,$(PACKAGES)),:,.ci/packages $(1))
 say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
 
 ##@ Build
@@ -280,7 +284,7 @@ uninstall-kmod: ## take it from DKMS again, and from this machine
 ##@ Run
 
 run: ## install what is missing, build, start a broker on build/run and watch it (ARGS= for the monitor, BROKER_ARGS=)
-	@.ci/packages build
+	@$(call packages,build)
 	@$(MAKE) $(JOBS) all
 	@BROKER_ARGS='$(BROKER_ARGS)' setpriv --pdeathsig TERM tests/run-live $(O) $(ARGS)
 
@@ -296,29 +300,33 @@ export CMOCKA_MESSAGE_OUTPUT := TAP
 export FORKBUS_BUILD := $(abspath $(O))
 export UBSAN_OPTIONS := print_stacktrace=1
 
-# Build, and run those of the kinds in WHAT. One that hangs fails, and does not take the time of all that follow.
-ALLOW = timeout --foreground -k 10 600
-prove: all tests
-	@prove $(PROVE_FLAGS) --exec '$(ALLOW) $(UNDER)' $(foreach kind,$(WHAT),$(TESTS_$(kind)))
+# Build, and run those of the kinds in WHAT, or of them the ones that T names. One that hangs fails, and does not take the
+# time of all that follow.
+ALLOW  = timeout --foreground -k 10 600
+named  = $(if $(T),$(foreach name,$(T),$(filter %/test-$(name) %/$(name).t,$(1))),$(1))
+CHOSEN = $(call named,$(foreach kind,$(WHAT),$(TESTS_$(kind))))
+prove: all $(call named,$(UNIT)) $(HELPERS)
+	@$(if $(CHOSEN),,echo 'no test of $(WHAT) is called $(T)' >&2; exit 1)
+	@prove $(PROVE_FLAGS) --exec '$(ALLOW) $(UNDER)' $(CHOSEN)
 
 check: WHAT := lint unit integration
 check-unit: WHAT := unit
 check-integration: WHAT := integration
 lint: WHAT := lint
 
-check: ## install what is missing, build, lint, unit and integration tests: ends with the totals
+check: ## install what is missing, build, lint, unit and integration tests: ends with the totals (T=NAME for one)
 check-unit: ## unit tests only
 check-integration: ## integration tests only
 lint: ## formatting, cppcheck, include rules, man pages, scripts, units
 check check-unit check-integration lint:
-	@.ci/packages all
+	@$(call packages,all)
 	@$(MAKE) $(JOBS) prove WHAT='$(WHAT)'
 
 check-all: ## check, then all that takes longer: sanitizers, foreign clients, kernels, valgrind, fuzzers
 	@.ci/run
 
 check-sanitize: ## unit and integration tests with AddressSanitizer and UndefinedBehaviorSanitizer
-	@.ci/packages all
+	@$(call packages,all)
 	@$(MAKE) $(JOBS) prove SANITIZE=address,undefined WHAT='unit integration'
 
 # What threads share: the log, and those who read it while it is written. RING_SEC= for longer than some seconds.
@@ -328,7 +336,7 @@ prove-ring: $(TESTS_ring)
 	@prove $(PROVE_FLAGS) --timer --exec '$(ALLOW)' $^
 
 check-thread: ## readers of the log while it is written, with ThreadSanitizer
-	@.ci/packages all
+	@$(call packages,all)
 	@$(MAKE) $(JOBS) prove-ring SANITIZE=thread
 
 .PHONY: prove-ring check-thread
@@ -342,7 +350,7 @@ VALGRIND_KNOWN = -e 'WARNING: unhandled .* syscall: 449$$' -e 'You may be able t
                  -e 'Read the file README_MISSING_SYSCALL' -e 'Nevertheless we consider this a bug' -e 'it at http://valgrind'
 
 check-valgrind: ## unit tests, and the broker under the integration tests, in valgrind
-	@.ci/packages all
+	@$(call packages,all)
 	@rm -rf $(O)/valgrind && mkdir -p $(O)/valgrind
 	@failed=0; \
 	$(MAKE) $(JOBS) prove WHAT=unit UNDER='$(VALGRIND)' || failed=1; \
@@ -358,14 +366,14 @@ export FORKBUS_VM := $(abspath $(BUILD))/vm
 prepare_vm = for what in qemu kernels rootfs checkpatch; do tests/vm/$$what >/dev/null || [ $$? -eq 77 ] || exit 1; done
 
 check-vm: ## the module, built for and tested in Debian's kernels 6.1, 6.12 and 7 in QEMU (VM_JOBS= at once: 2)
-	@.ci/packages all
-	@.ci/packages vm
+	@$(call packages,all)
+	@$(call packages,vm)
 	@$(MAKE) $(JOBS) all tests
 	@$(prepare_vm)
 	@prove -j$(VM_JOBS) --timer $(PROVE_FLAGS) $(TESTS_vm)
 
 check-kmod: ## the module, built for these kernels and for arm64, with sparse and checkpatch.pl
-	@.ci/packages vm
+	@$(call packages,vm)
 	@prove $(PROVE_FLAGS) tests/vm/build.t
 
 # Not in check-all: kernels are compiled first.
@@ -374,8 +382,8 @@ check-kernel-debug: ## the module under load, in a kernel with KASAN, lockdep, k
 check-kernel-rt: KIND := rt
 check-kernel-rt: ## the same with PREEMPT_RT
 check-kernel-debug check-kernel-rt:
-	@.ci/packages all
-	@.ci/packages debug
+	@$(call packages,all)
+	@$(call packages,debug)
 	@$(MAKE) $(JOBS) all tests
 	@for what in qemu rootfs 'debug/kernel debug-$(KIND)'; do \
 		tests/vm/$$what >/dev/null || [ $$? -eq 77 ] || exit 1; \
@@ -386,15 +394,19 @@ check-kernel-debug check-kernel-rt:
 TESTS_foreign := $(wildcard tests/foreign/*.t)
 
 check-foreign: ## the Varlink face, to clients of others: varlinkctl and python-varlink of Debian 13, fetched once
-	@.ci/packages all
+	@$(call packages,all)
 	@$(MAKE) $(JOBS) $(O)/bin/forkbusd
 	@tests/foreign/tree >/dev/null || [ $$? -eq 77 ]
 	@prove --timer $(PROVE_FLAGS) $(TESTS_foreign)
 
 fuzz: ## each fuzz target for SECONDS= (60), from the corpus in the tree
-	@.ci/packages all
+	@$(call packages,all)
 	@$(MAKE) $(JOBS) $(FUZZERS)
 	@tests/run-fuzz $(SECONDS) $(FUZZERS)
+
+compile_commands.json: FORCE ## for clangd and other tools that want to know how each file is compiled
+	@printf '%s\n' $(ALL_SRC) | jq -R --arg directory '$(CURDIR)' --arg command '$(subst ','\'',$(COMPILE))' \
+		'{$$directory, file: ., command: "\($$command) -c \(.)"}' | jq -s . >$@
 
 format: ## format the sources
 	$(Q)clang-format-14 -i $(FORMATTED)
@@ -408,9 +420,9 @@ bench: ## what forkbus costs, beside every peer: one table, and all samples in b
 bench-quick: ## the same, less exactly and without QEMU: two minutes (PARTS=fanout, latency, forks, …)
 bench-quick: BENCH_FLAGS := --quick
 bench bench-quick:
-	@.ci/packages all
-	@.ci/packages bench || true
-	@$(if $(filter bench,$@),.ci/packages vm || true)
+	@$(call packages,all)
+	@$(call packages,bench) || true
+	@$(if $(filter bench,$@),$(call packages,vm) || true)
 	@$(MAKE) $(JOBS) all $(BENCH) $(BENCH_OWN)
 	@tests/bench/bench $(BENCH_FLAGS) $(ARGS) --kernel=$(KERNEL) $(PARTS)
 
@@ -418,18 +430,18 @@ bench-listening: ## what listening costs, by module and proc connector, in QEMU 
 bench-timed: ## the same by the clock, on two processors: it takes a machine with nothing else to do
 bench-timed: BENCH_FLAGS := --timed
 bench-listening bench-timed:
-	@.ci/packages all
-	@.ci/packages vm
+	@$(call packages,all)
+	@$(call packages,vm)
 	@$(MAKE) $(JOBS) all $(BENCH)
 	@tests/bench/listening $(BENCH_FLAGS) $(ARGS) --kernel=$(KERNEL)
 
 bench-here: ## the same without the module, on this machine as it is, as root
-	@.ci/packages all
+	@$(call packages,all)
 	@$(MAKE) $(JOBS) all $(BENCH)
 	@tests/bench/listening --here
 
 bench-ring: ## what up to a thousand readers of the mapped log cost the broker, at paces and flat out: a minute
-	@.ci/packages all
+	@$(call packages,all)
 	@$(MAKE) $(JOBS) $(O)/tests/bench/ring
 	@$(O)/tests/bench/ring
 
@@ -484,7 +496,7 @@ clean: ## remove what was built
 
 help: ## show this
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+		/^[a-z_.-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: all tests kmod install-kmod uninstall-kmod run prove check check-unit check-integration lint check-all \
         check-sanitize check-valgrind check-vm check-kmod check-kernel-debug check-kernel-rt check-foreign fuzz format install \
