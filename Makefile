@@ -55,11 +55,12 @@ NOTIFY_SRC := $(filter-out clients/notify/main.c,$(wildcard clients/notify/*.c))
 UNIT_SRC   := $(wildcard tests/unit/*/test-*.c)
 UNIT_LIB   := $(wildcard tests/unit/*.c)
 HELPER_SRC := $(wildcard tests/integration/*.c tests/vm/*.c)
+HELPER_LIB := $(wildcard tests/integration/lib/*.c tests/vm/lib/*.c)
 FUZZ_SRC   := $(wildcard tests/fuzz/fuzz-*.c)
 BENCH_SRC  := $(wildcard tests/bench/*.c)
 BENCH_LIB  := $(wildcard tests/bench/lib/*.c)
 ALL_SRC    := $(PROTO_SRC) $(BROKER_SRC) $(LIB_SRC) $(CTL_SRC) $(NOTIFY_SRC) broker/main.c clients/ctl/main.c \
-              clients/notify/main.c $(UNIT_SRC) $(UNIT_LIB) $(HELPER_SRC) $(BENCH_SRC) $(BENCH_LIB)
+              clients/notify/main.c $(UNIT_SRC) $(UNIT_LIB) $(HELPER_SRC) $(HELPER_LIB) $(BENCH_SRC) $(BENCH_LIB)
 
 PROGRAMS := $(O)/bin/forkbusd $(O)/bin/forkbusctl $(O)/bin/forkbus-notify
 # The first is what programs are linked with, the second what they ask for when they run, the third what it is.
@@ -172,8 +173,9 @@ $(O)/libclient.a: $(LIB_SRC:%.c=$(O)/obj/%.o)
 $(O)/libctl.a: $(CTL_SRC:%.c=$(O)/obj/%.o)
 $(O)/libnotify.a: $(NOTIFY_SRC:%.c=$(O)/obj/%.o)
 $(O)/libunit.a: $(UNIT_LIB:%.c=$(O)/obj/%.o)
+$(O)/libhelper.a: $(HELPER_LIB:%.c=$(O)/obj/%.o)
 $(O)/libbench.a: $(BENCH_LIB:%.c=$(O)/obj/%.o)
-$(foreach name,proto broker client ctl notify unit bench,$(O)/lib$(name).a): $(O)/obj/sources
+$(foreach name,proto broker client ctl notify unit helper bench,$(O)/lib$(name).a): $(O)/obj/sources
 
 define link
 	$(call say,LINK,$@)
@@ -216,7 +218,7 @@ $(UNIT): $(O)/tests/unit/%: $(O)/obj/tests/unit/%.o $(O)/libunit.a $(O)/libctl.a
 
 LIB_HELPERS := $(O)/tests/integration/listen
 BUS_HELPERS := $(O)/tests/integration/notifications $(O)/tests/integration/bus-client
-$(filter-out $(LIB_HELPERS) $(BUS_HELPERS),$(HELPERS)): $(O)/tests/%: $(O)/obj/tests/%.o $(O)/libproto.a
+$(filter-out $(LIB_HELPERS) $(BUS_HELPERS),$(HELPERS)): $(O)/tests/%: $(O)/obj/tests/%.o $(O)/libhelper.a $(O)/libproto.a
 	$(link)
 
 $(BUS_HELPERS): $(O)/tests/%: $(O)/obj/tests/%.o $(O)/libproto.a

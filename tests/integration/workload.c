@@ -32,6 +32,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/integration/lib/death.h"
+#include "tests/integration/lib/made.h"
+
 #define PARALLEL  16 /* processes of a burst that live at once */
 #define HOLD_MAX  64
 #define LOOP_MAX  1000000
@@ -39,96 +42,6 @@
 #define FILE_SIZE (256 * 1024)
 
 static int held_pipe[2] = { -1, -1 };
-
-__attribute__((noreturn)) static void die(const char *what)
-{
-	perror(what);
-	_exit(99);
-}
-
-static void check(bool fine, const char *what)
-{
-	if (!fine)
-		die(what);
-}
-
-static uint64_t clock_usec(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
-static uint64_t usec_of(struct timeval time)
-{
-	return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_usec;
-}
-
-/* Saying it */
-
-struct made {
-	const char *kind;
-	pid_t pid, ppid;
-	int execs, threads;
-	uint64_t since_usec;
-	char more[256]; /* further JSON, with a comma before it */
-};
-
-static void say(const struct made *made, int status, const struct rusage *usage)
-{
-	printf("{\"kind\":\"%s\",\"pid\":%d,\"ppid\":%d,\"execs\":%d,\"threads\":%d%s", made->kind, made->pid,
-	       made->ppid, made->execs, made->threads, made->more);
-	if (WIFSIGNALED(status))
-		printf(",\"signal\":%d,\"coreDumped\":%s", WTERMSIG(status),
-		       WCOREDUMP(status) ? "true" : "false");
-	else
-		printf(",\"code\":%d", WEXITSTATUS(status));
-	printf(",\"bornAfterUsec\":%lu,\"goneUsec\":%lu", made->since_usec, clock_usec(CLOCK_BOOTTIME));
-	if (usage)
-		printf(",\"usage\":{\"cpuUsec\":%lu,\"maxRssKib\":%ld,\"minorFaults\":%ld,\"majorFaults\":%"
-		       "ld,"
-		       "\"voluntarySwitches\":%ld,\"involuntarySwitches\":%ld,"
-		       "\"readBytes\":%ld,\"writeBytes\":%ld}",
-		       usec_of(usage->ru_utime) + usec_of(usage->ru_stime), usage->ru_maxrss,
-		       usage->ru_minflt, usage->ru_majflt, usage->ru_nvcsw, usage->ru_nivcsw,
-		       usage->ru_inblock * 512, usage->ru_oublock * 512);
-	puts("}");
-}
-
-static void reap(const struct made *made)
-{
-	struct rusage usage;
-	int status;
-
-	check(wait4(made->pid, &status, 0, &usage) == made->pid, "wait4");
-	say(made, status, &usage);
-}
-
-/* One process that does @work and, unless that ends it, ends with code 0. */
-static struct made start(const char *kind, void (*work)(int argument), int argument)
-{
-	struct made made = {
-		.kind = kind, .ppid = getpid(), .threads = 1, .since_usec = clock_usec(CLOCK_BOOTTIME)
-	};
-
-	made.pid = fork();
-	check(made.pid >= 0, "fork");
-	if (made.pid == 0) {
-		work(argument);
-		_exit(0);
-	}
-	return made;
-}
-
-static void start_and_reap(const char *kind, void (*work)(int argument), int argument, int execs, int threads)
-{
-	struct made made = start(kind, work, argument);
-
-	made.execs = execs;
-	made.threads = threads;
-	reap(&made);
-}
 
 /* Many of them */
 
@@ -252,21 +165,6 @@ static void make_shebang(int unused)
 
 /* Threads */
 
-static pthread_t add_thread(void *(*run)(void *argument), void *argument)
-{
-	pthread_t thread;
-
-	check(pthread_create(&thread, NULL, run, argument) == 0, "pthread_create");
-	return thread;
-}
-
-static void *wait_for_ever(void *unused)
-{
-	for (;;)
-		pause();
-	return unused;
-}
-
 static void *run_shell(void *unused)
 {
 	execl("/bin/sh", "sh", "-c", "exit 9", NULL);
@@ -340,49 +238,6 @@ static void make_killed_threads(int count)
 }
 
 /* Signals */
-
-static void allow_core(bool allowed)
-{
-	struct rlimit limit;
-
-	getrlimit(RLIMIT_CORE, &limit);
-	limit.rlim_cur = allowed ? limit.rlim_max : 0;
-	setrlimit(RLIMIT_CORE, &limit);
-	prctl(PR_SET_DUMPABLE, 1);
-}
-
-static void die_by(int signal_number)
-{
-	signal(signal_number, SIG_DFL);
-	raise(signal_number);
-}
-
-static void die_plainly(int signal_number)
-{
-	allow_core(false);
-	die_by(signal_number);
-}
-
-static void die_with_core(int signal_number)
-{
-	allow_core(true);
-	die_by(signal_number);
-}
-
-static void *die_in_thread(void *signal_number)
-{
-	die_by((int)(intptr_t)signal_number);
-	return NULL;
-}
-
-static void die_among_threads(int signal_number)
-{
-	allow_core(true);
-	for (int i = 0; i < 6; i++)
-		add_thread(wait_for_ever, NULL);
-	add_thread(die_in_thread, (void *)(intptr_t)signal_number);
-	wait_for_ever(NULL);
-}
 
 static void make_signals(int unused)
 {

@@ -28,87 +28,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/vm/lib/storm.h"
+
 #define WORKERS_MAX 32
 #define ALIVE	    3 /* children of a worker that live at once */
-#define LIFE_SEC    60
 #define BURST	    60
-#define LONG_ARG    6000
-#define NAME_LEN    200
-
-/* What all of them share. */
-static struct {
-	_Atomic bool stop;
-	unsigned long limit; /* of processes */
-	atomic_ulong processes, threads, execs;
-	atomic_ulong kinds[64];
-} * shared;
-
-static const char *self; /* this program */
-static unsigned int seed;
-
-static unsigned int any(unsigned int below)
-{
-	seed = seed * 1103515245 + 12345;
-	return (seed >> 16) % below;
-}
-
-static void nap(unsigned int usec)
-{
-	usleep(any(usec) + 1);
-}
-
-/* A child, which does not outlive its time. */
-static pid_t bear(void)
-{
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		seed ^= (unsigned int)getpid() * 2654435761U;
-		alarm(LIFE_SEC);
-	} else if (pid > 0) {
-		atomic_fetch_add(&shared->processes, 1);
-	}
-	return pid;
-}
-
-static void wait_for(pid_t pid)
-{
-	if (pid > 0)
-		while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
-			;
-}
-
-static void write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-
-	if (fd < 0)
-		return;
-	if (write(fd, text, strlen(text)) < 0 && errno != EACCES && errno != EPERM)
-		nap(10);
-	close(fd);
-}
-
-static void start_threads(int count, void *(*run)(void *argument), void *argument)
-{
-	pthread_t thread;
-
-	for (int i = 0; i < count; i++)
-		if (pthread_create(&thread, NULL, run, argument) == 0) {
-			pthread_detach(thread);
-			atomic_fetch_add(&shared->threads, 1);
-		}
-}
-
-static void burn(unsigned int usec)
-{
-	struct timespec begin, now;
-
-	clock_gettime(CLOCK_MONOTONIC, &begin);
-	do {
-		clock_gettime(CLOCK_MONOTONIC, &now);
-	} while ((now.tv_sec - begin.tv_sec) * 1000000 + (now.tv_nsec - begin.tv_nsec) / 1000 < (long)usec);
-}
 
 /* Kinds: each is the life of a child. */
 
@@ -164,14 +88,6 @@ static void be_killed(void)
 	wait_for(pid);
 }
 
-static void *live_shortly(void *unused)
-{
-	nap(2000);
-	if (any(2) == 0)
-		burn(3000);
-	return unused;
-}
-
 static void *end_all(void *unused)
 {
 	nap(2000);
@@ -215,108 +131,6 @@ static void have_named_threads(void)
 	start_threads(3, set_names, NULL);
 	set_names(NULL);
 	prctl(PR_SET_NAME, "");
-}
-
-/* Programs */
-
-static void execute(const char *path, char *long_argument)
-{
-	char *const arguments[] = { (char[]){ "storm" }, (char[]){ "--exit" }, long_argument, NULL };
-
-	atomic_fetch_add(&shared->execs, 1);
-	execv(path, arguments);
-}
-
-static void exec_plainly(void)
-{
-	execute(self, NULL);
-}
-
-static void exec_with_arguments(void)
-{
-	static char argument[LONG_ARG + 1];
-
-	memset(argument, 'a', any(LONG_ARG) + 1);
-	execute(self, argument);
-}
-
-static void exec_after_vfork(void)
-{
-	pid_t pid = vfork();
-
-	if (pid == 0) {
-		execl(self, self, "--exit", NULL);
-		_exit(127);
-	}
-	atomic_fetch_add(&shared->processes, 1);
-	wait_for(pid);
-}
-
-static void exec_script(void)
-{
-	char name[32], text[512];
-
-	snprintf(name, sizeof(name), "./script-%d", getpid());
-	snprintf(text, sizeof(text), "#!%s --exit\n", self);
-	write_file(name, text);
-	chmod(name, 0755);
-	if (bear() == 0) {
-		nap(500);
-		unlink(name);
-		_exit(0);
-	}
-	execute(name, NULL);
-}
-
-static void *exec_in_thread(void *unused)
-{
-	nap(500);
-	exec_plainly();
-	return unused;
-}
-
-static void exec_among_threads(void)
-{
-	start_threads(2, live_shortly, NULL);
-	start_threads(2, exec_in_thread, NULL);
-	pause();
-}
-
-static void exec_nothing(void)
-{
-	execute(any(2) ? "/nonexistent" : "/proc", NULL);
-}
-
-/* A program without a name in any directory. */
-static void exec_memory(void)
-{
-	char buffer[65536], path[64];
-	int from = open(self, O_RDONLY | O_CLOEXEC), to = memfd_create("storm", MFD_CLOEXEC);
-	ssize_t len;
-
-	while ((len = read(from, buffer, sizeof(buffer))) > 0 && write(to, buffer, (size_t)len) == len)
-		;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", to);
-	execute(path, NULL);
-}
-
-/* From a directory whose path is longer than any buffer. */
-static void exec_deep(void)
-{
-	char name[NAME_LEN + 1];
-
-	memset(name, 'd', NAME_LEN);
-	name[NAME_LEN] = '\0';
-	for (unsigned int n = any(24); n > 0; n--) {
-		mkdir(name, 0755);
-		if (chdir(name) < 0)
-			break;
-	}
-	if (symlink(self, "program") < 0 && link(self, "program") < 0)
-		nap(10);
-	if (any(2) == 0 && chroot(".") < 0)
-		nap(10);
-	execute("./program", NULL);
 }
 
 /* Identities */
