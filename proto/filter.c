@@ -7,7 +7,7 @@
 #include "filter.h"
 
 /* Makes UTF-8 of what was cut somewhere, or comes from somewhere. */
-static void text_clean(char *text)
+static void text_mend(char *text)
 {
 	size_t left = strlen(text);
 
@@ -31,8 +31,8 @@ int filter_refuse(struct filter_error *error, const char *key, const char *forma
 	va_start(args, format);
 	vsnprintf(error->detail, sizeof(error->detail), format, args);
 	va_end(args);
-	text_clean(error->key);
-	text_clean(error->detail);
+	text_mend(error->key);
+	text_mend(error->detail);
 	return FILTER_E_INVALID;
 }
 

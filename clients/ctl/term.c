@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <wchar.h>
 
+#include "base/text-clean.h"
 #include "term.h"
 
 static bool env_is_set(const char *name)
@@ -56,46 +57,6 @@ const char *term_ellipsis(const struct term *term)
 	return term->utf8 ? "…" : "~";
 }
 
-/* One character of UTF-8, as RFC 3629 has it. Return: its length, or 0 where there is none. */
-static size_t utf8_decode(const char *text, size_t len, uint32_t *ret)
-{
-	static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	const unsigned char *at = (const unsigned char *)text;
-	size_t n = at[0] < 0x80	  ? 1
-		   : at[0] < 0xc2 ? 0
-		   : at[0] < 0xe0 ? 2
-		   : at[0] < 0xf0 ? 3
-		   : at[0] < 0xf5 ? 4
-				  : 0;
-	uint32_t c = n == 1 ? at[0] : at[0] & (0x7fU >> n);
-
-	if (n == 0 || n > len)
-		return 0;
-	for (size_t i = 1; i < n; i++) {
-		if ((at[i] & 0xc0) != 0x80)
-			return 0;
-		c = c << 6 | (at[i] & 0x3f);
-	}
-	if (c < smallest[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
-		return 0;
-	*ret = c;
-	return n;
-}
-
-/* Characters without a look of their own that wcwidth(3) lets pass: they reorder or hide their neighbours. */
-static bool is_invisible(uint32_t c)
-{
-	return c == 0xad || c == 0x34f || c == 0x61c || c == 0x115f || c == 0x1160 || c == 0x180e ||
-	       (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) ||
-	       c == 0x3164 || (c >= 0xfe00 && c <= 0xfe0f) || c == 0xfeff || c == 0xffa0 ||
-	       (c >= 0xfff0 && c <= 0xfffb) || (c >= 0xe0000 && c <= 0xe0fff);
-}
-
-static bool is_control(uint32_t c)
-{
-	return c < 0x20 || (c >= 0x7f && c < 0xa0);
-}
-
 void term_escape(const struct term *term, FILE *file, const char *text, size_t len)
 {
 	for (size_t at = 0, n; at < len; at += n) {
@@ -104,9 +65,9 @@ void term_escape(const struct term *term, FILE *file, const char *text, size_t l
 
 		n = utf8_decode(text + at, len - at, &c);
 		if (n == 1)
-			plain = !is_control(c);
+			plain = !text_is_control(c);
 		else
-			plain = n > 0 && term->utf8 && !is_invisible(c) && wcwidth((wchar_t)c) >= 0;
+			plain = n > 0 && term->utf8 && !text_is_hidden(c) && wcwidth((wchar_t)c) >= 0;
 		if (n == 0)
 			n = 1;
 
@@ -177,7 +138,7 @@ void term_escape_json(FILE *file, const char *json, size_t len)
 		if (n == 0) {
 			put_json_unit(file, c);
 			n = 1;
-		} else if ((is_control(c) && c != '\n' && c != '\t') || is_invisible(c)) {
+		} else if ((text_is_control(c) && c != '\n' && c != '\t') || text_is_hidden(c)) {
 			put_json_unit(file, c);
 		} else {
 			fwrite(json + at, 1, n, file);

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include "call.h"
-#include "clean.h"
 
 #define DESKTOP_ENTRY "forkbus-notify"
 
@@ -20,6 +19,35 @@ int capabilities_read(struct capabilities *capabilities, sd_bus_message *reply)
 	if (r >= 0)
 		*capabilities = read;
 	return r;
+}
+
+char *markup_escape(char *buf, const char *text)
+{
+	char *at = buf;
+
+	for (; *text != '\0'; text++) {
+		switch (*text) {
+		case '&':
+			at = stpcpy(at, "&amp;");
+			break;
+		case '<':
+			at = stpcpy(at, "&lt;");
+			break;
+		case '>':
+			at = stpcpy(at, "&gt;");
+			break;
+		case '"':
+			at = stpcpy(at, "&quot;");
+			break;
+		case '\'':
+			at = stpcpy(at, "&#39;");
+			break;
+		default:
+			*at++ = *text;
+		}
+	}
+	*at = '\0';
+	return buf;
 }
 
 static int append_hints(sd_bus_message *call, const struct notice *notice)
@@ -39,8 +67,8 @@ static int append_hints(sd_bus_message *call, const struct notice *notice)
 int call_new(sd_bus_message **ret, sd_bus *bus, const char *server, const struct capabilities *capabilities,
 	     const struct notice *notice, uint32_t replaces)
 {
-	char escaped[CLEAN_ESCAPE_FACTOR * NOTICE_BODY_MAX];
-	const char *body = capabilities->markup ? clean_escape(escaped, notice->body) : notice->body;
+	char escaped[MARKUP_FACTOR * NOTICE_BODY_MAX];
+	const char *body = capabilities->markup ? markup_escape(escaped, notice->body) : notice->body;
 	sd_bus_message *call = NULL;
 	int r = sd_bus_message_new_method_call(bus, &call, server, NOTIFICATIONS_PATH, NOTIFICATIONS,
 					       "Notify");

@@ -20,6 +20,14 @@ struct capabilities {
 /* capabilities_read() - from the answer to GetCapabilities. Return: 0 or a negative errno. */
 int capabilities_read(struct capabilities *capabilities, sd_bus_message *reply);
 
+#define MARKUP_FACTOR 6
+
+/*
+ * markup_escape() - valid UTF-8 as the text of markup: & < > " ' are written as entities
+ * @buf: room for MARKUP_FACTOR * strlen(@text) + 1 bytes
+ */
+char *markup_escape(char *buf, const char *text);
+
 /*
  * call_new() - a call of Notify, for a server of this unique name
  * @ret: to be unreferenced

@@ -2,7 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "clean.h"
+#include "base/text-clean.h"
 #include "notice.h"
 #include "util.h"
 
@@ -117,12 +117,12 @@ static void print_body(struct notice *notice, const struct ending *ending)
 		return;
 	print_usage(body, notice, ending);
 	if (ending->exe.data) {
-		clean_text(text, sizeof(text), ending->exe.data, ending->exe.len);
+		text_clean(text, sizeof(text), ending->exe.data, ending->exe.len);
 		fprintf(body, "%s, ", text);
 	}
 	fprintf(body, "pid %" PRIu64, ending->pid);
 	if (ending->tty.data) {
-		clean_text(text, NOTICE_NAME_MAX, ending->tty.data, ending->tty.len);
+		text_clean(text, NOTICE_NAME_MAX, ending->tty.data, ending->tty.len);
 		fprintf(body, " on %s", text);
 	}
 	fclose(body);
@@ -133,7 +133,7 @@ void notice_of_ending(struct notice *notice, const struct ending *ending, enum k
 {
 	*notice = (struct notice){ .kind = kind, .urgency = urgency };
 	if (ending->comm.data && ending->comm.len > 0)
-		clean_text(notice->name, sizeof(notice->name), ending->comm.data, ending->comm.len);
+		text_clean(notice->name, sizeof(notice->name), ending->comm.data, ending->comm.len);
 	else
 		snprintf(notice->name, sizeof(notice->name), "process %" PRIu64, ending->pid);
 	print_summary(notice, ending);

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "clean.h"
+#include "base/text-clean.h"
 #include "say.h"
 #include "util.h"
 
@@ -40,7 +40,7 @@ void say(int level, const char *format, ...)
 	prefix = journal_reads() ? snprintf(line, sizeof(line), "<%d>", level)
 				 : snprintf(line, sizeof(line), "forkbus-notify: ");
 	len = (size_t)prefix;
-	len += clean_text(line + len, SAY_MAX, text, strlen(text));
+	len += text_clean(line + len, SAY_MAX, text, strlen(text));
 	line[len++] = '\n';
 	/* One write a line, so that nobody's comes between. There is nobody to tell where it fails. */
 	while (write(STDERR_FILENO, line, len) < 0 && errno == EINTR)

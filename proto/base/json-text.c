@@ -107,35 +107,6 @@ bool json_text_copy(char *at, const char *data, size_t len)
 	return true;
 }
 
-size_t utf8_sequence(const char *data, size_t len)
-{
-	const unsigned char *at = (const unsigned char *)data;
-	unsigned char low = 0x80, high = 0xbf; /* what the second byte may be */
-	size_t n;
-
-	if (at[0] < 0x80)
-		return 1;
-	if (at[0] < 0xc2 || at[0] > 0xf4)
-		return 0;
-	n = at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
-	if (n > len)
-		return 0;
-	if (at[0] == 0xe0)
-		low = 0xa0; /* less would be overlong */
-	else if (at[0] == 0xed)
-		high = 0x9f; /* more would be a surrogate */
-	else if (at[0] == 0xf0)
-		low = 0x90; /* less would be overlong */
-	else if (at[0] == 0xf4)
-		high = 0x8f; /* more would be beyond U+10FFFF */
-	if (at[1] < low || at[1] > high)
-		return 0;
-	for (size_t i = 2; i < n; i++)
-		if (at[i] < 0x80 || at[i] > 0xbf)
-			return 0;
-	return n;
-}
-
 /* The escape of a control character, quote or backslash. */
 static char *escape_write(char *at, char byte)
 {
@@ -174,6 +145,21 @@ static char *escape_write(char *at, char byte)
 	return at + 5;
 }
 
+/* A valid sequence of two or more bytes. */
+static char *sequence_write(char *at, const char *data, size_t len)
+{
+	const char *escape = NULL;
+
+	if (len == 2 && memcmp(data, "\xc2\x85", 2) == 0)
+		escape = "\\u0085";
+	else if (len == 3 && memcmp(data, "\xe2\x80\xa8", 3) == 0)
+		escape = "\\u2028";
+	else if (len == 3 && memcmp(data, "\xe2\x80\xa9", 3) == 0)
+		escape = "\\u2029";
+	memcpy(at, escape ? escape : data, escape ? 6 : len);
+	return at + (escape ? 6 : len);
+}
+
 char *json_text_write(char *at, const char *data, size_t len, bool *broken)
 {
 	if (json_text_copy(at, data, len))
@@ -181,9 +167,11 @@ char *json_text_write(char *at, const char *data, size_t len, bool *broken)
 	while (len > 0) {
 		size_t n = plain_length(data, len);
 
-		if (n > 0 || (n = utf8_sequence(data, len)) > 1) {
+		if (n > 0) {
 			memcpy(at, data, n);
 			at += n;
+		} else if ((n = utf8_sequence(data, len)) > 1) {
+			at = sequence_write(at, data, n);
 		} else if (n == 1) {
 			at = escape_write(at, *data);
 		} else {

@@ -9,20 +9,15 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/*
- * utf8_sequence() - the valid UTF-8 sequence that @data begins with
- * Overlong forms, surrogates and what lies beyond U+10FFFF are not valid. @len is not 0.
- * Return: its length in bytes, 0 if there is none.
- */
-size_t utf8_sequence(const char *data, size_t len);
+#include "base/text-clean.h"
 
 /* Longest that a byte becomes in json_text_write(). */
 #define JSON_TEXT_FACTOR 6
 
 /*
  * json_text_write() - the inside of a JSON string, without its quotes
- * Control characters, quotes and backslashes are escaped; valid UTF-8 stays as it is; each byte that is part
- * of no valid sequence becomes \ufffd.
+ * Control characters, quotes and backslashes are escaped, and U+0085, U+2028 and U+2029, which many readers of lines take
+ * for the end of one. All other valid UTF-8 stays as it is; each byte that is part of no valid sequence becomes \ufffd.
  * @at: room for JSON_TEXT_FACTOR * @len bytes
  * @broken: set to true where a byte was replaced, else left alone
  * Return: the end of what was written.

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/message.h"
+#include "base/text-clean.h"
 
 /* Longer lines are cut. */
 #define LINE_MAX_BYTES 2048
@@ -58,41 +59,17 @@ static bool journal_reads(void)
 	return strcmp(stream, ours) == 0;
 }
 
-/* How long is the printable character at @at? 0: it is none, or no valid UTF-8. */
-static size_t printable_length(const unsigned char *at, size_t left)
-{
-	static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t len = *at < 0x80 ? 1 : *at >= 0xf0 ? 4 : *at >= 0xe0 ? 3 : 2;
-	uint32_t point;
-
-	if (len == 1)
-		return *at >= 0x20 && *at != 0x7f;
-	if (*at < 0xc2 || *at > 0xf4 || len > left)
-		return 0;
-	point = *at & (0x7fU >> len);
-	for (size_t i = 1; i < len; i++) {
-		if ((at[i] & 0xc0) != 0x80)
-			return 0;
-		point = point << 6 | (at[i] & 0x3f);
-	}
-	if (point < smallest[len] || point > 0x10ffff || (point >= 0xd800 && point < 0xe000))
-		return 0;
-	/* The control characters of the upper half; separators that some take for the end of a line. */
-	if (point < 0xa0 || point == 0x2028 || point == 0x2029)
-		return 0;
-	return len;
-}
-
 /* Names in a message may be anybody's: none may begin a line of its own or speak to the terminal. */
 static void line_clean(char *line, size_t len)
 {
-	for (size_t i = 0; i < len;) {
-		size_t took = printable_length((unsigned char *)line + i, len - i);
+	for (size_t i = 0, n; i < len; i += n) {
+		uint32_t point;
 
-		if (took == 0)
-			line[i++] = '?';
-		else
-			i += took;
+		n = utf8_decode(line + i, len - i, &point);
+		if (n > 0 && !text_is_control(point) && !text_is_hidden(point))
+			continue;
+		n = n > 0 ? n : 1;
+		memset(line + i, '?', n);
 	}
 }
 

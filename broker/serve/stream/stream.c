@@ -20,7 +20,7 @@ char *stream_error(const char *error, const char *key, const char *detail)
 	if (key && key[0] != '\0')
 		json_object_set_new(object, "key", json_string(key));
 	json_object_set_new(object, "detail", json_string(detail));
-	text = json_dumps(object, JSON_COMPACT);
+	text = json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII);
 	json_decref(object);
 	if (!text || asprintf(&line, "%s\n", text) < 0)
 		line = NULL;

@@ -8,8 +8,7 @@
 
 #include <cmocka.h>
 
-#include "base/json-text.h"
-#include "clients/notify/clean.h"
+#include "clients/notify/call.h"
 #include "clients/notify/tally.h"
 
 #define TEXT(_literal)                         \
@@ -60,76 +59,17 @@ static void test_signal(void **state)
 	assert_string_equal(signal_print(buf, UINT64_MAX), "signal 615");
 }
 
-static void test_clean(void **state)
-{
-	static const struct {
-		struct ending_text from;
-		const char *to;
-	} cases[] = {
-		{ TEXT(""), "" },
-		{ TEXT("make"), "make" },
-		{ TEXT("caf\xc3\xa9"), "caf\xc3\xa9" },
-		{ TEXT("caf\xe9"), "caf" BAD },
-		{ TEXT("\xff\xfe"), BAD BAD },
-		{ TEXT("a\nb\tc\x1b[0m"), "a" BAD "b" BAD "c" BAD "[0m" },
-		{ TEXT("nul\0in"), "nul" BAD "in" },
-		{ TEXT("c1\xc2\x9b"), "c1" BAD },
-		{ TEXT("turn\xe2\x80\xaegpj"), "turn" BAD "gpj" },
-		{ TEXT("cut\xe2\x80"), "cut" BAD BAD },
-		{ TEXT("\xed\xa0\x80"), BAD BAD BAD },
-		{ TEXT("none\xef\xbf\xbf"), "none" BAD },
-		{ TEXT("\xf0\x9f\x90\xa7"), "\xf0\x9f\x90\xa7" },
-	};
-	char buf[64];
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		assert_int_equal(clean_text(buf, sizeof(buf), cases[i].from.data, cases[i].from.len),
-				 strlen(cases[i].to));
-		assert_string_equal(buf, cases[i].to);
-	}
-}
-
-/* However little room there is, what comes is whole. */
-static void test_clean_cut(void **state)
-{
-	static const char text[] = "ab\xc3\xa9\xf0\x9f\x90\xa7\xff"
-				   "cdefgh\xe2\x82\xac";
-
-	(void)state;
-	for (size_t size = 8; size < 2 * sizeof(text); size++) {
-		char *buf = malloc(size);
-		size_t len = clean_text(buf, size, text, sizeof(text) - 1);
-
-		assert_true(len < size);
-		assert_int_equal(strlen(buf), len);
-		for (size_t i = 0; i < len; i += utf8_sequence(buf + i, len - i))
-			assert_true(utf8_sequence(buf + i, len - i) > 0);
-		assert_int_equal(strstr(buf, "\xe2\x82\xac") == NULL, size < sizeof(text) + 2);
-		assert_int_equal(strstr(buf, "\xe2\x80\xa6") != NULL, size < sizeof(text) + 2);
-		free(buf);
-	}
-	{
-		char buf[8];
-
-		clean_text(buf, sizeof(buf), "1234567", 7);
-		assert_string_equal(buf, "1234567");
-		clean_text(buf, sizeof(buf), "12345678", 8);
-		assert_string_equal(buf, "1234\xe2\x80\xa6");
-	}
-}
-
 static void test_escape(void **state)
 {
-	char buf[CLEAN_ESCAPE_FACTOR * 16 + 1];
+	char buf[MARKUP_FACTOR * 16 + 1];
 
 	(void)state;
-	assert_string_equal(clean_escape(buf, "a <b> & \"c\" 'd'"),
+	assert_string_equal(markup_escape(buf, "a <b> & \"c\" 'd'"),
 			    "a &lt;b&gt; &amp; &quot;c&quot; &#39;d&#39;");
-	assert_string_equal(clean_escape(buf, "\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\""),
+	assert_string_equal(markup_escape(buf, "\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\""),
 			    "&quot;&quot;&quot;&quot;&quot;&quot;&quot;&quot;"
 			    "&quot;&quot;&quot;&quot;&quot;&quot;&quot;&quot;");
-	assert_string_equal(clean_escape(buf, ""), "");
+	assert_string_equal(markup_escape(buf, ""), "");
 }
 
 static const struct ending command = {
@@ -290,10 +230,8 @@ static void test_tally(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_duration), cmocka_unit_test(test_signal),
-		cmocka_unit_test(test_clean),	 cmocka_unit_test(test_clean_cut),
-		cmocka_unit_test(test_escape),	 cmocka_unit_test(test_ending),
-		cmocka_unit_test(test_crash),	 cmocka_unit_test(test_long),
+		cmocka_unit_test(test_duration), cmocka_unit_test(test_signal), cmocka_unit_test(test_escape),
+		cmocka_unit_test(test_ending),	 cmocka_unit_test(test_crash),	cmocka_unit_test(test_long),
 		cmocka_unit_test(test_tally),
 	};
 

@@ -283,7 +283,10 @@ static void encode_escapes(void **state)
 		{ "\x01\x1f\x0b", "\\u0001\\u001f\\u000b" },
 		{ "\x7f", "\x7f" },
 		{ "/usr/bin/x", "/usr/bin/x" },
-		{ "\xc3\xa9\xc2\x80\xe2\x80\xa8", "\xc3\xa9\xc2\x80\xe2\x80\xa8" },
+		{ "\xc3\xa9\xc2\x80\xe2\x80\xa7", "\xc3\xa9\xc2\x80\xe2\x80\xa7" },
+		/* What readers of lines take for the end of one. */
+		{ "a\xc2\x85z\xe2\x80\xa8\xe2\x80\xa9", "a\\u0085z\\u2028\\u2029" },
+		{ "\xe2\x80\xaa\xc2\x86", "\xe2\x80\xaa\xc2\x86" },
 		{ "\xef\xbf\xbd", "\xef\xbf\xbd" }, /* a U+FFFD of its own is valid */
 		{ "1234567\n", "1234567\\n" },
 		{ "12345678\n", "12345678\\n" },
