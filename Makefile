@@ -198,7 +198,8 @@ $(O)/pic/%.o: %.c $(O)/obj/flags
 	@mkdir -p $(@D)
 	$(Q)$(COMPILE) -fPIC -fvisibility=hidden -MMD -MP -c -o $@ $<
 
-LIB_OBJ := $(patsubst %.c,$(O)/pic/%.o,$(LIB_SRC) $(PROTO_SRC))
+# Of proto/ not what programs alone need: it logs, or would make the library depend on inih.
+LIB_OBJ := $(patsubst %.c,$(O)/pic/%.o,$(LIB_SRC) $(filter-out proto/base/ini.c proto/base/message.c,$(PROTO_SRC)))
 
 $(O)/lib/libforkbus.so.$(FORKBUS_VERSION): private HARDEN_LD := $(filter-out -pie,$(HARDEN_LD))
 $(O)/lib/libforkbus.so.$(FORKBUS_VERSION): clients/lib/libforkbus.map $(LIB_OBJ) $(O)/obj/sources

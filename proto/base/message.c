@@ -15,8 +15,14 @@
 /* Longer lines are cut. */
 #define LINE_MAX_BYTES 2048
 
+static const char *program = "forkbusd";
 static int max_level = LOG_INFO;
 static bool use_syslog;
+
+void msg_set_name(const char *name)
+{
+	program = name;
+}
 
 void msg_set_level(int level)
 {
@@ -25,7 +31,7 @@ void msg_set_level(int level)
 
 void msg_use_syslog(void)
 {
-	openlog("forkbusd", LOG_PID, LOG_DAEMON);
+	openlog(program, LOG_PID, LOG_DAEMON);
 	use_syslog = true;
 }
 
@@ -85,7 +91,7 @@ void msg_write(int level, const char *format, ...)
 		return;
 	n = use_syslog	      ? snprintf(line, sizeof(line), "%s", "")
 	    : journal_reads() ? snprintf(line, sizeof(line), "<%d>", level)
-			      : snprintf(line, sizeof(line), "forkbusd: ");
+			      : snprintf(line, sizeof(line), "%s: ", program);
 	prefix = (size_t)n;
 	errno = saved; /* for %m */
 	va_start(args, format);

@@ -2,16 +2,19 @@
 #pragma once
 
 /*
- * What the broker says to its administrator: lines on standard error, with the "<N>" prefix of sd-daemon(3)
- * where the journal reads them ($JOURNAL_STREAM), plain otherwise. One line a call.
+ * Messages of a service: lines on standard error, with the "<N>" prefix of sd-daemon(3) where the journal reads them
+ * ($JOURNAL_STREAM), after the program's name otherwise. One line a call; control characters in it are replaced.
  */
 
 #include <syslog.h>
 
+/* The program's name, a constant; "forkbusd" at first. */
+void msg_set_name(const char *name);
+
 /* Lines less important than @level (LOG_ERR to LOG_DEBUG) are not written; LOG_INFO at first. */
 void msg_set_level(int level);
 
-/* From now on to syslog(3): a broker in the background has nobody at its standard error. */
+/* From now on to syslog(3): nobody reads the standard error of a service in the background. */
 void msg_use_syslog(void);
 
 /* Return: the level of "err", "warning", "notice", "info", "debug", or -1. */

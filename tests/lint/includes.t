@@ -37,7 +37,7 @@ my %library = (
     'liburing' => qr{^broker/serve$},
     'systemd/' => qr{^broker$|^broker/serve(/|$)|^clients/notify$|^tests/},
     'jansson.h' => qr{^(proto|proto/base|broker|clients/\w+)$|^broker/(source|serve)(/|$)|^tests/},
-    'ini.h'    => qr{^broker$|^clients/notify$|^tests/},
+    'ini.h'    => qr{^proto/base$},
     'linux/'   => qr{^broker/core$|^broker/source(/|$)|^clients/lib$|^kmod|^tests/|^proto(/base)?$},
 );
 

@@ -221,6 +221,22 @@ static void test_long_lines(void **state)
 	assert_int_equal(config.log_size, 64 << 20);
 }
 
+static void test_nul(void **state)
+{
+	static const char content[] = "[Log]\n\0Size=nothing\n";
+	struct config config;
+	FILE *file = fopen(path, "w");
+
+	(void)state;
+	assert_non_null(file);
+	fwrite(content, 1, sizeof(content) - 1, file);
+	fclose(file);
+	config_init(&config);
+	assert_int_equal(config_load(&config, path, true), CONFIG_E_INVALID);
+	assert_non_null(strstr(heard(), ":2: a line has no NUL bytes"));
+	assert_defaults(&config);
+}
+
 static void test_no_file(void **state)
 {
 	struct config config;
@@ -330,6 +346,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_all, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_long_lines, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_nul, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_source, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_set, setup, teardown),
