@@ -63,7 +63,7 @@ static int append_hints(sd_bus_message *call, const struct notice *notice)
 	return r < 0 ? r : sd_bus_message_close_container(call);
 }
 
-/* How long it stays is the server's to say, by its urgency. */
+/* The server decides by the urgency how long it stays. */
 int call_new(sd_bus_message **ret, sd_bus *bus, const char *server, const struct capabilities *capabilities,
 	     const struct notice *notice, uint32_t replaces)
 {

@@ -31,7 +31,7 @@ char *markup_escape(char *buf, const char *text);
 /*
  * call_new() - a call of Notify, for a server of this unique name
  * @ret: to be unreferenced
- * @replaces: the id of the notification in whose place it is, or 0
+ * @replaces: the id of the notification that it replaces, or 0
  * Return: 0 or a negative errno.
  */
 int call_new(sd_bus_message **ret, sd_bus *bus, const char *server, const struct capabilities *capabilities,

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <errno.h>
 #include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/text-clean.h"
 #include "notice.h"
-#include "util.h"
 
 #define USEC_PER_MINUTE (60 * USEC_PER_SEC)
 #define USEC_PER_HOUR	(60 * USEC_PER_MINUTE)
@@ -160,4 +163,33 @@ const char *notice_icon(const struct notice *notice)
 bool notice_is_transient(const struct notice *notice)
 {
 	return notice->kind < KIND_FAILURE;
+}
+
+static const char *const kinds[_KIND_MAX] = {
+	[KIND_UNKNOWN] = "unknown", [KIND_STOPPED] = "stopped", [KIND_SUCCESS] = "success",
+	[KIND_FAILURE] = "failure", [KIND_CRASH] = "crash",
+};
+
+static const char *const urgencies[] = {
+	[URGENCY_LOW] = "low",
+	[URGENCY_NORMAL] = "normal",
+	[URGENCY_CRITICAL] = "critical",
+};
+
+int notice_print(const struct notice *notice, const struct ending *ending, bool quiet)
+{
+	json_t *object = json_pack("{sIsIsssssssssssbsb}", "pid", (json_int_t)ending->pid, "startUsec",
+				   (json_int_t)ending->start_usec, "kind", kinds[notice->kind], "urgency",
+				   urgencies[notice->urgency], "category", notice_category(notice), "summary",
+				   notice->summary, "body", notice->body, "transient",
+				   notice_is_transient(notice), "quiet", quiet);
+	int r;
+
+	if (!object)
+		return -ENOMEM;
+	r = json_dumpf(object, stdout, JSON_COMPACT);
+	json_decref(object);
+	if (r < 0 || fputc('\n', stdout) < 0 || fflush(stdout) != 0)
+		return errno > 0 ? -errno : -EIO;
+	return 0;
 }

@@ -2,11 +2,10 @@
 #pragma once
 
 /*
- * What is said to the user: of one process that ended, or of many at once. Texts are valid UTF-8 without markup.
+ * The text of a notification: about one process that ended, or about many. Valid UTF-8 without markup.
  */
 
-#include "conf.h"
-#include "ending.h"
+#include "rules.h"
 
 #define NOTICE_NAME_MAX	   64
 #define NOTICE_SUMMARY_MAX 256
@@ -23,12 +22,19 @@ struct notice {
 void notice_of_ending(struct notice *notice, const struct ending *ending, enum kind kind,
 		      enum urgency urgency);
 
-/* In the way of the notification protocol: x-VENDOR.CLASS.NAME, and a name of the icon naming specification. */
+/* As the notification protocol has them: x-VENDOR.CLASS.NAME, and a name of the icon naming specification. */
 const char *notice_category(const struct notice *notice);
 const char *notice_icon(const struct notice *notice);
 
-/* notice_is_transient() - need nobody find it later? */
+/* notice_is_transient() - may it be gone once it was shown? */
 bool notice_is_transient(const struct notice *notice);
+
+/*
+ * notice_print() - print what would be shown as a line of JSON, for people who try their rules
+ * @quiet: it would be held until quiet hours are over
+ * Return: 0 or a negative errno.
+ */
+int notice_print(const struct notice *notice, const struct ending *ending, bool quiet);
 
 #define DURATION_MAX 48
 #define SIGNAL_MAX   24

@@ -2,11 +2,27 @@
 #pragma once
 
 /*
- * The service: ends of processes from the broker, through the rules, to the notification server, or to standard output.
+ * The service: ends of processes from the broker, through the rules, to the notification server or to standard output.
  */
 
-#include "conf.h"
-#include "options.h"
+#include "config.h"
 
-/* notify_run() - @conf: taken over. Return: an exit status, all said. */
-int notify_run(const struct options *options, struct conf *conf);
+/* Documented in forkbus-notify(1). */
+enum exit_status {
+	STATUS_OK = 0,
+	STATUS_FAILURE = 1, /* no session bus, or it went away; or the broker refused */
+	STATUS_USAGE = 2,   /* the command line or the configuration is wrong */
+	STATUS_GO_ON = -1   /* no exit yet */
+};
+
+/* The command line */
+struct options {
+	char *config_file; /* NULL: none; owned */
+	bool config_must_exist;
+	const char *runtime_dir;
+	const char *since; /* only with test */
+	bool test;
+};
+
+/* notify_run() - @config: taken over. Return: an exit status; an error was logged. */
+int notify_run(const struct options *options, struct notify_config *config);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "rules.h"
-#include "util.h"
+#include "base/array.h"
 
 static bool is_crash(const struct ending *ending)
 {
@@ -14,7 +14,7 @@ static bool is_crash(const struct ending *ending)
 	return ending->core_dumped;
 }
 
-enum kind rules_kind(const struct conf *conf, const struct ending *ending)
+enum kind rules_kind(const struct notify_config *config, const struct ending *ending)
 {
 	uint64_t code = ending->signal > 0 ? 128 + ending->signal : ending->code;
 
@@ -22,26 +22,26 @@ enum kind rules_kind(const struct conf *conf, const struct ending *ending)
 		return KIND_UNKNOWN;
 	if (is_crash(ending))
 		return KIND_CRASH;
-	if (code < CONF_CODES_MAX && conf->stopped[code])
+	if (code < CODES_MAX && config->stopped[code])
 		return KIND_STOPPED;
 	return code == 0 ? KIND_SUCCESS : KIND_FAILURE;
 }
 
-enum urgency rules_urgency(const struct conf *conf, enum kind kind)
+enum urgency rules_urgency(const struct notify_config *config, enum kind kind)
 {
 	switch (kind) {
 	case KIND_CRASH:
-		return conf->crash_urgency;
+		return config->crash_urgency;
 	case KIND_FAILURE:
-		return conf->failure_urgency;
+		return config->failure_urgency;
 	default:
-		return conf->success_urgency;
+		return config->success_urgency;
 	}
 }
 
-static bool is_in_scope(const struct conf *conf, const struct ending *ending)
+static bool is_in_scope(const struct notify_config *config, const struct ending *ending)
 {
-	switch (conf->scope) {
+	switch (config->scope) {
 	case SCOPE_SHELL:
 		return ending->tty.data && ending->ppid > 0 && ending->ppid == ending->session;
 	case SCOPE_TERMINAL:
@@ -51,7 +51,7 @@ static bool is_in_scope(const struct conf *conf, const struct ending *ending)
 	}
 }
 
-/* Of what one list is about, any; of the lists that there are, all. What is not told matches nothing. */
+/* Any glob of a list has to match, and every list that is set. An unknown text matches nothing. */
 static bool is_selected(const struct selection *selection, const struct ending *ending)
 {
 	const struct ending_text texts[_ABOUT_MAX] = {
@@ -72,23 +72,23 @@ static bool is_selected(const struct selection *selection, const struct ending *
 	return true;
 }
 
-static bool is_shown(const struct conf *conf, const struct ending *ending, enum kind kind)
+static bool is_shown(const struct notify_config *config, const struct ending *ending, enum kind kind)
 {
 	if (kind == KIND_CRASH)
-		return conf->show_crashes && is_selected(&conf->crashes, ending);
-	return (conf->show & 1U << kind) && ending->has_elapsed &&
-	       ending->elapsed_usec >= conf->min_elapsed_usec && is_in_scope(conf, ending) &&
-	       is_selected(&conf->commands, ending);
+		return config->show_crashes && is_selected(&config->crashes, ending);
+	return (config->show & 1U << kind) && ending->has_elapsed &&
+	       ending->elapsed_usec >= config->min_elapsed_usec && is_in_scope(config, ending) &&
+	       is_selected(&config->commands, ending);
 }
 
-enum verdict rules_judge(const struct conf *conf, const struct ending *ending, uint64_t uid,
+enum verdict rules_judge(const struct notify_config *config, const struct ending *ending, uint64_t uid,
 			 const struct tm *local, enum kind kind)
 {
 	if (kind == KIND_UNKNOWN || !ending->has_uid || ending->uid != uid)
 		return VERDICT_PASS;
-	if (!is_shown(conf, ending, kind))
+	if (!is_shown(config, ending, kind))
 		return VERDICT_PASS;
-	if (kind == KIND_CRASH && conf->quiet_crashes)
+	if (kind == KIND_CRASH && config->quiet_crashes)
 		return VERDICT_SHOW;
-	return hours_contain(&conf->quiet, local) ? VERDICT_HOLD : VERDICT_SHOW;
+	return hours_contain(&config->quiet, local) ? VERDICT_HOLD : VERDICT_SHOW;
 }

@@ -1,34 +1,36 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
+#include "base/clock.h"
+#include "base/message.h"
 #include "call.h"
-#include "say.h"
 #include "server.h"
-#include "util.h"
 
-/* Where there is no server the bus may know how to start one. It is asked for it no more often. */
+/* Without a server the bus may know how to start one. It is asked to no more often than this. */
 #define SERVER_START_USEC (30 * USEC_PER_SEC)
 
 enum state {
 	STATE_ABSENT, /* there is no server */
-	STATE_ASKED,  /* what it can do; there may be none yet that could */
+	STATE_ASKED,  /* a query is on its way: for the server's name, or for what it can do */
 	STATE_READY
 };
 
 struct server {
 	sd_event *event;
 	sd_bus *bus;
-	struct fold *fold;
+	struct queue *queue;
 	sd_bus_slot *owner_changed, *closed, *question;
 	sd_event_source *timer;
 	enum state state;
-	char *owner; /* its unique name, where it is ready */
+	char *owner; /* its unique name, when it is ready */
 	struct capabilities capabilities;
-	bool refused;	     /* this server refused something, which was said */
-	bool starting;	     /* it is asked what starts it */
-	bool missed;	     /* that there is none was said */
-	uint64_t start_usec; /* not before is it to be started again */
+	bool refused;	     /* this server refused something, which was logged */
+	bool starting;	     /* the query starts it */
+	bool missed;	     /* that there is none was logged */
+	uint64_t start_usec; /* it is not started again before */
 };
 
 static uint64_t server_now(const struct server *server)
@@ -39,7 +41,7 @@ static uint64_t server_now(const struct server *server)
 	return now;
 }
 
-/* There is none, as far as we know: nothing is on the screen, and who still answers is not heard. */
+/* As far as we know there is no server: nothing is on the screen, and late replies are ignored. */
 static void server_forget(struct server *server)
 {
 	free(server->owner);
@@ -47,7 +49,7 @@ static void server_forget(struct server *server)
 	server->question = sd_bus_slot_unref(server->question);
 	server->state = STATE_ABSENT;
 	server->refused = server->starting = false;
-	fold_void(server->fold);
+	queue_reset(server->queue);
 }
 
 static int on_capabilities(sd_bus_message *reply, void *userdata, sd_bus_error *error)
@@ -61,9 +63,8 @@ static int on_capabilities(sd_bus_message *reply, void *userdata, sd_bus_error *
 	server->starting = false;
 	if (sd_bus_message_is_method_error(reply, NULL)) {
 		if (!server->missed)
-			say(LOG_INFO,
-			    "no notification server answers: what there is to tell waits for one (%s)",
-			    sd_bus_message_get_error(reply)->name);
+			msg_info("no notification server (%s); notifications wait for one",
+				 sd_bus_message_get_error(reply)->name);
 		server->missed = true;
 		server_update(server);
 		return 0;
@@ -71,7 +72,7 @@ static int on_capabilities(sd_bus_message *reply, void *userdata, sd_bus_error *
 	free(server->owner);
 	server->owner = sender ? strdup(sender) : NULL;
 	if (!server->owner || capabilities_read(&server->capabilities, reply) < 0) {
-		say(LOG_WARNING, "the notification server cannot be understood");
+		msg_warning("the notification server sent an invalid reply");
 		return 0;
 	}
 	server->state = STATE_READY;
@@ -80,7 +81,7 @@ static int on_capabilities(sd_bus_message *reply, void *userdata, sd_bus_error *
 	return 0;
 }
 
-/* Where nobody has the name, the bus may start someone. */
+/* If the name has no owner, the bus may start a server. */
 static void server_ask(struct server *server)
 {
 	int r;
@@ -89,12 +90,12 @@ static void server_ask(struct server *server)
 	r = sd_bus_call_method_async(server->bus, &server->question, NOTIFICATIONS, NOTIFICATIONS_PATH,
 				     NOTIFICATIONS, "GetCapabilities", on_capabilities, server, NULL);
 	if (r < 0)
-		say(LOG_WARNING, "cannot ask the notification server: %s", strerror(-r));
+		msg_warning("cannot query the notification server: %s", strerror(-r));
 	else
 		server->state = STATE_ASKED;
 }
 
-/* It is gone, or does not answer: then nobody knows what it shows. */
+/* It is gone or does not answer: what it shows is unknown. */
 static bool is_absence(const sd_bus_error *error)
 {
 	static const char *const names[] = {
@@ -122,15 +123,15 @@ static int on_notified(sd_bus_message *reply, void *userdata, sd_bus_error *erro
 		return 0;
 	}
 	if (!sd_bus_message_is_method_error(reply, NULL) && sd_bus_message_read(reply, "u", &id) > 0) {
-		fold_shown(server->fold, call, id);
+		queue_shown(server->queue, call, id);
 	} else {
 		if (!server->refused)
-			say(LOG_WARNING, "the notification server refuses a notification: %s",
-			    sd_bus_message_is_method_error(reply, NULL)
-				    ? sd_bus_message_get_error(reply)->name
-				    : "its answer is not understood");
+			msg_warning("the notification server refused a notification: %s",
+				    sd_bus_message_is_method_error(reply, NULL)
+					    ? sd_bus_message_get_error(reply)->name
+					    : "invalid reply");
 		server->refused = true;
-		fold_refused(server->fold, call);
+		queue_refused(server->queue, call);
 	}
 	server_update(server);
 	return 0;
@@ -143,15 +144,15 @@ static int send_place(struct server *server, unsigned int place)
 	uint64_t number = 0;
 	int r;
 
-	fold_describe(server->fold, place, &notice);
+	queue_describe(server->queue, place, &notice);
 	r = call_new(&call, server->bus, server->owner, &server->capabilities, &notice,
-		     server->fold->places[place].id);
+		     server->queue->places[place].id);
 	if (r >= 0)
 		r = sd_bus_call_async(server->bus, NULL, call, on_notified, server, 0);
 	if (r >= 0)
 		r = sd_bus_message_get_cookie(call, &number);
 	if (r >= 0)
-		fold_sent(server->fold, place, number, server_now(server));
+		queue_sent(server->queue, place, number, server_now(server));
 	sd_bus_message_unref(call);
 	return r;
 }
@@ -171,7 +172,7 @@ static void arm_timer(struct server *server, uint64_t usec)
 	(void)sd_event_source_set_enabled(server->timer, SD_EVENT_ONESHOT);
 }
 
-/* Where there is something to tell, and nobody to tell it. */
+/* There is something to show, and no server. */
 static void server_start(struct server *server, uint64_t now)
 {
 	if (now < server->start_usec) {
@@ -186,7 +187,7 @@ static void server_start(struct server *server, uint64_t now)
 void server_update(struct server *server)
 {
 	uint64_t now = server_now(server), when;
-	int place = fold_next(server->fold, now, &when), r = 0;
+	int place = queue_next(server->queue, now, &when), r = 0;
 
 	if (server->state == STATE_ABSENT && place >= 0)
 		server_start(server, now);
@@ -194,10 +195,10 @@ void server_update(struct server *server)
 		return;
 	while (r >= 0 && place >= 0) {
 		r = send_place(server, (unsigned int)place);
-		place = fold_next(server->fold, now, &when);
+		place = queue_next(server->queue, now, &when);
 	}
 	if (r < 0)
-		say(LOG_WARNING, "cannot call the notification server: %s", strerror(-r));
+		msg_warning("cannot call the notification server: %s", strerror(-r));
 	arm_timer(server, when);
 }
 
@@ -217,11 +218,11 @@ static int on_owner_changed(sd_bus_message *signal, void *userdata, sd_bus_error
 	(void)error;
 	if (sd_bus_message_read(signal, "sss", &name, &old, &new) < 0 || strcmp(name, NOTIFICATIONS) != 0)
 		return 0;
-	/* The one that was started by our question will answer it. */
+	/* The server that our query started will answer it. */
 	if (server->starting && *old == '\0')
 		return 0;
 	if (server->owner && *new == '\0')
-		say(LOG_INFO, "the notification server is gone: what there is to tell waits for another");
+		msg_info("the notification server is gone; notifications wait for another one");
 	set_owner(server, new);
 	return 0;
 }
@@ -251,12 +252,12 @@ static int on_closed(sd_bus_message *signal, void *userdata, sd_bus_error *error
 	if (!server->owner || !sender || strcmp(sender, server->owner) != 0 ||
 	    sd_bus_message_read(signal, "uu", &id, &reason) < 0)
 		return 0;
-	fold_closed(server->fold, id);
+	queue_closed(server->queue, id);
 	server_update(server);
 	return 0;
 }
 
-/* The matches are on their way before the question, and so none of its changes is missed. */
+/* The matches go out before the query, so that no later change is missed. */
 static int server_listen(struct server *server)
 {
 	int r = sd_bus_add_match_async(server->bus, &server->owner_changed,
@@ -277,7 +278,7 @@ static int server_listen(struct server *server)
 	return r;
 }
 
-int server_new(struct server **ret, sd_event *event, sd_bus *bus, struct fold *fold)
+int server_new(struct server **ret, sd_event *event, sd_bus *bus, struct queue *queue)
 {
 	struct server *server = calloc(1, sizeof(*server));
 	int r;
@@ -286,7 +287,7 @@ int server_new(struct server **ret, sd_event *event, sd_bus *bus, struct fold *f
 		return -ENOMEM;
 	server->event = sd_event_ref(event);
 	server->bus = sd_bus_ref(bus);
-	server->fold = fold;
+	server->queue = queue;
 	server->state = STATE_ASKED;
 	r = sd_event_add_time(event, &server->timer, CLOCK_MONOTONIC, 0, 0, on_timer, server);
 	if (r >= 0)

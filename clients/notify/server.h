@@ -2,25 +2,25 @@
 #pragma once
 
 /*
- * The notification server: org.freedesktop.Notifications on the session bus, which may come later, go, and come back as
- * another one. Shows there what a struct fold has for it. Nothing here blocks.
+ * The notification server: org.freedesktop.Notifications on the session bus, which may come late, go, and be
+ * replaced. It is sent what the queue has for it. Nothing here blocks.
  */
 
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
 
-#include "fold.h"
+#include "queue.h"
 
 struct server;
 
 /*
- * server_new() - @ret: to be freed by server_free(), before @bus is; @fold has to outlive it
+ * server_new() - @ret: to be freed by server_free(), before @bus is; @queue has to outlive it
  * Return: 0 or a negative errno.
  */
-int server_new(struct server **ret, sd_event *event, sd_bus *bus, struct fold *fold);
+int server_new(struct server **ret, sd_event *event, sd_bus *bus, struct queue *queue);
 
 /* NULL is fine. Return: NULL. */
 struct server *server_free(struct server *server);
 
-/* server_update() - the fold has something new */
+/* server_update() - call when the queue has something new */
 void server_update(struct server *server);

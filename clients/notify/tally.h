@@ -2,12 +2,12 @@
 #pragma once
 
 /*
- * Many ends of processes, as one thing to say: how many there were of each kind, and of which programs.
+ * Many ends of processes in one notice: how many there were of each kind, and of which programs.
  */
 
 #include "notice.h"
 
-/* So many programs are named; of the others it is said how many there were. */
+/* How many programs are named; the others are counted. */
 #define TALLY_NAMES 5
 
 struct tally {
@@ -24,8 +24,8 @@ struct tally {
 
 void tally_add(struct tally *tally, const struct notice *notice);
 
-/* tally_merge() - all of another one too */
+/* tally_merge() - add all of another one */
 void tally_merge(struct tally *tally, const struct tally *other);
 
-/* tally_describe() - @when: before all else in the summary, like "In quiet hours: "; @tally has one at least */
+/* tally_describe() - @when: how the summary begins, like "In quiet hours: "; @tally has one at least */
 void tally_describe(const struct tally *tally, struct notice *notice, const char *when);

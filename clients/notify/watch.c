@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 
-#include "say.h"
-#include "util.h"
+#include "base/message.h"
 #include "watch.h"
 
-/* What is taken at a time, before the loop looks at the rest. */
+/* How much is taken before the loop goes on with other sources. */
 #define WATCH_ITEMS 64
 
 struct watch {
@@ -17,7 +17,7 @@ struct watch {
 	void *userdata;
 };
 
-/* What is left is brought by the next turn: the descriptor, or the timeout, says so. */
+/* The next turn brings the rest: the descriptor stays readable, or the timeout is due. */
 static int watch_drain(struct watch *watch)
 {
 	const struct forkbus_event *event;
@@ -83,15 +83,15 @@ static void explain(const struct watch *watch, const struct watch_options *optio
 {
 	const char *why = watch && watch->bus ? forkbus_get_error(watch->bus) : NULL;
 
-	/* All else that could be wrong with the filter is not the user's. */
+	/* The user chose nothing else of the filter. */
 	if (error == -EINVAL && options->since)
-		say(LOG_ERR, "--since=%s: expected a span before now, like -1h, or a cursor", options->since);
+		msg_err("--since=%s: expected a span before now, like -1h, or a cursor", options->since);
 	else
-		say(LOG_ERR, "cannot listen to a broker at %s: %s", options->runtime_dir,
-		    why ? why : strerror(-error));
+		msg_err("cannot listen to a broker at %s: %s", options->runtime_dir,
+			why ? why : strerror(-error));
 }
 
-/* So that what the library asks for between two calls is known to the loop. */
+/* The library's timeout may change with every call, so it is asked for before each wait. */
 static int attach(struct watch *watch, sd_event *event)
 {
 	int r = sd_event_add_io(event, &watch->io, forkbus_get_fd(watch->bus), EPOLLIN, on_io, watch);
@@ -140,4 +140,44 @@ struct watch *watch_free(struct watch *watch)
 struct forkbus *watch_bus(struct watch *watch)
 {
 	return watch->bus;
+}
+
+static struct ending_text take_text(const struct forkbus_event *event, enum forkbus_field field)
+{
+	struct ending_text text = {};
+
+	(void)forkbus_event_get_text(event, field, &text.data, &text.len);
+	return text;
+}
+
+bool ending_take(struct ending *ending, const struct forkbus_event *event)
+{
+	uint64_t user, system;
+
+	/* The end of a thread is not the end of its process. */
+	if (forkbus_event_get_type(event) != FORKBUS_TYPE_EXIT || forkbus_event_has(event, FORKBUS_FIELD_TID))
+		return false;
+	*ending = (struct ending){
+		.comm = take_text(event, FORKBUS_FIELD_COMM),
+		.exe = take_text(event, FORKBUS_FIELD_EXE),
+		.cgroup = take_text(event, FORKBUS_FIELD_CGROUP),
+		.tty = take_text(event, FORKBUS_FIELD_TTY),
+	};
+	(void)forkbus_event_get_uint(event, FORKBUS_FIELD_PID, &ending->pid);
+	(void)forkbus_event_get_uint(event, FORKBUS_FIELD_START_USEC, &ending->start_usec);
+	(void)forkbus_event_get_uint(event, FORKBUS_FIELD_PPID, &ending->ppid);
+	(void)forkbus_event_get_uint(event, FORKBUS_FIELD_SESSION, &ending->session);
+	(void)forkbus_event_get_uint(event, FORKBUS_FIELD_SIGNAL, &ending->signal);
+	(void)forkbus_event_get_bool(event, FORKBUS_FIELD_CORE_DUMPED, &ending->core_dumped);
+	(void)forkbus_event_get_uint(event, FORKBUS_FIELD_MAX_RSS_KIB, &ending->max_rss_kib);
+	ending->has_uid = forkbus_event_get_uint(event, FORKBUS_FIELD_UID, &ending->uid) == 0;
+	ending->has_code = forkbus_event_get_uint(event, FORKBUS_FIELD_CODE, &ending->code) == 0;
+	ending->has_elapsed =
+		forkbus_event_get_uint(event, FORKBUS_FIELD_ELAPSED_USEC, &ending->elapsed_usec) == 0;
+	if (forkbus_event_get_uint(event, FORKBUS_FIELD_USER_USEC, &user) == 0 &&
+	    forkbus_event_get_uint(event, FORKBUS_FIELD_SYSTEM_USEC, &system) == 0) {
+		ending->has_cpu = true;
+		ending->cpu_usec = user + system;
+	}
+	return true;
 }

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Ends of processes, from the broker into the event loop. A broker that is not there is waited for; one that was restarted is
- * returned to by the library.
+ * A subscription to ends of processes, in the event loop. The library waits for a broker that is not there, and comes back
+ * to one that was restarted.
  */
 
 #include <stdbool.h>
@@ -11,25 +11,29 @@
 #include <systemd/sd-event.h>
 
 #include "clients/lib/forkbus.h"
+#include "rules.h"
 
 struct watch;
 
 struct watch_options {
 	const char *runtime_dir;
-	uint64_t uid; /* of whose processes */
-	bool signals; /* those that a signal ended; else those that lived for so long: */
+	uint64_t uid; /* whose processes */
+	bool signals; /* only ends by a signal; else only of processes that lived this long: */
 	uint64_t min_elapsed_usec;
 	const char *since; /* see forkbus_set_since(); NULL: from now on */
 
-	/* What forkbus_process() brought; @item is less than 0 for an error, after which nothing comes any more. */
+	/* Takes what forkbus_process() returned. After an @item less than 0 nothing comes any more. */
 	void (*take)(struct watch *watch, int item, const struct forkbus_event *event, void *userdata);
 	void *userdata;
 };
 
-/* watch_new() - @ret: to be freed by watch_free(). Return: 0 or a negative errno, all said. */
+/* watch_new() - @ret: to be freed by watch_free(). Return: 0 or a negative errno; an error was logged. */
 int watch_new(struct watch **ret, sd_event *event, const struct watch_options *options);
 
 /* NULL is fine. Return: NULL. */
 struct watch *watch_free(struct watch *watch);
 
 struct forkbus *watch_bus(struct watch *watch);
+
+/* ending_take() - Return: is the event the end of a process? */
+bool ending_take(struct ending *ending, const struct forkbus_event *event);

@@ -91,7 +91,7 @@ $desktop->order('close 4711 1');
 
 $desktop->order('refuse');
 feed(ending(comm => 'refused'));
-ok($notify->says(qr/refuses a notification: org\.forkbus\.test\.Refused/), 'a server that refuses is told of');
+ok($notify->says(qr/refused a notification: org\.forkbus\.test\.Refused/), 'a server that refuses is told of');
 $desktop->order('accept');
 feed(ending(comm => 'accepted'));
 ok($desktop->shows(qr/^accepted is done/, $from), 'and is not given up');
@@ -134,7 +134,7 @@ ok($notify->reload("[Commands]\nMinElapsedSec=1s\n"), 'it reads its configuratio
 feed(ending(comm => 'fast', usage => { elapsedUsec => 2_000_000 }));
 ok($desktop->shows(qr/^fast is done after 2.0 s/, $from), 'what is long is something else now');
 my $wrong = "[Commands]\n\nMinElapsedSec=1h\nScope=me\n";
-ok($notify->reload($wrong, qr/the configuration stays as it was/), 'a wrong one is refused');
+ok($notify->reload($wrong, qr/the configuration is unchanged/), 'a wrong one is refused');
 like($notify->stderr, qr/notify-1\.conf:4: \[Commands\] Scope=me: expected shell, terminal or all$/m, 'it says why');
 feed(ending(comm => 'fast again', usage => { elapsedUsec => 2_000_000 }));
 ok($desktop->shows(qr/^fast again is done/, $from), 'and all stays as it was');
@@ -171,12 +171,12 @@ is(scalar(grep { $_->{summary} =~ /lullaby|nightmare/ } $desktop->notices($from)
 
 $from = clear();
 feed({ type => 'lost', reason => 'netlink', count => 3 }, { type => 'lost', reason => 'netlink', count => 4 });
-ok($notify->says(qr/some ends of processes were lost \(netlink\)/), 'a loss is said');
+ok($notify->says(qr/some process exits were missed \(netlink\)/), 'a loss is said');
 feed(ending(comm => 'found'));
 ok($desktop->shows(qr/^found/, $from), 'it goes on');
-is($notify->count(qr/were lost/), 1, 'and is said once');
+is($notify->count(qr/were missed/), 1, 'and is said once');
 $broker->end('KILL');
-ok($notify->says(qr/the broker is gone/), 'the broker is gone');
+ok($notify->says(qr/lost the broker at/), 'the broker is gone');
 $broker->restart;
 $feed->{lines} = 0;
 feed(ending(comm => 'later'));
@@ -184,14 +184,14 @@ ok($desktop->shows(qr/^later/, $from), 'and comes back');
 feed(ending(comm => 'boom', status => { signal => 4 }));
 ok($desktop->shows(qr/^boom/, $from), 'on both ways');
 is(scalar(grep { $_->{summary} =~ /^(?:found|later|boom)/ } $desktop->notices($from)), 3, 'each is told once');
-is($notify->count(qr/were lost/), 1, 'no more was lost');
+is($notify->count(qr/were missed/), 1, 'no more was lost');
 $notify->stop('the end');
 
 # --- none yet --------------------------------------------------------------------------------------------------------
 
 my $early = Forkbus->directory;
 $notify = $desktop->notify($early, early => 1);
-ok($notify->says(qr/there is no broker at \Q$early\E.*: waiting for it/), 'without a broker it waits');
+ok($notify->says(qr/there is no broker at \Q$early\E.*; waiting for it/), 'without a broker it waits');
 my $late = Forkbus->broker(source => 'replay:/dev/null', dir => $early);
 ok($notify->says(qr/listening to the broker at \Q$early\E/), 'until one comes');
 $notify->stop('none yet', 'INT');
@@ -207,6 +207,6 @@ ok($desktop->shows(qr/^waker is done/, $from), 'a server is started by the bus')
 is_deeply([map { $_->{did} // $_->{call} } $desktop->said($from)], [qw(start GetCapabilities Notify)], 'when it is needed');
 $desktop->stop_bus;
 $notify->is_ended('without a bus', 1);
-like($notify->stderr, qr/the session bus is gone/, 'it says why');
+like($notify->stderr, qr/lost the connection to the session bus/, 'it says why');
 $broker->stop;
 done_testing;

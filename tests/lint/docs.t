@@ -34,12 +34,12 @@ SKIP: {
 
 # So does that of forkbus-notify, and its man page has the commands that it ignores.
 my %notify = map { $_ => 1 } content('systemd/notify.conf') =~ /^#?([A-Z]\w+)=/mg;
-my %keys   = map { $_ => 1 } content('clients/notify/conf.c') =~ /\{[\s\\]*"?\w+"?, "([A-Z]\w+)", /g;
+my %keys   = map { $_ => 1 } content('clients/notify/config.c') =~ /\{[\s\\]*"?\w+"?, "([A-Z]\w+)", /g;
 is_deeply([sort keys %notify], [sort keys %keys], 'notify.conf has every key that there is');
 my $page = content('docs/forkbus-notify.conf.5');
 is_deeply([grep { $page !~ /\b$_=/ } sort keys %notify], [], 'forkbus-notify.conf(5) documents them');
-my ($listed) = $page =~ /ignored\.h\.\n(.*?)^\.Ed$/ms;
-my $ignored  = join '', content('clients/notify/ignored.h') =~ /^\s+"(.*?)"/mg;
+my ($listed) = $page =~ /config\.c\.\n(.*?)^\.Ed$/ms;
+my $ignored  = join '', content('clients/notify/config.c') =~ /^#define IGNORED_COMMANDS(.*?)^$/ms ? $1 =~ /"(.*?)"/g : ();
 is_deeply([split ' ', $listed], [split ' ', $ignored], 'and the commands that are ignored');
 
 my $build = $ENV{FORKBUS_BUILD};

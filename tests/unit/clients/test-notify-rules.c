@@ -33,18 +33,18 @@ static const struct ending command = {
 };
 static const struct tm noon = { .tm_hour = 12 };
 
-static struct conf conf;
+static struct notify_config config;
 
 static int setup(void **state)
 {
 	(void)state;
-	return conf_init(&conf);
+	return notify_config_init(&config);
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	conf_done(&conf);
+	notify_config_done(&config);
 	return 0;
 }
 
@@ -52,12 +52,12 @@ static void set(const char *section, const char *key, const char *value)
 {
 	const char *why;
 
-	assert_int_equal(conf_set(&conf, section, key, value, &why), 0);
+	assert_int_equal(notify_config_set(&config, section, key, value, &why), 0);
 }
 
 static enum verdict judge_at(const struct ending *ending, const struct tm *local)
 {
-	return rules_judge(&conf, ending, UID, local, rules_kind(&conf, ending));
+	return rules_judge(&config, ending, UID, local, rules_kind(&config, ending));
 }
 
 static enum verdict judge(const struct ending *ending)
@@ -103,12 +103,12 @@ static void test_kinds(void **state)
 
 		ending.has_code = cases[i].signal == 0;
 		ending.code = cases[i].code;
-		assert_int_equal(rules_kind(&conf, &ending), cases[i].kind);
+		assert_int_equal(rules_kind(&config, &ending), cases[i].kind);
 	}
-	assert_int_equal(rules_urgency(&conf, KIND_CRASH), URGENCY_CRITICAL);
-	assert_int_equal(rules_urgency(&conf, KIND_FAILURE), URGENCY_NORMAL);
-	assert_int_equal(rules_urgency(&conf, KIND_SUCCESS), URGENCY_LOW);
-	assert_int_equal(rules_urgency(&conf, KIND_STOPPED), URGENCY_LOW);
+	assert_int_equal(rules_urgency(&config, KIND_CRASH), URGENCY_CRITICAL);
+	assert_int_equal(rules_urgency(&config, KIND_FAILURE), URGENCY_NORMAL);
+	assert_int_equal(rules_urgency(&config, KIND_SUCCESS), URGENCY_LOW);
+	assert_int_equal(rules_urgency(&config, KIND_STOPPED), URGENCY_LOW);
 }
 
 static void test_threshold(void **state)

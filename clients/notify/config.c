@@ -1,12 +1,30 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "conf.h"
-#include "globs.h"
-#include "ignored.h"
+#include "base/array.h"
+#include "base/ini.h"
+#include "base/message.h"
+#include "config.h"
 #include "request.h"
-#include "util.h"
+
+/*
+ * Commands that one uses rather than waits for: that they ended is no news. Names as the kernel has them, of at most 15
+ * bytes. A line each: shells, and what leads to others; editors and file managers; pagers, and what waits for them; what
+ * shows something until one has seen enough; mail, news, chat and web; debuggers, and prompts of databases; programs with
+ * windows of their own, and desktops. forkbus-notify.conf(5) has the same list.
+ */
+#define IGNORED_COMMANDS                                                                                 \
+	"sh bash dash zsh fish ksh mksh tcsh csh nu elvish xonsh login su newgrp ssh mosh mosh-client "  \
+	"telnet tmux* screen zellij byobu "                                                              \
+	"vi vim* nvim view nano pico emacs* micro hx helix kak joe mcedit mc ranger nnn lf vifm yazi "   \
+	"less more most pager man info git tig lazygit gitui journalctl fzf "                            \
+	"top htop btop atop iotop nethogs glances watch tail tee forkbusctl "                            \
+	"mutt neomutt aerc weechat irssi newsboat lynx w3m links elinks "                                \
+	"gdb lldb ipython* psql mysql mariadb sqlite3 redis-cli "                                        \
+	"firefox* chrom* thunderbird code evince okular gimp* soffice* mpv vlc xterm startx xinit sway " \
+	"Hyprland niri weston labwc river gnome-session* startplasma*"
 
 #define STRING(_value)	  STRING_OF(_value)
 #define STRING_OF(_value) #_value
@@ -20,118 +38,49 @@ struct option {
 static int parse_flag(void *member, const char *value, const char **why)
 {
 	(void)why;
-	if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
-		return CONF_E_INVALID;
-	*(bool *)member = value[0] == 'y';
-	return 0;
+	return flag_parse(member, value);
 }
 
 static int parse_urgency(void *member, const char *value, const char **why)
 {
-	static const char *const names[] = { "low", "normal", "critical" };
-
 	(void)why;
-	for (unsigned int i = 0; i < ARRAY_SIZE(names); i++) {
-		if (strcmp(names[i], value) == 0) {
-			*(enum urgency *)member = (enum urgency)i;
-			return 0;
-		}
-	}
-	return CONF_E_INVALID;
+	return urgency_parse(member, value);
 }
 
 static int parse_scope(void *member, const char *value, const char **why)
 {
-	static const char *const names[] = { "shell", "terminal", "all" };
-
 	(void)why;
-	for (unsigned int i = 0; i < ARRAY_SIZE(names); i++) {
-		if (strcmp(names[i], value) == 0) {
-			*(enum scope *)member = (enum scope)i;
-			return 0;
-		}
-	}
-	return CONF_E_INVALID;
+	return scope_parse(member, value);
 }
 
 static int parse_span(void *member, const char *value, const char **why)
 {
 	(void)why;
-	return timespan_parse(value, member) < 0 ? CONF_E_INVALID : 0;
-}
-
-/* A decimal number of at most three digits. Return: it, or -1. */
-static int number_of(const char *word, size_t len)
-{
-	int number = 0;
-
-	if (len < 1 || len > 3)
-		return -1;
-	for (size_t i = 0; i < len; i++) {
-		if (word[i] < '0' || word[i] > '9')
-			return -1;
-		number = number * 10 + word[i] - '0';
-	}
-	return number;
+	return timespan_parse(value, member) < 0 ? -EINVAL : 0;
 }
 
 static int parse_on_screen(void *member, const char *value, const char **why)
 {
-	int number = number_of(value, strlen(value));
-
 	(void)why;
-	if (number < 1 || number > CONF_ON_SCREEN_MAX)
-		return CONF_E_INVALID;
-	*(uint64_t *)member = (uint64_t)number;
-	return 0;
+	return number_parse(member, value, ON_SCREEN_MAX);
 }
 
 static int parse_show(void *member, const char *value, const char **why)
 {
-	static const struct {
-		const char *name;
-		enum kind kind;
-	} kinds[] = { { "success", KIND_SUCCESS }, { "failure", KIND_FAILURE }, { "stopped", KIND_STOPPED } };
-	unsigned int show = 0;
-
 	(void)why;
-	for (const char *word = value + strspn(value, " \t"); *word != '\0'; word += strspn(word, " \t")) {
-		size_t len = strcspn(word, " \t"), i = 0;
-
-		while (i < ARRAY_SIZE(kinds) &&
-		       (strlen(kinds[i].name) != len || strncmp(kinds[i].name, word, len) != 0))
-			i++;
-		if (i == ARRAY_SIZE(kinds))
-			return CONF_E_INVALID;
-		show |= 1U << kinds[i].kind;
-		word += len;
-	}
-	*(unsigned int *)member = show;
-	return 0;
+	return kinds_parse(member, value);
 }
 
 static int parse_codes(void *member, const char *value, const char **why)
 {
-	bool codes[CONF_CODES_MAX] = {};
-
 	(void)why;
-	for (const char *word = value + strspn(value, " \t"); *word != '\0'; word += strspn(word, " \t")) {
-		size_t len = strcspn(word, " \t");
-		int number = number_of(word, len);
-
-		if (number < 1 || number >= CONF_CODES_MAX)
-			return CONF_E_INVALID;
-		codes[number] = true;
-		word += len;
-	}
-	memcpy(member, codes, sizeof(codes));
-	return 0;
+	return codes_parse(member, value);
 }
 
 static int parse_hours(void *member, const char *value, const char **why)
 {
 	(void)why;
-	return hours_parse(member, value) < 0 ? CONF_E_INVALID : 0;
+	return hours_parse(member, value);
 }
 
 static int parse_globs(void *member, const char *value, const char **why)
@@ -139,7 +88,7 @@ static int parse_globs(void *member, const char *value, const char **why)
 	return globs_add(member, value, why);
 }
 
-#define AT(_member) offsetof(struct conf, _member)
+#define AT(_member) offsetof(struct notify_config, _member)
 
 #define URGENCIES "expected low, normal or critical"
 #define FLAG	  "expected yes or no"
@@ -168,21 +117,26 @@ static const struct option options[] = {
 	{ "Crashes", "Show", "yes", FLAG, parse_flag, AT(show_crashes) },
 	{ "Crashes", "Urgency", "critical", URGENCIES, parse_urgency, AT(crash_urgency) },
 	LISTS("Crashes", crashes, ""),
-	{ "Notifications", "OnScreen", "3", "expected a number from 1 to " STRING(CONF_ON_SCREEN_MAX),
+	{ "Notifications", "OnScreen", "3", "expected a number from 1 to " STRING(ON_SCREEN_MAX),
 	  parse_on_screen, AT(on_screen) },
 	{ "Notifications", "QuietHours", "", "expected hours like 22:00-07:00, or nothing", parse_hours,
 	  AT(quiet) },
 	{ "Notifications", "QuietCrashes", "no", FLAG, parse_flag, AT(quiet_crashes) },
 };
 
-static int option_set(struct conf *conf, const struct option *option, const char *value, const char **why)
+static int option_set(struct notify_config *config, const struct option *option, const char *value,
+		      const char **why)
 {
+	int r;
+
 	if (option->why)
 		*why = option->why;
-	return option->parse((char *)conf + option->offset, value, why);
+	r = option->parse((char *)config + option->offset, value, why);
+	return r == -EINVAL ? CONFIG_E_INVALID : r;
 }
 
-int conf_set(struct conf *conf, const char *section, const char *key, const char *value, const char **why)
+int notify_config_set(struct notify_config *config, const char *section, const char *key, const char *value,
+		      const char **why)
 {
 	bool known = false;
 
@@ -191,30 +145,58 @@ int conf_set(struct conf *conf, const char *section, const char *key, const char
 			continue;
 		known = true;
 		if (strcmp(options[i].key, key) == 0)
-			return option_set(conf, &options[i], value, why);
+			return option_set(config, &options[i], value, why);
 	}
 	*why = known ? "there is no such option in this section"
-		     : "there is no such section, but Commands, Crashes and Notifications";
-	return CONF_E_INVALID;
+		     : "there is no such section; the sections are Commands, Crashes and Notifications";
+	return CONFIG_E_INVALID;
 }
 
-int conf_init(struct conf *conf)
+int notify_config_init(struct notify_config *config)
 {
 	const char *why;
 
-	memset(conf, 0, sizeof(*conf));
+	memset(config, 0, sizeof(*config));
 	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
-		if (option_set(conf, &options[i], options[i].standard, &why) != 0) {
-			conf_done(conf);
+		if (option_set(config, &options[i], options[i].standard, &why) != 0) {
+			notify_config_done(config);
 			return -ENOMEM;
 		}
 	}
 	return 0;
 }
 
-void conf_done(struct conf *conf)
+void notify_config_done(struct notify_config *config)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
 		if (options[i].parse == parse_globs)
-			globs_done((struct globs *)((char *)conf + options[i].offset));
+			globs_done((struct globs *)((char *)config + options[i].offset));
+}
+
+static int set_option(void *userdata, const char *section, const char *key, const char *value,
+		      char why[static INI_WHY_MAX])
+{
+	const char *text = "";
+	int r = notify_config_set(userdata, section, key, value, &text);
+
+	snprintf(why, INI_WHY_MAX, "%s", text);
+	return r;
+}
+
+int notify_config_load(struct notify_config *config, const char *path, bool must_exist)
+{
+	struct notify_config loaded;
+	int r = notify_config_init(&loaded);
+
+	if (r < 0) {
+		msg_err("%s", strerror(-r));
+		return r;
+	}
+	if (path)
+		r = ini_load(path, must_exist, set_option, &loaded);
+	if (r == 0)
+		*config = loaded;
+	else
+		notify_config_done(&loaded);
+	return r == INI_E_INVALID ? CONFIG_E_INVALID : r;
 }

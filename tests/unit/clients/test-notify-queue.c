@@ -8,10 +8,10 @@
 
 #include <cmocka.h>
 
-#include "clients/notify/fold.h"
+#include "clients/notify/queue.h"
 
 /* A server: what is on its screen by id, and what it was told; time passes as it is told to. */
-static struct fold fold;
+static struct queue queue;
 static uint64_t now, calls;
 static char screen[64][NOTICE_SUMMARY_MAX];
 static uint32_t last_id;
@@ -23,7 +23,7 @@ static int setup(void **state)
 	memset(screen, 0, sizeof(screen));
 	now = 1000000;
 	calls = last_id = n_sent = 0;
-	fold_init(&fold, 3);
+	queue_init(&queue, 3);
 	return 0;
 }
 
@@ -33,7 +33,7 @@ static void add(const char *name, enum kind kind)
 
 	strcpy(notice.name, name);
 	strcpy(notice.summary, name);
-	fold_add(&fold, &notice, NULL, now);
+	queue_add(&queue, &notice, NULL, now);
 }
 
 /* Send one. Return: the number of the call, 0 for none. */
@@ -41,15 +41,15 @@ static uint64_t send_one(uint32_t *replaces, char *summary)
 {
 	struct notice notice;
 	uint64_t when;
-	int place = fold_next(&fold, now, &when);
+	int place = queue_next(&queue, now, &when);
 
 	if (place < 0)
 		return 0;
 	assert_int_equal(when, UINT64_MAX);
-	fold_describe(&fold, (unsigned int)place, &notice);
-	*replaces = fold.places[place].id;
+	queue_describe(&queue, (unsigned int)place, &notice);
+	*replaces = queue.places[place].id;
 	strcpy(summary, notice.summary);
-	fold_sent(&fold, (unsigned int)place, ++calls, now);
+	queue_sent(&queue, (unsigned int)place, ++calls, now);
 	n_sent++;
 	return calls;
 }
@@ -59,7 +59,7 @@ static void answer(uint64_t call, uint32_t replaces, const char *summary)
 	uint32_t id = replaces ? replaces : ++last_id;
 
 	strcpy(screen[id], summary);
-	fold_shown(&fold, call, id);
+	queue_shown(&queue, call, id);
 }
 
 static void serve(void)
@@ -84,7 +84,7 @@ static unsigned int on_screen(void)
 static void close_one(uint32_t id)
 {
 	screen[id][0] = '\0';
-	fold_closed(&fold, id);
+	queue_closed(&queue, id);
 }
 
 static void test_few(void **state)
@@ -119,7 +119,7 @@ static void test_flood(void **state)
 	/* What is on the screen is not changed all the time. */
 	assert_string_equal(screen[3], "many");
 	assert_int_equal(n_sent, 3);
-	now += FOLD_UPDATE_USEC - 1;
+	now += QUEUE_UPDATE_USEC - 1;
 	serve();
 	assert_int_equal(n_sent, 3);
 	now++;
@@ -141,14 +141,14 @@ static void test_when(void **state)
 	uint64_t when;
 
 	(void)state;
-	assert_int_equal(fold_next(&fold, now, &when), -1);
+	assert_int_equal(queue_next(&queue, now, &when), -1);
 	assert_int_equal(when, UINT64_MAX);
-	fold_resize(&fold, 1);
+	queue_resize(&queue, 1);
 	add("one", KIND_SUCCESS);
 	serve();
 	add("two", KIND_SUCCESS);
-	assert_int_equal(fold_next(&fold, now + 1, &when), -1);
-	assert_int_equal(when, now + FOLD_UPDATE_USEC);
+	assert_int_equal(queue_next(&queue, now + 1, &when), -1);
+	assert_int_equal(when, now + QUEUE_UPDATE_USEC);
 }
 
 /* While a call is not answered, nothing more is sent for its place. */
@@ -159,10 +159,10 @@ static void test_slow(void **state)
 	uint64_t call;
 
 	(void)state;
-	fold_resize(&fold, 1);
+	queue_resize(&queue, 1);
 	add("one", KIND_SUCCESS);
 	call = send_one(&replaces, summary);
-	now += 10 * FOLD_UPDATE_USEC;
+	now += 10 * QUEUE_UPDATE_USEC;
 	add("two", KIND_SUCCESS);
 	add("three", KIND_SUCCESS);
 	assert_int_equal(send_one(&again, second), 0);
@@ -179,23 +179,23 @@ static void test_refused(void **state)
 	uint64_t call;
 
 	(void)state;
-	fold_resize(&fold, 1);
+	queue_resize(&queue, 1);
 	add("one", KIND_SUCCESS);
-	fold_refused(&fold, send_one(&replaces, summary));
+	queue_refused(&queue, send_one(&replaces, summary));
 	serve();
 	assert_int_equal(n_sent, 1);
-	assert_false(fold.places[0].used);
+	assert_false(queue.places[0].used);
 	/* What came meanwhile is not lost with it. */
 	add("two", KIND_SUCCESS);
 	call = send_one(&replaces, summary);
 	add("three", KIND_SUCCESS);
-	fold_refused(&fold, call);
+	queue_refused(&queue, call);
 	serve();
 	assert_string_equal(screen[1], "2 commands ended");
 	/* Answers that nobody waits for */
-	fold_refused(&fold, call);
-	fold_shown(&fold, call, 77);
-	assert_int_equal(fold.places[0].id, 1);
+	queue_refused(&queue, call);
+	queue_shown(&queue, call, 77);
+	assert_int_equal(queue.places[0].id, 1);
 }
 
 /* It is closed while a change of it is under way: what is new comes by itself. */
@@ -206,10 +206,10 @@ static void test_closed_meanwhile(void **state)
 	uint64_t call;
 
 	(void)state;
-	fold_resize(&fold, 1);
+	queue_resize(&queue, 1);
 	add("one", KIND_SUCCESS);
 	serve();
-	now += FOLD_UPDATE_USEC;
+	now += QUEUE_UPDATE_USEC;
 	add("two", KIND_SUCCESS);
 	call = send_one(&replaces, summary);
 	assert_int_equal(replaces, 1);
@@ -217,9 +217,9 @@ static void test_closed_meanwhile(void **state)
 	answer(call, 0, summary);
 	assert_string_equal(screen[2], "2 commands ended");
 	close_one(2);
-	assert_false(fold.places[0].used);
-	fold_closed(&fold, 0);
-	fold_closed(&fold, 1000);
+	assert_false(queue.places[0].used);
+	queue_closed(&queue, 0);
+	queue_closed(&queue, 1000);
 
 	/* And before it is under way. */
 	add("three", KIND_SUCCESS);
@@ -242,11 +242,11 @@ static void test_restart(void **state)
 	add("under way", KIND_SUCCESS);
 	call = send_one(&replaces, summary);
 	add("to come", KIND_SUCCESS);
-	fold_void(&fold);
+	queue_reset(&queue);
 	memset(screen, 0, sizeof(screen));
 	/* The old server's answer, and its ids, mean nothing. */
-	fold_shown(&fold, call, 55);
-	fold_closed(&fold, 1);
+	queue_shown(&queue, call, 55);
+	queue_closed(&queue, 1);
 	last_id = 0;
 	serve();
 	assert_int_equal(on_screen(), 2);
@@ -260,7 +260,7 @@ static void test_no_server(void **state)
 	(void)state;
 	for (int i = 0; i < 1000; i++) {
 		add("early", KIND_SUCCESS);
-		fold_void(&fold);
+		queue_reset(&queue);
 	}
 	serve();
 	assert_int_equal(n_sent, 3);
@@ -273,8 +273,8 @@ static void test_silent_server(void **state)
 	for (int i = 0; i < 3; i++)
 		add("old", KIND_SUCCESS);
 	serve();
-	now += FOLD_STALE_USEC - 1;
-	add("fold", KIND_SUCCESS);
+	now += QUEUE_STALE_USEC - 1;
+	add("queue", KIND_SUCCESS);
 	serve();
 	assert_string_equal(screen[3], "2 commands ended");
 	now++;
@@ -285,7 +285,7 @@ static void test_silent_server(void **state)
 	assert_int_equal(on_screen(), 3);
 	/* One that does is believed. */
 	close_one(1);
-	now += 2 * FOLD_STALE_USEC;
+	now += 2 * QUEUE_STALE_USEC;
 	add("a", KIND_SUCCESS);
 	add("b", KIND_SUCCESS);
 	serve();
@@ -298,7 +298,7 @@ static void test_resize(void **state)
 	(void)state;
 	for (int i = 0; i < 5; i++)
 		add("x", KIND_SUCCESS);
-	fold_resize(&fold, 5);
+	queue_resize(&queue, 5);
 	add("four", KIND_SUCCESS);
 	add("five", KIND_SUCCESS);
 	serve();
@@ -306,22 +306,22 @@ static void test_resize(void **state)
 	assert_string_equal(screen[3], "four");
 	assert_string_equal(screen[5], "3 commands ended");
 	add("more", KIND_SUCCESS);
-	now += FOLD_UPDATE_USEC;
+	now += QUEUE_UPDATE_USEC;
 	serve();
 	assert_string_equal(screen[5], "4 commands ended");
 
 	/* Fewer: what was not sent goes to the last, which stays where it is on the screen. */
-	fold_init(&fold, 4);
+	queue_init(&queue, 4);
 	memset(screen, 0, sizeof(screen));
 	for (int i = 0; i < 6; i++)
 		add("y", KIND_SUCCESS);
-	fold_resize(&fold, 2);
+	queue_resize(&queue, 2);
 	serve();
 	assert_int_equal(on_screen(), 2);
 	assert_string_equal(screen[7], "5 commands ended");
-	fold_resize(&fold, 1);
+	queue_resize(&queue, 1);
 	add("z", KIND_SUCCESS);
-	now += FOLD_UPDATE_USEC;
+	now += QUEUE_UPDATE_USEC;
 	serve();
 	assert_string_equal(screen[7], "6 commands ended");
 }
@@ -333,15 +333,15 @@ static void test_many(void **state)
 	struct tally tally = {};
 
 	(void)state;
-	fold_resize(&fold, 1);
+	queue_resize(&queue, 1);
 	strcpy(notice.name, "a");
 	tally_add(&tally, &notice);
 	tally_add(&tally, &notice);
 	notice.name[0] = '\0';
-	fold_add(&fold, &notice, &tally, now);
+	queue_add(&queue, &notice, &tally, now);
 	serve();
 	assert_string_equal(screen[1], "In quiet hours: 2 crashes");
-	now += FOLD_UPDATE_USEC;
+	now += QUEUE_UPDATE_USEC;
 	add("b", KIND_SUCCESS);
 	serve();
 	assert_string_equal(screen[1], "1 command ended, 2 crashes");
@@ -364,5 +364,5 @@ int main(void)
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
-	return cmocka_run_group_tests_name("notify-fold", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("notify-queue", tests, NULL, NULL);
 }

@@ -10,7 +10,8 @@
 
 #include <cmocka.h>
 
-#include "clients/notify/conf.h"
+#include "base/message.h"
+#include "clients/notify/config.h"
 
 static char path[64];
 static int real_stderr = -1;
@@ -28,6 +29,7 @@ static int setup(void **state)
 	if (fd < 0 || !said)
 		return -1;
 	close(fd);
+	msg_set_name("forkbus-notify");
 	unsetenv("JOURNAL_STREAM");
 	real_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10);
 	return dup2(fileno(said), STDERR_FILENO) < 0;
@@ -67,57 +69,57 @@ static bool matches(const struct globs *globs, const char *text)
 	return globs_match(globs, text, strlen(text));
 }
 
-static void assert_defaults(const struct conf *conf)
+static void assert_defaults(const struct notify_config *config)
 {
-	assert_int_equal(conf->show, 1 << KIND_SUCCESS | 1 << KIND_FAILURE);
-	assert_int_equal(conf->scope, SCOPE_SHELL);
-	assert_int_equal(conf->min_elapsed_usec, 10000000);
-	for (int i = 0; i < CONF_CODES_MAX; i++)
-		assert_int_equal(conf->stopped[i], i == 130 || i == 141 || i == 143);
-	assert_int_equal(conf->success_urgency, URGENCY_LOW);
-	assert_int_equal(conf->failure_urgency, URGENCY_NORMAL);
-	assert_true(matches(&conf->commands.ignore[ABOUT_COMM], "vim"));
-	assert_true(matches(&conf->commands.ignore[ABOUT_COMM], "tmux: client"));
-	assert_false(matches(&conf->commands.ignore[ABOUT_COMM], "make"));
+	assert_int_equal(config->show, 1 << KIND_SUCCESS | 1 << KIND_FAILURE);
+	assert_int_equal(config->scope, SCOPE_SHELL);
+	assert_int_equal(config->min_elapsed_usec, 10000000);
+	for (int i = 0; i < CODES_MAX; i++)
+		assert_int_equal(config->stopped[i], i == 130 || i == 141 || i == 143);
+	assert_int_equal(config->success_urgency, URGENCY_LOW);
+	assert_int_equal(config->failure_urgency, URGENCY_NORMAL);
+	assert_true(matches(&config->commands.ignore[ABOUT_COMM], "vim"));
+	assert_true(matches(&config->commands.ignore[ABOUT_COMM], "tmux: client"));
+	assert_false(matches(&config->commands.ignore[ABOUT_COMM], "make"));
 	for (int about = 0; about < _ABOUT_MAX; about++) {
-		assert_true(about == ABOUT_COMM || conf->commands.ignore[about].n == 0);
-		assert_int_equal(conf->commands.only[about].n, 0);
-		assert_int_equal(conf->crashes.ignore[about].n, 0);
-		assert_int_equal(conf->crashes.only[about].n, 0);
+		assert_true(about == ABOUT_COMM || config->commands.ignore[about].n == 0);
+		assert_int_equal(config->commands.only[about].n, 0);
+		assert_int_equal(config->crashes.ignore[about].n, 0);
+		assert_int_equal(config->crashes.only[about].n, 0);
 	}
-	assert_true(conf->show_crashes);
-	assert_int_equal(conf->crash_urgency, URGENCY_CRITICAL);
-	assert_int_equal(conf->on_screen, 3);
-	assert_false(conf->quiet.any);
-	assert_false(conf->quiet_crashes);
+	assert_true(config->show_crashes);
+	assert_int_equal(config->crash_urgency, URGENCY_CRITICAL);
+	assert_int_equal(config->on_screen, 3);
+	assert_false(config->quiet.any);
+	assert_false(config->quiet_crashes);
 }
 
 static void test_defaults(void **state)
 {
-	struct conf conf;
+	struct notify_config config;
 
 	(void)state;
-	memset(&conf, 0xff, sizeof(conf));
-	assert_int_equal(conf_init(&conf), 0);
-	assert_defaults(&conf);
-	conf_done(&conf);
+	memset(&config, 0xff, sizeof(config));
+	assert_int_equal(notify_config_init(&config), 0);
+	assert_defaults(&config);
+	notify_config_done(&config);
 	file_write("# nothing\n");
-	assert_int_equal(conf_load(&conf, path, true), 0);
-	assert_defaults(&conf);
-	conf_done(&conf);
+	assert_int_equal(notify_config_load(&config, path, true), 0);
+	assert_defaults(&config);
+	notify_config_done(&config);
 	/* Where there is no file, or no place for one. */
-	assert_int_equal(conf_load(&conf, "/nonexistent/notify.conf", false), 0);
-	assert_defaults(&conf);
-	conf_done(&conf);
-	assert_int_equal(conf_load(&conf, NULL, false), 0);
-	assert_defaults(&conf);
-	conf_done(&conf);
+	assert_int_equal(notify_config_load(&config, "/nonexistent/notify.conf", false), 0);
+	assert_defaults(&config);
+	notify_config_done(&config);
+	assert_int_equal(notify_config_load(&config, NULL, false), 0);
+	assert_defaults(&config);
+	notify_config_done(&config);
 	assert_string_equal(heard(), "");
 }
 
 static void test_all(void **state)
 {
-	struct conf conf;
+	struct notify_config config;
 
 	(void)state;
 	file_write("[Commands]\n"
@@ -146,46 +148,46 @@ static void test_all(void **state)
 		   "OnlyComm=first\n"
 		   "OnlyComm=\n"
 		   "OnlyComm=second\n");
-	assert_int_equal(conf_load(&conf, path, true), 0);
+	assert_int_equal(notify_config_load(&config, path, true), 0);
 	assert_string_equal(heard(), "");
-	assert_int_equal(conf.show, 1 << KIND_STOPPED | 1 << KIND_FAILURE);
-	assert_int_equal(conf.scope, SCOPE_TERMINAL);
-	assert_int_equal(conf.min_elapsed_usec, 90000000);
-	assert_true(conf.stopped[1] && conf.stopped[255] && !conf.stopped[130]);
-	assert_int_equal(conf.success_urgency, URGENCY_CRITICAL);
-	assert_int_equal(conf.failure_urgency, URGENCY_LOW);
+	assert_int_equal(config.show, 1 << KIND_STOPPED | 1 << KIND_FAILURE);
+	assert_int_equal(config.scope, SCOPE_TERMINAL);
+	assert_int_equal(config.min_elapsed_usec, 90000000);
+	assert_true(config.stopped[1] && config.stopped[255] && !config.stopped[130]);
+	assert_int_equal(config.success_urgency, URGENCY_CRITICAL);
+	assert_int_equal(config.failure_urgency, URGENCY_LOW);
 	/* Added to what is ignored anyway. */
-	assert_true(matches(&conf.commands.ignore[ABOUT_COMM], "mine"));
-	assert_true(matches(&conf.commands.ignore[ABOUT_COMM], "less"));
-	assert_int_equal(conf.commands.ignore[ABOUT_EXE].n, 3);
-	assert_true(matches(&conf.commands.ignore[ABOUT_EXE], "/home/me/x"));
-	assert_true(matches(&conf.commands.only[ABOUT_CGROUP], "/user.slice/app.slice/x"));
-	assert_int_equal(conf.commands.only[ABOUT_COMM].n, 1);
-	assert_true(matches(&conf.commands.only[ABOUT_COMM], "second"));
-	assert_false(conf.show_crashes);
-	assert_int_equal(conf.crash_urgency, URGENCY_NORMAL);
-	assert_true(matches(&conf.crashes.ignore[ABOUT_COMM], "abc"));
-	assert_true(matches(&conf.crashes.only[ABOUT_EXE], "/usr/bin/x"));
-	assert_true(matches(&conf.crashes.only[ABOUT_COMM], "bb"));
-	assert_true(matches(&conf.crashes.ignore[ABOUT_CGROUP], "/x"));
-	assert_int_equal(conf.on_screen, 20);
-	assert_true(conf.quiet.any && conf.quiet.begin == 22 * 60 && conf.quiet.end == 7 * 60 + 30);
-	assert_true(conf.quiet_crashes);
-	conf_done(&conf);
+	assert_true(matches(&config.commands.ignore[ABOUT_COMM], "mine"));
+	assert_true(matches(&config.commands.ignore[ABOUT_COMM], "less"));
+	assert_int_equal(config.commands.ignore[ABOUT_EXE].n, 3);
+	assert_true(matches(&config.commands.ignore[ABOUT_EXE], "/home/me/x"));
+	assert_true(matches(&config.commands.only[ABOUT_CGROUP], "/user.slice/app.slice/x"));
+	assert_int_equal(config.commands.only[ABOUT_COMM].n, 1);
+	assert_true(matches(&config.commands.only[ABOUT_COMM], "second"));
+	assert_false(config.show_crashes);
+	assert_int_equal(config.crash_urgency, URGENCY_NORMAL);
+	assert_true(matches(&config.crashes.ignore[ABOUT_COMM], "abc"));
+	assert_true(matches(&config.crashes.only[ABOUT_EXE], "/usr/bin/x"));
+	assert_true(matches(&config.crashes.only[ABOUT_COMM], "bb"));
+	assert_true(matches(&config.crashes.ignore[ABOUT_CGROUP], "/x"));
+	assert_int_equal(config.on_screen, 20);
+	assert_true(config.quiet.any && config.quiet.begin == 22 * 60 && config.quiet.end == 7 * 60 + 30);
+	assert_true(config.quiet_crashes);
+	notify_config_done(&config);
 }
 
 static void test_empty(void **state)
 {
-	struct conf conf;
+	struct notify_config config;
 
 	(void)state;
 	file_write("[Commands]\nShow=\nStoppedCodes=\nIgnoreComm=\n[Notifications]\nQuietHours=\n");
-	assert_int_equal(conf_load(&conf, path, true), 0);
-	assert_int_equal(conf.show, 0);
-	assert_false(conf.stopped[130]);
-	assert_int_equal(conf.commands.ignore[ABOUT_COMM].n, 0);
-	assert_false(conf.quiet.any);
-	conf_done(&conf);
+	assert_int_equal(notify_config_load(&config, path, true), 0);
+	assert_int_equal(config.show, 0);
+	assert_false(config.stopped[130]);
+	assert_int_equal(config.commands.ignore[ABOUT_COMM].n, 0);
+	assert_false(config.quiet.any);
+	notify_config_done(&config);
 }
 
 /* Each is refused, in words that name the line; what was there before stays. */
@@ -216,57 +218,58 @@ static void test_errors(void **state)
 		{ "[Notifications]\nQuietHours=22:00-22:00", "expected hours" },
 		{ "[Notifications]\nQuietHours=22:60-23:00", "expected hours" },
 		{ "[Notifications]\nQuietHours=22:00-23:000", "expected hours" },
-		{ "[commands]\nShow=", "there is no such section, but Commands, Crashes and Notifications" },
+		{ "[commands]\nShow=",
+		  "there is no such section; the sections are Commands, Crashes and Notifications" },
 		{ "\nShow", "expected [Section], Key=value, or a comment" },
 	};
 	char content[1024];
-	struct conf conf;
+	struct notify_config config;
 
 	(void)state;
 	file_write("");
-	assert_int_equal(conf_load(&conf, path, true), 0);
+	assert_int_equal(notify_config_load(&config, path, true), 0);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		snprintf(content, sizeof(content), "[Commands]\nScope=all\n%s\n[Commands]\nScope=nothing\n",
 			 cases[i].line);
 		file_write(content);
-		assert_int_equal(conf_load(&conf, path, true), CONF_E_INVALID);
+		assert_int_equal(notify_config_load(&config, path, true), CONFIG_E_INVALID);
 		assert_non_null(strstr(heard(), cases[i].words));
 		snprintf(content, sizeof(content), "forkbus-notify: %s:4: ", path);
 		assert_memory_equal(got, content, strlen(content));
-		/* The first mistake is told, once. */
+		/* Only the first mistake is reported. */
 		assert_ptr_equal(strchr(got, '\n'), got + strlen(got) - 1);
-		assert_defaults(&conf);
+		assert_defaults(&config);
 	}
-	conf_done(&conf);
+	notify_config_done(&config);
 }
 
 static void test_bounds(void **state)
 {
 	char content[65536] = "[Commands]\nIgnoreComm=", *at = content + strlen(content);
-	struct conf conf;
+	struct notify_config config;
 
 	(void)state;
 	memset(at, 'x', 4000);
 	file_write(content);
-	assert_int_equal(conf_load(&conf, path, true), CONF_E_INVALID);
+	assert_int_equal(notify_config_load(&config, path, true), CONFIG_E_INVALID);
 	assert_non_null(strstr(heard(), ":2: a line has at most "));
 
 	strcpy(content, "[Commands]\n");
 	at = content + strlen(content);
-	for (int i = 0; i < CONF_GLOBS_MAX + 1; i++)
+	for (int i = 0; i < GLOBS_MAX + 1; i++)
 		at += sprintf(at, "OnlyComm=a%d\n", i);
 	file_write(content);
-	assert_int_equal(conf_load(&conf, path, true), CONF_E_INVALID);
+	assert_int_equal(notify_config_load(&config, path, true), CONFIG_E_INVALID);
 	assert_non_null(strstr(heard(), "there are too many globs in this list"));
 	strstr(content, "OnlyComm=a1\n")[0] = '#';
 	file_write(content);
-	assert_int_equal(conf_load(&conf, path, true), 0);
-	assert_int_equal(conf.commands.only[ABOUT_COMM].n, CONF_GLOBS_MAX);
-	conf_done(&conf);
+	assert_int_equal(notify_config_load(&config, path, true), 0);
+	assert_int_equal(config.commands.only[ABOUT_COMM].n, GLOBS_MAX);
+	notify_config_done(&config);
 
-	assert_true(conf_load(&conf, "/nonexistent/notify.conf", true) < 0);
+	assert_true(notify_config_load(&config, "/nonexistent/notify.conf", true) < 0);
 	assert_string_equal(heard(), "forkbus-notify: /nonexistent/notify.conf: No such file or directory\n");
-	assert_true(conf_load(&conf, "/", true) < 0);
+	assert_true(notify_config_load(&config, "/", true) < 0);
 	assert_non_null(strstr(heard(), "forkbus-notify: /: Is a directory\n"));
 }
 
@@ -281,5 +284,5 @@ int main(void)
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
-	return cmocka_run_group_tests_name("notify-conf", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("notify-config", tests, NULL, NULL);
 }

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The configuration: the defaults, then notify.conf. forkbus-notify.conf(5) says what each option means.
+ *
+ * The file is as base/ini.h has it. An assignment adds to a list of globs, an empty one empties it.
+ */
+
+#include "values.h"
+
+/* Texts of a process that globs are for */
+enum about { ABOUT_COMM, ABOUT_EXE, ABOUT_CGROUP, _ABOUT_MAX };
+
+struct selection {
+	struct globs ignore[_ABOUT_MAX], only[_ABOUT_MAX];
+};
+
+#define ON_SCREEN_MAX 20
+
+struct notify_config {
+	/* [Commands] */
+	unsigned int show; /* bits of enum kind: success, failure, stopped */
+	enum scope scope;
+	uint64_t min_elapsed_usec;
+	bool stopped[CODES_MAX]; /* by exit code, or 128 and the signal */
+	enum urgency success_urgency, failure_urgency;
+	struct selection commands;
+
+	/* [Crashes] */
+	bool show_crashes;
+	enum urgency crash_urgency;
+	struct selection crashes;
+
+	/* [Notifications] */
+	uint64_t on_screen;
+	struct hours quiet;
+	bool quiet_crashes; /* are shown in quiet hours too */
+};
+
+enum {
+	_CONFIG_E_SUCCESS,
+	CONFIG_E_INVALID,
+};
+
+/* notify_config_init() - the defaults. Return: 0 or -ENOMEM. */
+int notify_config_init(struct notify_config *config);
+
+/* notify_config_done() - free what it holds. One of zeros is fine. */
+void notify_config_done(struct notify_config *config);
+
+/*
+ * notify_config_set() - set one option, as a line of the file would
+ * @why: set to what is wrong, for people, where CONFIG_E_INVALID is returned
+ * Return: 0, CONFIG_E_INVALID, -ENOMEM; on failure lists may have been added to.
+ */
+int notify_config_set(struct notify_config *config, const char *section, const char *key, const char *value,
+		      const char **why);
+
+/*
+ * notify_config_load() - the defaults, and what a file sets
+ * @config: to be freed by notify_config_done(); untouched on failure
+ * @path: NULL: none. Without @must_exist a file that is not there sets nothing
+ * Return: 0, CONFIG_E_INVALID, or a negative errno; what is wrong and where was logged.
+ */
+int notify_config_load(struct notify_config *config, const char *path, bool must_exist);
