@@ -28,6 +28,13 @@ int bus_explain(struct forkbus *bus, int error, const char *sentence)
 	return error;
 }
 
+int bus_explain_filter(struct forkbus *bus, const struct filter_error *error)
+{
+	snprintf(bus->text, sizeof(bus->text), "%s%s%s", error->key, *error->key ? ": " : "", error->detail);
+	bus->has_text = true;
+	return -EINVAL;
+}
+
 int forkbus_new(struct forkbus **ret, const char *runtime_dir, uint64_t flags)
 {
 	struct forkbus *bus;
@@ -85,11 +92,7 @@ static int check_filter(struct forkbus *bus)
 
 	json_decref(object);
 	filter_free(filter);
-	if (r <= 0)
-		return r;
-	snprintf(bus->text, sizeof(bus->text), "%s: %s", error.key, error.detail);
-	bus->has_text = true;
-	return -EINVAL;
+	return r > 0 ? bus_explain_filter(bus, &error) : r;
 }
 
 int forkbus_start(struct forkbus *bus)

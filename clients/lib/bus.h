@@ -92,6 +92,9 @@ static inline bool bus_is_started(const struct forkbus *bus)
 /* bus_explain() - keep a sentence on why a call failed. Return: @error. */
 int bus_explain(struct forkbus *bus, int error, const char *sentence);
 
+/* bus_explain_filter() - the same of a filter: "KEY: REASON". Return: -EINVAL. */
+int bus_explain_filter(struct forkbus *bus, const struct filter_error *error);
+
 /* now_usec() - by CLOCK_MONOTONIC */
 uint64_t now_usec(void);
 

@@ -4,6 +4,7 @@
 
 #include "fields.h"
 #include "held.h"
+#include "json-read.h"
 
 int forkbus_event_copy(const struct forkbus_event *event, struct forkbus_event **ret)
 {
@@ -104,4 +105,59 @@ int forkbus_event_get_strings(const struct forkbus_event *event, enum forkbus_fi
 	if (n)
 		*n = event->n_strings;
 	return 0;
+}
+
+enum forkbus_field forkbus_field_from_name(const char *name)
+{
+	const char *known;
+
+	for (unsigned int field = 1; (known = forkbus_field_name(field)); field++)
+		if (strcmp(known, name) == 0)
+			return field;
+	return 0;
+}
+
+/* At least what event_json_encode() needs: EVENT_JSON_MAX is that of texts at their limits. */
+static size_t json_bound(const struct forkbus_event *event)
+{
+	return 256 + _EVENT_FIELD_MAX * (EVENT_JSON_OF_TEXT(1)) + EVENT_JSON_OF_TEXT(event->size);
+}
+
+int forkbus_event_to_json(const struct forkbus_event *event, uint64_t flags, char **ret, size_t *len)
+{
+	char *room, *text;
+	size_t size;
+
+	if (flags)
+		return -EINVAL;
+	room = malloc(json_bound(event));
+	if (!room)
+		return -ENOMEM;
+	size = event_json_encode(&event->event, ~UINT64_C(0), room);
+	room[size] = '\0';
+	/* A block that cannot be made smaller is as good as it was. */
+	text = realloc(room, size + 1);
+	*ret = text ? text : room;
+	if (len)
+		*len = size;
+	return 0;
+}
+
+int forkbus_event_from_json(const char *text, size_t len, struct forkbus_event **ret)
+{
+	struct forkbus_event *event = calloc(1, sizeof(*event));
+	struct event_store *store = malloc(sizeof(*store));
+	json_t *object = NULL;
+	int r = event && store ? json_read(&object, text, len) : -ENOMEM;
+
+	if (r == 0)
+		r = held_decode(event, store, object);
+	json_decref(object);
+	free(store);
+	if (r == 0) {
+		*ret = event;
+		return 0;
+	}
+	forkbus_event_free(event);
+	return r == HELD_E_UNKNOWN ? -EOPNOTSUPP : r;
 }

@@ -156,6 +156,14 @@ const char *forkbus_get_error(const struct forkbus *bus);
  * of a kind, -ENOMEM.
  */
 
+/*
+ * forkbus_set_filter() - the whole filter at once, in place of all that was set and added before
+ * @json: one JSON object in the grammar of the protocol: "{\"types\":[\"exit\"],\"uids\":[1000]}"; "{}" is no filter
+ * What follows adds to it. Where it is refused, forkbus_get_error() is "KEY: REASON", and the filter stays what it was.
+ * Return: as above, but -EINVAL in place of -E2BIG.
+ */
+int forkbus_set_filter(struct forkbus *bus, const char *json);
+
 /* forkbus_add_type() - events of this type (none added: all). FORKBUS_TYPE_PROCESS and _READY cannot be asked for. */
 int forkbus_add_type(struct forkbus *bus, enum forkbus_type type);
 
@@ -288,6 +296,9 @@ enum forkbus_type forkbus_type_from_name(const char *name);
  */
 const char *forkbus_field_name(enum forkbus_field field);
 
+/* forkbus_field_from_name() - the inverse. Return: the field, 0 where there is none of this name. */
+enum forkbus_field forkbus_field_from_name(const char *name);
+
 /* forkbus_field_kind() - which getter it has. Return: 0 for a number that is no field. */
 enum forkbus_kind forkbus_field_kind(enum forkbus_field field);
 
@@ -317,6 +328,22 @@ int forkbus_event_get_text(const struct forkbus_event *event, enum forkbus_field
 /* forkbus_event_get_strings() - @ret: @n strings, then NULL, like argv. @n may be NULL. */
 int forkbus_event_get_strings(const struct forkbus_event *event, enum forkbus_field field,
 			      const char *const **ret, size_t *n);
+
+/*
+ * forkbus_event_to_json() - the event as one JSON object, as the broker's stream prints it
+ * @flags: 0
+ * @ret: one line of valid UTF-8 without a newline, and a NUL; the caller's, to be freed by free(3). @len may be NULL.
+ * Return: 0, -ENOMEM, -EINVAL for unknown flags.
+ */
+int forkbus_event_to_json(const struct forkbus_event *event, uint64_t flags, char **ret, size_t *len);
+
+/*
+ * forkbus_event_from_json() - the inverse, for an event that was kept as JSON
+ * @text: @len bytes; keys that are not known are ignored
+ * @ret: to be freed by forkbus_event_free()
+ * Return: 0; -EBADMSG where it is no event, -EOPNOTSUPP where it is of a type that is not known here, -ENOMEM.
+ */
+int forkbus_event_from_json(const char *text, size_t len, struct forkbus_event **ret);
 
 /* --- questions ---------------------------------------------------------------------------------------------------- */
 

@@ -5,6 +5,7 @@
 #include "base/json-text.h"
 #include "bus.h"
 #include "fields.h"
+#include "json-read.h"
 #include "request.h"
 #include "settings.h"
 
@@ -21,6 +22,11 @@ static json_t *pid_json(const struct settings_pid *pid)
 	if (pid->start_usec == 0)
 		return json_integer(pid->pid);
 	return json_pack("{sI sI}", "pid", (json_int_t)pid->pid, "startUsec", (json_int_t)pid->start_usec);
+}
+
+static struct settings_pid pid_of(const struct filter_pid *pid)
+{
+	return (struct settings_pid){ pid->pid, pid->start_usec, pid->start_usec != 0 };
 }
 
 json_t *settings_filter(const struct settings *settings)
@@ -101,6 +107,60 @@ static int filter_set(struct forkbus *bus, const char *key, json_t *value)
 	if (!bus->settings.filter)
 		bus->settings.filter = json_object();
 	return json_object_set_new(bus->settings.filter, key, value) == 0 ? 0 : -ENOMEM;
+}
+
+/* Return: 0, FILTER_E_INVALID, or -ENOMEM. */
+static int filter_read(struct filter **ret, const char *text, struct filter_error *error)
+{
+	json_auto_t *object = NULL;
+	int r = json_read(&object, text, strlen(text));
+
+	if (r == -EBADMSG)
+		return filter_refuse(error, "", "a filter is one JSON object, and has no key twice");
+	return r < 0 ? r : filter_parse(ret, object, error);
+}
+
+/* Processes are kept apart from the other keys. Return: 0; or -ENOMEM: nothing was changed. */
+static int settings_take(struct settings *settings, const struct filter *filter)
+{
+	struct settings_pid *pids = calloc(filter->n_pids + 1, sizeof(*pids));
+	char *text = filter_print(filter);
+	json_t *object = NULL;
+	int r = pids && text ? json_read(&object, text, strlen(text)) : -ENOMEM;
+
+	free(text);
+	if (r < 0) {
+		free(pids);
+		return -ENOMEM;
+	}
+	(void)json_object_del(object, "pids");
+	(void)json_object_del(object, "tree");
+	for (size_t i = 0; i < filter->n_pids; i++)
+		pids[i] = pid_of(&filter->pids[i]);
+	json_decref(settings->filter);
+	free(settings->pids);
+	settings->filter = object;
+	settings->pids = pids;
+	settings->n_pids = filter->n_pids;
+	settings->has_tree = filter->has_tree;
+	settings->tree = pid_of(&filter->tree);
+	return 0;
+}
+
+int forkbus_set_filter(struct forkbus *bus, const char *json)
+{
+	struct filter *filter = NULL;
+	struct filter_error error;
+	int r;
+
+	if (bus_is_started(bus))
+		return -EBUSY;
+	bus->has_text = false;
+	r = filter_read(&filter, json, &error);
+	if (r == 0)
+		r = settings_take(&bus->settings, filter);
+	filter_free(filter);
+	return r > 0 ? bus_explain_filter(bus, &error) : r;
 }
 
 int forkbus_add_type(struct forkbus *bus, enum forkbus_type type)
@@ -239,6 +299,10 @@ int forkbus_set_complete(struct forkbus *bus, bool complete)
 	return 0;
 }
 
+static const char since_expected[] =
+	"since: must be a cursor as it was given (16 hexadecimal digits, a colon, a number), "
+	"or a span before now such as \"-5min\" (units us ms s min h d w)";
+
 int forkbus_set_since(struct forkbus *bus, const char *since)
 {
 	struct position position = { 0 };
@@ -247,15 +311,16 @@ int forkbus_set_since(struct forkbus *bus, const char *since)
 
 	if (bus_is_started(bus))
 		return -EBUSY;
+	bus->has_text = false;
 	if (since && since[0] == '-') {
 		if (timespan_parse(since + 1, &usec) < 0)
-			return -EINVAL;
+			return bus_explain(bus, -EINVAL, since_expected);
 		copy = strdup(since);
 		if (!copy)
 			return -ENOMEM;
 	} else if (since) {
 		if (cursor_parse(since, &position.epoch, &position.seq) < 0)
-			return -EINVAL;
+			return bus_explain(bus, -EINVAL, since_expected);
 		position.known = true;
 	}
 	free(bus->settings.since);

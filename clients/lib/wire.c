@@ -7,7 +7,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "whole.h"
+#include "json-read.h"
 #include "wire.h"
 
 #define FDS_MAX	 4
@@ -204,30 +204,6 @@ static int fill(struct wire *wire)
 	return n > 0 ? 0 : WIRE_E_END;
 }
 
-static int parse_once(json_t **ret, const char *text, size_t len)
-{
-	json_error_t error;
-	json_t *message = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
-
-	/* Without memory, the parser fails in silence. */
-	if (!message && (error.text[0] == '\0' || json_error_code(&error) == json_error_out_of_memory))
-		return -ENOMEM;
-	if (!json_is_object(message) || !json_is_whole(message, text, len)) {
-		json_decref(message);
-		return -EBADMSG;
-	}
-	*ret = message;
-	return 0;
-}
-
-static int parse(json_t **ret, const char *text, size_t len)
-{
-	int r = parse_once(ret, text, len);
-
-	/* A string that the parser had no memory for is an invalid token to it, or cut. What is wrong is wrong twice. */
-	return r == -EBADMSG ? parse_once(ret, text, len) : r;
-}
-
 int wire_read(struct wire *wire, json_t **ret)
 {
 	const char *begin, *nul = NULL;
@@ -247,7 +223,8 @@ int wire_read(struct wire *wire, json_t **ret)
 	/* From where it was found, if it has to be read again. */
 	wire->searched = (size_t)(nul - wire->in);
 	begin = wire->in + wire->begin;
-	r = (size_t)(nul - begin) > wire->message_max ? -EMSGSIZE : parse(ret, begin, (size_t)(nul - begin));
+	r = (size_t)(nul - begin) > wire->message_max ? -EMSGSIZE
+						      : json_read(ret, begin, (size_t)(nul - begin));
 	if (r == 0)
 		wire->begin = wire->searched = (size_t)(nul + 1 - wire->in);
 	return r;

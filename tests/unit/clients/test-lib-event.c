@@ -12,7 +12,7 @@
 
 #include "clients/lib/fields.h"
 #include "clients/lib/held.h"
-#include "clients/lib/whole.h"
+#include "clients/lib/json-read.h"
 #include "tests/unit/allocations.h"
 #include "tests/unit/random-event.h"
 #include "tests/unit/support.h"
@@ -71,6 +71,11 @@ static void names_are_those_of_the_protocol(void **state)
 	assert_string_equal(forkbus_field_name(FORKBUS_FIELD_CODE), "status.code");
 	assert_string_equal(forkbus_field_name(FORKBUS_FIELD_MAX_RSS_KIB), "usage.maxRssKib");
 	assert_string_equal(forkbus_field_name(FORKBUS_FIELD_OLD_UID), "old.uid");
+	for (unsigned int field = 1; forkbus_field_name(field); field++)
+		assert_int_equal(forkbus_field_from_name(forkbus_field_name(field)), field);
+	assert_int_equal(forkbus_field_from_name("userUsec"), 0);
+	assert_int_equal(forkbus_field_from_name("usage."), 0);
+	assert_int_equal(forkbus_field_from_name(""), 0);
 	assert_null(forkbus_field_name(0));
 	assert_null(forkbus_field_name(10000));
 	assert_int_equal(forkbus_field_kind(0), 0);
@@ -267,6 +272,97 @@ static void measures(void **state)
 	json_decref(value);
 }
 
+/* As the broker's stream prints it, and back. */
+static void json_is_that_of_the_stream(void **state)
+{
+	static char expected[EVENT_JSON_MAX];
+	struct random chance = { 12 };
+	struct random_event random;
+
+	(void)state;
+	for (unsigned int i = 0; i < 2000; i++) {
+		struct forkbus_event held = { 0 }, *back = NULL;
+		size_t len, again;
+		char *text;
+
+		random_event(&chance, &random, ~UINT64_C(0));
+		if (type_public(random.event.type) == 0)
+			continue;
+		assert_int_equal(held_set(&held, &random.event), 0);
+		len = event_json_encode(&random.event, ~UINT64_C(0), expected);
+		assert_int_equal(forkbus_event_to_json(&held, 0, &text, &again), 0);
+		assert_int_equal(again, len);
+		assert_memory_equal(text, expected, len);
+		assert_int_equal(strlen(text), len);
+		assert_int_equal(forkbus_event_from_json(text, len, &back), 0);
+		free(text);
+		assert_int_equal(forkbus_event_to_json(back, 0, &text, NULL), 0);
+		assert_int_equal(strlen(text), len);
+		assert_memory_equal(text, expected, len);
+		free(text);
+		forkbus_event_free(back);
+		held_done(&held);
+	}
+}
+
+static void json_of_no_event(void **state)
+{
+	static const struct {
+		const char *text;
+		int result;
+	} cases[] = {
+		{ "", -EBADMSG },
+		{ "{\"type\":\"fork\"", -EBADMSG },
+		{ "{\"type\":\"fork\",\"type\":\"fork\"}", -EBADMSG },
+		{ "{\"type\":\"fork\",\"pid\":\"1\"}", -EBADMSG },
+		{ "[]", -EBADMSG },
+		{ "{}", -EBADMSG },
+		{ "{\"type\":\"newer\"}", -EOPNOTSUPP },
+	};
+	struct forkbus_event held = { 0 }, *event = NULL;
+	char *text = NULL;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(forkbus_event_from_json(cases[i].text, strlen(cases[i].text), &event),
+				 cases[i].result);
+		assert_null(event);
+	}
+	assert_int_equal(forkbus_event_to_json(&held, 1, &text, NULL), -EINVAL);
+	assert_null(text);
+}
+
+static void json_without_memory(void **state)
+{
+	static const char line[] = "{\"type\":\"fork\",\"pid\":7,\"comm\":\"make\"}";
+	struct forkbus_event *event = NULL;
+	long before = allocations_held;
+	unsigned long failed = 0;
+	char *text = NULL;
+	int r;
+
+	(void)state;
+	if (!allocations_can_fail())
+		return;
+	do {
+		allocations_until_failure = ++failed;
+		r = forkbus_event_from_json(line, sizeof(line) - 1, &event);
+		assert_true(r == 0 || (r == -ENOMEM && !event));
+	} while (r < 0);
+	assert_true(failed > 3);
+	allocations_until_failure = 1;
+	assert_int_equal(forkbus_event_to_json(event, 0, &text, NULL), -ENOMEM);
+	assert_null(text);
+	/* What cannot be made smaller is lent as it is. */
+	allocations_until_failure = 2;
+	assert_int_equal(forkbus_event_to_json(event, 0, &text, NULL), 0);
+	allocations_until_failure = 0;
+	assert_string_equal(text, line);
+	free(text);
+	forkbus_event_free(event);
+	assert_true(allocations_held_are(before));
+}
+
 static void copies_without_memory(void **state)
 {
 	struct forkbus_event held = { 0 }, *copy = NULL;
@@ -299,6 +395,9 @@ int main(void)
 		cmocka_unit_test(texts_are_bytes),
 		cmocka_unit_test(decode_refuses),
 		cmocka_unit_test(measures),
+		cmocka_unit_test(json_is_that_of_the_stream),
+		cmocka_unit_test(json_of_no_event),
+		cmocka_unit_test(json_without_memory),
 		cmocka_unit_test(copies_without_memory),
 	};
 

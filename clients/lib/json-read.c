@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <errno.h>
 #include <string.h>
 
-#include "whole.h"
+#include "json-read.h"
 
 static unsigned int hex4(const char *at)
 {
@@ -104,4 +105,28 @@ static size_t value_measure(json_t *value)
 bool json_is_whole(json_t *value, const char *text, size_t len)
 {
 	return value_measure(value) == text_measure(text, text + len);
+}
+
+static int read_once(json_t **ret, const char *text, size_t len)
+{
+	json_error_t error;
+	json_t *object = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+
+	/* Without memory, the parser fails in silence. */
+	if (!object && (error.text[0] == '\0' || json_error_code(&error) == json_error_out_of_memory))
+		return -ENOMEM;
+	if (!json_is_object(object) || !json_is_whole(object, text, len)) {
+		json_decref(object);
+		return -EBADMSG;
+	}
+	*ret = object;
+	return 0;
+}
+
+int json_read(json_t **ret, const char *text, size_t len)
+{
+	int r = read_once(ret, text, len);
+
+	/* A string that the parser had no memory for is an invalid token to it, or cut. What is wrong is wrong twice. */
+	return r == -EBADMSG ? read_once(ret, text, len) : r;
 }
