@@ -301,7 +301,7 @@ sub test_ordinary {
 
     # Whom the policy does not name.
     my $stranger = Forkbus->broker(source => "replay:/dev/null\@flat", bus => 'system', env => $bus->env, uid => $user);
-    ok($stranger->says(qr/the bus does not let us be org\.forkbus1 \(is its policy installed\?\)/),
+    ok($stranger->says(qr/the bus refuses the name org\.forkbus1 \(is its policy installed\?\)/),
         'another user cannot be org.forkbus1');
     is($stranger->end, 0, 'which is no reason not to run');
 }

@@ -7,117 +7,20 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/message.h"
-#include "serve/dbus/internal.h"
+#include "serve/dbus/context.h"
+#include "serve/dbus/job.h"
+#include "serve/dbus/manager.h"
+#include "serve/dbus/peer.h"
+#include "serve/dbus/ping.h"
+#include "serve/dbus/polkit.h"
+#include "serve/dbus/subscription.h"
 
-/* Of one turn of the loop: what is sent in all, and by one before the others have theirs; what is taken in. */
-#define MESSAGES_PER_TURN 100
-#define MESSAGES_PER_JOB  16
-#define CALLS_PER_TURN	  64
-/* Messages that may wait for the bus to take them. Beyond, they wait in the log. */
-#define QUEUE_MAX	  1024
+/* Messages that are received in one turn of the loop. */
+#define CALLS_PER_TURN 64
 /* A bus is looked for after 1, 2, 4, … s. */
-#define REOPEN_MAX_SEC	  60
+#define REOPEN_MAX_SEC 60
 
 DEFINE_CLEANUP(struct dbus, dbus_free)
-
-/* Jobs */
-
-static void on_wake(struct cursor *cursor)
-{
-	dbus_job_ready((struct dbus_job *)((char *)cursor - offsetof(struct dbus_job, cursor)));
-}
-
-void dbus_job_ready(struct dbus_job *job)
-{
-	if (job->ready)
-		return;
-	job->ready = true;
-	TAILQ_INSERT_TAIL(&job->peer->dbus->ready, job, turn);
-}
-
-void dbus_job_block(struct dbus_job *job)
-{
-	job->blocked = true;
-	TAILQ_REMOVE(&job->peer->jobs, job, of_peer);
-	TAILQ_INSERT_TAIL(&job->peer->jobs, job, of_peer);
-	cursor_block(&job->cursor);
-}
-
-static void take_out(struct dbus_job *job)
-{
-	if (!job->ready)
-		return;
-	job->ready = false;
-	TAILQ_REMOVE(&job->peer->dbus->ready, job, turn);
-}
-
-int dbus_job_begin(struct dbus_job *job, struct dbus_peer *peer, struct request *request, bool all,
-		   struct filter_error *error)
-{
-	struct visibility visibility = access_of(&peer->who);
-
-	visibility.all |= all;
-	job->peer = peer;
-	TAILQ_INSERT_TAIL(&peer->jobs, job, of_peer);
-	peer->dbus->stats.connections++;
-	return cursor_init(&job->cursor, peer->dbus->hub, request, visibility, &encoding_packed, on_wake,
-			   error);
-}
-
-void dbus_job_end(struct dbus_job *job)
-{
-	struct dbus *dbus = job->peer->dbus;
-
-	take_out(job);
-	TAILQ_REMOVE(&job->peer->jobs, job, of_peer);
-	cursor_done(&job->cursor);
-	dbus->stats.connections--;
-	budget_give(dbus->budget, job->peer->who.uid);
-}
-
-static bool has_room(const struct dbus *dbus)
-{
-	uint64_t waiting = 0;
-
-	return sd_bus_get_n_queued_write(dbus->connection, &waiting) >= 0 && waiting < QUEUE_MAX;
-}
-
-/* Return: messages sent. */
-static unsigned int run(struct dbus_job *job, unsigned int budget)
-{
-	unsigned int left = budget < MESSAGES_PER_JOB ? budget : MESSAGES_PER_JOB, share = left;
-	int r;
-
-	take_out(job);
-	r = job->run(job, &left);
-	if (r == -EAGAIN)
-		dbus_job_ready(job);
-	else if (r < 0)
-		job->free(job);
-	return share - left;
-}
-
-/* All in turn, as long as somebody sends something. */
-static void pump(struct dbus *dbus)
-{
-	unsigned int budget = MESSAGES_PER_TURN, sent = 1;
-
-	while (sent > 0 && !TAILQ_EMPTY(&dbus->ready)) {
-		struct dbus_job *job, *last = TAILQ_LAST(&dbus->ready, dbus_jobs);
-		bool was_last = false;
-
-		for (sent = 0; !was_last && (job = TAILQ_FIRST(&dbus->ready));) {
-			if (!has_room(dbus))
-				return; /* the bus wakes us when it takes more */
-			if (sent == budget)
-				break;
-			was_last = job == last;
-			sent += run(job, budget - sent);
-		}
-		budget -= sent;
-	}
-	dbus->again |= !TAILQ_EMPTY(&dbus->ready);
-}
 
 /* The connection */
 
@@ -142,14 +45,14 @@ static void disconnect(struct dbus *dbus)
 }
 
 /* Once for each reason. */
-static void tell(struct dbus *dbus, int r, const char *what)
+static void report_failure(struct dbus *dbus, int r, const char *what)
 {
-	if (dbus->told == r)
+	if (dbus->reported == r)
 		return;
-	dbus->told = r;
+	dbus->reported = r;
 	errno = -r;
 	if (r == -ENOENT || r == -ECONNREFUSED)
-		msg_info("there is no %s bus (yet)", dbus->kind == DBUS_USER ? "session" : "system");
+		msg_info("no %s bus yet", dbus->kind == DBUS_USER ? "session" : "system");
 	else
 		msg_warning("%s: %m", what);
 }
@@ -163,14 +66,14 @@ static int on_name(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 	(void)error;
 	r = -sd_bus_message_get_errno(reply);
 	if (r < 0 || sd_bus_message_read(reply, "u", &result) < 0) {
-		tell(dbus, r, "the bus does not let us be " DBUS_NAME " (is its policy installed?)");
+		report_failure(dbus, r, "the bus refuses the name " DBUS_NAME " (is its policy installed?)");
 		dbus->lost = true;
 		return 0;
 	}
 	dbus->attempts = 0;
-	dbus->told = 0;
+	dbus->reported = 0;
 	if (result == 2)
-		msg_warning("somebody else on the bus is " DBUS_NAME ": we are when it leaves");
+		msg_warning("the name " DBUS_NAME " is taken on the bus; waiting for it");
 	else
 		msg_info("on the %s bus as " DBUS_NAME, dbus->kind == DBUS_USER ? "session" : "system");
 	return 0;
@@ -199,7 +102,7 @@ static void try_connect(struct dbus *dbus)
 
 	if (r == 0)
 		return;
-	tell(dbus, r, "cannot be on the bus");
+	report_failure(dbus, r, "cannot connect to the bus");
 	disconnect(dbus);
 	try_later(dbus);
 }
@@ -278,14 +181,14 @@ void dbus_prepare(struct dbus *dbus)
 
 	if (dbus->connection && (dbus->lost || sd_bus_is_open(dbus->connection) <= 0)) {
 		if (dbus->attempts == 0)
-			msg_info("the bus has gone");
+			msg_info("disconnected from the bus");
 		disconnect(dbus);
 		try_later(dbus);
 	}
 	if (!dbus->connection)
 		return;
 	if (sd_bus_is_ready(dbus->connection) > 0) {
-		pump(dbus);
+		dbus_jobs_run(dbus);
 		usec = sooner(usec, dbus_ping_run(dbus, now));
 		usec = sooner(usec, dbus_manager_changed(dbus, now));
 	}

@@ -2,7 +2,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "serve/dbus/internal.h"
+#include "serve/dbus/dictionary.h"
+#include "serve/dbus/event-message.h"
+#include "serve/dbus/job.h"
+#include "serve/dbus/list.h"
 
 /* Lists that one peer may have under way. */
 #define LISTS_MAX   4
@@ -126,11 +129,11 @@ int dbus_list(struct dbus_peer *peer, sd_bus_message *call, struct request *requ
 	if (peer->n_lists == LISTS_MAX)
 		return sd_bus_reply_method_errorf(call, SD_BUS_ERROR_LIMITS_EXCEEDED,
 						  "There are %d lists under way to you already.", LISTS_MAX);
-	if (dbus_take_quota(peer, call) != 0)
+	if (dbus_job_reserve(peer, call) != 0)
 		return 1;
 	list = calloc(1, sizeof(*list));
 	if (!list) {
-		budget_give(peer->dbus->budget, peer->who.uid);
+		budget_give(peer->dbus->budget, peer->identity.uid);
 		return dbus_refuse(call, -ENOMEM, NULL);
 	}
 	list->call = sd_bus_message_ref(call);

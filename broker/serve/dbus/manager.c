@@ -3,14 +3,20 @@
 #include <jansson.h>
 
 #include "base/clock.h"
-#include "serve/dbus/internal.h"
+#include "serve/dbus/dictionary.h"
+#include "serve/dbus/event-message.h"
+#include "serve/dbus/list.h"
+#include "serve/dbus/manager.h"
+#include "serve/dbus/peer.h"
+#include "serve/dbus/polkit.h"
+#include "serve/dbus/subscription.h"
 
-/* Changes of properties are told to whoever listens on the bus: no more often than this. */
-#define TELL_USEC USEC_PER_SEC
+/* Changes of properties are broadcast on the bus: no more often than this. */
+#define SIGNAL_USEC USEC_PER_SEC
 
 /* Methods */
 
-/* What is asked for, and "all", which D-Bus alone has. Return: 0; FILTER_E_INVALID, told in @error; a negative errno. */
+/* What is asked for, and "all", which D-Bus alone has. Return: 0; FILTER_E_INVALID, with @error filled; a negative errno. */
 static int read_call(const struct dbus *dbus, sd_bus_message *call, json_t **ret, bool *all,
 		     struct filter_error *error)
 {
@@ -57,7 +63,7 @@ static int begin(const struct method *method, struct dbus_peer *peer, sd_bus_mes
 		r = method->parse(&request, object, &error);
 	if (r)
 		return dbus_refuse(call, r, &error);
-	if (all && !granted && !access_of(&peer->who).all)
+	if (all && !granted && !access_of(&peer->identity).all)
 		r = ask_polkit(method, peer, call);
 	else
 		r = method->begin(peer, call, &request, granted);
@@ -125,8 +131,8 @@ static int on_get_process(sd_bus_message *call, void *userdata, sd_bus_error *er
 	r = sd_bus_message_read(call, "u", &pid);
 	if (r < 0 || !peer)
 		return r < 0 ? r : -ENOTCONN;
-	fields = hub_find_process(dbus->hub, pid, access_of(&peer->who), &event);
-	/* Who may not see it does not learn that it is there. */
+	fields = hub_find_process(dbus->hub, pid, access_of(&peer->identity), &event);
+	/* One who may not see it must not learn that it exists. */
 	if (fields == 0)
 		return sd_bus_reply_method_errorf(call, DBUS_ERROR("NoSuchProcess"),
 						  "No process %u is to be seen.", pid);
@@ -202,10 +208,10 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_VTABLE_END,
 };
 
-static struct dbus_told look(const struct dbus *dbus)
+static struct dbus_properties read_properties(const struct dbus *dbus)
 {
-	struct dbus_told now = { .lost = count_lost(dbus->hub),
-				 .subscribers = dbus->subscribers(dbus->userdata) };
+	struct dbus_properties now = { .lost = count_lost(dbus->hub),
+				       .subscribers = dbus->subscribers(dbus->userdata) };
 
 	snprintf(now.source, sizeof(now.source), "%s", dbus->hub->source);
 	return now;
@@ -215,30 +221,30 @@ int dbus_manager_add(struct dbus *dbus)
 {
 	int r;
 
-	/* Who is new here asks. */
-	dbus->property = look(dbus);
+	/* A client that is new on the bus reads them. */
+	dbus->properties = read_properties(dbus);
 	r = sd_bus_add_object_vtable(dbus->connection, NULL, DBUS_PATH, DBUS_NAME ".Manager", vtable, dbus);
 	return r < 0 ? r : 0;
 }
 
 uint64_t dbus_manager_changed(struct dbus *dbus, uint64_t now_usec)
 {
-	struct dbus_told now = look(dbus), *told = &dbus->property;
+	struct dbus_properties now = read_properties(dbus), *last = &dbus->properties;
 	const char *names[4] = {};
 	size_t n = 0;
 
-	if (strcmp(now.source, told->source) != 0)
+	if (strcmp(now.source, last->source) != 0)
 		names[n++] = "Source";
-	if (now.lost != told->lost)
+	if (now.lost != last->lost)
 		names[n++] = "EventsLost";
-	if (now.subscribers != told->subscribers)
+	if (now.subscribers != last->subscribers)
 		names[n++] = "Subscribers";
 	if (n == 0)
 		return 0;
-	if (now_usec < told->usec + TELL_USEC)
-		return told->usec + TELL_USEC - now_usec;
+	if (now_usec < last->usec + SIGNAL_USEC)
+		return last->usec + SIGNAL_USEC - now_usec;
 	now.usec = now_usec;
-	*told = now;
+	*last = now;
 	(void)sd_bus_emit_properties_changed_strv(dbus->connection, DBUS_PATH, DBUS_NAME ".Manager",
 						  (char **)(uintptr_t)names);
 	return 0;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Who a caller is, the bus alone knows. It is asked once, without waiting: until it has answered, what the peer calls is
- * held back, and then given to sd-bus as if it came now. So whoever handles a call, or asks which objects there are, knows
- * already who wants it.
+ * Only the bus knows who a caller is. It is asked once, without waiting: until it answers, the peer's calls are held back, and
+ * then given to sd-bus as if they came now. So a method, and the list of objects, can rely on knowing the sender.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -10,14 +9,17 @@
 #define HASH_NONFATAL_OOM	    1
 #define uthash_nonfatal_oom(_entry) (oom = true)
 #include "base/message.h"
-#include "serve/dbus/internal.h"
+#include "serve/dbus/job.h"
+#include "serve/dbus/peer.h"
+#include "serve/dbus/ping.h"
+#include "serve/dbus/polkit.h"
 
-/* Calls that one peer may have waiting: nobody who waits for answers has more. */
+/* Calls of one peer that may wait: a client that waits for answers never has more. */
 #define HELD_MAX 8
 
-struct dbus_held {
+struct dbus_held_call {
 	sd_bus_message *call;
-	TAILQ_ENTRY(dbus_held) link;
+	TAILQ_ENTRY(dbus_held_call) link;
 };
 
 static struct dbus_peer *find(const struct dbus *dbus, const char *name)
@@ -30,7 +32,7 @@ static struct dbus_peer *find(const struct dbus *dbus, const char *name)
 
 static void peer_free(struct dbus_peer *peer)
 {
-	struct dbus_held *held;
+	struct dbus_held_call *held;
 
 	while (!LIST_EMPTY(&peer->queries))
 		dbus_query_free(LIST_FIRST(&peer->queries));
@@ -39,8 +41,8 @@ static void peer_free(struct dbus_peer *peer)
 
 		job->free(job);
 	}
-	while ((held = TAILQ_FIRST(&peer->held))) {
-		TAILQ_REMOVE(&peer->held, held, link);
+	while ((held = TAILQ_FIRST(&peer->held_calls))) {
+		TAILQ_REMOVE(&peer->held_calls, held, link);
 		sd_bus_message_unref(held->call);
 		free(held);
 	}
@@ -56,7 +58,7 @@ static void take_groups(struct dbus_peer *peer, const uint32_t *groups, size_t s
 {
 	for (size_t i = 0; i < size / sizeof(*groups); i++)
 		if (peer->dbus->options.group != (gid_t)-1 && groups[i] == peer->dbus->options.group)
-			peer->who.member = true;
+			peer->identity.member = true;
 }
 
 /* One member of the bus' answer, within {sv}. */
@@ -73,11 +75,11 @@ static int take_credential(struct dbus_peer *peer, sd_bus_message *reply, bool *
 		return r;
 	if (strcmp(name, "UnixUserID") == 0) {
 		r = sd_bus_message_read(reply, "v", "u", &number);
-		peer->who.uid = number;
+		peer->identity.uid = number;
 		*has_uid = r >= 0;
 	} else if (strcmp(name, "ProcessID") == 0) {
 		r = sd_bus_message_read(reply, "v", "u", &number);
-		peer->who.pid = (pid_t)number;
+		peer->identity.pid = (pid_t)number;
 	} else if (strcmp(name, "UnixGroupIDs") == 0) {
 		r = sd_bus_message_enter_container(reply, 'v', "au");
 		if (r >= 0)
@@ -92,7 +94,7 @@ static int take_credential(struct dbus_peer *peer, sd_bus_message *reply, bool *
 	return r;
 }
 
-/* Return: whether it is told whose the peer is. */
+/* Return: whether the answer names the peer's user. */
 static bool take_credentials(struct dbus_peer *peer, sd_bus_message *reply)
 {
 	bool has_uid = false;
@@ -111,16 +113,16 @@ static bool take_credentials(struct dbus_peer *peer, sd_bus_message *reply)
 
 static void release(struct dbus_peer *peer)
 {
-	struct dbus_held *held;
+	struct dbus_held_call *held;
 
-	while ((held = TAILQ_FIRST(&peer->held))) {
-		TAILQ_REMOVE(&peer->held, held, link);
+	while ((held = TAILQ_FIRST(&peer->held_calls))) {
+		TAILQ_REMOVE(&peer->held_calls, held, link);
 		if (sd_bus_enqueue_for_read(peer->dbus->connection, held->call) < 0)
-			msg_warning("a call on the bus is lost: no memory");
+			msg_warning("dropped a call: out of memory");
 		sd_bus_message_unref(held->call);
 		free(held);
 	}
-	peer->n_held = 0;
+	peer->n_held_calls = 0;
 }
 
 static int on_credentials(sd_bus_message *reply, void *userdata, sd_bus_error *error)
@@ -147,7 +149,7 @@ static struct dbus_peer *peer_new(struct dbus *dbus, const char *name)
 	if (!peer)
 		return NULL;
 	peer->dbus = dbus;
-	TAILQ_INIT(&peer->held);
+	TAILQ_INIT(&peer->held_calls);
 	LIST_INIT(&peer->queries);
 	TAILQ_INIT(&peer->jobs);
 	peer->name = strdup(name);
@@ -166,16 +168,16 @@ static struct dbus_peer *peer_new(struct dbus *dbus, const char *name)
 /* Return: 0 or -ENOMEM, -ENOBUFS. */
 static int hold(struct dbus_peer *peer, sd_bus_message *call)
 {
-	struct dbus_held *held;
+	struct dbus_held_call *held;
 
-	if (peer->n_held == HELD_MAX)
+	if (peer->n_held_calls == HELD_MAX)
 		return -ENOBUFS;
 	held = malloc(sizeof(*held));
 	if (!held)
 		return -ENOMEM;
 	held->call = sd_bus_message_ref(call);
-	TAILQ_INSERT_TAIL(&peer->held, held, link);
-	peer->n_held++;
+	TAILQ_INSERT_TAIL(&peer->held_calls, held, link);
+	peer->n_held_calls++;
 	return 0;
 }
 

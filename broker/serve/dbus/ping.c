@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * What a receiver does not read piles up in the bus, until the bus drops it without a word. So now and then a subscriber is
- * asked to answer something: its answer shows that all that was sent before has come to it. The bus counts by connection,
- * and so does this, however many subscriptions there are.
+ * What a receiver does not read piles up in the bus, until the bus drops it without notice. So a subscriber is pinged now and
+ * then: its answer shows that all that was sent before has arrived. The bus counts by connection, and so does this, however
+ * many subscriptions there are.
  *
- * The bus holds only so many unanswered calls of one connection (dbus-daemon: 128), and peers that never answer keep theirs:
- * so there is a limit for all together and one for each user but root. Whose turn has not come yet waits.
+ * The bus holds a limited number of unanswered calls of one connection (dbus-daemon: 128), and peers that never answer keep
+ * theirs: so there is a limit for all together and one for each user but root. Beyond it peers wait for their turn.
  */
 #include <errno.h>
 
 #include "base/clock.h"
 #include "base/message.h"
-#include "serve/dbus/internal.h"
+#include "serve/dbus/job.h"
+#include "serve/dbus/ping.h"
 
-#define EVERY	      128 /* signals between one question and the next */
-#define WINDOW	      256 /* signals that nothing has come back for, at most */
-/* Questions under way, to all peers together, and to those of one user. */
+#define EVERY	      128 /* signals between one ping and the next */
+#define WINDOW	      256 /* signals that no answer has confirmed, at most */
+/* Pending pings, to all peers together, and to those of one user. */
 #define PINGS_MAX     100
 #define PINGS_OF_USER 10
-/* The bus has refused one: something else than we has to change first. */
+/* The bus refused one: no other before this is over. */
 #define PAUSE_USEC    USEC_PER_SEC
 
 int dbus_pings_new(struct dbus *dbus)
@@ -54,7 +55,7 @@ static void forget_ping(struct dbus_peer *peer)
 	if (!peer->window.ping)
 		return;
 	peer->window.ping = sd_bus_slot_unref(peer->window.ping);
-	budget_give(peer->dbus->pings, peer->who.uid);
+	budget_give(peer->dbus->pings, peer->identity.uid);
 }
 
 void dbus_ping_end(struct dbus_peer *peer)
@@ -75,19 +76,19 @@ static void on_refused(struct dbus_peer *peer, sd_bus_message *reply)
 	struct dbus *dbus = peer->dbus;
 
 	peer->window.asked = peer->window.taken;
-	/* It has left, which the bus is about to tell. */
+	/* It has left; the bus signals that next. */
 	if (sd_bus_message_is_method_error(reply, SD_BUS_ERROR_NAME_HAS_NO_OWNER) ||
 	    sd_bus_message_is_method_error(reply, SD_BUS_ERROR_SERVICE_UNKNOWN))
 		return;
 	queue(peer);
-	/* So it has, or the bus does not wait for answers as long as we do. */
+	/* It has left without an answer, or the bus does not wait for one as long as this does. */
 	if (sd_bus_message_is_method_error(reply, SD_BUS_ERROR_NO_REPLY))
 		return;
 	dbus->ping_pause_usec = clock_usec(CLOCK_MONOTONIC) + PAUSE_USEC;
-	if (!dbus->ping_told)
-		msg_warning("the bus does not let a subscriber be asked whether it still reads: %s",
+	if (!dbus->ping_reported)
+		msg_warning("the bus refuses a ping to a subscriber: %s",
 			    sd_bus_message_get_error(reply) ? sd_bus_message_get_error(reply)->message : "?");
-	dbus->ping_told = true;
+	dbus->ping_reported = true;
 }
 
 /* Answered by the peer, were it with an error: it reads. */
@@ -95,7 +96,6 @@ static int on_pong(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
 	struct dbus_peer *peer = userdata;
 	const char *sender = sd_bus_message_get_sender(reply);
-	struct dbus_job *job;
 
 	(void)error;
 	forget_ping(peer);
@@ -105,12 +105,7 @@ static int on_pong(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 	}
 	peer->window.taken = peer->window.asked;
 	dbus_ping_note(peer);
-	TAILQ_FOREACH(job, &peer->jobs, of_peer) {
-		if (!job->blocked)
-			continue;
-		job->blocked = false;
-		dbus_job_ready(job);
-	}
+	dbus_jobs_unblock(peer);
 	return 0;
 }
 
@@ -140,7 +135,7 @@ uint64_t dbus_ping_run(struct dbus *dbus, uint64_t now_usec)
 	if (now_usec < dbus->ping_pause_usec)
 		return TAILQ_EMPTY(&dbus->unasked) ? 0 : dbus->ping_pause_usec - now_usec;
 	for (peer = TAILQ_FIRST(&dbus->unasked); peer && r != BUDGET_E_TOTAL; peer = next) {
-		uint32_t uid = peer->who.uid;
+		uint32_t uid = peer->identity.uid;
 
 		next = TAILQ_NEXT(peer, window.turn);
 		r = budget_take(dbus->pings, uid);

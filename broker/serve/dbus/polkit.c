@@ -3,17 +3,17 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "serve/dbus/internal.h"
+#include "serve/dbus/polkit.h"
 
 #define ACTION		DBUS_NAME ".observe-all"
 /*
- * Questions that may be open, to all peers together, of one user, and of one peer: each can be a window on somebody's screen,
+ * Questions that may be open, to all peers together, of one user, and of one peer: each can be a window on a user's screen,
  * and what the bus holds of unanswered calls is needed by ping.c.
  */
 #define QUERIES_MAX	20
 #define QUERIES_OF_USER 8
 #define QUERIES_OF_PEER 4
-/* Somebody may have to find a password. */
+/* A user may have to find a password. */
 #define PATIENCE_SEC	300
 #define INTERACTIVE	UINT32_C(1) /* polkit's flag AllowUserInteraction */
 
@@ -34,7 +34,7 @@ void dbus_query_free(struct dbus_query *query)
 {
 	struct dbus_peer *peer = query->peer;
 
-	budget_give(peer->dbus->queries, peer->who.uid);
+	budget_give(peer->dbus->queries, peer->identity.uid);
 	LIST_REMOVE(query, link);
 	peer->n_queries--;
 	sd_bus_slot_unref(query->slot);
@@ -80,12 +80,12 @@ int dbus_polkit_ask(struct dbus_peer *peer, sd_bus_message *call,
 
 	if (peer->n_queries == QUERIES_OF_PEER)
 		return -EBUSY;
-	r = budget_take(peer->dbus->queries, peer->who.uid);
+	r = budget_take(peer->dbus->queries, peer->identity.uid);
 	if (r != 0)
 		return r < 0 ? r : -EBUSY;
 	query = calloc(1, sizeof(*query));
 	if (!query) {
-		budget_give(peer->dbus->queries, peer->who.uid);
+		budget_give(peer->dbus->queries, peer->identity.uid);
 		return -ENOMEM;
 	}
 	query->peer = peer;

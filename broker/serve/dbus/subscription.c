@@ -8,7 +8,21 @@
 #define uthash_nonfatal_oom(_entry) (oom = true)
 #include "base/cleanup.h"
 #include "base/message.h"
-#include "serve/dbus/internal.h"
+#include "serve/dbus/dictionary.h"
+#include "serve/dbus/event-message.h"
+#include "serve/dbus/job.h"
+#include "serve/dbus/peer.h"
+#include "serve/dbus/ping.h"
+#include "serve/dbus/subscription.h"
+
+struct dbus_subscription {
+	struct dbus_job job;
+	struct dbus *dbus;
+	uint64_t number;
+	char path[sizeof(DBUS_SUBSCRIPTION) + 21];
+	uint64_t sent, dropped; /* signals; events that were reported as lost */
+	UT_hash_handle hh;
+};
 
 static struct dbus_subscription *of_job(struct dbus_job *job)
 {
@@ -30,7 +44,7 @@ static void subscription_free(struct dbus_job *job)
 
 /* Signals */
 
-/* The events that this subscriber did not get, and which it is told so now. */
+/* The events that this subscriber did not get, which this lost event reports. */
 static uint64_t count_dropped(const struct fb_event *event)
 {
 	return event->type == EVENT_LOST && EVENT_HAS(event, from) && EVENT_HAS(event, count) ? event->count
@@ -81,7 +95,7 @@ static int subscription_run(struct dbus_job *job, unsigned int *budget)
 		return r;
 	if (failed < 0 && failed != -ENOMEM && failed != -ENOBUFS) {
 		errno = -failed;
-		msg_warning("%s: a signal cannot be sent: %m", subscription->path);
+		msg_warning("%s: cannot send a signal: %m", subscription->path);
 		return failed;
 	}
 	return -EAGAIN;
@@ -107,7 +121,7 @@ static int get_cursor(sd_bus *connection, const char *path, const char *interfac
 	char text[CURSOR_TEXT_MAX];
 
 	(void)connection, (void)path, (void)interface, (void)property, (void)error;
-	/* What is not for it is told as well. */
+	/* Moves the cursor past events that are not for it. */
 	(void)cursor_is_idle(&subscription->job.cursor);
 	return sd_bus_message_append(reply, "s", cursor_position(&subscription->job.cursor, text));
 }
@@ -144,13 +158,13 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_VTABLE_END,
 };
 
-/* For its owner and root it is there. */
+/* It exists for its owner and root alone. */
 static bool is_visible(const struct dbus_subscription *subscription)
 {
 	struct dbus *dbus = subscription->dbus;
 	const struct dbus_peer *peer = dbus_sender(dbus, sd_bus_get_current_message(dbus->connection));
 
-	return peer && (peer == subscription->job.peer || peer->who.uid == 0);
+	return peer && (peer == subscription->job.peer || peer->identity.uid == 0);
 }
 
 static int find_object(sd_bus *connection, const char *path, const char *interface, void *userdata,
@@ -224,11 +238,11 @@ int dbus_subscribe(struct dbus_peer *peer, sd_bus_message *call, struct request 
 	struct filter_error error = {};
 	int r;
 
-	if (dbus_take_quota(peer, call) != 0)
+	if (dbus_job_reserve(peer, call) != 0)
 		return 1;
 	subscription = calloc(1, sizeof(*subscription));
 	if (!subscription) {
-		budget_give(peer->dbus->budget, peer->who.uid);
+		budget_give(peer->dbus->budget, peer->identity.uid);
 		return dbus_refuse(call, -ENOMEM, NULL);
 	}
 	subscription->dbus = peer->dbus;

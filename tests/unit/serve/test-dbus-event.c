@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "serve/dbus/internal.h"
+#include "serve/dbus/event-message.h"
 #include "tests/unit/random-event.h"
 
 /* A message's head, which is not of the event. */

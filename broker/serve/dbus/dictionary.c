@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <errno.h>
 
-#include <jansson.h>
-
-#include "serve/dbus/internal.h"
+#include "serve/dbus/context.h"
+#include "serve/dbus/dictionary.h"
 
 struct reader {
 	sd_bus_message *message;
@@ -12,7 +11,7 @@ struct reader {
 	size_t left;	 /* of the bytes that it may have, as JSON would have them */
 };
 
-/* Below, all return 0 or a negative errno; -EPROTO is what is told in the error. */
+/* Below, all return 0 or a negative errno; -EPROTO: the error is filled. */
 
 static int refuse(struct reader *reader, const char *key, const char *what)
 {
@@ -277,19 +276,4 @@ int dbus_refuse(sd_bus_message *call, int r, const struct filter_error *error)
 						  error->detail);
 	return sd_bus_reply_method_errorf(call, DBUS_ERROR("InvalidFilter"), "%s %s", error->key,
 					  error->detail);
-}
-
-int dbus_take_quota(struct dbus_peer *peer, sd_bus_message *call)
-{
-	int r = budget_take(peer->dbus->budget, peer->who.uid);
-
-	if (r == 0)
-		return 0;
-	if (r < 0)
-		(void)dbus_refuse(call, r, NULL);
-	else
-		(void)sd_bus_reply_method_errorf(call, DBUS_ERROR("TooManySubscriptions"),
-						 r == BUDGET_E_USER ? "This user has as many as one may have."
-								    : "There are as many as there may be.");
-	return 1;
 }

@@ -2,7 +2,8 @@
 #include <errno.h>
 
 #include "base/json-text.h"
-#include "serve/dbus/internal.h"
+#include "serve/dbus/context.h"
+#include "serve/dbus/event-message.h"
 
 /* Where strings are made; the broker is one thread. A byte that is none of a string takes three. */
 static char scratch[3 * EVENT_PATH_MAX + 1];

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The data that the parts of the D-Bus face share. The parts, each with its functions in its own header; one uses those below
+ * it, never those above:
+ *
+ *   dbus.c             the connection: opened, lost, opened again, and served by the loop
+ *   manager.c          the object /org/forkbus1
+ *   subscription.c     the objects of subscriptions, and their signals
+ *   list.c             ListProcesses, whose reply is made in pieces
+ *   peer.c             the callers: their messages wait until the bus has said who they are
+ *   ping.c             keeps signals from piling up in the bus
+ *   polkit.c           asks polkit
+ *   job.c              what sends from a cursor, in turn
+ *   dictionary.c       dictionaries to JSON objects, and back; refusals
+ *   event-message.c    events as messages have them
+ */
+
+#include <sys/queue.h>
+#include <systemd/sd-bus.h>
+#include <uthash.h>
+
+#include "core/peer.h"
+#include "serve/dbus/dbus.h"
+
+#define DBUS_NAME	  "org.forkbus1"
+#define DBUS_PATH	  "/org/forkbus1"
+#define DBUS_SUBSCRIPTION DBUS_PATH "/subscription"
+#define DBUS_ERROR(_name) DBUS_NAME ".Error." _name
+#define DBUS_DRIVER	  "org.freedesktop.DBus"
+
+/* A connection to the bus that has called, by its unique name, until it leaves: jobs and queries are its own. */
+struct dbus_peer {
+	struct dbus *dbus;
+	char *name;	      /* unique on the bus, never used again */
+	bool known;	      /* @identity is there; until then calls wait */
+	struct peer identity; /* what access depends on */
+	sd_bus_slot *asked;   /* the pending question for @identity */
+	TAILQ_HEAD(, dbus_held_call) held_calls;
+	unsigned int n_held_calls, n_queries, n_lists; /* all limited */
+	LIST_HEAD(, dbus_query) queries;	       /* to polkit */
+	TAILQ_HEAD(, dbus_job) jobs; /* those blocked earlier stand before those blocked later */
+
+	/* Counts of signals: sent to it, sent until the last ping, and known to have arrived. */
+	struct dbus_window {
+		uint64_t sent, asked, taken;
+		sd_bus_slot *ping; /* pending */
+		bool waits;	   /* is in dbus.unasked */
+		TAILQ_ENTRY(dbus_peer) turn;
+	} window;
+	UT_hash_handle hh;
+};
+
+struct dbus {
+	enum dbus_kind kind;
+	struct hub *hub;
+	struct event_base *base;
+	struct budget *budget;
+	struct face_options options;
+	struct face_stats stats;
+	unsigned int (*subscribers)(void *userdata);
+	void *userdata;
+
+	sd_bus *connection; /* NULL: there is none */
+	struct event *io, *timer, *reopen;
+	short io_wants; /* what @io waits for; 0: it does not */
+	bool lost;	/* the connection broke, which is handled before the loop's next wait */
+	bool again;	/* there is more to do than fitted into one turn */
+	unsigned int attempts;
+	int reported; /* the errno of the last failure, which is reported once */
+
+	struct dbus_peer *peers;		 /* by name */
+	TAILQ_HEAD(dbus_jobs, dbus_job) ready;	 /* jobs that may have something to send */
+	struct dbus_subscription *subscriptions; /* by number */
+	uint64_t last_subscription;
+
+	TAILQ_HEAD(, dbus_peer) unasked; /* wait for their turn to be pinged */
+	struct budget *pings;		 /* pending ones */
+	uint64_t ping_pause_usec;	 /* CLOCK_MONOTONIC: no ping before, since the bus has refused one */
+	bool ping_reported;
+	struct budget *queries; /* to polkit, pending */
+
+	/* Values of the properties whose changes are signalled, as they were signalled last. */
+	struct dbus_properties {
+		char source[32];
+		uint64_t lost;
+		unsigned int subscribers;
+		uint64_t usec; /* CLOCK_MONOTONIC */
+	} properties;
+};

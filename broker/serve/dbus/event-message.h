@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Events in messages of D-Bus: as dictionaries, and as the signals of subscriptions.
+ */
+
+#include <systemd/sd-bus.h>
+
+#include "event.h"
+
+/* dbus_append_event() - an event's fields but those in @without, as an a{sv}. Return: 0 or a negative errno. */
+int dbus_append_event(sd_bus_message *message, const struct fb_event *event, uint64_t without);
+/* dbus_event_size() - the bytes that dbus_append_event() makes of it at most */
+size_t dbus_event_size(const struct fb_event *event, uint64_t without);
+/* dbus_append_text() - any bytes as a string: what a string cannot be becomes U+FFFD */
+int dbus_append_text(sd_bus_message *message, struct event_text text);
+/* dbus_send_event() - the signal of an event, to one receiver alone. Return: 0 or a negative errno. */
+int dbus_send_event(sd_bus *connection, const char *receiver, const char *path, const struct fb_event *event);

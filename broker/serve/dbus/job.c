@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "serve/dbus/job.h"
+
+#include <errno.h>
+
+#include "serve/dbus/dictionary.h"
+
+/* Messages that are sent in one turn of the loop, in all, and by one job before the others have theirs. */
+#define MESSAGES_PER_TURN 100
+#define MESSAGES_PER_JOB  16
+/* Messages that may wait for the bus to take them. Beyond, they wait in the log. */
+#define QUEUE_MAX	  1024
+
+static void on_wake(struct cursor *cursor)
+{
+	dbus_job_ready((struct dbus_job *)((char *)cursor - offsetof(struct dbus_job, cursor)));
+}
+
+void dbus_job_ready(struct dbus_job *job)
+{
+	if (job->ready)
+		return;
+	job->ready = true;
+	TAILQ_INSERT_TAIL(&job->peer->dbus->ready, job, turn);
+}
+
+void dbus_job_block(struct dbus_job *job)
+{
+	job->blocked = true;
+	TAILQ_REMOVE(&job->peer->jobs, job, of_peer);
+	TAILQ_INSERT_TAIL(&job->peer->jobs, job, of_peer);
+	cursor_block(&job->cursor);
+}
+
+void dbus_jobs_unblock(struct dbus_peer *peer)
+{
+	struct dbus_job *job;
+
+	TAILQ_FOREACH(job, &peer->jobs, of_peer) {
+		if (!job->blocked)
+			continue;
+		job->blocked = false;
+		dbus_job_ready(job);
+	}
+}
+
+static void remove_from_ready(struct dbus_job *job)
+{
+	if (!job->ready)
+		return;
+	job->ready = false;
+	TAILQ_REMOVE(&job->peer->dbus->ready, job, turn);
+}
+
+int dbus_job_reserve(struct dbus_peer *peer, sd_bus_message *call)
+{
+	int r = budget_take(peer->dbus->budget, peer->identity.uid);
+
+	if (r == 0)
+		return 0;
+	if (r < 0)
+		(void)dbus_refuse(call, r, NULL);
+	else
+		(void)sd_bus_reply_method_errorf(call, DBUS_ERROR("TooManySubscriptions"),
+						 r == BUDGET_E_USER ? "This user has as many as one may have."
+								    : "There are as many as there may be.");
+	return 1;
+}
+
+int dbus_job_begin(struct dbus_job *job, struct dbus_peer *peer, struct request *request, bool all,
+		   struct filter_error *error)
+{
+	struct visibility visibility = access_of(&peer->identity);
+
+	visibility.all |= all;
+	job->peer = peer;
+	TAILQ_INSERT_TAIL(&peer->jobs, job, of_peer);
+	peer->dbus->stats.connections++;
+	return cursor_init(&job->cursor, peer->dbus->hub, request, visibility, &encoding_packed, on_wake,
+			   error);
+}
+
+void dbus_job_end(struct dbus_job *job)
+{
+	struct dbus *dbus = job->peer->dbus;
+
+	remove_from_ready(job);
+	TAILQ_REMOVE(&job->peer->jobs, job, of_peer);
+	cursor_done(&job->cursor);
+	dbus->stats.connections--;
+	budget_give(dbus->budget, job->peer->identity.uid);
+}
+
+static bool has_room(const struct dbus *dbus)
+{
+	uint64_t waiting = 0;
+
+	return sd_bus_get_n_queued_write(dbus->connection, &waiting) >= 0 && waiting < QUEUE_MAX;
+}
+
+/* Return: messages sent. */
+static unsigned int run(struct dbus_job *job, unsigned int budget)
+{
+	unsigned int left = budget < MESSAGES_PER_JOB ? budget : MESSAGES_PER_JOB, share = left;
+	int r;
+
+	remove_from_ready(job);
+	r = job->run(job, &left);
+	if (r == -EAGAIN)
+		dbus_job_ready(job);
+	else if (r < 0)
+		job->free(job);
+	return share - left;
+}
+
+/* All in turn, as long as one of them sends something. */
+void dbus_jobs_run(struct dbus *dbus)
+{
+	unsigned int budget = MESSAGES_PER_TURN, sent = 1;
+
+	while (sent > 0 && !TAILQ_EMPTY(&dbus->ready)) {
+		struct dbus_job *job, *last = TAILQ_LAST(&dbus->ready, dbus_jobs);
+		bool was_last = false;
+
+		for (sent = 0; !was_last && (job = TAILQ_FIRST(&dbus->ready));) {
+			if (!has_room(dbus))
+				return; /* the loop comes back when the bus takes more */
+			if (sent == budget)
+				break;
+			was_last = job == last;
+			sent += run(job, budget - sent);
+		}
+		budget -= sent;
+	}
+	dbus->again |= !TAILQ_EMPTY(&dbus->ready);
+}
