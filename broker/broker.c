@@ -166,6 +166,11 @@ static void on_wake(evutil_socket_t fd, short what, void *userdata)
 	hub_wake(broker->hub);
 }
 
+static const struct hub_ops hub_ops = {
+	.armed = on_armed,
+	.early = on_early,
+};
+
 static char *on_status(void *userdata)
 {
 	return status_print(userdata);
@@ -231,8 +236,8 @@ static int bridge_outage(struct broker *broker)
 	r = hub_restore(hub);
 	if (r < 0)
 		return r;
-	hub->outage = log_next(hub->log) > 1;
-	hub->outage_since_usec = log_last_time(hub->log);
+	if (log_next(hub->log) > 1)
+		hub_begin_outage(hub, NULL, NULL, log_last_time(hub->log));
 	return 0;
 }
 
@@ -361,9 +366,7 @@ static int begin(struct broker *broker)
 		log_free(log);
 		return r;
 	}
-	broker->hub->on_armed = on_armed;
-	broker->hub->on_early = on_early;
-	broker->hub->userdata = broker;
+	hub_set_ops(broker->hub, &hub_ops, broker);
 	r = bridge_outage(broker);
 	if (r == 0)
 		r = budget_new(&broker->budget, (unsigned int)config->connections,

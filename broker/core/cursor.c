@@ -33,12 +33,12 @@ static void note_told(struct cursor *cursor)
 
 /*
  * No cursor goes beyond what the file shows: were the broker killed, the next one would use these numbers again. A batch is
- * shown when it is flushed, but not all that is published is flushed at once (hub.on_armed).
+ * shown when it is flushed, but not all that is published is flushed at once (hub_ops.armed).
  */
 static uint64_t shown_end(struct hub *hub)
 {
-	log_show(hub->log);
-	return log_next(hub->log);
+	log_show(hub_log(hub));
+	return log_next(hub_log(hub));
 }
 
 static int set_own(struct cursor *cursor, const char *data, size_t size)
@@ -60,7 +60,7 @@ static int set_own_event(struct cursor *cursor, struct fb_event *event)
 
 char *cursor_position(const struct cursor *cursor, char buf[static CURSOR_TEXT_MAX])
 {
-	return cursor_print(buf, log_epoch(cursor->hub->log), cursor->next - 1);
+	return cursor_print(buf, log_epoch(hub_log(cursor->hub)), cursor->next - 1);
 }
 
 char *cursor_position_after(const struct cursor *cursor, size_t size, char buf[static CURSOR_TEXT_MAX])
@@ -71,7 +71,7 @@ char *cursor_position_after(const struct cursor *cursor, size_t size, char buf[s
 
 	if (!cursor->own)
 		next = view_lines_taken(&cursor->lines, size, &rest, &rest_size);
-	return cursor_print(buf, log_epoch(cursor->hub->log), next - 1);
+	return cursor_print(buf, log_epoch(hub_log(cursor->hub)), next - 1);
 }
 
 static int set_own_position(struct cursor *cursor, enum event_type type)
@@ -81,7 +81,7 @@ static int set_own_position(struct cursor *cursor, enum event_type type)
 
 	fb_event_init(&event, type);
 	EVENT_SET(&event, cursor,
-		  event_text(cursor_print(text, log_epoch(cursor->hub->log), cursor->next - 1)));
+		  event_text(cursor_print(text, log_epoch(hub_log(cursor->hub)), cursor->next - 1)));
 	return set_own_event(cursor, &event);
 }
 
@@ -92,16 +92,15 @@ static int set_own_lost(struct cursor *cursor, const char *reason, uint64_t from
 
 	fb_event_init(&event, EVENT_LOST);
 	EVENT_SET(&event, reason, event_text(reason));
-	cursor->hub->stats.slow.times++;
+	hub_note_slow(cursor->hub, from <= to ? to - from + 1 : HUB_COUNT_UNKNOWN);
 	if (from <= to) {
 		EVENT_SET(&event, from, from);
 		EVENT_SET(&event, to, to);
 		EVENT_SET(&event, count, to - from + 1);
-		cursor->hub->stats.slow.count += to - from + 1;
 	}
 	if (cursor->gap_since_usec) {
 		EVENT_SET(&event, since_usec, cursor->gap_since_usec);
-		EVENT_SET(&event, until_usec, log_first_time(cursor->hub->log));
+		EVENT_SET(&event, until_usec, log_first_time(hub_log(cursor->hub)));
 	}
 	cursor->gap_reason = NULL;
 	cursor->gap_since_usec = 0;
@@ -110,7 +109,7 @@ static int set_own_lost(struct cursor *cursor, const char *reason, uint64_t from
 
 static int start_at_cursor(struct cursor *cursor, const struct request *request, struct filter_error *error)
 {
-	const struct log *log = cursor->hub->log;
+	const struct log *log = hub_log(cursor->hub);
 
 	if (request->epoch != log_epoch(log)) {
 		/* All of this log is news to it; what came after its cursor in the other one is gone. */
@@ -133,7 +132,7 @@ static int start_at_cursor(struct cursor *cursor, const struct request *request,
 
 static void start_at_time(struct cursor *cursor, uint64_t ago_usec)
 {
-	const struct log *log = cursor->hub->log;
+	const struct log *log = hub_log(cursor->hub);
 	uint64_t now = clock_usec(CLOCK_REALTIME);
 	uint64_t since = ago_usec < now ? now - ago_usec : 0;
 
@@ -155,20 +154,21 @@ int cursor_init(struct cursor *cursor, struct hub *hub, struct request *request,
 		.hub = hub, .wake = wake, .snapshot = request->snapshot, .told = UINT64_MAX
 	};
 	cursor->next = cursor->position = shown_end(hub);
-	r = table_resolve(hub->table, request->filter, error);
+	r = table_resolve(hub_table(hub), request->filter, error);
 	if (r == 0 && request->since == REQUEST_SINCE_CURSOR)
 		r = start_at_cursor(cursor, request, error);
 	else if (r == 0 && request->since == REQUEST_SINCE_TIME)
 		start_at_time(cursor, request->ago_usec);
 	if (r == 0)
-		r = view_get(&cursor->view, hub->views, request->filter, visibility, encoding, hub->table);
+		r = view_get(&cursor->view, hub_views(hub), request->filter, visibility, encoding,
+			     hub_table(hub));
 	if (r)
 		return r;
 	request->filter = NULL;
 	LIST_INSERT_HEAD(&cursor->view->cursors, cursor, link);
 	cursor->view->n_cursors++;
 	cursor->phase = CURSOR_REBUILD;
-	cursor->rebuilt = cursor->view->tree ? log_first(hub->log) : cursor->next;
+	cursor->rebuilt = cursor->view->tree ? log_first(hub_log(hub)) : cursor->next;
 	hub_rearm(hub);
 	return 0;
 }
@@ -200,7 +200,7 @@ static int fill_snapshot(struct cursor *cursor)
 	size_t size = 0;
 
 	for (unsigned int n = 0; n < SNAPSHOT_PROCESSES && size < SNAPSHOT_PIECE; n++) {
-		process = table_walk(cursor->hub->table, &cursor->slot);
+		process = table_walk(hub_table(cursor->hub), &cursor->slot);
 		if (!process)
 			break;
 		if (process->born >= cursor->position)
@@ -252,7 +252,7 @@ static void pass_over_quiet(struct cursor *cursor)
 /* Make the next lines of its own, if it is their turn. Return: 0, or -EAGAIN for another turn, or -ENOMEM. */
 static int fill_own(struct cursor *cursor)
 {
-	const struct log *log = cursor->hub->log;
+	const struct log *log = hub_log(cursor->hub);
 	uint64_t first = log_first(log);
 	uint64_t from;
 

@@ -81,8 +81,8 @@ void hub_wake(struct hub *hub)
 {
 	uint64_t early_usec = log_wake(hub->log, clock_usec(CLOCK_MONOTONIC));
 
-	if (early_usec > 0 && hub->on_early)
-		hub->on_early(hub->userdata, early_usec);
+	if (early_usec > 0 && hub->ops && hub->ops->early)
+		hub->ops->early(hub->userdata, early_usec);
 }
 
 static void set_origin(const struct hub *hub, struct fb_event *event)
@@ -209,6 +209,100 @@ void hub_rearm(struct hub *hub)
 	if (armed == hub->armed)
 		return;
 	hub->armed = armed;
-	if (hub->on_armed)
-		hub->on_armed(hub->userdata);
+	if (hub->ops && hub->ops->armed)
+		hub->ops->armed(hub->userdata);
+}
+
+struct log *hub_log(const struct hub *hub)
+{
+	return hub->log;
+}
+
+const struct table *hub_table(const struct hub *hub)
+{
+	return hub->table;
+}
+
+struct views *hub_views(const struct hub *hub)
+{
+	return hub->views;
+}
+
+const struct hub_stats *hub_stats(const struct hub *hub)
+{
+	return &hub->stats;
+}
+
+uint32_t hub_supported(const struct hub *hub)
+{
+	return hub->supported;
+}
+
+uint32_t hub_armed(const struct hub *hub)
+{
+	return hub->armed;
+}
+
+const char *hub_source(const struct hub *hub)
+{
+	return hub->source;
+}
+
+const char *hub_source_detail(const struct hub *hub)
+{
+	return hub->source_detail;
+}
+
+uint64_t hub_source_since(const struct hub *hub)
+{
+	return hub->source_since_usec;
+}
+
+int hub_learn(struct hub *hub, const struct fb_event *event)
+{
+	return table_apply(hub->table, event);
+}
+
+void hub_note_slow(struct hub *hub, uint64_t count)
+{
+	hub->stats.slow.times++;
+	if (count != HUB_COUNT_UNKNOWN)
+		hub->stats.slow.count += count;
+}
+
+void hub_set_origin(struct hub *hub, const struct hub_origin *origin)
+{
+	hub->origin = *origin;
+}
+
+struct hub_origin hub_take_resume(struct hub *hub)
+{
+	struct hub_origin resume = hub->resume;
+
+	hub->resume = (struct hub_origin){};
+	return resume;
+}
+
+void hub_begin_outage(struct hub *hub, const char *reason, const char *detail, uint64_t since_usec)
+{
+	hub->outage = true;
+	hub->outage_reason = reason;
+	hub->outage_detail = detail;
+	hub->outage_since_usec = since_usec;
+}
+
+void hub_cancel_outage(struct hub *hub)
+{
+	hub->outage = false;
+}
+
+bool hub_has_outage(const struct hub *hub)
+{
+	return hub->outage;
+}
+
+void hub_set_ops(struct hub *hub, const struct hub_ops *ops, void *userdata)
+{
+	hub->ops = ops;
+	hub->userdata = userdata;
 }

@@ -8,6 +8,7 @@
 
 #include "event.h"
 #include "log.h"
+#include "process-id.h"
 #include "table.h"
 #include "view.h"
 
@@ -56,12 +57,7 @@ struct hub {
 	const char *outage_reason;  /* as in hub_lost(); NULL: the broker was not running */
 	const char *outage_detail;
 
-	/* Called when @armed changed: main passes it on to the source. May publish, must not flush: a
-	 * subscriber may be just about to go, in a flush too. */
-	void (*on_armed)(void *userdata);
-	/* Called when it was too early to wake those who read the mapped log: main calls hub_wake() after so many µs. A
-	 * call that is still to come will do. */
-	void (*on_early)(void *userdata, uint64_t usec);
+	const struct hub_ops *ops; /* NULL: none */
 	void *userdata;
 };
 
@@ -72,7 +68,7 @@ struct hub *hub_free(struct hub *hub);
 /*
  * hub_restore() - fill the table with what a reopened log tells
  * The source's scan of /proc then finds who of them still lives, under the start times that were told before. Finds out
- * too where a source with numbers may go on (@resume). Return: 0 or -ENOMEM.
+ * too where a source with numbers may go on (hub_take_resume()). Return: 0 or -ENOMEM.
  */
 int hub_restore(struct hub *hub);
 
@@ -120,5 +116,59 @@ const char *hub_armed_print(const struct hub *hub, char buf[static EVENT_TEXT_MA
 /* hub_set_supported() - what the source can tell, before it starts or while it does; asks nobody to arm anything */
 void hub_set_supported(struct hub *hub, uint32_t supported);
 
-/* hub_rearm() - recompute @armed after a subscriber came or went; calls @on_armed if it changed */
+/* hub_rearm() - recompute @armed after a subscriber came or went; calls hub_ops.armed if it changed */
 void hub_rearm(struct hub *hub);
+
+/* What the hub consists of. Sources change the table by hub_learn() alone. */
+struct log *hub_log(const struct hub *hub);
+const struct table *hub_table(const struct hub *hub);
+struct views *hub_views(const struct hub *hub);
+const struct hub_stats *hub_stats(const struct hub *hub);
+
+/* Masks of event types, and HUB_ARMED_THREADS: what the source supports, and what of it is wanted now. */
+uint32_t hub_supported(const struct hub *hub);
+uint32_t hub_armed(const struct hub *hub);
+
+/* What hub_source_changed() published last: name, text for people ("" if none), and since when (CLOCK_REALTIME, µs). */
+const char *hub_source(const struct hub *hub);
+const char *hub_source_detail(const struct hub *hub);
+uint64_t hub_source_since(const struct hub *hub);
+
+/*
+ * hub_learn() - take what /proc says of a living process into the table, without an event
+ * Return: 0 or -ENOMEM, where the process is only missing from the table.
+ */
+int hub_learn(struct hub *hub, const struct fb_event *event);
+
+/* hub_note_slow() - a subscriber lost so many events; HUB_COUNT_UNKNOWN: how many is not known */
+void hub_note_slow(struct hub *hub, uint64_t count);
+
+/* hub_set_origin() - where the source is now; goes into source and lost events. All zero: it has no numbers. */
+void hub_set_origin(struct hub *hub, const struct hub_origin *origin);
+
+/*
+ * hub_take_resume() - where the source was when the reopened log ended
+ * All zero the second time: another start is not of the same log.
+ */
+struct hub_origin hub_take_resume(struct hub *hub);
+
+/*
+ * hub_begin_outage() - no source reports from @since_usec (CLOCK_REALTIME, 0 where not known) on
+ * Published as lost when the next source starts. @reason, @detail: as in hub_lost(), static; NULL: the broker was not
+ * running.
+ */
+void hub_begin_outage(struct hub *hub, const char *reason, const char *detail, uint64_t since_usec);
+/* hub_cancel_outage() - the source still knows all that happened since: nothing was lost */
+void hub_cancel_outage(struct hub *hub);
+bool hub_has_outage(const struct hub *hub);
+
+struct hub_ops {
+	/* What is armed has changed. May publish, must not flush: a subscriber may be just about to go, in a flush too. */
+	void (*armed)(void *userdata);
+	/* It is too early to wake the readers of the mapped log: call hub_wake() after so many µs. One call that is still to
+	 * come serves for all. */
+	void (*early)(void *userdata, uint64_t usec);
+};
+
+/* hub_set_ops() - @ops: static; a member may be NULL */
+void hub_set_ops(struct hub *hub, const struct hub_ops *ops, void *userdata);

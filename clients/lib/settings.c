@@ -150,7 +150,7 @@ static int settings_take(struct settings *settings, const struct filter *filter)
 int forkbus_set_filter(struct forkbus *bus, const char *json)
 {
 	struct filter *filter = NULL;
-	struct filter_error error;
+	struct filter_error error = {};
 	int r;
 
 	if (bus_is_started(bus))

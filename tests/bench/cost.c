@@ -116,12 +116,12 @@ static void match(struct fb_event *event)
 
 static void append(struct fb_event *event)
 {
-	sink += log_append(hub->log, event);
+	sink += log_append(hub_log(hub), event);
 }
 
 static void apply(struct fb_event *event)
 {
-	sink += (size_t)table_apply(hub->table, event);
+	sink += (size_t)hub_learn(hub, event);
 }
 
 static void publish(struct fb_event *event)

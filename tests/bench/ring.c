@@ -82,6 +82,8 @@ static void on_early(void *userdata, uint64_t usec)
 	early_usec = now_usec() + usec;
 }
 
+static const struct hub_ops hub_ops = { .early = on_early };
+
 /* For so long, or until the readers have to be woken, which is no less the broker's work. */
 static void wait_for(struct hub *hub, uint64_t usec)
 {
@@ -144,7 +146,7 @@ static void run(struct hub *hub, unsigned int n, double results[static PACES])
 {
 	struct reader_hosts hosts;
 
-	reader_hosts_start(&hosts, hub->log, n, tally);
+	reader_hosts_start(&hosts, hub_log(hub), n, tally);
 	for (unsigned int pace = 0; pace < PACES; pace++)
 		if (paces[pace].pace.count > 0)
 			results[pace] = measure_with(hub, n, pace);
@@ -170,7 +172,7 @@ static struct hub *start(void)
 	(void)unlink(path);
 	(void)rmdir(directory);
 	expect(hub_new(&hub, log, 1 << 20) == 0, "hub_new");
-	hub->on_early = on_early;
+	hub_set_ops(hub, &hub_ops, NULL);
 	return hub;
 }
 

@@ -251,7 +251,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		varlink = varlink_free(varlink);
 		open_face();
 	}
-	check(budget_used(budget) == 0 && views_stats(hub->views)->views == 0);
+	check(budget_used(budget) == 0 && views_stats(hub_views(hub))->views == 0);
 	free(sent);
 	return 0;
 }

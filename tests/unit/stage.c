@@ -27,7 +27,7 @@ void stage_open(struct stage *stage, uint64_t blocks, size_t cache, uint64_t see
 
 void stage_close(struct stage *stage)
 {
-	uint64_t next = log_next(stage->hub->log);
+	uint64_t next = log_next(hub_log(stage->hub));
 
 	for (uint64_t seq = 0; seq < next; seq++)
 		free(stage->events[seq].packed);
@@ -73,9 +73,9 @@ void stage_run(struct stage *stage, unsigned int events, unsigned int batch)
 
 void stage_lap(struct stage *stage)
 {
-	uint64_t next = log_next(stage->hub->log);
+	uint64_t next = log_next(hub_log(stage->hub));
 
-	while (log_first(stage->hub->log) <= next)
+	while (log_first(hub_log(stage->hub)) <= next)
 		stage_happen(stage);
 	hub_flush(stage->hub);
 }
@@ -111,7 +111,7 @@ int subscribe(struct subscriber *subscriber, struct stage *stage, const char *te
 	if (r)
 		return r;
 	assert_int_equal(request_parse(&own, text, strlen(text), &ignored), 0);
-	assert_int_equal(table_resolve(stage->hub->table, own.filter, &ignored), 0);
+	assert_int_equal(table_resolve(hub_table(stage->hub), own.filter, &ignored), 0);
 	subscriber->filter = own.filter;
 	if (own.filter->has_tree) {
 		subscriber->root =
@@ -225,7 +225,7 @@ static void check_told(struct subscriber *subscriber, const struct fb_event *eve
 
 	snprintf(text, sizeof(text), "%.*s", (int)event->cursor.len, event->cursor.data);
 	assert_int_equal(cursor_parse(text, &epoch, &seq), 0);
-	assert_true(epoch == log_epoch(subscriber->stage->hub->log));
+	assert_true(epoch == log_epoch(hub_log(subscriber->stage->hub)));
 	if (event->type == EVENT_READY) {
 		assert_false(subscriber->is_ready);
 		assert_int_equal(seq, subscriber->begin - 1);
@@ -279,7 +279,7 @@ void subscriber_check(struct subscriber *subscriber)
 		subscriber->checked += (size_t)(end - line) + 1;
 	}
 	assert_true(subscriber->is_ready);
-	pass(subscriber, log_next(subscriber->stage->hub->log));
+	pass(subscriber, log_next(hub_log(subscriber->stage->hub)));
 }
 
 const char *random_filter(struct random *random)

@@ -77,7 +77,7 @@ int stream_teardown(void **state)
 	assert_null(stream_free(stream));
 	assert_int_equal(access(test_path("stream"), F_OK), -1);
 	assert_int_equal(budget_used(budget), 0);
-	assert_int_equal(views_stats(stage.hub->views)->views, 0);
+	assert_int_equal(views_stats(hub_views(stage.hub))->views, 0);
 	budget_free(budget);
 	event_base_free(base);
 	stage_close(&stage);
@@ -173,7 +173,7 @@ void client_subscribed(struct client *client, const char *request, struct visibi
 	client->subscriber.stage = &stage;
 	client->subscriber.visibility = visibility;
 	client->subscriber.filter = parsed.filter;
-	client->subscriber.begin = client->subscriber.next = log_next(stage.hub->log);
+	client->subscriber.begin = client->subscriber.next = log_next(hub_log(stage.hub));
 	exchange(client);
 	assert_false(client->ended);
 	subscriber_check(&client->subscriber);

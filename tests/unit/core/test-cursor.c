@@ -59,7 +59,7 @@ static void begin(struct subscriber *subscriber, const char *request)
 
 static uint64_t log_end(void)
 {
-	return log_next(stage.hub->log);
+	return log_next(hub_log(stage.hub));
 }
 
 /* All that happens, once and in order, as it happens */
@@ -122,7 +122,7 @@ static void test_slow(void **state)
 	subscriber_read_all(&one);
 	subscriber_read_all(&two);
 	for (unsigned int run = 1; run <= 5; run++) {
-		struct hub_loss before = stage.hub->stats.slow;
+		struct hub_loss before = hub_stats(stage.hub)->slow;
 		uint64_t first;
 
 		/* The socket is full amid a line; the line still comes whole. */
@@ -132,7 +132,7 @@ static void test_slow(void **state)
 		(void)subscriber_read(&two, SIZE_MAX, 0);
 		stage_lap(&stage);
 		stage_lap(&stage);
-		first = log_first(stage.hub->log);
+		first = log_first(hub_log(stage.hub));
 		subscriber_read_all(&one);
 		subscriber_read_all(&two);
 		subscriber_check(&one);
@@ -142,8 +142,9 @@ static void test_slow(void **state)
 		assert_int_equal(one.lost_to, first - 1);
 		assert_int_equal(two.lost_to, first - 1);
 		assert_string_equal(one.lost_reason, "slow");
-		assert_int_equal(stage.hub->stats.slow.times, before.times + 2);
-		assert_int_equal(stage.hub->stats.slow.count, before.count + one.lost_count + two.lost_count);
+		assert_int_equal(hub_stats(stage.hub)->slow.times, before.times + 2);
+		assert_int_equal(hub_stats(stage.hub)->slow.count,
+				 before.count + one.lost_count + two.lost_count);
 		assert_true(one.cursor.live);
 	}
 	unsubscribe(&one);
@@ -164,7 +165,7 @@ static void test_quiet(void **state)
 	for (int i = 0; i < 5; i++) {
 		uint64_t next = log_end();
 
-		while (log_first(stage.hub->log) <= next) {
+		while (log_first(hub_log(stage.hub)) <= next) {
 			struct world_process *process = world_next(&stage.world, &event);
 
 			/* Source and lost events are for everyone. */
@@ -206,7 +207,7 @@ static void test_quiet_at_last(void **state)
 	(void)state;
 	begin(&one, "{\"types\":[\"ptrace\"],\"uids\":[4711]}");
 	subscriber_read_all(&one);
-	for (next = log_end(); log_first(stage.hub->log) <= next;) {
+	for (next = log_end(); log_first(hub_log(stage.hub)) <= next;) {
 		struct world_process *process = world_next(&stage.world, &event);
 
 		if (process)
@@ -259,7 +260,7 @@ static const char *since(uint64_t epoch, uint64_t seq, const char *more)
 
 static void test_resume(void **state)
 {
-	uint64_t epoch = log_epoch(stage.hub->log);
+	uint64_t epoch = log_epoch(hub_log(stage.hub));
 	struct filter_error error = { 0 };
 	uint64_t first, next;
 
@@ -296,7 +297,7 @@ static void test_resume(void **state)
 
 	/* What is no longer there is told, exactly, whatever the filter. */
 	stage_lap(&stage);
-	first = log_first(stage.hub->log);
+	first = log_first(hub_log(stage.hub));
 	assert_true(first > 51);
 	begin(&one, since(epoch, 50, ",\"types\":\"exit\""));
 	subscriber_read_all(&one);
@@ -316,7 +317,7 @@ static void test_resume(void **state)
 	/* The log forgets more before it is read. */
 	begin(&one, since(epoch, 50, ""));
 	stage_lap(&stage);
-	first = log_first(stage.hub->log);
+	first = log_first(hub_log(stage.hub));
 	subscriber_read_all(&one);
 	subscriber_check(&one);
 	assert_string_equal(one.lost_reason, "expired");
@@ -343,21 +344,21 @@ static void test_other_epoch(void **state)
 	(void)state;
 	/* Nothing of this log is missing, but who knows what of the other. */
 	stage_run(&stage, 10, 10);
-	begin(&one, since(log_epoch(stage.hub->log) ^ 1, 5, ",\"threads\":true"));
+	begin(&one, since(log_epoch(hub_log(stage.hub)) ^ 1, 5, ",\"threads\":true"));
 	subscriber_read_all(&one);
 	subscriber_check(&one);
 	assert_int_equal(one.n_lost, 1);
 	assert_string_equal(one.lost_reason, "epoch");
 	assert_int_equal(one.lost_count, 0);
 	assert_int_equal(one.n_events, 10);
-	assert_int_equal(stage.hub->stats.slow.times, 1);
+	assert_int_equal(hub_stats(stage.hub)->slow.times, 1);
 	unsubscribe(&one);
 }
 
 /* Since a time: the events tell of the world's, so it is brought near now. */
 static void test_since_time(void **state)
 {
-	const struct log *log = stage.hub->log;
+	const struct log *log = hub_log(stage.hub);
 	uint64_t now = clock_usec(CLOCK_REALTIME);
 	struct fb_event event;
 
@@ -534,7 +535,7 @@ static void run_many(unsigned int steps)
 
 			if (random_below(&random, 2))
 				snprintf(more, sizeof(more), "%s\"since\":\"%s\"", filter[0] ? "," : "",
-					 cursor_print(cursor, log_epoch(stage.hub->log), seq));
+					 cursor_print(cursor, log_epoch(hub_log(stage.hub)), seq));
 			snprintf(request, sizeof(request), "{%s%s}", filter, more);
 			assert_int_equal(subscribe(subscriber, &stage, request, visibility, NULL), 0);
 		} else if (random_below(&random, 30) == 0) {
@@ -563,7 +564,7 @@ static void run_many(unsigned int steps)
 	}
 	print_message("# %u events told, %u losses\n", events, lost);
 	assert_true(events > steps);
-	assert_int_equal(views_stats(stage.hub->views)->views, 0);
+	assert_int_equal(views_stats(hub_views(stage.hub))->views, 0);
 }
 
 static void test_many(void **state)
@@ -603,7 +604,7 @@ static void test_tree(void **state)
 		snprintf(history, sizeof(history),
 			 "{\"tree\":{\"pid\":%u,\"startUsec\":%llu},\"since\":\"%s\"}", root->pid,
 			 (unsigned long long)root->start_usec,
-			 cursor_print(cursor, log_epoch(stage.hub->log), birth - 1));
+			 cursor_print(cursor, log_epoch(hub_log(stage.hub)), birth - 1));
 		begin(&one, live);
 		subscriber_read_all(&one);
 		/* Some generations; the other comes late, when fathers have died. */
@@ -611,7 +612,7 @@ static void test_tree(void **state)
 			stage_run(&stage, 40, 10);
 			subscriber_read(&one, 1000, random_below(&stage.world.random, 5000));
 		}
-		assert_true(log_first(stage.hub->log) <= birth);
+		assert_true(log_first(hub_log(stage.hub)) <= birth);
 		begin(&two, run % 2 ? live : history);
 		histories += run % 2 == 0;
 		/* It has not read what was before when more happens. */
@@ -712,13 +713,13 @@ static void test_tree_of_the_dead(void **state)
 /* Does the file show all that was published? */
 static bool is_shown(const struct log_header *header)
 {
-	return position_of(&header->head) - position_of(&header->tail) == log_used(stage.hub->log);
+	return position_of(&header->head) - position_of(&header->tail) == log_used(hub_log(stage.hub));
 }
 
 /* Nobody is told of what the file does not show, nor given a position beyond it, also where nothing was flushed. */
 static void test_shown(void **state)
 {
-	int fd = log_share(stage.hub->log);
+	int fd = log_share(hub_log(stage.hub));
 	void *map = mmap(NULL, LOG_HEADER_SIZE, PROT_READ, MAP_SHARED, fd, 0);
 
 	(void)state;

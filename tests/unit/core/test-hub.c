@@ -22,13 +22,14 @@ static void on_armed(void *userdata)
 	armings++;
 }
 
+static const struct hub_ops hub_ops = { .armed = on_armed };
+
 static int setup(void **state)
 {
 	(void)state;
 	test_dir_make();
 	stage_open(&stage, 64, 16 << 20, 4, 3);
-	stage.hub->on_armed = on_armed;
-	stage.hub->userdata = &stage;
+	hub_set_ops(stage.hub, &hub_ops, &stage);
 	armings = 0;
 	return 0;
 }
@@ -51,8 +52,8 @@ static void latest(struct fb_event *event)
 {
 	struct log_place place;
 
-	assert_int_equal(log_seek(stage.hub->log, log_next(stage.hub->log) - 1, &place), 0);
-	assert_int_equal(log_read(stage.hub->log, &place, event), 0);
+	assert_int_equal(log_seek(hub_log(stage.hub), log_next(hub_log(stage.hub)) - 1, &place), 0);
+	assert_int_equal(log_read(hub_log(stage.hub), &place, event), 0);
 }
 
 /* Subscribers hear at the end of a batch, once each. */
@@ -126,7 +127,7 @@ static void test_gone_at_wake(void **state)
 		assert_int_equal(stay + went, MANY);
 		assert_int_equal(went, __builtin_popcount((unsigned int)mask));
 	}
-	assert_int_equal(views_stats(stage.hub->views)->views, 0);
+	assert_int_equal(views_stats(hub_views(stage.hub))->views, 0);
 }
 
 static void test_armed(void **state)
@@ -135,26 +136,26 @@ static void test_armed(void **state)
 	char text[EVENT_TEXT_MAX];
 
 	(void)state;
-	assert_int_equal(stage.hub->armed, HUB_ARMED_ALWAYS);
+	assert_int_equal(hub_armed(stage.hub), HUB_ARMED_ALWAYS);
 	assert_string_equal(hub_armed_print(stage.hub, text), "fork exec exit id comm session");
 	/* A source that can tell no more is not asked to. */
 	begin(&ptrace, "{\"types\":[\"ptrace\",\"exit\"]}");
 	assert_int_equal(armings, 0);
 	unsubscribe(&ptrace);
 	assert_int_equal(armings, 0);
-	stage.hub->supported = UINT32_MAX;
+	hub_set_supported(stage.hub, UINT32_MAX);
 	begin(&plain, "{\"types\":[\"exit\",\"comm\"]}");
 	assert_int_equal(armings, 0);
 	begin(&ptrace, "{\"types\":[\"ptrace\",\"exit\"]}");
 	assert_int_equal(armings, 1);
-	assert_int_equal(stage.hub->armed, HUB_ARMED_ALWAYS | EVENT_TYPE_BIT(EVENT_PTRACE));
+	assert_int_equal(hub_armed(stage.hub), HUB_ARMED_ALWAYS | EVENT_TYPE_BIT(EVENT_PTRACE));
 	begin(&again, "{\"types\":[\"ptrace\",\"exit\"]}");
 	assert_int_equal(armings, 1);
 	begin(&threads, "{\"threads\":true,\"types\":[\"coredump\",\"chroot\"]}");
 	assert_int_equal(armings, 2);
-	assert_int_equal(stage.hub->armed, HUB_ARMED_ALWAYS | EVENT_TYPE_BIT(EVENT_PTRACE) |
-						   EVENT_TYPE_BIT(EVENT_COREDUMP) |
-						   EVENT_TYPE_BIT(EVENT_CHROOT) | HUB_ARMED_THREADS);
+	assert_int_equal(hub_armed(stage.hub), HUB_ARMED_ALWAYS | EVENT_TYPE_BIT(EVENT_PTRACE) |
+						       EVENT_TYPE_BIT(EVENT_COREDUMP) |
+						       EVENT_TYPE_BIT(EVENT_CHROOT) | HUB_ARMED_THREADS);
 	assert_string_equal(hub_armed_print(stage.hub, text),
 			    "fork exec exit id comm session chroot coredump ptrace threads");
 	unsubscribe(&ptrace);
@@ -165,16 +166,16 @@ static void test_armed(void **state)
 	assert_int_equal(armings, 3);
 	unsubscribe(&threads);
 	assert_int_equal(armings, 4);
-	assert_int_equal(stage.hub->armed, HUB_ARMED_ALWAYS);
+	assert_int_equal(hub_armed(stage.hub), HUB_ARMED_ALWAYS);
 	/* A hub that nobody listens to */
-	stage.hub->on_armed = NULL;
+	hub_set_ops(stage.hub, NULL, NULL);
 	begin(&ptrace, "{\"types\":\"ptrace\"}");
 	unsubscribe(&ptrace);
 }
 
 static void test_lost(void **state)
 {
-	struct hub_stats *stats = &stage.hub->stats;
+	const struct hub_stats *stats = hub_stats(stage.hub);
 	struct fb_event event;
 
 	(void)state;
@@ -210,7 +211,7 @@ static void test_source(void **state)
 	struct fb_event event;
 
 	(void)state;
-	stage.hub->supported = UINT32_MAX;
+	hub_set_supported(stage.hub, UINT32_MAX);
 	begin(&one, "{\"types\":\"exit\"}");
 	begin(&two, "{\"types\":\"ptrace\"}");
 	subscriber_read_all(&one);
@@ -221,15 +222,15 @@ static void test_source(void **state)
 	assert_true(event_text_equal(event.reason, event_text("started")));
 	assert_true(event_text_equal(event.armed, event_text("fork exec exit id comm session ptrace")));
 	assert_false(EVENT_HAS(&event, detail));
-	assert_string_equal(stage.hub->source, "connector");
-	assert_string_equal(stage.hub->source_detail, "");
-	assert_int_equal(stage.hub->source_since_usec, event.time_usec);
+	assert_string_equal(hub_source(stage.hub), "connector");
+	assert_string_equal(hub_source_detail(stage.hub), "");
+	assert_int_equal(hub_source_since(stage.hub), event.time_usec);
 	hub_source_changed(stage.hub, "replay", "armed", "from a file");
-	assert_string_equal(stage.hub->source, "replay");
-	assert_string_equal(stage.hub->source_detail, "from a file");
+	assert_string_equal(hub_source(stage.hub), "replay");
+	assert_string_equal(hub_source_detail(stage.hub), "from a file");
 	/* The hub may say again what it said. */
-	hub_source_changed(stage.hub, stage.hub->source, "armed", stage.hub->source_detail);
-	assert_string_equal(stage.hub->source_detail, "from a file");
+	hub_source_changed(stage.hub, hub_source(stage.hub), "armed", hub_source_detail(stage.hub));
+	assert_string_equal(hub_source_detail(stage.hub), "from a file");
 	hub_flush(stage.hub);
 	subscriber_read_all(&one);
 	one.got = realloc(one.got, one.size + 1);
@@ -246,17 +247,16 @@ static void test_outage(void **state)
 	struct log_place place;
 
 	(void)state;
-	stage.hub->outage = true;
-	stage.hub->outage_since_usec = 77;
+	hub_begin_outage(stage.hub, NULL, NULL, 77);
 	hub_source_changed(stage.hub, "connector", "started", NULL);
 	hub_source_changed(stage.hub, "connector", "armed", NULL);
-	assert_int_equal(log_next(stage.hub->log), 4);
-	assert_int_equal(log_seek(stage.hub->log, 1, &place), 0);
-	assert_int_equal(log_read(stage.hub->log, &place, &event), 0);
+	assert_int_equal(log_next(hub_log(stage.hub)), 4);
+	assert_int_equal(log_seek(hub_log(stage.hub), 1, &place), 0);
+	assert_int_equal(log_read(hub_log(stage.hub), &place, &event), 0);
 	assert_int_equal(event.type, EVENT_LOST);
 	assert_int_equal(event.since_usec, 77);
 	assert_true(event.until_usec > 77);
-	assert_int_equal(stage.hub->stats.unarmed.times, 1);
+	assert_int_equal(hub_stats(stage.hub)->unarmed.times, 1);
 }
 
 /* A source that is gone is an outage too, until something is armed again. */
@@ -266,53 +266,53 @@ static void test_without_source(void **state)
 	struct log_place place;
 
 	(void)state;
-	stage.hub->outage = true;
-	stage.hub->outage_reason = "source";
-	stage.hub->outage_detail = "it went";
+	hub_begin_outage(stage.hub, "source", "it went", 0);
 	hub_set_supported(stage.hub, 0);
-	assert_int_equal(stage.hub->armed, 0);
+	assert_int_equal(hub_armed(stage.hub), 0);
 	hub_source_changed(stage.hub, "none", "gone", NULL);
 	latest(&event);
 	assert_int_equal(event.type, EVENT_SOURCE);
 	assert_int_equal(event.armed.len, 0);
-	assert_true(stage.hub->outage);
+	assert_true(hub_has_outage(stage.hub));
 	hub_set_supported(stage.hub, HUB_ARMED_ALWAYS);
 	hub_source_changed(stage.hub, "connector", "started", NULL);
-	assert_false(stage.hub->outage);
-	assert_int_equal(log_seek(stage.hub->log, log_next(stage.hub->log) - 2, &place), 0);
-	assert_int_equal(log_read(stage.hub->log, &place, &event), 0);
+	assert_false(hub_has_outage(stage.hub));
+	assert_int_equal(log_seek(hub_log(stage.hub), log_next(hub_log(stage.hub)) - 2, &place), 0);
+	assert_int_equal(log_read(hub_log(stage.hub), &place, &event), 0);
 	assert_int_equal(event.type, EVENT_LOST);
 	assert_true(event_text_equal(event.reason, event_text("source")));
 	assert_true(event_text_equal(event.detail, event_text("it went")));
-	assert_int_equal(stage.hub->stats.source.times, 1);
+	assert_int_equal(hub_stats(stage.hub)->source.times, 1);
 }
 
 /* Where a source with numbers may go on, unless another one has told since. */
 static void test_origin(void **state)
 {
-	struct hub_origin *resume = &stage.hub->resume;
+	struct hub_origin resume;
 	struct fb_event event;
 
 	(void)state;
 	assert_int_equal(hub_restore(stage.hub), 0);
-	assert_int_equal(resume->instance, 0);
-	stage.hub->origin = (struct hub_origin){ .instance = 77, .kernel_seq = 5 };
+	assert_int_equal(hub_take_resume(stage.hub).instance, 0);
+	hub_set_origin(stage.hub, &(struct hub_origin){ .instance = 77, .kernel_seq = 5 });
 	hub_source_changed(stage.hub, "module", "started", NULL);
 	latest(&event);
 	assert_true(EVENT_HAS(&event, instance) && event.kernel_seq == 5);
 	assert_int_equal(hub_restore(stage.hub), 0);
-	assert_int_equal(resume->instance, 77);
-	assert_int_equal(resume->kernel_seq, 5);
-	assert_true(resume->boot_usec == event.boot_usec);
-	stage.hub->origin.kernel_seq = 9;
+	resume = hub_take_resume(stage.hub);
+	assert_int_equal(resume.instance, 77);
+	assert_int_equal(resume.kernel_seq, 5);
+	assert_true(resume.boot_usec == event.boot_usec);
+	assert_int_equal(hub_take_resume(stage.hub).instance, 0);
+	hub_set_origin(stage.hub, &(struct hub_origin){ .instance = 77, .kernel_seq = 9 });
 	hub_lost(stage.hub, "kernel", 3, 0, 0, NULL);
-	stage.hub->origin = (struct hub_origin){};
+	hub_set_origin(stage.hub, &(struct hub_origin){});
 	hub_lost(stage.hub, "slow", 3, 0, 0, NULL);
 	assert_int_equal(hub_restore(stage.hub), 0);
-	assert_int_equal(resume->kernel_seq, 9);
+	assert_int_equal(hub_take_resume(stage.hub).kernel_seq, 9);
 	hub_source_changed(stage.hub, "connector", "started", NULL);
 	assert_int_equal(hub_restore(stage.hub), 0);
-	assert_int_equal(resume->instance, 0);
+	assert_int_equal(hub_take_resume(stage.hub).instance, 0);
 }
 
 /* After a crash: who lived as far as the log tells, under the starts that it told */
@@ -324,20 +324,20 @@ static void test_restore(void **state)
 
 	(void)state;
 	stage_run(&stage, 3000, 100);
-	next = log_next(stage.hub->log);
+	next = log_next(hub_log(stage.hub));
 	living = stage.world.n_living;
-	assert_int_equal(log_first(stage.hub->log), 1);
+	assert_int_equal(log_first(hub_log(stage.hub)), 1);
 	hub_free(stage.hub);
 	assert_int_equal(log_open(&log, test_path("log"), 64 * LOG_BLOCK_SIZE, (gid_t)-1), 0);
 	assert_int_equal(log_origin(log), LOG_REOPENED);
 	assert_int_equal(log_next(log), next);
 	assert_int_equal(hub_new(&stage.hub, log, 0), 0);
-	assert_int_equal(table_count(stage.hub->table), 0);
+	assert_int_equal(table_count(hub_table(stage.hub)), 0);
 	assert_int_equal(hub_restore(stage.hub), 0);
-	assert_int_equal(table_count(stage.hub->table), living);
+	assert_int_equal(table_count(hub_table(stage.hub)), living);
 	for (size_t i = 0; i < living; i++) {
 		const struct world_process *process = stage.world.living[i];
-		const struct process *known = table_find(stage.hub->table, process->pid);
+		const struct process *known = table_find(hub_table(stage.hub), process->pid);
 
 		assert_non_null(known);
 		assert_int_equal(known->start_usec, process->start_usec);
@@ -351,7 +351,7 @@ static void test_restore_empty(void **state)
 {
 	(void)state;
 	assert_int_equal(hub_restore(stage.hub), 0);
-	assert_int_equal(table_count(stage.hub->table), 0);
+	assert_int_equal(table_count(hub_table(stage.hub)), 0);
 }
 
 static void publish(enum event_type type, uint32_t pid)
@@ -396,7 +396,7 @@ static void test_no_allocation(void **state)
 		begin(&one[i], requests[i]);
 		subscriber_read_all(&one[i]);
 	}
-	assert_int_equal(views_stats(stage.hub->views)->views, 4);
+	assert_int_equal(views_stats(hub_views(stage.hub))->views, 4);
 	before = allocations;
 	for (uint32_t pid = 2; pid < 2 + EVENTS; pid++) {
 		publish(EVENT_EXIT, pid);
@@ -416,7 +416,7 @@ static void test_no_allocation(void **state)
 	}
 	assert_int_equal(allocations, before);
 	assert_true(bytes > 5 * (uint64_t)EVENTS * 200);
-	assert_int_equal(table_count(stage.hub->table), 0);
+	assert_int_equal(table_count(hub_table(stage.hub)), 0);
 	for (int i = 0; i < MANY; i++)
 		unsubscribe(&one[i]);
 	/* It would have been noticed. */
@@ -432,7 +432,7 @@ static void test_no_memory(void **state)
 
 	(void)state;
 	stage_run(&stage, 500, 100);
-	assert_non_null(table_find(stage.hub->table, 1));
+	assert_non_null(table_find(hub_table(stage.hub), 1));
 	for (unsigned int i = 0; i < 8 && allocations_can_fail(); i++) {
 		struct visibility visibility = { .all = i % 2, .uid = 1001 };
 		bool failed = true;
@@ -466,7 +466,7 @@ static void test_no_memory(void **state)
 		}
 	}
 	assert_true(failures > 30 || !allocations_can_fail());
-	assert_int_equal(views_stats(stage.hub->views)->views, 0);
+	assert_int_equal(views_stats(hub_views(stage.hub))->views, 0);
 }
 
 int main(void)

@@ -50,8 +50,8 @@ static struct view *get(const char *filter, struct visibility visibility)
 {
 	struct view *view = NULL;
 
-	assert_int_equal(view_get(&view, stage.hub->views, make_filter(filter), visibility, &encoding_lines,
-				  stage.hub->table),
+	assert_int_equal(view_get(&view, hub_views(stage.hub), make_filter(filter), visibility,
+				  &encoding_lines, hub_table(stage.hub)),
 			 0);
 	assert_non_null(view);
 	return view;
@@ -61,7 +61,7 @@ static struct view *get(const char *filter, struct visibility visibility)
 static void test_equal(void **state)
 {
 	const struct visibility mine = { .uid = 1000 }, other = { .uid = 1001 };
-	const struct views_stats *stats = views_stats(stage.hub->views);
+	const struct views_stats *stats = views_stats(hub_views(stage.hub));
 	struct view *views[12];
 
 	(void)state;
@@ -98,25 +98,25 @@ static void test_wanted(void **state)
 	struct view *views[4];
 
 	(void)state;
-	assert_int_equal(views_wanted(stage.hub->views), 0);
+	assert_int_equal(views_wanted(hub_views(stage.hub)), 0);
 	views[0] = get("", SEE_ALL);
-	assert_int_equal(views_wanted(stage.hub->views), 0);
+	assert_int_equal(views_wanted(hub_views(stage.hub)), 0);
 	views[1] = get("{\"types\":[\"exit\",\"ptrace\"]}", SEE_ALL);
 	views[2] = get("{\"threads\":true,\"uids\":5}", SEE_ALL);
 	views[3] = get("{\"types\":\"chroot\"}", (struct visibility){ .uid = 1 });
-	assert_int_equal(views_wanted(stage.hub->views),
+	assert_int_equal(views_wanted(hub_views(stage.hub)),
 			 EVENT_TYPE_BIT(EVENT_EXIT) | EVENT_TYPE_BIT(EVENT_PTRACE) |
 				 EVENT_TYPE_BIT(EVENT_CHROOT) | HUB_ARMED_THREADS);
 	for (int i = 0; i < 4; i++)
 		view_put(views[i]);
-	assert_int_equal(views_wanted(stage.hub->views), 0);
+	assert_int_equal(views_wanted(hub_views(stage.hub)), 0);
 }
 
 /* Fifty subscribers cost the encoding of one. */
 static void test_encoded_once(void **state)
 {
 	enum { MANY = 50 };
-	const struct views_stats *stats = views_stats(stage.hub->views);
+	const struct views_stats *stats = views_stats(hub_views(stage.hub));
 	static struct subscriber many[MANY], late, later;
 	struct random random = { 1 };
 	uint64_t bytes, n;
@@ -135,7 +135,7 @@ static void test_encoded_once(void **state)
 			subscriber_read(&many[i], SIZE_MAX, i % 3 ? SIZE_MAX : random_below(&random, 30000));
 	}
 	/* While one is behind all is kept, and one that begins at the beginning reads what is there. */
-	n = log_next(stage.hub->log) - 1;
+	n = log_next(hub_log(stage.hub)) - 1;
 	for (int i = 1; i < MANY; i++)
 		subscriber_read_all(&many[i]);
 	assert_int_equal(subscribe(&late, &stage, "{\"threads\":true,\"since\":\"-500000h\"}", SEE_ALL, NULL),
@@ -218,7 +218,7 @@ static void test_kept(void **state)
 /* Nobody there to take it: nothing is encoded. */
 static void test_encoded_never(void **state)
 {
-	const struct views_stats *stats = views_stats(stage.hub->views);
+	const struct views_stats *stats = views_stats(hub_views(stage.hub));
 	struct subscriber one;
 	uint64_t before;
 
@@ -247,7 +247,7 @@ static void check_read(struct view *view, const struct subscriber *like, uint64_
 	size_t at = 0;
 
 	view_read(view, seq, &lines);
-	assert_in_range(lines.next, seq + 1, log_next(stage.hub->log));
+	assert_in_range(lines.next, seq + 1, log_next(hub_log(stage.hub)));
 	for (; seq < lines.next; seq++) {
 		uint64_t fields = subscriber_fields(like, seq);
 		size_t size;
@@ -285,14 +285,14 @@ static void test_read(void **state)
 	}
 	for (int run = 0; run < (in_valgrind() ? 100 : 2000); run++) {
 		int i = (int)random_below(&random, VIEWS);
-		uint64_t first = log_first(stage.hub->log), next = log_next(stage.hub->log);
+		uint64_t first = log_first(hub_log(stage.hub)), next = log_next(hub_log(stage.hub));
 
 		check_read(views[i], &like[i], first + random_below(&random, next - first));
 		/* Some of them as if somebody took what happens now. */
 		views[i]->n_live = random_below(&random, 2);
 		stage_run(&stage, (unsigned int)random_below(&random, 30), 10);
 	}
-	assert_true(log_first(stage.hub->log) > 1 || in_valgrind());
+	assert_true(log_first(hub_log(stage.hub)) > 1 || in_valgrind());
 	for (int i = 0; i < VIEWS; i++) {
 		filter_free(like[i].filter);
 		view_put(views[i]);
@@ -378,7 +378,7 @@ static void test_stripes(void **state)
 			struct view *view = get(requests[i], visibility);
 			struct view_lines lines = { .next = 1 };
 
-			while (lines.next < log_next(stage.hub->log)) {
+			while (lines.next < log_next(hub_log(stage.hub))) {
 				uint64_t seq = lines.next;
 
 				check_read(view, &like, seq);

@@ -102,7 +102,7 @@ static void test_stops(void **state)
 /* One who never reads costs no more than at first, is told of its loss, and goes on. */
 static void test_never_reads(void **state)
 {
-	const struct views_stats *stats = views_stats(stage.hub->views);
+	const struct views_stats *stats = views_stats(hub_views(stage.hub));
 	struct client client, other;
 	uint64_t next, encoded, told;
 	long held;
@@ -114,10 +114,10 @@ static void test_never_reads(void **state)
 	exchange(&other);
 	subscriber_check(&other.subscriber);
 	held = allocations_held;
-	next = log_next(stage.hub->log);
+	next = log_next(hub_log(stage.hub));
 	encoded = stats->encoded;
 	told = other.subscriber.n_events;
-	while (log_first(stage.hub->log) <= next) {
+	while (log_first(hub_log(stage.hub)) <= next) {
 		stage_run(&stage, 500, 100);
 		exchange(&other);
 		subscriber_check(&other.subscriber);
@@ -126,13 +126,13 @@ static void test_never_reads(void **state)
 	/* Nothing was encoded on its account. */
 	assert_int_equal(stats->encoded - encoded, other.subscriber.n_events - told);
 	/* But for what the stage keeps of each event, and for the processes. */
-	held += (long)(log_next(stage.hub->log) - next) + 4 * WORLD_LIVING_MAX;
+	held += (long)(log_next(hub_log(stage.hub)) - next) + 4 * WORLD_LIVING_MAX;
 	assert_true(allocations_held < held || !allocations_are_counted());
 	exchange(&client);
 	subscriber_check(&client.subscriber);
 	assert_int_equal(client.subscriber.n_lost, 1);
 	assert_string_equal(client.subscriber.lost_reason, "slow");
-	assert_int_equal(client.subscriber.lost_to, log_first(stage.hub->log) - 1);
+	assert_int_equal(client.subscriber.lost_to, log_first(hub_log(stage.hub)) - 1);
 	exchange(&other);
 	subscriber_check(&other.subscriber);
 	assert_int_equal(other.subscriber.n_lost, 0);

@@ -106,7 +106,7 @@ static void test_refused(void **state)
 	/* A future cursor of this log */
 	client_open(&client);
 	snprintf(text, sizeof(text), "{\"since\":\"%s\"}\n",
-		 cursor_print(cursor, log_epoch(stage.hub->log), 5000));
+		 cursor_print(cursor, log_epoch(hub_log(stage.hub)), 5000));
 	client_say(&client, text);
 	assert_refused(&client, "invalidRequest", "since");
 	assert_nobody();

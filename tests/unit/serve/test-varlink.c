@@ -75,7 +75,7 @@ static void assert_no_links(void)
 	turn();
 	assert_int_equal(varlink_stats(varlink)->connections, 0);
 	assert_int_equal(varlink_stats(varlink)->subscribers, 0);
-	assert_int_equal(views_stats(stage.hub->views)->views, 0);
+	assert_int_equal(views_stats(hub_views(stage.hub))->views, 0);
 	assert_int_equal(budget_used(budget), 0);
 }
 
@@ -326,7 +326,7 @@ static void test_events_in_parts(void **state)
 	client.subscriber.stage = &stage;
 	client.subscriber.visibility = SEE_ALL;
 	client.subscriber.filter = request.filter;
-	client.subscriber.begin = client.subscriber.next = log_next(stage.hub->log);
+	client.subscriber.begin = client.subscriber.next = log_next(hub_log(stage.hub));
 	for (int run = 0; run < (in_valgrind() ? 5 : 60); run++) {
 		stage_run(&stage, (unsigned int)random_below(&random, 1500), 50);
 		publish_long(&random);
@@ -355,7 +355,7 @@ static void test_list_in_parts(void **state)
 
 	(void)state;
 	stage_run(&stage, 3000, 100);
-	while (table_walk(stage.hub->table, &slot))
+	while (table_walk(hub_table(stage.hub), &slot))
 		expected++;
 	connect_to_varlink(&client);
 	call(&client, CALL(FORKBUS "ListProcesses"));

@@ -83,14 +83,14 @@ static struct fb_event last_event(void)
 	struct log_place place;
 	struct fb_event event;
 
-	assert_int_equal(log_seek(hub->log, log_next(hub->log) - 1, &place), 0);
-	assert_int_equal(log_read(hub->log, &place, &event), 0);
+	assert_int_equal(log_seek(hub_log(hub), log_next(hub_log(hub)) - 1, &place), 0);
+	assert_int_equal(log_read(hub_log(hub), &place, &event), 0);
 	return event;
 }
 
 static uint64_t count(void)
 {
-	return log_next(hub->log) - 1;
+	return log_next(hub_log(hub)) - 1;
 }
 
 static void assert_text(struct event_text text, const char *expected)
@@ -112,7 +112,7 @@ static void scan(uint32_t pid, uint64_t start_usec)
 	EVENT_SET(&event, unit, event_text("x.service"));
 	EVENT_SET(&event, tty, event_text("pts/3"));
 	EVENT_SET(&event, login_uid, 1000);
-	assert_int_equal(table_apply(hub->table, &event), 0);
+	assert_int_equal(hub_learn(hub, &event), 0);
 }
 
 static void test_life(void **state)
@@ -137,7 +137,7 @@ static void test_life(void **state)
 	assert_text(event.unit, "x.service");
 	assert_text(event.tty, "pts/3");
 	assert_false(EVENT_HAS(&event, exe));
-	assert_text(event_text(table_find(hub->table, 20)->exe), "/bin/sh");
+	assert_text(event_text(table_find(hub_table(hub), 20)->exe), "/bin/sh");
 	assert_int_equal(hub->origin.kernel_seq, 1);
 
 	record = make(EVENT_EXEC, 20, 20);
@@ -149,7 +149,7 @@ static void test_life(void **state)
 	/* Neither a terminal nor a login any more. */
 	assert_false(EVENT_HAS(&event, tty));
 	assert_false(EVENT_HAS(&event, login_uid));
-	assert_false(table_find(hub->table, 20)->has & (EVENT_BIT(tty) | EVENT_BIT(login_uid)));
+	assert_false(table_find(hub_table(hub), 20)->has & (EVENT_BIT(tty) | EVENT_BIT(login_uid)));
 
 	record = make(EVENT_EXIT, 20, 20);
 	record.has_tty = false;
@@ -158,7 +158,7 @@ static void test_life(void **state)
 	event = last_event();
 	assert_text(event.exe, "/bin/true");
 	assert_int_equal(event.ppid, 10);
-	assert_null(table_find(hub->table, 20));
+	assert_null(table_find(hub_table(hub), 20));
 
 	/* An exec without a path leaves none. */
 	record = make(EVENT_EXEC, 10, 10);
@@ -168,7 +168,7 @@ static void test_life(void **state)
 	assert_int_equal(event.start_usec, 9995000);
 	assert_false(EVENT_HAS(&event, exe));
 	assert_text(event.tty, "pts/3");
-	assert_false(table_find(hub->table, 10)->has & EVENT_BIT(exe));
+	assert_false(table_find(hub_table(hub), 10)->has & EVENT_BIT(exe));
 }
 
 static void test_wanted(void **state)
@@ -186,14 +186,14 @@ static void test_wanted(void **state)
 	EVENT_SET(&record.event, tid, 21);
 	tell(&record);
 	assert_int_equal(last_event().tid, 21);
-	assert_null(table_find(hub->table, 20));
+	assert_null(table_find(hub_table(hub), 20));
 	/* A root is the process', whichever thread has changed it. */
 	record = make(EVENT_CHROOT, 20, 20);
 	EVENT_SET(&record.event, tid, 21);
 	tell(&record);
 	assert_int_equal(count(), 2);
 	assert_true(last_event().type == EVENT_CHROOT && !(last_event().has & EVENT_BIT(tid)));
-	assert_non_null(table_find(hub->table, 20));
+	assert_non_null(table_find(hub_table(hub), 20));
 }
 
 /* Told to have ended by a scan, and then by its own record. */
@@ -211,7 +211,7 @@ static void test_gone(void **state)
 	assert_int_equal(event.elapsed_usec, 40 * SECOND - 9995000);
 	assert_text(event.exe, "/bin/sh");
 	assert_false(EVENT_HAS(&event, code) || EVENT_HAS(&event, signal));
-	assert_null(table_find(hub->table, 10));
+	assert_null(table_find(hub_table(hub), 10));
 	record = make(EVENT_EXIT, 10, 10);
 	tell(&record);
 	assert_int_equal(count(), 1);
@@ -231,7 +231,7 @@ static void test_lost(void **state)
 	struct fb_event event;
 
 	(void)state;
-	hub->origin.instance = 77;
+	hub_set_origin(hub, &(struct hub_origin){ .instance = 77 });
 	module_tell_lost(module, &gap);
 	event = last_event();
 	assert_text(event.reason, "kernel");
@@ -306,7 +306,7 @@ static void test_place(void **state)
 	event = last_event();
 	assert_int_equal(event.type, EVENT_COMM);
 	assert_false(EVENT_HAS(&event, cgroup) || EVENT_HAS(&event, unit));
-	assert_false(table_find(hub->table, 20)->has & EVENT_BIT(cgroup));
+	assert_false(table_find(hub_table(hub), 20)->has & EVENT_BIT(cgroup));
 	rmdir(root);
 }
 
@@ -327,7 +327,7 @@ static void test_seam(void **state)
 		EVENT_SET(&event, time_usec, real - 2000 + (uint64_t)i);
 		hub_publish(hub, &event);
 	}
-	assert_int_equal(module_seam_begin(&module->seam, hub->log, boot - 100000), 0);
+	assert_int_equal(module_seam_begin(&module->seam, hub_log(hub), boot - 100000), 0);
 	assert_int_equal(module->seam.n, 3);
 	for (int i = 0; i < 3; i++) {
 		record = make(types[i], 30, 0);
@@ -340,7 +340,7 @@ static void test_seam(void **state)
 	assert_int_equal(module->seam.n, 0);
 
 	/* A name that was taken long before is another one; later than the seam all is new. */
-	assert_int_equal(module_seam_begin(&module->seam, hub->log, boot - 100000), 0);
+	assert_int_equal(module_seam_begin(&module->seam, hub_log(hub), boot - 100000), 0);
 	record = make(EVENT_COMM, 30, 0);
 	record.event.start_usec = boot - 3500;
 	record.event.boot_usec = boot - 60000;

@@ -95,9 +95,9 @@ static bool next(struct fb_event *event)
 {
 	struct log_place place;
 
-	if (log_seek(hub->log, seen, &place) != 0)
+	if (log_seek(hub_log(hub), seen, &place) != 0)
 		return false;
-	assert_int_equal(log_read(hub->log, &place, event), 0);
+	assert_int_equal(log_read(hub_log(hub), &place, event), 0);
 	seen = place.seq;
 	return true;
 }
@@ -136,7 +136,7 @@ static void test_lines_of_all_kinds(void **state)
 	start(0);
 	assert_int_equal(described("done"), false);
 	assert_source("started");
-	assert_null(table_find(hub->table, 1));
+	assert_null(table_find(hub_table(hub), 1));
 	first = seen;
 	run_to_end();
 
@@ -165,8 +165,8 @@ static void test_lines_of_all_kinds(void **state)
 
 	assert_int_equal(described("lines"), 12);
 	assert_int_equal(described("malformed"), 2);
-	assert_non_null(table_find(hub->table, 1));
-	assert_null(table_find(hub->table, 50));
+	assert_non_null(table_find(hub_table(hub), 1));
+	assert_null(table_find(hub_table(hub), 50));
 	/* The loop has nothing left to do. */
 	assert_int_equal(event_base_loop(base, EVLOOP_ONCE), 1);
 }
