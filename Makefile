@@ -73,8 +73,9 @@ BENCH_OWN := $(O)/tests/bench/ring $(O)/tests/bench/cost $(O)/tests/bench/source
 BENCH     := $(filter-out $(BENCH_OWN),$(BENCH_SRC:%.c=$(O)/%))
 FUZZERS  := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/fuzz/%)
 
-# The field list is a table, which is laid out by hand.
-FORMATTED  = $(filter-out proto/event-fields.h,$(shell find proto kmod broker clients docs tests -name '*.[ch]'))
+# Lists of fields are generated.
+FORMATTED  = $(filter-out proto/event-fields.h proto/event-json-fields.h, \
+             $(shell find proto kmod broker clients docs tests -name '*.[ch]'))
 
 MAN        := $(wildcard docs/*.[1-8])
 COMPLETION := $(wildcard clients/*/*.bash)
@@ -411,6 +412,9 @@ compile_commands.json: FORCE ## for clangd and other tools that want to know how
 	@printf '%s\n' $(ALL_SRC) | jq -R --arg directory '$(CURDIR)' --arg command '$(subst ','\'',$(COMPILE))' \
 		'{$$directory, file: ., command: "\($$command) -c \(.)"}' | jq -s . >$@
 
+generate: ## make what follows from the table of fields, proto/event-fields.toml
+	$(Q)proto/generate
+
 format: ## format the sources
 	$(Q)clang-format-14 -i $(FORMATTED)
 
@@ -502,5 +506,5 @@ help: ## show this
 		/^[a-z_.-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: all tests kmod install-kmod uninstall-kmod run prove check check-unit check-integration lint check-all \
-        check-sanitize check-valgrind check-vm check-kmod check-kernel-debug check-kernel-rt check-foreign fuzz format install \
-        uninstall packages clean help
+        check-sanitize check-valgrind check-vm check-kmod check-kernel-debug check-kernel-rt check-foreign fuzz generate format \
+        install uninstall packages clean help

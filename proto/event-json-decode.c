@@ -14,7 +14,7 @@
 #define RAW_ARGS(_key) _key "Raw"
 
 static const char *const raw_keys[_EVENT_FIELD_MAX] = {
-#define F(_member, _kind, _group, _key) [EVENT_F_##_member] = RAW_##_kind(_key),
+#define F(_member, _kind, _group, _key, _privacy) [EVENT_F_##_member] = RAW_##_kind(_key),
 #include "event-fields.h"
 #undef F
 };

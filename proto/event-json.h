@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * Events as JSON, the one schema of every face. One event is one object on one line, keys in the order of the field list:
+ * Events as JSON, the one schema of every face. One event is one object on one line, keys in the order of the field table:
  *
  *   {"seq":7,"type":"exit","timeUsec":…,"pid":4711,…,"status":{"code":0},"usage":{"userUsec":0,…}}
  *
@@ -27,7 +27,7 @@
 #define EVENT_JSON_KIND_ARGS	 EVENT_JSON_OF_TEXT(EVENT_PATH_MAX)
 enum {
 	EVENT_JSON_MAX = 256
-#define F(_member, _kind, _group, _key) +EVENT_JSON_KIND_##_kind
+#define F(_member, _kind, _group, _key, _privacy) +EVENT_JSON_KIND_##_kind
 #include "event-fields.h"
 #undef F
 };

@@ -20,7 +20,7 @@ const struct event_type_info event_types[_EVENT_TYPE_MAX] = {
 #undef NAME
 
 const struct event_field_info event_fields[_EVENT_FIELD_MAX] = {
-#define F(_member, _kind, _group, _key)                                                 \
+#define F(_member, _kind, _group, _key, _privacy)                                       \
 	[EVENT_F_##_member] = { offsetof(struct fb_event, _member), EVENT_KIND_##_kind, \
 				EVENT_GROUP_##_group, _key },
 #include "event-fields.h"
@@ -119,7 +119,7 @@ size_t fb_event_pack(const struct fb_event *event, void *data)
 	memcpy(at, &has, sizeof(has));
 	at[sizeof(has)] = (uint8_t)event->type;
 	at += EVENT_PACKED_FIXED;
-#define F(_member, _kind, _group, _key)                \
+#define F(_member, _kind, _group, _key, _privacy)      \
 	if (EVENT_NO_MORE(has, _member))               \
 		return (size_t)(at - (uint8_t *)data); \
 	if (has & EVENT_BIT(_member))                  \
@@ -205,7 +205,7 @@ uint64_t fb_event_schema_hash(void)
 {
 	uint64_t hash = UINT64_C(0xcbf29ce484222325);
 
-#define F(_member, _kind, _group, _key) hash = hash_string(hash, #_member " " #_kind);
+#define F(_member, _kind, _group, _key, _privacy) hash = hash_string(hash, #_member " " #_kind);
 #include "event-fields.h"
 #undef F
 	for (enum event_type type = EVENT_NONE + 1; type < _EVENT_TYPE_MAX; type++)

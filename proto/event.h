@@ -64,14 +64,14 @@ struct event_text {
 struct fb_event {
 	uint64_t has; /* bit EVENT_F_member: the field is there */
 	enum event_type type;
-#define F(_member, _kind, _group, _key) EVENT_C_##_kind _member;
+#define F(_member, _kind, _group, _key, _privacy) EVENT_C_##_kind _member;
 #include "event-fields.h"
 #undef F
 };
 
-/* Positions of the presence bits, named after the members. */
+/* Positions of the presence bits, named after the members: the numbers of the table, from 0 on. */
 enum event_field {
-#define F(_member, _kind, _group, _key) EVENT_F_##_member,
+#define F(_member, _kind, _group, _key, _privacy) EVENT_F_##_member,
 #include "event-fields.h"
 #undef F
 	_EVENT_FIELD_MAX,
@@ -95,7 +95,7 @@ enum event_group {
 	EVENT_GROUP_NONE
 };
 
-/* What the list says of a field. */
+/* What the table says of a field. */
 struct event_field_info {
 	uint16_t offset; /* in struct fb_event */
 	uint8_t kind;	 /* enum event_kind */
@@ -192,7 +192,7 @@ void fb_event_set_status(struct fb_event *event, uint32_t wait_status);
 #define EVENT_SIZE_ARGS	   EVENT_SIZE_PATH
 enum {
 	EVENT_PACKED_MAX = EVENT_PACKED_FIXED
-#define F(_member, _kind, _group, _key) +EVENT_SIZE_##_kind
+#define F(_member, _kind, _group, _key, _privacy) +EVENT_SIZE_##_kind
 #include "event-fields.h"
 #undef F
 };

@@ -140,69 +140,124 @@ enum {
 enum {
 	FORKBUS_R_UNSPEC,
 	FORKBUS_R_PAD,
-	FORKBUS_R_SEQ,	/* u64: from 1 */
-	FORKBUS_R_TYPE, /* u32: enum forkbus_type */
-	FORKBUS_R_TIME, /* u64: ns */
-
-	FORKBUS_R_TGID,		/* u32: the process */
-	FORKBUS_R_TID,		/* u32: the thread that did it; absent where it is the leader */
-	FORKBUS_R_START,	/* u64: ns; (TGID, START) is the identity of a process */
-	FORKBUS_R_PARENT_TGID,	/* u32: 0: none */
-	FORKBUS_R_PARENT_START, /* u64: ns */
-	FORKBUS_R_UID,		/* u32 */
-	FORKBUS_R_GID,		/* u32 */
-	FORKBUS_R_EUID,		/* u32 */
-	FORKBUS_R_EGID,		/* u32 */
-	FORKBUS_R_LOGIN_UID,	/* u32: as audit has it */
-	FORKBUS_R_SESSION,	/* u32 */
-	FORKBUS_R_TTY,		/* u32: device, as in /proc/PID/stat; 0: none; absent: not known */
-	FORKBUS_R_CGROUP,	/* u64: id in the v2 hierarchy, inode number of its directory */
-	FORKBUS_R_COMM,		/* string: of the leader */
-	FORKBUS_R_PID_NS,	/* u32: inode number of its pid namespace */
-	FORKBUS_R_NS_TGID,	/* u32: TGID as it is there */
-
-	/* FORK */
-	FORKBUS_R_CLONE_FLAGS, /* u64: of clone(2), without the signal */
-
-	/* EXEC */
-	FORKBUS_R_EXE,		/* string: path of the file that runs, from the process' own root */
-	FORKBUS_R_FILENAME,	/* string: as asked for; of a script, the script */
-	FORKBUS_R_FILENAME_CUT, /* flag: FILENAME is longer, this is its beginning */
-	FORKBUS_R_ARGV,		/* binary: arguments, each with its NUL, as START asked for */
-	FORKBUS_R_ARGV_CUT,	/* flag: there are more, or reading them would have slept */
-
-	/* EXIT: the status, and what the process used, of all its threads, without its children */
-	FORKBUS_R_STATUS,		/* u32: as waitpid(2) gives it */
-	FORKBUS_R_USER_TIME,		/* u64: ns */
-	FORKBUS_R_SYSTEM_TIME,		/* u64: ns; the sum is exact, its parts as ticks fell */
-	FORKBUS_R_MAX_RSS,		/* u64: KiB */
-	FORKBUS_R_MINOR_FAULTS,		/* u64 */
-	FORKBUS_R_MAJOR_FAULTS,		/* u64 */
-	FORKBUS_R_VOLUNTARY_SWITCHES,	/* u64 */
-	FORKBUS_R_INVOLUNTARY_SWITCHES, /* u64 */
-	FORKBUS_R_READ_BYTES,		/* u64: from storage */
-	FORKBUS_R_WRITE_BYTES,		/* u64 */
-	FORKBUS_R_READ_CHARS,		/* u64: by read(2) and its like */
-	FORKBUS_R_WRITE_CHARS,		/* u64 */
-
-	/* ID: what was before */
-	FORKBUS_R_OLD_UID,  /* u32 */
-	FORKBUS_R_OLD_GID,  /* u32 */
-	FORKBUS_R_OLD_EUID, /* u32 */
-	FORKBUS_R_OLD_EGID, /* u32 */
-
-	/* CHROOT */
-	FORKBUS_R_ROOT, /* string: path of the new root, from the one before */
-
-	/* PTRACE */
-	FORKBUS_R_TRACER, /* u32: process that traces from now on; 0: none */
-
-	/* LOST */
-	FORKBUS_R_COUNT, /* u64: events lost: the numbers SEQ - COUNT to SEQ - 1 */
-	FORKBUS_R_SINCE, /* u64: ns; the first of them; the last is no later than TIME */
-
-	/* ARMED */
-	FORKBUS_R_MASK, /* u32: types told from here on */
+	/* begin generated: record attributes, from proto/event-fields.toml */
+	/* u64; Sequence number of the event, from 1. */
+	FORKBUS_R_SEQ,
+	/* u32: enum forkbus_type; Type of the event. */
+	FORKBUS_R_TYPE,
+	/* u64; When it happened, in nanoseconds. */
+	FORKBUS_R_TIME,
+	/* u32; Process, by the id of its thread group. */
+	FORKBUS_R_TGID,
+	/* u32; Thread that did it. Absent where it is the leader. */
+	FORKBUS_R_TID,
+	/*
+	 * u64; When the process started, in nanoseconds. tgid and start are the identity of a
+	 * process.
+	 */
+	FORKBUS_R_START,
+	/* u32; Parent. 0 is none. */
+	FORKBUS_R_PARENT_TGID,
+	/* u64; When the parent started, in nanoseconds. */
+	FORKBUS_R_PARENT_START,
+	/* u32; Real user id. */
+	FORKBUS_R_UID,
+	/* u32; Real group id. */
+	FORKBUS_R_GID,
+	/* u32; Effective user id. */
+	FORKBUS_R_EUID,
+	/* u32; Effective group id. */
+	FORKBUS_R_EGID,
+	/* u32; User id of the login, as audit has it. Absent where there was none. */
+	FORKBUS_R_LOGIN_UID,
+	/* u32; Session id. */
+	FORKBUS_R_SESSION,
+	/*
+	 * u32; Terminal, by its device number as in /proc/PID/stat. 0 is none, absent is not
+	 * known.
+	 */
+	FORKBUS_R_TTY,
+	/*
+	 * u64; Id of the cgroup in the v2 hierarchy, which is the inode number of its
+	 * directory.
+	 */
+	FORKBUS_R_CGROUP,
+	/* string; Name of the process, that of its leader. */
+	FORKBUS_R_COMM,
+	/* u32; Inode number of its pid namespace. Absent in the initial one. */
+	FORKBUS_R_PID_NS,
+	/* u32; tgid as it is in its pid namespace. Absent in the initial one. */
+	FORKBUS_R_NS_TGID,
+	/* u64; Of fork. Flags as clone(2) has them. */
+	FORKBUS_R_CLONE_FLAGS,
+	/* string; Of exec. Path of the file that runs, from the process' own root. */
+	FORKBUS_R_EXE,
+	/* string; Of exec. Path as asked for; of a script, the script's. */
+	FORKBUS_R_FILENAME,
+	/* flag; Of exec. filename is longer, and this is its beginning. */
+	FORKBUS_R_FILENAME_CUT,
+	/*
+	 * binary; Of exec. Arguments, each with its NUL, up to the number of bytes that start
+	 * asked for.
+	 */
+	FORKBUS_R_ARGV,
+	/* flag; Of exec. There are more arguments, or reading them would have slept. */
+	FORKBUS_R_ARGV_CUT,
+	/* u32; Of exit. Status as waitpid(2) gives it. */
+	FORKBUS_R_STATUS,
+	/*
+	 * u64; Of exit. Time on a processor outside the kernel, in nanoseconds, of all threads,
+	 * as is all that follows.
+	 */
+	FORKBUS_R_USER_TIME,
+	/*
+	 * u64; Of exit. Time on a processor in the kernel, in nanoseconds. The sum is exact,
+	 * its parts are as ticks fell.
+	 */
+	FORKBUS_R_SYSTEM_TIME,
+	/* u64; Of exit. Most memory that was resident at once, in KiB. */
+	FORKBUS_R_MAX_RSS,
+	/* u64; Of exit. Number of page faults without I/O. */
+	FORKBUS_R_MINOR_FAULTS,
+	/* u64; Of exit. Number of page faults with I/O. */
+	FORKBUS_R_MAJOR_FAULTS,
+	/* u64; Of exit. How many times it gave up the processor to wait. */
+	FORKBUS_R_VOLUNTARY_SWITCHES,
+	/* u64; Of exit. How many times the processor was taken from it. */
+	FORKBUS_R_INVOLUNTARY_SWITCHES,
+	/* u64; Of exit. Bytes read from storage. */
+	FORKBUS_R_READ_BYTES,
+	/* u64; Of exit. Bytes written to storage. */
+	FORKBUS_R_WRITE_BYTES,
+	/* u64; Of exit. Bytes read by read(2) and its like. */
+	FORKBUS_R_READ_CHARS,
+	/* u64; Of exit. Bytes written by write(2) and its like. */
+	FORKBUS_R_WRITE_CHARS,
+	/* u32; Of id. Real user id before it. */
+	FORKBUS_R_OLD_UID,
+	/* u32; Of id. Real group id before it. */
+	FORKBUS_R_OLD_GID,
+	/* u32; Of id. Effective user id before it. */
+	FORKBUS_R_OLD_EUID,
+	/* u32; Of id. Effective group id before it. */
+	FORKBUS_R_OLD_EGID,
+	/* string; Of chroot. Path of the new root, from the one before. */
+	FORKBUS_R_ROOT,
+	/* u32; Of ptrace. Process that traces from now on. 0 is none. */
+	FORKBUS_R_TRACER,
+	/*
+	 * u64; Of lost. Number of events lost, those with the sequence numbers from seq - count
+	 * to seq - 1.
+	 */
+	FORKBUS_R_COUNT,
+	/*
+	 * u64; Of lost. When the first of them happened, in nanoseconds. The last is no later
+	 * than time.
+	 */
+	FORKBUS_R_SINCE,
+	/* u32: types; Of armed. Types reported from here on. */
+	FORKBUS_R_MASK,
+	/* end generated: record attributes */
 
 	__FORKBUS_R_MAX,
 	FORKBUS_R_MAX = __FORKBUS_R_MAX - 1

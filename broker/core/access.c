@@ -7,9 +7,13 @@
 #define ACCESS_EVERYONE EVENT_TYPES_ALWAYS
 
 /* What was read and written can tell a secret: the length of a key, of a password. Arguments can be one. */
-#define ACCESS_PRIVATE                                                                                     \
-	(EVENT_BIT(read_bytes) | EVENT_BIT(write_bytes) | EVENT_BIT(read_chars) | EVENT_BIT(write_chars) | \
-	 EVENT_BIT(args) | EVENT_BIT(args_cut))
+#define BIT_PUBLIC(_member)  UINT64_C(0)
+#define BIT_PRIVATE(_member) EVENT_BIT(_member)
+static const uint64_t fields_private = 0
+#define F(_member, _kind, _group, _key, _privacy) | BIT_##_privacy(_member)
+#include "event-fields.h"
+#undef F
+	;
 
 struct visibility access_of(const struct peer *peer)
 {
@@ -29,5 +33,5 @@ uint64_t access_fields(struct visibility visibility, const struct fb_event *even
 	/* Not to know the effective uid must not open what knowing it might close. */
 	if (EVENT_HAS(event, euid) && event->euid == visibility.uid)
 		return ~UINT64_C(0);
-	return ~ACCESS_PRIVATE;
+	return ~fields_private;
 }

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Public numbers of fields and types, which stay, and those of the list in proto/, which do not. */
+/*
+ * Public numbers and those of proto/event.h. Both stay: a field's public number is one more than that of its presence bit, and
+ * there is none where JSON has not got the field. Types are numbered in two ways.
+ */
 
 #include "event.h"
 #include "public.h"

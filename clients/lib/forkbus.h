@@ -57,64 +57,141 @@ enum forkbus_type {
  * more.
  */
 enum forkbus_field {
+	/* begin generated: fields, from proto/event-fields.toml */
+	/* position in the broker's log; holes are what your filter or your rights left out */
 	FORKBUS_FIELD_SEQ = 1,
+	/* when it happened, in microseconds since 1970 */
 	FORKBUS_FIELD_TIME_USEC = 2,
+	/* when it happened, in microseconds since boot, suspended time included */
 	FORKBUS_FIELD_BOOT_USEC = 3,
+	/* process id (of the thread group), in the initial pid namespace */
 	FORKBUS_FIELD_PID = 4,
+	/* thread id, in events of a thread that is not the leader */
 	FORKBUS_FIELD_TID = 5,
+	/*
+	 * when the process started, in microseconds since boot; pid and startUsec together identify
+	 * a process, since pids are reused. Of processes older than the broker it is exact to 10 ms
+	 */
 	FORKBUS_FIELD_START_USEC = 6,
+	/* process id of the parent */
 	FORKBUS_FIELD_PPID = 7,
+	/* when the parent started, in microseconds since boot */
 	FORKBUS_FIELD_PARENT_START_USEC = 8,
+	/* real user id, as after the event */
 	FORKBUS_FIELD_UID = 9,
+	/* real group id, as after the event */
 	FORKBUS_FIELD_GID = 10,
+	/* effective user id, as after the event */
 	FORKBUS_FIELD_EUID = 11,
+	/* effective group id, as after the event */
 	FORKBUS_FIELD_EGID = 12,
+	/* user id of the login, as audit has it; absent where there was none */
 	FORKBUS_FIELD_LOGIN_UID = 13,
+	/* POSIX session id */
 	FORKBUS_FIELD_SESSION = 14,
-	FORKBUS_FIELD_TTY = 15,	   /* text */
-	FORKBUS_FIELD_COMM = 16,   /* text */
-	FORKBUS_FIELD_CGROUP = 17, /* text */
+	/* text: controlling terminal, as below /dev; absent without one */
+	FORKBUS_FIELD_TTY = 15,
+	/* text: name of the process; at most 15 bytes, of kernel threads 63 */
+	FORKBUS_FIELD_COMM = 16,
+	/* text: path of the cgroup in the v2 hierarchy, or in v1's name=systemd */
+	FORKBUS_FIELD_CGROUP = 17,
+	/* id of the cgroup: the inode number of its directory */
 	FORKBUS_FIELD_CGROUP_ID = 18,
-	FORKBUS_FIELD_UNIT = 19, /* text */
+	/* text: systemd unit, taken from the path of the cgroup */
+	FORKBUS_FIELD_UNIT = 19,
+	/* process id in the process' own pid namespace, where that is not the initial one */
 	FORKBUS_FIELD_NS_PID = 20,
+	/* inode number of that namespace */
 	FORKBUS_FIELD_PID_NS = 21,
+	/* fork: flags of clone(2) */
 	FORKBUS_FIELD_CLONE_FLAGS = 22,
-	FORKBUS_FIELD_EXE = 23,		 /* text */
-	FORKBUS_FIELD_FILENAME = 24,	 /* text */
-	FORKBUS_FIELD_FILENAME_CUT = 25, /* bool */
-	FORKBUS_FIELD_ARGS = 26,	 /* strings */
-	FORKBUS_FIELD_ARGS_CUT = 27,	 /* bool */
+	/* text: exec, exit, process: path of the file that runs, or ran last */
+	FORKBUS_FIELD_EXE = 23,
+	/* text: exec: path as it was asked for */
+	FORKBUS_FIELD_FILENAME = 24,
+	/* bool: exec: filename was longer than 4,096 bytes; this is its beginning */
+	FORKBUS_FIELD_FILENAME_CUT = 25,
+	/* strings: exec: arguments, where the administrator turned them on */
+	FORKBUS_FIELD_ARGS = 26,
+	/* bool: exec: there are more arguments, or the rest could not be read */
+	FORKBUS_FIELD_ARGS_CUT = 27,
+	/* exit: exit code, 0 to 255; an exit has this or signal */
 	FORKBUS_FIELD_CODE = 28,
+	/* exit: number of the signal that ended the process */
 	FORKBUS_FIELD_SIGNAL = 29,
-	FORKBUS_FIELD_CORE_DUMPED = 30, /* bool */
+	/* bool: exit: whether the signal dumped core */
+	FORKBUS_FIELD_CORE_DUMPED = 30,
+	/*
+	 * exit: processor time in user mode, in microseconds; taskstats counts ticks of the kernel
+	 * (1 to 10 ms), so that most short-lived processes have none
+	 */
 	FORKBUS_FIELD_USER_USEC = 31,
+	/* exit: processor time in the kernel, in microseconds, counted as userUsec is */
 	FORKBUS_FIELD_SYSTEM_USEC = 32,
+	/* exit: how long the process lived, in microseconds: bootUsec minus startUsec */
 	FORKBUS_FIELD_ELAPSED_USEC = 33,
+	/* exit: the most memory that was resident at a time, in KiB */
 	FORKBUS_FIELD_MAX_RSS_KIB = 34,
+	/* exit: page faults without reading from storage */
 	FORKBUS_FIELD_MINOR_FAULTS = 35,
+	/* exit: page faults with reading from storage */
 	FORKBUS_FIELD_MAJOR_FAULTS = 36,
+	/* exit: context switches because the process waited */
 	FORKBUS_FIELD_VOLUNTARY_SWITCHES = 37,
+	/* exit: context switches because its time was over */
 	FORKBUS_FIELD_INVOLUNTARY_SWITCHES = 38,
+	/* exit: bytes read from storage */
 	FORKBUS_FIELD_READ_BYTES = 39,
+	/* exit: bytes written to storage */
 	FORKBUS_FIELD_WRITE_BYTES = 40,
+	/*
+	 * exit: bytes read by read(2) and its like; taskstats rounds down to KiB, for each thread
+	 */
 	FORKBUS_FIELD_READ_CHARS = 41,
+	/* exit: bytes written by write(2) and its like, rounded as readChars is */
 	FORKBUS_FIELD_WRITE_CHARS = 42,
+	/* id: real user id before the event */
 	FORKBUS_FIELD_OLD_UID = 43,
+	/* id: real group id before the event */
 	FORKBUS_FIELD_OLD_GID = 44,
+	/* id: effective user id before the event */
 	FORKBUS_FIELD_OLD_EUID = 45,
+	/* id: effective group id before the event */
 	FORKBUS_FIELD_OLD_EGID = 46,
-	FORKBUS_FIELD_ROOT = 47, /* text */
+	/* text: chroot: path of the new root directory, as seen from the one before */
+	FORKBUS_FIELD_ROOT = 47,
+	/* ptrace: process id of the tracer; 0: the process is no longer traced */
 	FORKBUS_FIELD_TRACER_PID = 48,
-	FORKBUS_FIELD_SOURCE = 49, /* text */
-	FORKBUS_FIELD_ARMED = 50,  /* text */
-	FORKBUS_FIELD_REASON = 51, /* text */
-	FORKBUS_FIELD_DETAIL = 52, /* text */
+	/* text: source: where events come from now: module, connector, replay, none */
+	FORKBUS_FIELD_SOURCE = 49,
+	/*
+	 * text: source: types of events that the source is asked for from now on, separated by
+	 * spaces (threads among them)
+	 */
+	FORKBUS_FIELD_ARMED = 50,
+	/*
+	 * text: lost, source: why: of a loss kernel, netlink, unarmed or source, where nobody has
+	 * the events; slow, expired or epoch, where this subscriber has not got them
+	 */
+	FORKBUS_FIELD_REASON = 51,
+	/* text: lost, source: a sentence for people */
+	FORKBUS_FIELD_DETAIL = 52,
+	/* lost: how many events were lost; absent where nobody can know */
 	FORKBUS_FIELD_COUNT = 53,
+	/* lost: nothing is missing before this time, in microseconds since 1970 */
 	FORKBUS_FIELD_SINCE_USEC = 54,
+	/* lost: nothing is missing after this time, in microseconds since 1970 */
 	FORKBUS_FIELD_UNTIL_USEC = 55,
+	/* lost: first position in the log that this subscriber did not get, its filter ignored */
 	FORKBUS_FIELD_FROM = 56,
+	/* lost: last position in the log that this subscriber did not get */
 	FORKBUS_FIELD_TO = 57,
-	FORKBUS_FIELD_CURSOR = 58 /* text */
+	/*
+	 * text: ready, heartbeat: all events up to here were sent; as since in a request it
+	 * continues from here
+	 */
+	FORKBUS_FIELD_CURSOR = 58
+	/* end generated: fields */
 };
 
 enum forkbus_kind {

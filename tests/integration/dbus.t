@@ -20,10 +20,10 @@ my $MANAGER = 'org.forkbus1.Manager';
 
 # The kinds of all fields, by group and key.
 my %kind;
-my $list = Forkbus->read_file("$Bin/../../proto/event-fields.h") =~ s{/\*.*?\*/}{}gsr;
+my $list = Forkbus->read_file("$Bin/../../proto/event-json-fields.h") =~ s{/\*.*?\*/}{}gsr;
 for my $field ($list =~ /^F\((.*)\)/mg) {
     my ($member, $kind, $group, $key) = split /, */, $field;
-    $kind{$group}{ $key =~ tr/"//dr } = $kind if $group ne 'NONE';
+    $kind{$group}{ $key =~ tr/"//dr } = $kind;
 }
 my %type_of = (U32 => 'u', U64 => 't', BOOL => 'b', TEXT => 's', PATH => 's', ARGS => 'as');
 my %value_of = (U32 => 7, U64 => 1 << 40, BOOL => true, TEXT => 'a text', PATH => '/a/path', ARGS => ['an', '', 'argument ö']);

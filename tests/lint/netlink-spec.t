@@ -22,6 +22,10 @@ for ($header =~ /^(enum .*?|\t.*?)$/mgs) {
         $said{$1}{$2} = $3 // '';
     }
 }
+# Of an attribute of a record it is above it, and in the specification, too.
+my %above = $header =~ m{/\*((?:(?!\*/).)*)\*/\n\tFORKBUS_R_(\w+),}sg;
+%above = map { $above{$_} => s/\s*\n\t \*? ?/ /gr =~ s/^ +| +$//gr } keys %above;
+$said{R}{$_} ||= $above{$_} for keys %above;
 # What is said of REPLAY is above it.
 $said{CMD}{REPLAY} ||= $header =~ m{/\*((?:(?!\*/).)*)\*/\s+FORKBUS_CMD_REPLAY,}s ? $1 =~ s/\s*\n\t \* ?/ /gr =~ s/^ +//r : '';
 my %constant = $header =~ /^#define FORKBUS_(\w+_MAX) (.+)$/mg;
@@ -86,6 +90,12 @@ for my $set (@{ $spec->{'attribute-sets'} }) {
           :                                                 "not told: '$said'";
     }
     is_deeply(\%is, \%expected, "... and their types");
+    next if $letter ne 'R';
+    is_deeply(
+        { map { c_name($_->{name}) => $_->{doc} } grep { $_->{type} !~ /^(?:unused|pad)$/ } @{ $set->{attributes} } },
+        { map { $_ => $above{$_} =~ s/^[^;]+; //r } keys %above },
+        '... and descriptions'
+    );
 }
 
 # What commands take and give. In the header: "do: MASK, ARGS? -> nothing", "STATUS with all but RECORD, MASK".

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# proto/org.forkbus1.varlink says of events what proto/event-fields.h says, of filters what the parser takes, of the status
-# what the broker makes: none of them can grow without the other.
+# proto/org.forkbus1.varlink says of events what proto/event-json-fields.h says, of filters what the parser takes, of the
+# status what the broker makes: none of them can grow without the other.
 use strict;
 use warnings;
 use FindBin '$Bin';
@@ -37,10 +37,9 @@ my %kinds = (U32 => 'maybe int', U64 => 'maybe int', BOOL => 'maybe bool', ARGS 
 $kinds{$_} = 'maybe string' for qw(TEXT PATH);
 my %objects = (STATUS => [status => 'ExitStatus'], USAGE => [usage => 'Usage'], OLD => [old => 'OldIds']);
 my %fields;
-my $list = content('proto/event-fields.h') =~ s{/\*.*?\*/}{}gsr;
+my $list = content('proto/event-json-fields.h') =~ s{/\*.*?\*/}{}gsr;
 for my $field ($list =~ /^F\((.*)\)/mg) {
     my ($member, $kind, $group, $key) = split /, */, $field;
-    next if $group eq 'NONE';
     $key =~ tr/"//d;
     push @{ $fields{TOP} }, "$objects{$group}[0]: maybe name $objects{$group}[1]" if $objects{$group} && !$fields{$group};
     push @{ $fields{$group} }, "$key: " . ($kinds{$kind} // "of no known kind: $kind");

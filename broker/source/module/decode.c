@@ -149,13 +149,10 @@ static const struct attribute {
 	uint8_t field;	 /* its presence bit */
 	uint16_t offset; /* in struct fb_event */
 } attributes[FORKBUS_R_MAX + 1] = {
+	/* begin generated: record attributes, from proto/event-fields.toml */
 	[FORKBUS_R_SEQ] = { .kind = ATTRIBUTE_RECORD },
 	[FORKBUS_R_TYPE] = { .kind = ATTRIBUTE_RECORD },
 	[FORKBUS_R_TIME] = { .kind = ATTRIBUTE_RECORD },
-	[FORKBUS_R_TTY] = { .kind = ATTRIBUTE_RECORD },
-	[FORKBUS_R_COUNT] = { .kind = ATTRIBUTE_RECORD },
-	[FORKBUS_R_SINCE] = { .kind = ATTRIBUTE_RECORD },
-	[FORKBUS_R_MASK] = { .kind = ATTRIBUTE_RECORD },
 	[FORKBUS_R_TGID] = TO(U32, pid),
 	[FORKBUS_R_TID] = TO(U32, tid),
 	[FORKBUS_R_START] = TO(USEC, start_usec),
@@ -167,6 +164,7 @@ static const struct attribute {
 	[FORKBUS_R_EGID] = TO(U32, egid),
 	[FORKBUS_R_LOGIN_UID] = TO(U32, login_uid),
 	[FORKBUS_R_SESSION] = TO(U32, session),
+	[FORKBUS_R_TTY] = { .kind = ATTRIBUTE_RECORD },
 	[FORKBUS_R_CGROUP] = TO(U64, cgroup_id),
 	[FORKBUS_R_COMM] = TO(TEXT, comm),
 	[FORKBUS_R_PID_NS] = TO(NUMBER, pid_ns),
@@ -195,6 +193,10 @@ static const struct attribute {
 	[FORKBUS_R_OLD_EGID] = TO(U32, old_egid),
 	[FORKBUS_R_ROOT] = TO(TEXT, root),
 	[FORKBUS_R_TRACER] = TO(U32, tracer_pid),
+	[FORKBUS_R_COUNT] = { .kind = ATTRIBUTE_RECORD },
+	[FORKBUS_R_SINCE] = { .kind = ATTRIBUTE_RECORD },
+	[FORKBUS_R_MASK] = { .kind = ATTRIBUTE_RECORD },
+	/* end generated: record attributes */
 };
 
 static void take_own(struct module_record *record, uint64_t *count, unsigned int type,

@@ -18,7 +18,7 @@
 #include "tests/unit/support.h"
 
 static const char *const members[_EVENT_FIELD_MAX] = {
-#define F(_member, _kind, _group, _key) [EVENT_F_##_member] = #_member,
+#define F(_member, _kind, _group, _key, _privacy) [EVENT_F_##_member] = #_member,
 #include "event-fields.h"
 #undef F
 };

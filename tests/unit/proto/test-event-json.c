@@ -414,13 +414,13 @@ static void encode_reads_no_further(void **state)
 static void fill(struct fb_event *event, struct event_text text)
 {
 	fb_event_init(event, EVENT_HEARTBEAT);
-#define F(_member, _kind, _group, _key) FILL_##_kind(_member)
-#define FILL_U32(_member)		EVENT_SET(event, _member, UINT32_MAX);
-#define FILL_U64(_member)		EVENT_SET(event, _member, UINT64_MAX);
-#define FILL_BOOL(_member)		EVENT_SET(event, _member, false);
-#define FILL_TEXT(_member)		EVENT_SET(event, _member, text);
-#define FILL_PATH(_member)		EVENT_SET(event, _member, text);
-#define FILL_ARGS(_member)		EVENT_SET(event, _member, text);
+#define F(_member, _kind, _group, _key, _privacy) FILL_##_kind(_member)
+#define FILL_U32(_member)			  EVENT_SET(event, _member, UINT32_MAX);
+#define FILL_U64(_member)			  EVENT_SET(event, _member, UINT64_MAX);
+#define FILL_BOOL(_member)			  EVENT_SET(event, _member, false);
+#define FILL_TEXT(_member)			  EVENT_SET(event, _member, text);
+#define FILL_PATH(_member)			  EVENT_SET(event, _member, text);
+#define FILL_ARGS(_member)			  EVENT_SET(event, _member, text);
 #include "event-fields.h"
 #undef F
 }

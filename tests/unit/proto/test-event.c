@@ -235,13 +235,13 @@ static void packed_texts_are_cut(void **state)
 	(void)state;
 	memset(text, 'x', sizeof(text));
 	fb_event_init(&event, EVENT_EXEC);
-#define F(_member, _kind, _group, _key) FILL_##_kind(_member)
-#define FILL_U32(_member)		EVENT_SET(&event, _member, UINT32_MAX);
-#define FILL_U64(_member)		EVENT_SET(&event, _member, UINT64_MAX);
-#define FILL_BOOL(_member)		EVENT_SET(&event, _member, true);
-#define FILL_TEXT(_member)		EVENT_SET(&event, _member, ((struct event_text){ text, sizeof(text) }));
-#define FILL_PATH(_member)		FILL_TEXT(_member)
-#define FILL_ARGS(_member)		FILL_TEXT(_member)
+#define F(_member, _kind, _group, _key, _privacy) FILL_##_kind(_member)
+#define FILL_U32(_member)			  EVENT_SET(&event, _member, UINT32_MAX);
+#define FILL_U64(_member)			  EVENT_SET(&event, _member, UINT64_MAX);
+#define FILL_BOOL(_member)			  EVENT_SET(&event, _member, true);
+#define FILL_TEXT(_member)			  EVENT_SET(&event, _member, ((struct event_text){ text, sizeof(text) }));
+#define FILL_PATH(_member)			  FILL_TEXT(_member)
+#define FILL_ARGS(_member)			  FILL_TEXT(_member)
 #include "event-fields.h"
 #undef F
 	size = fb_event_pack(&event, packed);
