@@ -138,7 +138,7 @@ static int append_field(sd_bus_message *message, const struct fb_event *event,
 	return -EINVAL;
 }
 
-/* The fields of one group, which stand together. */
+/* The fields of one group. */
 static int append_group(sd_bus_message *message, const struct fb_event *event, enum event_group group,
 			uint64_t fields)
 {
@@ -178,7 +178,7 @@ int dbus_append_event(sd_bus_message *message, const struct fb_event *event, uin
 	};
 	uint64_t fields = event->has & ~without, left = fields;
 	int r = sd_bus_message_open_container(message, 'a', "{sv}");
-	enum event_group last = EVENT_GROUP_NONE;
+	uint32_t entered = 0; /* groups, by bit: a later field of one has a higher number */
 
 	EVENT_FIELD_FOREACH(number, left) {
 		enum event_group group = (enum event_group)event_fields[number].group;
@@ -187,9 +187,9 @@ int dbus_append_event(sd_bus_message *message, const struct fb_event *event, uin
 			return r;
 		if (group == EVENT_GROUP_TOP)
 			r = append_field(message, event, &event_fields[number]);
-		else if (group != EVENT_GROUP_NONE && group != last)
+		else if (group != EVENT_GROUP_NONE && !(entered & 1u << group))
 			r = append_member(message, event, keys[group], group, fields);
-		last = group;
+		entered |= 1u << group;
 	}
 	return r < 0 ? r : sd_bus_message_close_container(message);
 }
