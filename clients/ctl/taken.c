@@ -3,14 +3,10 @@
 
 #include "taken.h"
 
-/* Fields that are in JSON have the same order in both, and begin at 1 in the library. */
+/* The library's number of a field that is in JSON, 0 of any other. */
 static enum forkbus_field field_of(unsigned int field)
 {
-	unsigned int number = 0;
-
-	for (unsigned int i = 0; i <= field; i++)
-		number += event_fields[i].group != EVENT_GROUP_NONE;
-	return event_fields[field].group == EVENT_GROUP_NONE ? 0 : (enum forkbus_field)number;
+	return event_fields[field].group == EVENT_GROUP_NONE ? 0 : (enum forkbus_field)(field + 1);
 }
 
 static bool take_number(void *member, enum event_kind kind, const struct forkbus_event *from,

@@ -111,9 +111,11 @@ enum forkbus_field forkbus_field_from_name(const char *name)
 {
 	const char *known;
 
-	for (unsigned int field = 1; (known = forkbus_field_name(field)); field++)
-		if (strcmp(known, name) == 0)
+	for (unsigned int field = 1; field < FORKBUS_FIELDS_END; field++) {
+		known = forkbus_field_name(field);
+		if (known && strcmp(known, name) == 0)
 			return field;
+	}
 	return 0;
 }
 

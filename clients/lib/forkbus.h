@@ -53,9 +53,11 @@ enum forkbus_type {
 };
 
 /*
- * What an event can tell, and of which kind it is; forkbus_event(3) says what each means. The numbers stay; there may come
- * more.
+ * The fields of events, and their kinds where they are no unsigned integers; forkbus_event(3) has more on them. The numbers
+ * stay. More may come: there can be holes between them, and all are below FORKBUS_FIELDS_END.
  */
+#define FORKBUS_FIELDS_END 128
+
 enum forkbus_field {
 	/* begin generated: fields, from proto/event-fields.toml */
 	/* position in the broker's log; holes are what your filter or your rights left out */

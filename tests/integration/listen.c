@@ -89,8 +89,9 @@ static void print_event(unsigned int handle, const struct forkbus_event *event, 
 
 	at += sprintf(at, "{\"item\":\"event\",\"handle\":%u,\"ring\":%s,\"type\":\"%s\"", handle,
 		      ring ? "true" : "false", forkbus_type_name(forkbus_event_get_type(event)));
-	for (unsigned int field = 1; forkbus_field_name(field); field++)
-		at = put_field(at, event, field);
+	for (unsigned int field = 1; field < FORKBUS_FIELDS_END; field++)
+		if (forkbus_field_name(field))
+			at = put_field(at, event, field);
 	if (cursor)
 		at += sprintf(at, ",\"at\":\"%s\"", cursor);
 	strcpy(at, "}");
