@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * forkbus: what processes do, told over generic netlink. See forkbus_netlink.h for the protocol.
+ * forkbus: reports what processes do over generic netlink. See forkbus_netlink.h for the protocol.
+ * Probes write records into a ring; a work item sends them. The ring wakes it through a callback,
+ * so that no part calls the one that calls it.
  */
 #include <kernels.h>
 #include <linux/module.h>
@@ -10,19 +12,11 @@
 #include "record.h"
 #include "ring.h"
 
-unsigned int forkbus_grace = 30;
-module_param_named(grace, forkbus_grace, uint, 0644);
-MODULE_PARM_DESC(grace,
-		 "Seconds for which events are kept for a listener that has gone (default 30)");
-
-unsigned int forkbus_ring = 8192;
-module_param_named(ring, forkbus_ring, uint, 0444);
-MODULE_PARM_DESC(ring, "KiB of memory for events, rounded up to a power of two (default 8192)");
-
 static int __init forkbus_init(void)
 {
 	int err;
 
+	forkbus_ring_init(forkbus_netlink_wake);
 	forkbus_probes_init();
 	err = forkbus_netlink_init();
 	if (err)
@@ -30,7 +24,7 @@ static int __init forkbus_init(void)
 	return err;
 }
 
-/* No probe writes, nobody reads, and then there is nothing that could be read. */
+/* Writers stop first, then readers; then the memory that both used is freed. */
 static void __exit forkbus_exit(void)
 {
 	forkbus_netlink_stop();

@@ -16,6 +16,11 @@
 #include "record.h"
 #include "ring.h"
 
+static unsigned int grace_seconds = 30;
+module_param_named(grace, grace_seconds, uint, 0644);
+MODULE_PARM_DESC(grace,
+		 "Seconds for which events are kept for a listener that has gone (default 30)");
+
 /* Of records in one message; the longest one fits. */
 #define MESSAGE_SIZE (15 * 1024)
 #define RETRY_JIFFIES (HZ / 10)
@@ -78,7 +83,7 @@ static void arm(void)
 
 static void drop_listener(struct listener *listener, bool keep)
 {
-	unsigned long grace = min(READ_ONCE(forkbus_grace), GRACE_MAX) * HZ;
+	unsigned long grace = min(READ_ONCE(grace_seconds), GRACE_MAX) * HZ;
 
 	lockdep_assert_held(&mutex);
 	if (keep && grace) {
@@ -210,7 +215,7 @@ static int cmd_start(struct sk_buff *skb, struct genl_info *info)
 	if (GENL_REQ_ATTR_CHECK(info, FORKBUS_A_MASK))
 		return -EINVAL;
 	mutex_lock(&mutex);
-	err = forkbus_ring_alloc(forkbus_ring);
+	err = forkbus_ring_alloc();
 	if (!err)
 		err = forkbus_records_alloc();
 	if (!err)
@@ -278,7 +283,7 @@ static int put_status(struct sk_buff *skb)
 	    nla_put_u32(skb, FORKBUS_A_SUPPORTED, forkbus_probes_supported()) ||
 	    nla_put_u32(skb, FORKBUS_A_ARMED, forkbus_probes_armed()) ||
 	    nla_put_u32(skb, FORKBUS_A_LISTENERS, count) ||
-	    nla_put_u32(skb, FORKBUS_A_GRACE, forkbus_grace))
+	    nla_put_u32(skb, FORKBUS_A_GRACE, grace_seconds))
 		return -EMSGSIZE;
 	return put_ring(skb);
 }

@@ -6,10 +6,6 @@
 
 #define FORKBUS_VERSION "0.1.0"
 
-/* Module parameters, see modinfo */
-extern unsigned int forkbus_grace;
-extern unsigned int forkbus_ring;
-
 int forkbus_netlink_init(void);
 /* From now on nobody can arm anything. */
 void forkbus_netlink_stop(void);

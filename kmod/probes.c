@@ -12,7 +12,6 @@
 #include <trace/events/sched.h>
 #include <trace/events/task.h>
 
-#include "netlink.h"
 #include "record.h"
 #include "ring.h"
 #include "usage.h"
@@ -38,10 +37,8 @@ static struct forkbus_record *begin(enum forkbus_type type, struct task_struct *
 
 static void tell(struct forkbus_record *record)
 {
-	unsigned long delay = forkbus_ring_write(record);
-
+	forkbus_ring_write(record);
 	forkbus_record_end(record);
-	forkbus_netlink_wake(delay);
 }
 
 /*

@@ -4,10 +4,15 @@
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/log2.h>
+#include <linux/module.h>
 #include <linux/spinlock.h>
 #include <linux/timekeeping.h>
 #include <linux/vmalloc.h>
 #include <net/netlink.h>
+
+static unsigned int ring_kib = 8192;
+module_param_named(ring, ring_kib, uint, 0444);
+MODULE_PARM_DESC(ring, "KiB of memory for events, rounded up to a power of two (default 8192)");
 
 /*
  * Waking somebody up is the dearest part of telling. More records than this in the time of one
@@ -24,6 +29,7 @@
  * NLA_ALIGNTO, so that the header of a record is never in two parts.
  */
 static struct {
+	void (*wake)(unsigned long delay);
 	raw_spinlock_t lock;
 	u8 *data;
 	u32 size; /* a power of two; 0: there is no ring */
@@ -39,9 +45,14 @@ static struct {
 	.first_seq = 1,
 };
 
-int forkbus_ring_alloc(unsigned int kib)
+void forkbus_ring_init(void (*wake)(unsigned long delay))
 {
-	u32 size = roundup_pow_of_two(clamp(kib, 64U, 1024U * 1024U)) * 1024;
+	ring.wake = wake;
+}
+
+int forkbus_ring_alloc(void)
+{
+	u32 size = roundup_pow_of_two(clamp(ring_kib, 64U, 1024U * 1024U)) * 1024;
 	u8 *data;
 
 	if (ring.data)
@@ -154,7 +165,7 @@ static unsigned long pace(u64 now)
 	return ring.busy ? nsecs_to_jiffies(PACE_NSEC) : 0;
 }
 
-unsigned long forkbus_ring_write(struct forkbus_record *record)
+void forkbus_ring_write(struct forkbus_record *record)
 {
 	unsigned long flags, delay;
 	u64 now;
@@ -165,7 +176,7 @@ unsigned long forkbus_ring_write(struct forkbus_record *record)
 		lose(record->type, now);
 	delay = pace(now);
 	raw_spin_unlock_irqrestore(&ring.lock, flags);
-	return delay;
+	ring.wake(delay);
 }
 
 /* Copies one record, or passes over some. Returns the bytes copied; @more: go on. */

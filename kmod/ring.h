@@ -28,15 +28,14 @@ struct forkbus_ring_status {
 	u64 lost[__FORKBUS_TYPE_MAX];
 };
 
+/* @wake is called after each record: readers may be left asleep for @delay jiffies. */
+void forkbus_ring_init(void (*wake)(unsigned long delay));
 /* Makes the ring, where there is none. Sleeps; callers exclude each other. */
-int forkbus_ring_alloc(unsigned int kib);
+int forkbus_ring_alloc(void);
 void forkbus_ring_free(void);
 
-/*
- * Gives the record its number and time, and writes it. Returns for how long a reader may be left
- * asleep, in jiffies: not at all where little happens.
- */
-unsigned long forkbus_ring_write(struct forkbus_record *record);
+/* Gives the record its number and time, writes it, and wakes readers: at once where little happens. */
+void forkbus_ring_write(struct forkbus_record *record);
 
 /* Copies whole records from where @reader stands, and moves it on. Returns the bytes copied. */
 size_t forkbus_ring_read(struct forkbus_reader *reader, void *to, size_t room);
