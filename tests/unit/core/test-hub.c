@@ -202,6 +202,10 @@ static void test_lost(void **state)
 	assert_int_equal(stats->unarmed.count, 3);
 	assert_int_equal(stats->source.count, 4);
 	assert_int_equal(stats->slow.times, 0);
+	hub_note_slow(stage.hub, 8);
+	hub_note_slow(stage.hub, HUB_COUNT_UNKNOWN);
+	assert_int_equal(stats->slow.times, 2);
+	assert_int_equal(stats->slow.count, 8);
 	assert_int_equal(stats->events[EVENT_LOST], 5);
 }
 
@@ -283,6 +287,35 @@ static void test_without_source(void **state)
 	assert_true(event_text_equal(event.reason, event_text("source")));
 	assert_true(event_text_equal(event.detail, event_text("it went")));
 	assert_int_equal(hub_stats(stage.hub)->source.times, 1);
+}
+
+/* A replay has filled the outage: nothing was lost. */
+static void test_outage_cancelled(void **state)
+{
+	struct fb_event event;
+
+	(void)state;
+	hub_begin_outage(stage.hub, NULL, NULL, 77);
+	hub_cancel_outage(stage.hub);
+	hub_source_changed(stage.hub, "module", "started", NULL);
+	assert_int_equal(log_next(hub_log(stage.hub)), 2);
+	latest(&event);
+	assert_int_equal(event.type, EVENT_SOURCE);
+}
+
+/* What /proc says of a process goes into the table alone. */
+static void test_learn(void **state)
+{
+	struct fb_event event;
+
+	(void)state;
+	fb_event_init(&event, EVENT_PROCESS);
+	EVENT_SET(&event, pid, 50);
+	EVENT_SET(&event, uid, 1000);
+	assert_int_equal(hub_learn(stage.hub, &event), 0);
+	assert_int_equal(table_find(hub_table(stage.hub), 50)->uid, 1000);
+	assert_int_equal(log_next(hub_log(stage.hub)), 1);
+	assert_int_equal(hub_stats(stage.hub)->events[EVENT_PROCESS], 0);
 }
 
 /* Where a source with numbers may go on, unless another one has told since. */
@@ -479,6 +512,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_source, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_outage, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_without_source, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_outage_cancelled, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_learn, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_origin, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_restore, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_restore_empty, setup, teardown),
@@ -486,5 +521,5 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
 	};
 
-	return cmocka_run_group_tests_name("bus", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("hub", tests, NULL, NULL);
 }
