@@ -5,12 +5,17 @@
 #include <time.h>
 
 #include "details.h"
+#include "fields.h"
 #include "human.h"
 #include "util.h"
 
-static void put_text(const struct term *term, FILE *file, struct event_text text)
+static void put_text(const struct term *term, FILE *file, const struct forkbus_event *event,
+		     enum forkbus_field field)
 {
-	term_escape(term, file, text.data, text.len);
+	size_t len;
+	const char *text = field_text(event, field, &len);
+
+	term_escape(term, file, text, len);
 }
 
 static const char *arrow(const struct term *term)
@@ -18,122 +23,119 @@ static const char *arrow(const struct term *term)
 	return term->utf8 ? "→" : "->";
 }
 
-static void put_signal(FILE *file, uint32_t number)
+static void put_signal(FILE *file, uint64_t number)
 {
 	const char *name = number < NSIG ? sigabbrev_np((int)number) : NULL;
 
 	if (name)
 		fprintf(file, "SIG%s", name);
 	else
-		fprintf(file, "signal %" PRIu32, number);
+		fprintf(file, "signal %" PRIu64, number);
 }
 
 /* Padded so that times stand below each other for the most frequent ones. */
-static void put_status(FILE *file, const struct fb_event *event)
+static void put_status(FILE *file, const struct forkbus_event *event)
 {
 	char code[HUMAN_MAX];
 
-	if (EVENT_HAS(event, signal)) {
-		put_signal(file, event->signal);
-		if (EVENT_HAS(event, core_dumped) && event->core_dumped)
+	if (HAS(event, SIGNAL)) {
+		put_signal(file, UINT(event, SIGNAL));
+		if (FLAG(event, CORE_DUMPED))
 			fputs(" (core dumped)", file);
-	} else if (EVENT_HAS(event, code)) {
-		snprintf(code, sizeof(code), "code %" PRIu32, event->code);
+	} else if (HAS(event, CODE)) {
+		snprintf(code, sizeof(code), "code %" PRIu64, UINT(event, CODE));
 		fprintf(file, "%-8s", code);
 	} else {
 		fprintf(file, "%-8s", "-");
 	}
 }
 
-static void put_exit(FILE *file, const struct fb_event *event)
+static void put_exit(FILE *file, const struct forkbus_event *event)
 {
 	char buf[HUMAN_MAX];
 
-	if (fb_event_is_thread(event))
-		fprintf(file, "thread %" PRIu32 "  ", event->tid);
+	if (is_thread(event))
+		fprintf(file, "thread %" PRIu64 "  ", UINT(event, TID));
 	put_status(file, event);
-	if (EVENT_HAS(event, elapsed_usec))
-		fprintf(file, "  %8s", human_duration(buf, event->elapsed_usec));
-	if (EVENT_HAS(event, user_usec) && EVENT_HAS(event, system_usec)) {
-		fprintf(file, "  cpu %s", human_duration(buf, event->user_usec));
-		fprintf(file, "+%s", human_duration(buf, event->system_usec));
+	if (HAS(event, ELAPSED_USEC))
+		fprintf(file, "  %8s", human_duration(buf, UINT(event, ELAPSED_USEC)));
+	if (HAS(event, USER_USEC) && HAS(event, SYSTEM_USEC)) {
+		fprintf(file, "  cpu %s", human_duration(buf, UINT(event, USER_USEC)));
+		fprintf(file, "+%s", human_duration(buf, UINT(event, SYSTEM_USEC)));
 	}
-	if (EVENT_HAS(event, max_rss_kib))
-		fprintf(file, "  rss %s", human_bytes(buf, event->max_rss_kib * 1024));
+	if (HAS(event, MAX_RSS_KIB))
+		fprintf(file, "  rss %s", human_bytes(buf, UINT(event, MAX_RSS_KIB) * 1024));
 }
 
-static void put_fork(FILE *file, const struct fb_event *event)
+static void put_fork(FILE *file, const struct forkbus_event *event)
 {
-	if (fb_event_is_thread(event))
-		fprintf(file, "thread %" PRIu32, event->tid);
-	else if (EVENT_HAS(event, ppid))
-		fprintf(file, "child of %" PRIu32, event->ppid);
+	if (is_thread(event))
+		fprintf(file, "thread %" PRIu64, UINT(event, TID));
+	else if (HAS(event, PPID))
+		fprintf(file, "child of %" PRIu64, UINT(event, PPID));
 	else
 		fputs("-", file);
 }
 
-static void put_exe(const struct term *term, FILE *file, const struct fb_event *event)
+static void put_exe(const struct term *term, FILE *file, const struct forkbus_event *event)
 {
-	if (EVENT_HAS(event, exe))
-		put_text(term, file, event->exe);
-	else if (EVENT_HAS(event, filename))
-		put_text(term, file, event->filename);
+	if (HAS(event, EXE))
+		put_text(term, file, event, FORKBUS_FIELD_EXE);
+	else if (HAS(event, FILENAME))
+		put_text(term, file, event, FORKBUS_FIELD_FILENAME);
 	else
 		fputs("-", file);
 }
 
 /* Separated by spaces: for people, who know a command line when they see one. */
-static void put_args(const struct term *term, FILE *file, const struct fb_event *event)
+static void put_args(const struct term *term, FILE *file, const struct forkbus_event *event)
 {
-	struct event_text args = event->args;
-	size_t len;
+	const char *const *args;
+	size_t n;
 
-	if (!EVENT_HAS(event, args))
+	if (forkbus_event_get_strings(event, FORKBUS_FIELD_ARGS, &args, &n) < 0)
 		return;
 	fputc(' ', file);
-	for (;; args.data += len + 1, args.len -= len + 1) {
-		len = strnlen(args.data, args.len);
+	for (size_t i = 0; i < n; i++) {
 		fputc(' ', file);
-		put_text(term, file, (struct event_text){ args.data, len });
-		if (len == args.len)
-			break;
+		term_escape(term, file, args[i], strlen(args[i]));
 	}
-	if (EVENT_HAS(event, args_cut) && event->args_cut)
+	if (FLAG(event, ARGS_CUT))
 		fputs(term->utf8 ? " …" : " ...", file);
 }
 
-static void put_root(const struct term *term, FILE *file, const struct fb_event *event)
+static void put_root(const struct term *term, FILE *file, const struct forkbus_event *event)
 {
 	fputs("new root directory", file);
-	if (!EVENT_HAS(event, root))
+	if (!HAS(event, ROOT))
 		return;
 	fputc(' ', file);
-	put_text(term, file, event->root);
+	put_text(term, file, event, FORKBUS_FIELD_ROOT);
 }
 
 /* Those ids that changed; where nobody knows what was before, those that are. */
-static void put_ids(const struct term *term, FILE *file, const struct fb_event *event)
+static void put_ids(const struct term *term, FILE *file, const struct forkbus_event *event)
 {
-	const struct {
+	static const struct {
 		const char *name;
-		uint64_t bit, old_bit;
-		uint32_t value, old;
+		enum forkbus_field now, old;
 	} ids[] = {
-		{ "uid", EVENT_BIT(uid), EVENT_BIT(old_uid), event->uid, event->old_uid },
-		{ "gid", EVENT_BIT(gid), EVENT_BIT(old_gid), event->gid, event->old_gid },
-		{ "euid", EVENT_BIT(euid), EVENT_BIT(old_euid), event->euid, event->old_euid },
-		{ "egid", EVENT_BIT(egid), EVENT_BIT(old_egid), event->egid, event->old_egid },
+		{ "uid", FORKBUS_FIELD_UID, FORKBUS_FIELD_OLD_UID },
+		{ "gid", FORKBUS_FIELD_GID, FORKBUS_FIELD_OLD_GID },
+		{ "euid", FORKBUS_FIELD_EUID, FORKBUS_FIELD_OLD_EUID },
+		{ "egid", FORKBUS_FIELD_EGID, FORKBUS_FIELD_OLD_EGID },
 	};
 	const char *space = "";
+	uint64_t now, old;
 
 	for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {
-		if (!(event->has & ids[i].bit))
+		if (forkbus_event_get_uint(event, ids[i].now, &now) < 0)
 			continue;
-		if (!(event->has & ids[i].old_bit))
-			fprintf(file, "%s%s %" PRIu32, space, ids[i].name, ids[i].value);
-		else if (ids[i].value != ids[i].old)
-			fprintf(file, "%s%s %" PRIu32 "%s%" PRIu32, space, ids[i].name, ids[i].old,
-				arrow(term), ids[i].value);
+		if (forkbus_event_get_uint(event, ids[i].old, &old) < 0)
+			fprintf(file, "%s%s %" PRIu64, space, ids[i].name, now);
+		else if (now != old)
+			fprintf(file, "%s%s %" PRIu64 "%s%" PRIu64, space, ids[i].name, old, arrow(term),
+				now);
 		else
 			continue;
 		space = "  ";
@@ -142,49 +144,49 @@ static void put_ids(const struct term *term, FILE *file, const struct fb_event *
 		fputs("-", file);
 }
 
-static void put_ptrace(FILE *file, const struct fb_event *event)
+static void put_ptrace(FILE *file, const struct forkbus_event *event)
 {
-	if (!EVENT_HAS(event, tracer_pid))
+	if (!HAS(event, TRACER_PID))
 		fputs("-", file);
-	else if (event->tracer_pid == 0)
+	else if (UINT(event, TRACER_PID) == 0)
 		fputs("no longer traced", file);
 	else
-		fprintf(file, "traced by %" PRIu32, event->tracer_pid);
+		fprintf(file, "traced by %" PRIu64, UINT(event, TRACER_PID));
 }
 
-void details_write(const struct term *term, FILE *file, const struct fb_event *event)
+void details_write(const struct term *term, FILE *file, const struct forkbus_event *event)
 {
-	switch (event->type) {
-	case EVENT_FORK:
+	switch (forkbus_event_get_type(event)) {
+	case FORKBUS_TYPE_FORK:
 		put_fork(file, event);
 		break;
-	case EVENT_EXEC:
-	case EVENT_PROCESS:
+	case FORKBUS_TYPE_EXEC:
+	case FORKBUS_TYPE_PROCESS:
 		put_exe(term, file, event);
 		put_args(term, file, event);
 		break;
-	case EVENT_EXIT:
+	case FORKBUS_TYPE_EXIT:
 		put_exit(file, event);
 		break;
-	case EVENT_ID:
+	case FORKBUS_TYPE_ID:
 		put_ids(term, file, event);
 		break;
-	case EVENT_COMM:
+	case FORKBUS_TYPE_COMM:
 		fputs("new name", file);
 		break;
-	case EVENT_SESSION:
-		if (EVENT_HAS(event, session))
-			fprintf(file, "session %" PRIu32, event->session);
+	case FORKBUS_TYPE_SESSION:
+		if (HAS(event, SESSION))
+			fprintf(file, "session %" PRIu64, UINT(event, SESSION));
 		else
 			fputs("-", file);
 		break;
-	case EVENT_CHROOT:
+	case FORKBUS_TYPE_CHROOT:
 		put_root(term, file, event);
 		break;
-	case EVENT_COREDUMP:
+	case FORKBUS_TYPE_COREDUMP:
 		fputs("dumps core", file);
 		break;
-	case EVENT_PTRACE:
+	case FORKBUS_TYPE_PTRACE:
 		put_ptrace(file, event);
 		break;
 	default:
@@ -200,55 +202,63 @@ static void put_time(FILE *file, const char *before, uint64_t time_usec)
 		(unsigned int)(time_usec % USEC_PER_SEC / USEC_PER_MSEC));
 }
 
-static void put_lost(const struct term *term, FILE *file, const struct fb_event *event)
+static void put_lost(const struct term *term, FILE *file, const struct forkbus_event *event)
 {
-	if (EVENT_HAS(event, count))
-		fprintf(file, "lost %" PRIu64 " event%s", event->count, event->count == 1 ? "" : "s");
+	if (HAS(event, COUNT))
+		fprintf(file, "lost %" PRIu64 " event%s", UINT(event, COUNT),
+			UINT(event, COUNT) == 1 ? "" : "s");
 	else
 		fputs("lost events, nobody knows how many", file);
-	if (EVENT_HAS(event, reason)) {
+	if (HAS(event, REASON)) {
 		fputs(" (", file);
-		put_text(term, file, event->reason);
+		put_text(term, file, event, FORKBUS_FIELD_REASON);
 		fputs(")", file);
 	}
-	if (EVENT_HAS(event, from) && EVENT_HAS(event, to))
-		fprintf(file, ": %" PRIu64 "%s%" PRIu64, event->from, term->utf8 ? "…" : "..", event->to);
-	if (EVENT_HAS(event, since_usec))
-		put_time(file, "  after ", event->since_usec);
-	if (EVENT_HAS(event, until_usec))
-		put_time(file, "  until ", event->until_usec);
+	if (HAS(event, FROM) && HAS(event, TO))
+		fprintf(file, ": %" PRIu64 "%s%" PRIu64, UINT(event, FROM), term->utf8 ? "…" : "..",
+			UINT(event, TO));
+	if (HAS(event, SINCE_USEC))
+		put_time(file, "  after ", UINT(event, SINCE_USEC));
+	if (HAS(event, UNTIL_USEC))
+		put_time(file, "  until ", UINT(event, UNTIL_USEC));
 }
 
-static void put_source(const struct term *term, FILE *file, const struct fb_event *event)
+static void put_source(const struct term *term, FILE *file, const struct forkbus_event *event)
 {
 	fputs("source is ", file);
-	put_text(term, file, EVENT_HAS(event, source) ? event->source : event_text("unknown"));
-	if (EVENT_HAS(event, reason)) {
+	if (HAS(event, SOURCE))
+		put_text(term, file, event, FORKBUS_FIELD_SOURCE);
+	else
+		fputs("unknown", file);
+	if (HAS(event, REASON)) {
 		fputs(" (", file);
-		put_text(term, file, event->reason);
+		put_text(term, file, event, FORKBUS_FIELD_REASON);
 		fputs(")", file);
 	}
-	if (EVENT_HAS(event, armed)) {
+	if (HAS(event, ARMED)) {
 		fputs(": tells ", file);
-		put_text(term, file, event->armed);
+		put_text(term, file, event, FORKBUS_FIELD_ARMED);
 	}
 }
 
-void details_write_sentence(const struct term *term, FILE *file, const struct fb_event *event)
+void details_write_sentence(const struct term *term, FILE *file, const struct forkbus_event *event)
 {
-	switch (event->type) {
-	case EVENT_LOST:
+	switch (forkbus_event_get_type(event)) {
+	case FORKBUS_TYPE_LOST:
 		put_lost(term, file, event);
 		break;
-	case EVENT_SOURCE:
+	case FORKBUS_TYPE_SOURCE:
 		put_source(term, file, event);
 		break;
 	default:
 		fputs("all told up to ", file);
-		put_text(term, file, EVENT_HAS(event, cursor) ? event->cursor : event_text("here"));
+		if (HAS(event, CURSOR))
+			put_text(term, file, event, FORKBUS_FIELD_CURSOR);
+		else
+			fputs("here", file);
 	}
-	if (EVENT_HAS(event, detail)) {
+	if (HAS(event, DETAIL)) {
 		fputs("  ", file);
-		put_text(term, file, event->detail);
+		put_text(term, file, event, FORKBUS_FIELD_DETAIL);
 	}
 }

@@ -7,6 +7,7 @@
 #include <uthash.h>
 
 #include "details.h"
+#include "fields.h"
 #include "format.h"
 #include "human.h"
 #include "util.h"
@@ -149,12 +150,12 @@ static void put_cell_string(const struct format *format, FILE *file, const char 
 	put_cell(format, file, text, strlen(text), width, ALIGN_LEFT);
 }
 
-static void put_cell_number(const struct format *format, FILE *file, bool there, uint32_t number)
+static void put_cell_number(const struct format *format, FILE *file, bool there, uint64_t number)
 {
-	char text[16] = "-";
+	char text[24] = "-";
 
 	if (there)
-		snprintf(text, sizeof(text), "%" PRIu32, number);
+		snprintf(text, sizeof(text), "%" PRIu64, number);
 	put_cell(format, file, text, strlen(text), PID_WIDTH, ALIGN_RIGHT);
 }
 
@@ -182,14 +183,14 @@ static unsigned int details_width(const struct format *format, bool sentence)
 }
 
 /* The beginning of an exit counts, and only whole parts; the end of a path. */
-static void put_details_cut(const struct format *format, FILE *file, enum event_type type, size_t len,
+static void put_details_cut(const struct format *format, FILE *file, enum forkbus_type type, size_t len,
 			    unsigned int width)
 {
 	const struct term *term = format->term;
 	const char *text = format->text;
 	size_t fit = term_fit(term, text, len, width), cut;
 
-	if (type == EVENT_EXEC || type == EVENT_PROCESS) {
+	if (type == FORKBUS_TYPE_EXEC || type == FORKBUS_TYPE_PROCESS) {
 		unsigned int columns = term_columns(term, text, len);
 		size_t skip = term_fit(term, text, len, columns - width + 1);
 
@@ -198,7 +199,7 @@ static void put_details_cut(const struct format *format, FILE *file, enum event_
 		fprintf(file, "%s%.*s", term_ellipsis(term), (int)(len - skip), text + skip);
 		return;
 	}
-	if (type == EVENT_EXIT) {
+	if (type == FORKBUS_TYPE_EXIT) {
 		for (cut = fit; cut > 1 && !(text[cut] == ' ' && text[cut + 1] == ' '); cut--)
 			;
 		if (cut > 1) {
@@ -209,7 +210,7 @@ static void put_details_cut(const struct format *format, FILE *file, enum event_
 	fprintf(file, "%.*s%s", (int)term_fit(term, text, len, width - 1), text, term_ellipsis(term));
 }
 
-static void put_details(struct format *format, FILE *file, const struct fb_event *event, size_t len,
+static void put_details(struct format *format, FILE *file, const struct forkbus_event *event, size_t len,
 			unsigned int width)
 {
 	while (len > 0 && format->text[len - 1] == ' ')
@@ -217,46 +218,46 @@ static void put_details(struct format *format, FILE *file, const struct fb_event
 	if (width == 0 || term_columns(format->term, format->text, len) <= width)
 		fwrite(format->text, 1, len, file);
 	else
-		put_details_cut(format, file, event->type, len, width);
+		put_details_cut(format, file, forkbus_event_get_type(event), len, width);
 }
 
-static enum term_colour type_colour(const struct fb_event *event)
+static enum term_colour type_colour(const struct forkbus_event *event)
 {
-	switch (event->type) {
-	case EVENT_FORK:
+	switch (forkbus_event_get_type(event)) {
+	case FORKBUS_TYPE_FORK:
 		return TERM_GREEN;
-	case EVENT_EXEC:
+	case FORKBUS_TYPE_EXEC:
 		return TERM_CYAN;
-	case EVENT_EXIT:
-		if (EVENT_HAS(event, signal))
+	case FORKBUS_TYPE_EXIT:
+		if (HAS(event, SIGNAL))
 			return TERM_RED;
-		return EVENT_HAS(event, code) && event->code != 0 ? TERM_YELLOW : TERM_PLAIN;
-	case EVENT_ID:
-	case EVENT_SESSION:
-	case EVENT_CHROOT:
-	case EVENT_PTRACE:
+		return HAS(event, CODE) && UINT(event, CODE) != 0 ? TERM_YELLOW : TERM_PLAIN;
+	case FORKBUS_TYPE_ID:
+	case FORKBUS_TYPE_SESSION:
+	case FORKBUS_TYPE_CHROOT:
+	case FORKBUS_TYPE_PTRACE:
 		return TERM_MAGENTA;
-	case EVENT_COREDUMP:
+	case FORKBUS_TYPE_COREDUMP:
 		return TERM_RED;
-	case EVENT_LOST:
+	case FORKBUS_TYPE_LOST:
 		return TERM_ALARM;
-	case EVENT_SOURCE:
+	case FORKBUS_TYPE_SOURCE:
 		return TERM_BOLD;
-	case EVENT_COMM:
-	case EVENT_PROCESS:
-	case EVENT_READY:
+	case FORKBUS_TYPE_COMM:
+	case FORKBUS_TYPE_PROCESS:
+	case FORKBUS_TYPE_READY:
 		return TERM_DIM;
 	default:
 		return TERM_PLAIN;
 	}
 }
 
-static void put_time(struct format *format, FILE *file, const struct fb_event *event)
+static void put_time(struct format *format, FILE *file, const struct forkbus_event *event)
 {
 	const struct term *term = format->term;
-	time_t second = (time_t)(event->time_usec / USEC_PER_SEC);
+	time_t second = (time_t)(UINT(event, TIME_USEC) / USEC_PER_SEC);
 
-	if (!EVENT_HAS(event, time_usec)) {
+	if (!HAS(event, TIME_USEC)) {
 		fprintf(file, "%s%-*s%s ", term_colour(term, TERM_DIM), TIME_WIDTH, "-",
 			term_colour(term, TERM_PLAIN));
 		return;
@@ -269,30 +270,34 @@ static void put_time(struct format *format, FILE *file, const struct fb_event *e
 			term_colour(term, TERM_PLAIN));
 	}
 	fprintf(file, "%s%s.%03u%s ", term_colour(term, TERM_DIM), format->clock,
-		(unsigned int)(event->time_usec % USEC_PER_SEC / USEC_PER_MSEC),
+		(unsigned int)(UINT(event, TIME_USEC) % USEC_PER_SEC / USEC_PER_MSEC),
 		term_colour(term, TERM_PLAIN));
 }
 
-static void put_ids(struct format *format, FILE *file, const struct fb_event *event)
+static void put_ids(struct format *format, FILE *file, const struct forkbus_event *event)
 {
-	const char *user = EVENT_HAS(event, uid) ? user_name(format, event->uid) : "-";
+	const char *user = HAS(event, UID) ? user_name(format, (uint32_t)UINT(event, UID)) : "-";
 
-	put_cell_number(format, file, EVENT_HAS(event, pid), event->pid);
+	put_cell_number(format, file, HAS(event, PID), UINT(event, PID));
 	if (has_ppid(format))
-		put_cell_number(format, file, EVENT_HAS(event, ppid), event->ppid);
+		put_cell_number(format, file, HAS(event, PPID), UINT(event, PPID));
 	put_cell_string(format, file, user, user_width(format));
 }
 
-static void write_comm(const struct format *format, FILE *file, const struct fb_event *event)
+static void write_comm(const struct format *format, FILE *file, const struct forkbus_event *event)
 {
-	struct event_text comm = EVENT_HAS(event, comm) ? event->comm : event_text("-");
+	size_t len;
+	const char *comm = field_text(event, FORKBUS_FIELD_COMM, &len);
 
-	if (comm.len == 0)
-		comm = event_text("\"\"");
-	term_escape(format->term, file, comm.data, comm.len);
+	if (!HAS(event, COMM))
+		fputc('-', file);
+	else if (len == 0)
+		fputs("\"\"", file);
+	else
+		term_escape(format->term, file, comm, len);
 }
 
-static void put_process(struct format *format, FILE *file, const struct fb_event *event)
+static void put_process(struct format *format, FILE *file, const struct forkbus_event *event)
 {
 	put_ids(format, file, event);
 	write_comm(format, text_begin(format), event);
@@ -311,24 +316,23 @@ void format_header(struct format *format, FILE *file)
 		term_colour(term, TERM_PLAIN));
 }
 
-void format_event(struct format *format, FILE *file, const struct fb_event *event)
+void format_event(struct format *format, FILE *file, const struct forkbus_event *event)
 {
+	enum forkbus_type type = forkbus_event_get_type(event);
 	bool sentence =
-		event->type == EVENT_LOST || event->type == EVENT_SOURCE || event->type == EVENT_READY;
-	const char *type = event_type_name(event->type);
+		type == FORKBUS_TYPE_LOST || type == FORKBUS_TYPE_SOURCE || type == FORKBUS_TYPE_READY;
+	const char *name = forkbus_type_name(type);
 	enum term_colour colour = type_colour(event);
 
-	if (event->type == EVENT_HEARTBEAT)
-		return;
 	put_time(format, file, event);
 	fputs(term_colour(format->term, colour), file);
-	put_cell_string(format, file, type ? type : "-", TYPE_WIDTH);
+	put_cell_string(format, file, name ? name : "-", TYPE_WIDTH);
 	if (sentence) {
 		details_write_sentence(format->term, text_begin(format), event);
 	} else {
 		fputs(term_colour(format->term, TERM_PLAIN), file);
 		put_process(format, file, event);
-		if (event->type == EVENT_EXIT)
+		if (type == FORKBUS_TYPE_EXIT)
 			fputs(term_colour(format->term, colour), file);
 		details_write(format->term, text_begin(format), event);
 	}
@@ -359,15 +363,15 @@ void format_process_header(struct format *format, FILE *file)
 		COMM_WIDTH, "COMM", term_colour(term, TERM_PLAIN));
 }
 
-void format_process(struct format *format, FILE *file, const struct fb_event *event, const char *branch,
+void format_process(struct format *format, FILE *file, const struct forkbus_event *event, const char *branch,
 		    uint64_t boot_usec)
 {
 	char age[HUMAN_MAX] = "-";
 	FILE *text;
 
 	put_ids(format, file, event);
-	if (EVENT_HAS(event, start_usec) && event->start_usec <= boot_usec)
-		human_duration(age, boot_usec - event->start_usec);
+	if (HAS(event, START_USEC) && UINT(event, START_USEC) <= boot_usec)
+		human_duration(age, boot_usec - UINT(event, START_USEC));
 	fprintf(file, "%*s ", AGE_WIDTH, age);
 	if (!branch) {
 		write_comm(format, text_begin(format), event);
@@ -379,7 +383,7 @@ void format_process(struct format *format, FILE *file, const struct fb_event *ev
 		write_comm(format, text, event);
 		fputs("  ", text);
 	}
-	if (!branch || EVENT_HAS(event, exe))
+	if (!branch || HAS(event, EXE))
 		details_write(format->term, text, event);
 	put_details(format, file, event, text_end(format), process_width(format, branch));
 	fputc('\n', file);

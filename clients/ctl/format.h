@@ -11,7 +11,7 @@
  * left out); elsewhere nothing is cut.
  */
 
-#include "event.h"
+#include "clients/lib/forkbus.h"
 #include "term.h"
 
 struct format;
@@ -31,9 +31,8 @@ void format_header(struct format *format, FILE *file);
 /*
  * format_event() - write an event's line
  * Before the first event of another day than the one before (at first: than today) goes a line with the date.
- * A heartbeat has no line.
  */
-void format_event(struct format *format, FILE *file, const struct fb_event *event);
+void format_event(struct format *format, FILE *file, const struct forkbus_event *event);
 
 /*
  * A living process as a line for people:
@@ -44,6 +43,6 @@ void format_event(struct format *format, FILE *file, const struct fb_event *even
  * @branch: put before its name, where processes stand below each other as a tree; NULL where they do not.
  * @boot_usec: now, CLOCK_BOOTTIME
  */
-void format_process(struct format *format, FILE *file, const struct fb_event *event, const char *branch,
+void format_process(struct format *format, FILE *file, const struct forkbus_event *event, const char *branch,
 		    uint64_t boot_usec);
 void format_process_header(struct format *format, FILE *file);

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "ctl.h"
+#include "event-json.h"
 #include "events-options.h"
 #include "log-reader.h"
 #include "output.h"
@@ -155,6 +156,21 @@ static int skip_overwritten(struct log_view *view, struct fb_event *event, uint6
 	return r;
 }
 
+/* Return: as output_event(). */
+static int show_event(struct output *output, const struct fb_event *event)
+{
+	static char line[EVENT_JSON_MAX];
+	size_t len = event_json_encode(event, ~UINT64_C(0), line);
+	struct forkbus_event *shown;
+	int r = forkbus_event_from_json(line, len, &shown);
+
+	if (r < 0)
+		return r;
+	r = output_event(output, shown);
+	forkbus_event_free(shown);
+	return r;
+}
+
 static int show_log(struct log_view *view, const char *path, struct output *output)
 {
 	uint64_t next = 0;
@@ -175,7 +191,7 @@ static int show_log(struct log_view *view, const char *path, struct output *outp
 		next = event.seq + 1;
 		if (!wanted(view, &event))
 			continue;
-		r = output_event(output, &event, NULL, 0);
+		r = show_event(output, &event);
 		if (r != 0)
 			return output_result(r);
 	}

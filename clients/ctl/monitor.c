@@ -6,7 +6,6 @@
 #include "output.h"
 #include "signals.h"
 #include "subscription.h"
-#include "taken.h"
 #include "util.h"
 
 static const char help[] =
@@ -28,14 +27,10 @@ static const struct option options[] = { CTL_OPTIONS,
 					 { "ring", no_argument, &ring, 1 },
 					 {} };
 
-static int show_event(struct output *output, const struct forkbus_event *from)
+static int show_event(struct output *output, const struct forkbus_event *event)
 {
-	static struct taken_store store;
-	struct fb_event event;
-	int r;
+	int r = output_event(output, event);
 
-	taken_event(&event, &store, from);
-	r = output_event(output, &event, NULL, 0);
 	return r == 0 ? CTL_GO_ON : output_result(r);
 }
 

@@ -3,7 +3,6 @@
 #include <stdio_ext.h>
 #include <string.h>
 
-#include "event-json.h"
 #include "output.h"
 #include "signals.h"
 #include "util.h"
@@ -16,9 +15,6 @@ int output_init(struct output *output, enum ctl_json json, uint64_t count)
 	*output = (struct output){ .json = json, .left = count };
 	setvbuf(stdout, buffer, _IOFBF, sizeof(buffer));
 	term_init(&output->term, STDOUT_FILENO);
-	output->encoded = malloc(EVENT_JSON_MAX);
-	if (!output->encoded)
-		return -ENOMEM;
 	return format_new(&output->format, &output->term);
 }
 
@@ -76,8 +72,16 @@ static void output_head(struct output *output)
 	output->headed = true;
 }
 
-int output_event(struct output *output, const struct fb_event *event, const char *line, size_t len)
+/* Is it sent whatever the filter is? */
+static bool is_always_sent(enum forkbus_type type)
 {
+	return type == FORKBUS_TYPE_SOURCE || type == FORKBUS_TYPE_LOST || type == FORKBUS_TYPE_READY;
+}
+
+int output_event(struct output *output, const struct forkbus_event *event)
+{
+	_cleanup_free_ char *line = NULL;
+	size_t len;
 	int r;
 
 	if (output->json == CTL_JSON_OFF) {
@@ -85,30 +89,13 @@ int output_event(struct output *output, const struct fb_event *event, const char
 		format_event(output->format, stdout, event);
 		r = output_check();
 	} else {
-		if (!line) {
-			len = event_json_encode(event, ~UINT64_C(0), output->encoded);
-			line = output->encoded;
-		}
-		r = put_json(output, line, len);
+		r = forkbus_event_to_json(event, 0, &line, &len);
+		if (r == 0)
+			r = put_json(output, line, len);
 	}
-	if (r != 0 || EVENT_TYPE_BIT(event->type) & EVENT_TYPES_ALWAYS)
+	if (r != 0 || is_always_sent(forkbus_event_get_type(event)))
 		return r;
 	return output_count(output);
-}
-
-int output_unknown(struct output *output, const char *line, size_t len)
-{
-	int r;
-
-	if (output->json == CTL_JSON_OFF) {
-		output_head(output);
-		term_escape_json(stdout, line, len);
-		fputc('\n', stdout);
-		r = output_check();
-	} else {
-		r = put_json(output, line, len);
-	}
-	return r != 0 ? r : output_count(output);
 }
 
 int output_flush(void)
@@ -137,6 +124,5 @@ int output_end(struct output *output, int status)
 	else
 		r = output_flush();
 	output->format = format_free(output->format);
-	free(output->encoded);
 	return status == CTL_OK ? output_result(r) : status;
 }

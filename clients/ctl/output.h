@@ -7,8 +7,8 @@
 
 #include <stdint.h>
 
+#include "clients/lib/forkbus.h"
 #include "ctl.h"
-#include "event.h"
 #include "format.h"
 #include "term.h"
 
@@ -16,7 +16,6 @@ struct output {
 	enum ctl_json json;
 	struct term term;
 	struct format *format;
-	char *encoded; /* room for one event */
 	uint64_t left; /* how many events are still wanted */
 	bool headed;
 };
@@ -35,14 +34,11 @@ int output_init(struct output *output, enum ctl_json json, uint64_t count);
 int output_end(struct output *output, int status);
 
 /*
- * output_event() - show one event; @line: its JSON, or NULL to have it made
- * Source, lost, ready and heartbeat are shown, and not counted.
+ * output_event() - show one event
+ * Source, lost and ready are shown, and not counted.
  * Return: 0, OUTPUT_E_ENOUGH, OUTPUT_E_CLOSED, or a negative errno.
  */
-int output_event(struct output *output, const struct fb_event *event, const char *line, size_t len);
-
-/* output_unknown() - show a line of JSON that is an event of no known type. Return: as output_event(). */
-int output_unknown(struct output *output, const char *line, size_t len);
+int output_event(struct output *output, const struct forkbus_event *event);
 
 /* output_flush() - before waiting for more. Return: 0, OUTPUT_E_CLOSED, or a negative errno. */
 int output_flush(void);

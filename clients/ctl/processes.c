@@ -3,21 +3,20 @@
 #include <string.h>
 #include <time.h>
 
+#include "fields.h"
 #include "processes.h"
 #include "subscription.h"
-#include "taken.h"
 #include "util.h"
 
 static int compare(const void *a, const void *b)
 {
-	uint32_t x = ((const struct listed *)a)->event.pid, y = ((const struct listed *)b)->event.pid;
+	uint64_t x = ((const struct listed *)a)->pid, y = ((const struct listed *)b)->pid;
 
 	return x < y ? -1 : x > y;
 }
 
-static int add(struct processes *processes, const struct forkbus_event *from)
+static int add(struct processes *processes, const struct forkbus_event *event)
 {
-	static struct taken_store store;
 	struct listed *listed;
 
 	if ((processes->n & (processes->n - 1)) == 0) {
@@ -27,9 +26,10 @@ static int add(struct processes *processes, const struct forkbus_event *from)
 		processes->list = listed;
 	}
 	listed = &processes->list[processes->n];
-	if (forkbus_event_copy(from, &listed->from) < 0)
+	if (forkbus_event_copy(event, &listed->event) < 0)
 		return -ENOMEM;
-	taken_event(&listed->event, &store, listed->from);
+	listed->pid = UINT(event, PID);
+	listed->ppid = UINT(event, PPID);
 	processes->n++;
 	return 0;
 }
@@ -72,7 +72,7 @@ int processes_get(struct processes *processes, const struct ctl *ctl, json_t *re
 void processes_done(struct processes *processes)
 {
 	for (size_t i = 0; i < processes->n; i++)
-		forkbus_event_free(processes->list[i].from);
+		forkbus_event_free(processes->list[i].event);
 	free(processes->list);
 	*processes = (struct processes){};
 }

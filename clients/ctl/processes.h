@@ -7,11 +7,10 @@
 
 #include "clients/lib/forkbus.h"
 #include "ctl.h"
-#include "event.h"
 
 struct listed {
-	struct forkbus_event *from; /* owned: what @event points into */
-	struct fb_event event;	    /* without arguments, which no list has */
+	struct forkbus_event *event; /* owned */
+	uint64_t pid, ppid;	     /* its; ppid 0: not known */
 };
 
 struct processes {

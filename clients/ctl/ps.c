@@ -42,10 +42,10 @@ static int show(const struct ctl *ctl, const struct processes *processes)
 		format_process_header(output.format, stdout);
 	for (size_t i = 0; r == 0 && i < processes->n; i++)
 		if (ctl->json == CTL_JSON_OFF)
-			format_process(output.format, stdout, &processes->list[i].event, NULL,
+			format_process(output.format, stdout, processes->list[i].event, NULL,
 				       processes->boot_usec);
 		else
-			r = output_event(&output, &processes->list[i].event, NULL, 0);
+			r = output_event(&output, processes->list[i].event);
 	return output_end(&output, output_result(r));
 }
 

@@ -3,110 +3,55 @@
 #include <string.h>
 
 #include "filter-options.h"
-#include "request.h"
 #include "subscription.h"
 #include "util.h"
 
-static int set_globs(struct forkbus *bus, enum forkbus_field field, const struct filter_globs *globs)
+/* Of a request all but these is the filter. */
+static char *filter_text(json_t *request)
 {
-	int r = 0;
+	_cleanup_json_ json_t *filter = request ? json_copy(request) : json_object();
 
-	for (size_t i = 0; r == 0 && i < globs->n; i++)
-		r = forkbus_add_glob(bus, field, pattern_text(globs->patterns[i]));
-	return r;
+	if (!filter)
+		return NULL;
+	(void)json_object_del(filter, "snapshot");
+	(void)json_object_del(filter, "since");
+	return json_dumps(filter, JSON_COMPACT);
 }
 
-static int set_who(struct forkbus *bus, const struct filter *filter)
+static int set_request(struct forkbus *bus, json_t *request)
 {
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < filter->n_pids; i++)
-		r = forkbus_add_pid(bus, filter->pids[i].pid, filter->pids[i].start_usec);
-	for (size_t i = 0; r == 0 && i < filter->n_uids; i++)
-		r = forkbus_add_uid(bus, filter->uids[i]);
-	if (r == 0 && filter->has_tree)
-		r = forkbus_set_tree(bus, filter->tree.pid, filter->tree.start_usec);
-	if (r == 0)
-		r = set_globs(bus, FORKBUS_FIELD_COMM, &filter->comm);
-	if (r == 0)
-		r = set_globs(bus, FORKBUS_FIELD_EXE, &filter->exe);
-	if (r == 0)
-		r = set_globs(bus, FORKBUS_FIELD_CGROUP, &filter->cgroup);
-	if (r == 0)
-		r = set_globs(bus, FORKBUS_FIELD_UNIT, &filter->unit);
-	return r;
-}
-
-static unsigned int exits_of(unsigned int status)
-{
-	return (status & FILTER_STATUS_ANY ? FORKBUS_EXITS_ANY : 0) |
-	       (status & FILTER_STATUS_SUCCESS ? FORKBUS_EXITS_SUCCESS : 0) |
-	       (status & FILTER_STATUS_FAILURE ? FORKBUS_EXITS_FAILURE : 0) |
-	       (status & FILTER_STATUS_SIGNAL ? FORKBUS_EXITS_SIGNAL : 0);
-}
-
-static int set_what(struct forkbus *bus, const struct filter *filter)
-{
-	int r = 0;
-
-	for (enum event_type type = EVENT_NONE + 1; r == 0 && type < _EVENT_TYPE_MAX; type++)
-		if (filter->types & EVENT_TYPE_BIT(type))
-			r = forkbus_add_type(bus, forkbus_type_from_name(event_type_name(type)));
-	if (r == 0)
-		r = forkbus_set_exits(bus, exits_of(filter->status));
-	if (r == 0 && filter->has_min_elapsed)
-		r = forkbus_set_min_elapsed(bus, filter->min_elapsed_usec);
-	return r < 0 ? r : forkbus_set_threads(bus, filter->threads);
-}
-
-static int set_all(struct forkbus *bus, const struct request *request, const char *since)
-{
-	int r = set_who(bus, request->filter);
+	const char *since = json_string_value(json_object_get(request, "since"));
+	_cleanup_free_ char *filter = filter_text(request);
+	int r = filter ? forkbus_set_filter(bus, filter) : -ENOMEM;
 
 	if (r == 0)
-		r = set_what(bus, request->filter);
-	if (r == 0)
-		r = forkbus_set_snapshot(bus, request->snapshot);
+		r = forkbus_set_snapshot(bus, json_is_true(json_object_get(request, "snapshot")));
 	return r < 0 || !since ? r : forkbus_set_since(bus, since);
 }
 
-static void request_p(struct request *request)
+/* The library names a key, "KEY: REASON"; who typed an option reads its name. */
+static int explain_request(const struct ctl *ctl, const struct forkbus *bus, int error)
 {
-	request_done(request);
-}
+	const char *why = forkbus_get_error(bus), *option;
+	_cleanup_free_ char *key = why ? strndup(why, strcspn(why, ":")) : NULL;
 
-/* What is wrong with it is said with the name of the option. */
-static int parse(struct request *parsed, const json_t *request)
-{
-	_cleanup_free_ char *text = request ? json_dumps(request, JSON_COMPACT) : strdup("{}");
-	struct filter_error error;
-	const char *option;
-	int r = text ? request_parse(parsed, text, strlen(text), &error) : -ENOMEM;
-
-	if (r == 0)
-		return CTL_GO_ON;
-	if (r < 0) {
-		ctl_error("%s", strerror(-r));
-		return CTL_FAILURE;
-	}
-	option = filter_option_of_key(error.key);
-	ctl_error("%s: %s", option ? option : error.key, error.detail);
+	option = key ? filter_option_of_key(key) : NULL;
+	if (error != -EINVAL || !option)
+		return subscription_explain(ctl, bus, error);
+	ctl_error("%s%s", option, why + strlen(key));
 	return CTL_USAGE;
 }
 
 int subscription_new(struct forkbus **ret, const struct ctl *ctl, uint64_t flags, json_t *request)
 {
-	_cleanup_(request_p) struct request parsed = {};
 	_cleanup_(forkbus_p) struct forkbus *bus = NULL;
-	int r = parse(&parsed, request);
+	int r = forkbus_new(&bus, ctl->runtime_dir, flags);
 
-	if (r != CTL_GO_ON)
-		return r;
-	r = forkbus_new(&bus, ctl->runtime_dir, flags);
-	if (r == 0)
-		r = set_all(bus, &parsed, json_string_value(json_object_get(request, "since")));
 	if (r < 0)
 		return subscription_explain(ctl, bus, r);
+	r = set_request(bus, request);
+	if (r < 0)
+		return explain_request(ctl, bus, r);
 	*ret = bus;
 	bus = NULL;
 	return CTL_GO_ON;

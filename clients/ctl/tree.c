@@ -34,20 +34,20 @@ struct drawing {
 /* The index of the parent of a process among those that are shown, or processes->n. */
 static size_t parent_of(const struct processes *processes, size_t child)
 {
-	const struct fb_event *event = &processes->list[child].event;
+	const struct listed *listed = &processes->list[child];
 	size_t low = 0, high = processes->n;
 
-	if (!EVENT_HAS(event, ppid) || event->ppid == event->pid)
+	if (listed->ppid == 0 || listed->ppid == listed->pid)
 		return processes->n;
 	while (low < high) {
 		size_t middle = (low + high) / 2;
 
-		if (processes->list[middle].event.pid < event->ppid)
+		if (processes->list[middle].pid < listed->ppid)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return low < processes->n && processes->list[low].event.pid == event->ppid ? low : processes->n;
+	return low < processes->n && processes->list[low].pid == listed->ppid ? low : processes->n;
 }
 
 /* The next one after @from whose parent that is. */
@@ -83,7 +83,7 @@ static void draw(struct drawing *drawing, size_t index, unsigned int depth)
 		return;
 	drawing->drawn[index] = true;
 	put_branch(drawing, branch, sizeof(branch), depth);
-	format_process(drawing->output.format, stdout, &processes->list[index].event, branch,
+	format_process(drawing->output.format, stdout, processes->list[index].event, branch,
 		       processes->boot_usec);
 	for (; child < processes->n; child = next) {
 		next = next_child(processes, index, child + 1);

@@ -7,7 +7,6 @@
 #include "output.h"
 #include "signals.h"
 #include "subscription.h"
-#include "taken.h"
 #include "util.h"
 
 static const char help[] = "forkbusctl wait [OPTIONS...] PID[@START]\n"
@@ -25,16 +24,13 @@ struct waiting {
 	uint64_t pid, start_usec; /* start: once the snapshot has told it */
 };
 
-static int show(const struct ctl *ctl, const struct forkbus_event *from)
+static int show(const struct ctl *ctl, const struct forkbus_event *event)
 {
-	static struct taken_store store;
-	struct fb_event event;
 	struct output output;
 	int r = output_init(&output, ctl->json, OUTPUT_ALL);
 
-	taken_event(&event, &store, from);
 	if (r == 0)
-		r = output_event(&output, &event, NULL, 0);
+		r = output_event(&output, event);
 	return output_end(&output, output_result(r));
 }
 
