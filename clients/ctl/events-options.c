@@ -44,9 +44,19 @@ static int parse_one(struct events_options *wanted, struct ctl *ctl, int option,
 	}
 }
 
+/* -n is there where --lines is. */
+static const char *short_options(const struct option *options)
+{
+	for (; options->name; options++)
+		if (options->val == 'n')
+			return "hn:";
+	return "h";
+}
+
 int events_options_parse(struct events_options *wanted, struct ctl *ctl, int argc, char *argv[],
 			 const struct option *options, const char *help)
 {
+	const char *letters = short_options(options);
 	int option, r = CTL_GO_ON;
 
 	*wanted = (struct events_options){ json_object(), OUTPUT_ALL };
@@ -54,7 +64,7 @@ int events_options_parse(struct events_options *wanted, struct ctl *ctl, int arg
 		ctl_error("%s", strerror(ENOMEM));
 		return CTL_FAILURE;
 	}
-	while (r == CTL_GO_ON && (option = getopt_long(argc, argv, "hn:", options, NULL)) != -1)
+	while (r == CTL_GO_ON && (option = getopt_long(argc, argv, letters, options, NULL)) != -1)
 		r = parse_one(wanted, ctl, option, help);
 	return r;
 }

@@ -110,6 +110,10 @@ int ctl_wait(struct ctl *ctl, int argc, char *argv[])
 		ctl_error("%s", error.detail);
 		return CTL_USAGE;
 	}
+	if (json_array_size(json_object_get(wanted.request, "pids")) != 1) {
+		ctl_error("'%s' is a list; wait takes one PID", argv[optind]);
+		return CTL_USAGE;
+	}
 	waiting.pid = strtoul(argv[optind], NULL, 10);
 	(void)filter_options_take(wanted.request, FILTER_OPTION_TYPE, "exit", &error);
 	(void)filter_options_take(wanted.request, FILTER_OPTION_SNAPSHOT, NULL, &error);

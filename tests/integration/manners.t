@@ -227,6 +227,11 @@ for my $n (qw(0 -1 1x 99999999999999999999)) {
     ($status, $out, $err) = run([@ctl, 'monitor', '-n', $n]);
     is("$status $out", '2 ', "-n $n is no number of events");
 }
+for my $words ([qw(ps -n 3)], [qw(tree -n 3)], [qw(wait -n 3 1)], ['wait', '1,2']) {
+    ($status, $out, $err) = run([@ctl, @$words]);
+    is("$status $out", '2 ', "'@$words' is refused");
+    like($err, qr/^forkbusctl: .*(?:'n'|'1,2')/, 'and the message names what is wrong');
+}
 ($status, $out) = run([@ctl, 'monitor', '--json=short', "--since=$begin", '--lines=3']);
 is(scalar(grep { !/"type":"(?:source|ready|lost|heartbeat)"/ } split /\n/, $out), 3, '--lines');
 
