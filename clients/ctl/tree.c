@@ -23,39 +23,55 @@ static const struct option options[] = { CTL_OPTIONS,
 /* Deeper, the branches of a line are not drawn any more. */
 #define DEPTH_MAX 64
 
+/* Where a process stands among those that are shown, by index; NONE: nowhere. */
+#define NONE SIZE_MAX
+
+struct node {
+	size_t parent, next; /* its next brother */
+	size_t first;	     /* its first child */
+	unsigned int depth;
+};
+
 struct drawing {
 	const struct processes *processes;
+	struct node *nodes; /* of each process */
 	struct output output;
-	bool *drawn; /* by index */
 	/* What a line begins with: per level, whether there are more children below. */
 	bool more[DEPTH_MAX];
 };
 
-/* The index of the parent of a process among those that are shown, or processes->n. */
 static size_t parent_of(const struct processes *processes, size_t child)
 {
-	const struct listed *listed = &processes->list[child];
+	uint64_t ppid = processes->list[child].ppid;
 	size_t low = 0, high = processes->n;
 
-	if (listed->ppid == 0 || listed->ppid == listed->pid)
-		return processes->n;
+	if (ppid == 0 || ppid == processes->list[child].pid)
+		return NONE;
 	while (low < high) {
 		size_t middle = (low + high) / 2;
 
-		if (processes->list[middle].pid < listed->ppid)
+		if (processes->list[middle].pid < ppid)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return low < processes->n && processes->list[low].pid == listed->ppid ? low : processes->n;
+	return low < processes->n && processes->list[low].pid == ppid ? low : NONE;
 }
 
-/* The next one after @from whose parent that is. */
-static size_t next_child(const struct processes *processes, size_t parent, size_t from)
+/* From the last one on, so that brothers stand in the order of their pids. */
+static void link_all(struct drawing *drawing)
 {
-	while (from < processes->n && parent_of(processes, from) != parent)
-		from++;
-	return from;
+	for (size_t i = 0; i < drawing->processes->n; i++)
+		drawing->nodes[i] = (struct node){ .first = NONE, .next = NONE };
+	for (size_t i = drawing->processes->n; i-- > 0;) {
+		struct node *node = &drawing->nodes[i];
+
+		node->parent = parent_of(drawing->processes, i);
+		if (node->parent == NONE)
+			continue;
+		node->next = drawing->nodes[node->parent].first;
+		drawing->nodes[node->parent].first = i;
+	}
 }
 
 static void put_branch(const struct drawing *drawing, char *buf, size_t size, unsigned int depth)
@@ -73,40 +89,53 @@ static void put_branch(const struct drawing *drawing, char *buf, size_t size, un
 	}
 }
 
-static void draw(struct drawing *drawing, size_t index, unsigned int depth)
+static void draw_one(struct drawing *drawing, size_t index)
 {
 	const struct processes *processes = drawing->processes;
-	size_t child = next_child(processes, index, 0), next;
+	const struct node *node = &drawing->nodes[index];
 	char branch[8 * DEPTH_MAX];
 
-	if (drawing->drawn[index])
-		return;
-	drawing->drawn[index] = true;
-	put_branch(drawing, branch, sizeof(branch), depth);
+	if (node->depth > 0 && node->depth < DEPTH_MAX)
+		drawing->more[node->depth] = node->next != NONE;
+	put_branch(drawing, branch, sizeof(branch), node->depth);
 	format_process(drawing->output.format, stdout, processes->list[index].event, branch,
 		       processes->boot_usec);
-	for (; child < processes->n; child = next) {
-		next = next_child(processes, index, child + 1);
-		if (depth + 1 < DEPTH_MAX)
-			drawing->more[depth + 1] = next < processes->n;
-		draw(drawing, child, depth + 1);
+}
+
+/* The one to draw after this one: a child, else a brother, else one of an ancestor's. */
+static size_t next_of(const struct drawing *drawing, size_t index, size_t root)
+{
+	if (drawing->nodes[index].first != NONE)
+		return drawing->nodes[index].first;
+	while (index != root && drawing->nodes[index].next == NONE)
+		index = drawing->nodes[index].parent;
+	return index == root ? NONE : drawing->nodes[index].next;
+}
+
+/* Without recursion: any user can make a chain as long as there are pids. */
+static void draw(struct drawing *drawing, size_t root)
+{
+	for (size_t at = root; at != NONE; at = next_of(drawing, at, root)) {
+		if (at != root)
+			drawing->nodes[at].depth = drawing->nodes[drawing->nodes[at].parent].depth + 1;
+		draw_one(drawing, at);
 	}
 }
 
 static int show(const struct ctl *ctl, const struct processes *processes)
 {
-	struct drawing drawing = { .processes = processes };
-	_cleanup_free_ bool *drawn = calloc(processes->n + 1, sizeof(*drawn));
+	_cleanup_free_ struct node *nodes = calloc(processes->n + 1, sizeof(*nodes));
+	struct drawing drawing = { .processes = processes, .nodes = nodes };
 	int r = output_init(&drawing.output, ctl->json, OUTPUT_ALL);
 
-	drawing.drawn = drawn;
-	if (r == 0 && drawn) {
+	if (r == 0 && nodes) {
+		link_all(&drawing);
 		format_process_header(drawing.output.format, stdout);
 		for (size_t i = 0; i < processes->n; i++)
-			if (parent_of(processes, i) == processes->n)
-				draw(&drawing, i, 0);
+			if (nodes[i].parent == NONE)
+				draw(&drawing, i);
 	}
-	return output_end(&drawing.output, output_result(drawn ? r : -ENOMEM));
+	return output_end(&drawing.output, output_result(nodes ? r : -ENOMEM));
 }
 
 int ctl_tree(struct ctl *ctl, int argc, char *argv[])
