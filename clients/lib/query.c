@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "bus.h"
+#include "base/clock.h"
+#include "client.h"
 #include "query.h"
+#include "wire.h"
 
 /* Between attempts at a broker whose queue is full of those who connect. */
 #define RETRY_USEC 10000
@@ -14,7 +16,7 @@
 static int wait_until(int fd, short events, uint64_t deadline)
 {
 	struct pollfd poll = { .fd = fd, .events = events };
-	uint64_t now = now_usec(), left = deadline > now ? deadline - now : 0;
+	uint64_t now = clock_usec(CLOCK_MONOTONIC), left = deadline > now ? deadline - now : 0;
 	struct timespec timeout = { (time_t)(left / 1000000), (long)(left % 1000000 * 1000) };
 	int r;
 
@@ -34,8 +36,8 @@ static int connect_until(struct wire **ret, const char *path, uint64_t deadline)
 	int r;
 
 	while ((r = wire_new(ret, path)) == -EAGAIN) {
-		r = wait_until(-1, 0, earlier(deadline, now_usec() + RETRY_USEC));
-		if (r == -EINTR || now_usec() >= deadline)
+		r = wait_until(-1, 0, earlier(deadline, clock_usec(CLOCK_MONOTONIC) + RETRY_USEC));
+		if (r == -EINTR || clock_usec(CLOCK_MONOTONIC) >= deadline)
 			return r;
 	}
 	return r;
@@ -53,14 +55,13 @@ static int read_until(struct wire *wire, json_t **ret, uint64_t deadline)
 	return r == WIRE_E_END ? -ECONNRESET : r;
 }
 
-static int reply_take(struct forkbus *bus, struct reply *reply, json_t *message)
+static int reply_take(struct forkbus *client, struct reply *reply, json_t *message)
 {
 	int r = reply_set(reply, message);
 
 	if (r == REPLY_E_REFUSED) {
 		r = reply_errno(reply);
-		reply_explain(reply, bus->text);
-		bus->has_text = true;
+		reply_explain(reply, &client->reason);
 		reply_done(reply);
 	} else if (r == 0 && reply->continues) {
 		reply_done(reply);
@@ -69,25 +70,25 @@ static int reply_take(struct forkbus *bus, struct reply *reply, json_t *message)
 	return r;
 }
 
-int query_ask(struct forkbus *bus, const char *method, json_t *parameters, uint64_t timeout_usec,
+int query_ask(struct forkbus *client, const char *method, json_t *parameters, uint64_t timeout_usec,
 	      struct query *query)
 {
-	uint64_t now = now_usec(), deadline;
+	uint64_t now = clock_usec(CLOCK_MONOTONIC), deadline;
 	json_t *message = NULL;
 	int r = parameters ? 0 : -ENOMEM;
 
 	*query = (struct query){ 0 };
-	bus->has_text = false;
+	reason_clear(&client->reason);
 	if (__builtin_add_overflow(now, timeout_usec, &deadline))
 		deadline = FORKBUS_FOREVER;
 	if (r == 0)
-		r = connect_until(&query->wire, bus->path, deadline);
+		r = connect_until(&query->wire, client->path, deadline);
 	if (r == 0)
 		r = wire_call(query->wire, method, parameters, false);
 	if (r == 0)
 		r = read_until(query->wire, &message, deadline);
 	if (r == 0)
-		r = reply_take(bus, &query->reply, message);
+		r = reply_take(client, &query->reply, message);
 	json_decref(parameters);
 	if (r < 0)
 		query_done(query);
@@ -100,7 +101,7 @@ void query_done(struct query *query)
 	query->wire = wire_free(query->wire);
 }
 
-int forkbus_get_process(struct forkbus *bus, uint32_t pid, uint64_t start_usec, uint64_t timeout_usec,
+int forkbus_get_process(struct forkbus *client, uint32_t pid, uint64_t start_usec, uint64_t timeout_usec,
 			struct forkbus_event **ret)
 {
 	json_t *parameters = json_pack("{sI}", "pid", (json_int_t)pid);
@@ -114,13 +115,14 @@ int forkbus_get_process(struct forkbus *bus, uint32_t pid, uint64_t start_usec, 
 		json_decref(parameters);
 		return -ENOMEM;
 	}
-	r = query_ask(bus, "org.forkbus1.GetProcess", parameters, timeout_usec, &query);
+	r = query_ask(client, "org.forkbus1.GetProcess", parameters, timeout_usec, &query);
 	if (r < 0)
 		return r;
 	event = calloc(1, sizeof(*event));
 	store = malloc(sizeof(*store));
-	r = event && store ? held_decode(event, store, json_object_get(query.reply.parameters, "process"))
-			   : -ENOMEM;
+	r = event && store
+		    ? event_copy_decode(event, store, json_object_get(query.reply.parameters, "process"))
+		    : -ENOMEM;
 	free(store);
 	query_done(&query);
 	if (r == 0 && event->event.type == EVENT_PROCESS) {
@@ -131,13 +133,13 @@ int forkbus_get_process(struct forkbus *bus, uint32_t pid, uint64_t start_usec, 
 	return r < 0 ? r : -EBADMSG;
 }
 
-int forkbus_open_ring(struct forkbus *bus, uint64_t timeout_usec, int *fd)
+int forkbus_open_ring(struct forkbus *client, uint64_t timeout_usec, int *fd)
 {
 	struct query query;
 	json_t *index;
 	int r;
 
-	r = query_ask(bus, "org.forkbus1.OpenRing", json_object(), timeout_usec, &query);
+	r = query_ask(client, "org.forkbus1.OpenRing", json_object(), timeout_usec, &query);
 	if (r < 0)
 		return r;
 	index = json_object_get(query.reply.parameters, "ring");
@@ -162,15 +164,15 @@ struct forkbus_list {
 	struct event_store store;
 };
 
-int forkbus_list_processes(struct forkbus *bus, uint64_t timeout_usec, struct forkbus_list **ret)
+int forkbus_list_processes(struct forkbus *client, uint64_t timeout_usec, struct forkbus_list **ret)
 {
 	struct forkbus_list *list;
 	uint64_t epoch, seq;
 	struct query query;
 	int r;
 
-	r = query_ask(bus, "org.forkbus1.ListProcesses",
-		      json_pack("{s:o}", "filter", settings_filter(&bus->settings)), timeout_usec, &query);
+	r = query_ask(client, "org.forkbus1.ListProcesses",
+		      json_pack("{s:o}", "filter", filter_set_json(&client->set)), timeout_usec, &query);
 	if (r < 0)
 		return r;
 	list = calloc(1, sizeof(*list));
@@ -195,7 +197,7 @@ struct forkbus_list *forkbus_list_free(struct forkbus_list *list)
 {
 	if (list) {
 		reply_done(&list->reply);
-		held_done(&list->event);
+		event_copy_done(&list->event);
 		free(list);
 	}
 	return NULL;
@@ -207,10 +209,10 @@ int forkbus_list_next(struct forkbus_list *list, const struct forkbus_event **re
 
 	if (list->next >= json_array_size(list->processes))
 		return 0;
-	r = held_decode(&list->event, &list->store, json_array_get(list->processes, list->next));
+	r = event_copy_decode(&list->event, &list->store, json_array_get(list->processes, list->next));
 	if (r < 0)
 		return r;
-	if (r == HELD_E_UNKNOWN || list->event.event.type != EVENT_PROCESS)
+	if (r == EVENT_COPY_E_UNKNOWN || list->event.event.type != EVENT_PROCESS)
 		return -EBADMSG;
 	list->next++;
 	*ret = &list->event;

@@ -3,7 +3,7 @@
 
 /* Questions with one answer, which are waited for. */
 
-#include "bus.h"
+#include "client.h"
 
 struct query {
 	struct wire *wire; /* which has the descriptors that came with it */
@@ -16,7 +16,7 @@ struct query {
  * @query: no error; to be freed by query_done()
  * Return: 0 or a negative errno, as told in forkbus.h.
  */
-int query_ask(struct forkbus *bus, const char *method, json_t *parameters, uint64_t timeout_usec,
+int query_ask(struct forkbus *client, const char *method, json_t *parameters, uint64_t timeout_usec,
 	      struct query *query);
 
 /* query_done() - free it; an empty one is fine */

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "reply.h"
@@ -60,7 +59,7 @@ int reply_errno(const struct reply *reply)
 	return -EPROTO;
 }
 
-void reply_explain(const struct reply *reply, char text[static REPLY_TEXT_MAX])
+void reply_explain(const struct reply *reply, struct reason *ret)
 {
 	const char *key = json_string_value(json_object_get(reply->parameters, "key"));
 	const char *reason = json_string_value(json_object_get(reply->parameters, "reason"));
@@ -70,9 +69,9 @@ void reply_explain(const struct reply *reply, char text[static REPLY_TEXT_MAX])
 		if (strcmp(name, refusals[i].name) == 0)
 			reason = refusals[i].sentence;
 	if (key && reason)
-		snprintf(text, REPLY_TEXT_MAX, "%s: %s", key, reason);
+		reason_set(ret, 0, "%s: %s", key, reason);
 	else
-		snprintf(text, REPLY_TEXT_MAX, "%s", reason ? reason : name);
+		reason_set(ret, 0, "%s", reason ? reason : name);
 }
 
 int reply_cursor(const struct reply *reply, uint64_t *epoch, uint64_t *seq)

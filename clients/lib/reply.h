@@ -8,6 +8,8 @@
 
 #include <jansson.h>
 
+#include "reason.h"
+
 struct reply {
 	json_t *message;    /* owned */
 	json_t *parameters; /* its; an object */
@@ -32,11 +34,8 @@ void reply_done(struct reply *reply);
 /* reply_errno() - what a refusal means. Return: a negative errno, as forkbus_process() has it. */
 int reply_errno(const struct reply *reply);
 
-/* Room for what reply_explain() says. */
-#define REPLY_TEXT_MAX 512
-
-/* reply_explain() - a sentence for people on a refusal; cut where it is too long */
-void reply_explain(const struct reply *reply, char text[static REPLY_TEXT_MAX]);
+/* reply_explain() - a sentence for people on a refusal */
+void reply_explain(const struct reply *reply, struct reason *ret);
 
 /*
  * reply_cursor() - the cursor of a reply

@@ -22,7 +22,7 @@
 
 /* The lower bits of @want. Only the reader asks, only the thread goes to sleep. */
 enum {
-	WANT_NOTHING, /* since it was told that there is something */
+	WANT_NOTHING, /* since the reader was woken */
 	WANT_MORE,
 	WANT_ASLEEP, /* nothing, for so long that the thread waits for the reader alone */
 	WANT_STOP,
@@ -55,7 +55,7 @@ static int wait_for_both(struct ring_waiter *waiter, uint32_t word, uint32_t wan
 	return futex(&waiter->header->wake, FUTEX_WAIT, word, &until) < 0 ? -errno : 0;
 }
 
-/* Will nothing follow? Return: what to tell. */
+/* Will nothing follow? Return: what to report. */
 static int look_at_file(const struct ring_waiter *waiter)
 {
 	struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
@@ -93,7 +93,7 @@ static void *run(void *userdata)
 	struct ring_waiter *waiter = userdata;
 
 	for (;;) {
-		/* In this order: a reader that asks after it was looked at here sees all that the word tells of. */
+		/* In this order: a reader that asks after it was looked at here sees all that the word stands for. */
 		uint32_t word = __atomic_load_n(&waiter->header->wake, __ATOMIC_SEQ_CST);
 		uint32_t want = __atomic_load_n(&waiter->want, __ATOMIC_SEQ_CST);
 		int r;
@@ -116,7 +116,7 @@ static void *run(void *userdata)
 			ring_waiter_signal(waiter);
 			return NULL;
 		}
-		/* Woken though the reader has not yet come to what it was told of last: it will ask. */
+		/* Woken though the reader has not yet read what it was woken for: it will ask. */
 		if ((want & WANT_MASK) == WANT_NOTHING &&
 		    __atomic_load_n(&waiter->header->wake, __ATOMIC_SEQ_CST) != word &&
 		    change_want(waiter, want, WANT_ASLEEP)) {
@@ -201,7 +201,7 @@ bool ring_waiter_ask(struct ring_waiter *waiter, uint64_t position)
 	if (wants_more(waiter) && __atomic_load_n(&waiter->seen, __ATOMIC_RELAXED) == seen) {
 		/*
 		 * The answer to an earlier question may have come since: who polls must not find it again and again. If it
-		 * was the answer to this one, the thread has taken note before it told.
+		 * was the answer to this one, the thread has taken note before it woke the reader.
 		 */
 		forget_signals(waiter);
 		if (wants_more(waiter))
@@ -209,7 +209,7 @@ bool ring_waiter_ask(struct ring_waiter *waiter, uint64_t position)
 	}
 	__atomic_store_n(&waiter->seen, seen, __ATOMIC_SEQ_CST);
 	set_want(waiter, WANT_MORE, false);
-	/* What it was told before; anything that the thread tells from here on shows to whoever looks again. */
+	/* Of what came before; what the thread signals from here on is seen by a reader that looks again. */
 	forget_signals(waiter);
 	return true;
 }

@@ -14,7 +14,7 @@
 #include "log-format.h"
 
 struct ring_waiter {
-	/* Whoever has made it may look at these. */
+	/* For the ring that owns it. */
 	int event_fd;
 	int end; /* atomic */
 
@@ -45,7 +45,7 @@ void ring_waiter_stop(struct ring_waiter *waiter);
  */
 bool ring_waiter_ask(struct ring_waiter *waiter, uint64_t position);
 
-/* ring_waiter_end() - 0, or what a reader is to be told that has read all: RING_E_REPLACED, or at once: a negative errno */
+/* ring_waiter_end() - 0; RING_E_REPLACED for a reader that has read all; a negative errno at once */
 static inline int ring_waiter_end(const struct ring_waiter *waiter)
 {
 	return __atomic_load_n(&waiter->end, __ATOMIC_SEQ_CST);

@@ -15,7 +15,7 @@ struct ring {
 	uint64_t size;
 	struct log_reader reader;
 	struct ring_waiter waiter;
-	struct log_loss loss; /* to be told next, if there is any */
+	struct log_loss loss; /* to be reported next, if there is any */
 	const char *reason;   /* of it */
 };
 
@@ -82,7 +82,7 @@ int ring_fd(const struct ring *ring)
 	return ring->waiter.event_fd;
 }
 
-static int tell_loss(struct ring *ring, struct fb_event *event)
+static int report_loss(struct ring *ring, struct fb_event *event)
 {
 	fb_event_init(event, EVENT_LOST);
 	EVENT_SET(event, reason, event_text(ring->reason));
@@ -109,7 +109,7 @@ static int ask(struct ring *ring, struct fb_event *event)
 }
 
 /* All is read: for now, or for good? */
-static int tell_end(struct ring *ring)
+static int report_end(struct ring *ring)
 {
 	int end = ring_waiter_end(&ring->waiter);
 
@@ -127,12 +127,12 @@ int ring_next(struct ring *ring, struct fb_event *event)
 		return r;
 	for (;;) {
 		if (ring->loss.count > 0)
-			return tell_loss(ring, event);
+			return report_loss(ring, event);
 		r = log_reader_next(&ring->reader, event);
 		if (r == LOG_READER_E_END)
 			r = ask(ring, event);
 		if (r == LOG_READER_E_END)
-			return tell_end(ring);
+			return report_end(ring);
 		if (r == LOG_READER_E_LAPPED)
 			r = log_reader_resume(&ring->reader, &ring->loss);
 		else if (r == 0)

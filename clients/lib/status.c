@@ -12,7 +12,7 @@ struct forkbus_status {
 	uint64_t processes;
 };
 
-/* A text that is told as the interface has it. */
+/* A text without a NUL, as the interface requires. */
 static const char *text_get(json_t *object, const char *key)
 {
 	json_t *value = json_object_get(object, key);
@@ -43,13 +43,13 @@ static int status_read(struct forkbus_status *status)
 	return status->json ? 0 : -ENOMEM;
 }
 
-int forkbus_get_status(struct forkbus *bus, uint64_t timeout_usec, struct forkbus_status **ret)
+int forkbus_get_status(struct forkbus *client, uint64_t timeout_usec, struct forkbus_status **ret)
 {
 	struct forkbus_status *status;
 	struct query query;
 	int r;
 
-	r = query_ask(bus, "org.forkbus1.GetStatus", json_object(), timeout_usec, &query);
+	r = query_ask(client, "org.forkbus1.GetStatus", json_object(), timeout_usec, &query);
 	if (r < 0)
 		return r;
 	status = calloc(1, sizeof(*status));

@@ -41,8 +41,8 @@ short wire_events(const struct wire *wire);
 /*
  * wire_call() - put a call, and send what can be sent of it
  * @parameters: lent
- * Descriptors that came with earlier replies are closed. Return: 0; -ENOMEM, and nothing was done. That the other side is
- * gone is told by wire_read().
+ * Descriptors that came with earlier replies are closed. Return: 0; -ENOMEM, and nothing was done. wire_read() reports that the
+ * other side is gone.
  */
 int wire_call(struct wire *wire, const char *method, json_t *parameters, bool more);
 

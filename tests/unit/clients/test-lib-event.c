@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
+#include "clients/lib/event-copy.h"
 #include "clients/lib/fields.h"
-#include "clients/lib/held.h"
 #include "clients/lib/json-read.h"
 #include "tests/unit/allocations.h"
 #include "tests/unit/random-event.h"
@@ -177,7 +177,7 @@ static void getters_say_what_is_there(void **state)
 	(void)state;
 	for (uint64_t seq = 1; seq < 300; seq++) {
 		seq_event(&random, seq, 11);
-		assert_int_equal(held_set(&held, &random.event), 0);
+		assert_int_equal(event_copy_set(&held, &random.event), 0);
 		assert_int_equal(forkbus_event_copy(&held, &copy), 0);
 		for (unsigned int i = 0; i < _EVENT_FIELD_MAX; i++) {
 			if (event_fields[i].group == EVENT_GROUP_NONE)
@@ -190,7 +190,7 @@ static void getters_say_what_is_there(void **state)
 		assert_false(forkbus_event_has(copy, 10000));
 		assert_null(forkbus_event_free(copy));
 	}
-	held_done(&held);
+	event_copy_done(&held);
 	assert_null(forkbus_event_free(NULL));
 }
 
@@ -207,7 +207,7 @@ static void texts_are_bytes(void **state)
 	size_t n;
 
 	(void)state;
-	assert_int_equal(held_decode(&held, &store, object), 0);
+	assert_int_equal(event_copy_decode(&held, &store, object), 0);
 	assert_text(&held, FORKBUS_FIELD_COMM, event_text("caf\xe9"));
 	assert_text(&held, FORKBUS_FIELD_EXE, (struct event_text){ "a\0b", 3 });
 	assert_int_equal(forkbus_event_get_strings(&held, FORKBUS_FIELD_ARGS, &strings, &n), 0);
@@ -215,7 +215,7 @@ static void texts_are_bytes(void **state)
 	assert_string_equal(strings[0], "");
 	assert_string_equal(strings[1], "b");
 	assert_string_equal(strings[2], "");
-	held_done(&held);
+	event_copy_done(&held);
 	json_decref(object);
 }
 
@@ -225,8 +225,8 @@ static void decode_refuses(void **state)
 		const char *text;
 		int result;
 	} cases[] = {
-		{ "{\"type\":\"newer\"}", HELD_E_UNKNOWN },
-		{ "{\"type\":\"heartbeat\"}", HELD_E_UNKNOWN },
+		{ "{\"type\":\"newer\"}", EVENT_COPY_E_UNKNOWN },
+		{ "{\"type\":\"heartbeat\"}", EVENT_COPY_E_UNKNOWN },
 		{ "{\"type\":\"fork\"}", 0 },
 		{ "{\"type\":5}", -EBADMSG },
 		{ "{}", -EBADMSG },
@@ -242,8 +242,8 @@ static void decode_refuses(void **state)
 		struct forkbus_event held = { 0 };
 		json_t *object = json_loads(cases[i].text, JSON_ALLOW_NUL, NULL);
 
-		assert_int_equal(held_decode(&held, &store, object), cases[i].result);
-		held_done(&held);
+		assert_int_equal(event_copy_decode(&held, &store, object), cases[i].result);
+		event_copy_done(&held);
 		json_decref(object);
 	}
 }
@@ -290,7 +290,7 @@ static void json_is_that_of_the_stream(void **state)
 		random_event(&chance, &random, ~UINT64_C(0));
 		if (type_public(random.event.type) == 0)
 			continue;
-		assert_int_equal(held_set(&held, &random.event), 0);
+		assert_int_equal(event_copy_set(&held, &random.event), 0);
 		len = event_json_encode(&random.event, ~UINT64_C(0), expected);
 		assert_int_equal(forkbus_event_to_json(&held, 0, &text, &again), 0);
 		assert_int_equal(again, len);
@@ -303,7 +303,7 @@ static void json_is_that_of_the_stream(void **state)
 		assert_memory_equal(text, expected, len);
 		free(text);
 		forkbus_event_free(back);
-		held_done(&held);
+		event_copy_done(&held);
 	}
 }
 
@@ -376,15 +376,15 @@ static void copies_without_memory(void **state)
 		return;
 	seq_event(&random, 5, 11);
 	allocations_until_failure = 1;
-	assert_int_equal(held_set(&held, &random.event), -ENOMEM);
-	assert_int_equal(held_set(&held, &random.event), 0);
+	assert_int_equal(event_copy_set(&held, &random.event), -ENOMEM);
+	assert_int_equal(event_copy_set(&held, &random.event), 0);
 	for (unsigned long nth = 1; nth <= 2; nth++) {
 		allocations_until_failure = nth;
 		assert_int_equal(forkbus_event_copy(&held, &copy), -ENOMEM);
 		assert_null(copy);
 	}
 	allocations_until_failure = 0;
-	held_done(&held);
+	event_copy_done(&held);
 	assert_int_equal(allocations_held, before);
 }
 

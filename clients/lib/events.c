@@ -2,14 +2,14 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "event-copy.h"
 #include "fields.h"
-#include "held.h"
 #include "json-read.h"
 
 int forkbus_event_copy(const struct forkbus_event *event, struct forkbus_event **ret)
 {
 	struct forkbus_event *copy = calloc(1, sizeof(*copy));
-	int r = copy ? held_set(copy, &event->event) : -ENOMEM;
+	int r = copy ? event_copy_set(copy, &event->event) : -ENOMEM;
 
 	if (r < 0) {
 		free(copy);
@@ -22,7 +22,7 @@ int forkbus_event_copy(const struct forkbus_event *event, struct forkbus_event *
 struct forkbus_event *forkbus_event_free(struct forkbus_event *event)
 {
 	if (event) {
-		held_done(event);
+		event_copy_done(event);
 		free(event);
 	}
 	return NULL;
@@ -153,7 +153,7 @@ int forkbus_event_from_json(const char *text, size_t len, struct forkbus_event *
 	int r = event && store ? json_read(&object, text, len) : -ENOMEM;
 
 	if (r == 0)
-		r = held_decode(event, store, object);
+		r = event_copy_decode(event, store, object);
 	json_decref(object);
 	free(store);
 	if (r == 0) {
@@ -161,5 +161,5 @@ int forkbus_event_from_json(const char *text, size_t len, struct forkbus_event *
 		return 0;
 	}
 	forkbus_event_free(event);
-	return r == HELD_E_UNKNOWN ? -EOPNOTSUPP : r;
+	return r == EVENT_COPY_E_UNKNOWN ? -EOPNOTSUPP : r;
 }

@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "held.h"
+#include "event-copy.h"
 
 static const char *text_put(char **at, const struct event_text *text)
 {
@@ -15,7 +15,7 @@ static const char *text_put(char **at, const struct event_text *text)
 	return begin;
 }
 
-/* One after each NUL, and one at the beginning: an empty list is not told. */
+/* One after each NUL, and one at the beginning: an empty list is absent. */
 static size_t strings_count(struct event_text text)
 {
 	size_t n = 1;
@@ -25,18 +25,18 @@ static size_t strings_count(struct event_text text)
 	return n;
 }
 
-static void strings_set(struct forkbus_event *held, size_t n)
+static void strings_set(struct forkbus_event *copy, size_t n)
 {
-	char *at = (char *)held->memory + (n + 1) * sizeof(char *);
+	char *at = (char *)copy->memory + (n + 1) * sizeof(char *);
 
-	held->strings = n > 0 ? held->memory : NULL;
-	held->n_strings = n;
+	copy->strings = n > 0 ? copy->memory : NULL;
+	copy->n_strings = n;
 	for (size_t i = 0; i < n; i++) {
-		held->strings[i] = at;
+		copy->strings[i] = at;
 		at += strlen(at) + 1;
 	}
 	if (n > 0)
-		held->strings[n] = NULL;
+		copy->strings[n] = NULL;
 }
 
 static bool is_text(const struct event_field_info *info)
@@ -45,7 +45,7 @@ static bool is_text(const struct event_field_info *info)
 	       info->kind == EVENT_KIND_ARGS;
 }
 
-int held_set(struct forkbus_event *held, const struct fb_event *event)
+int event_copy_set(struct forkbus_event *copy, const struct fb_event *event)
 {
 	size_t n = EVENT_HAS(event, args) ? strings_count(event->args) : 0;
 	size_t size = (n + 1) * sizeof(char *);
@@ -58,38 +58,38 @@ int held_set(struct forkbus_event *held, const struct fb_event *event)
 		if (is_text(info))
 			size += ((const struct event_text *)((const char *)event + info->offset))->len + 1;
 	}
-	if (size > held->size) {
+	if (size > copy->size) {
 		memory = malloc(size);
 		if (!memory)
 			return -ENOMEM;
-		free(held->memory);
-		held->memory = memory;
-		held->size = size;
+		free(copy->memory);
+		copy->memory = memory;
+		copy->size = size;
 	}
-	held->event = *event;
+	copy->event = *event;
 	/* The arguments first: their pointers say where. */
-	at = (char *)held->memory + (n + 1) * sizeof(char *);
+	at = (char *)copy->memory + (n + 1) * sizeof(char *);
 	if (n > 0)
-		held->event.args.data = text_put(&at, &event->args);
+		copy->event.args.data = text_put(&at, &event->args);
 	has = event->has & ~EVENT_BIT(args);
 	EVENT_FIELD_FOREACH(field, has) {
 		const struct event_field_info *info = &event_fields[field];
-		struct event_text *text = (struct event_text *)((char *)&held->event + info->offset);
+		struct event_text *text = (struct event_text *)((char *)&copy->event + info->offset);
 
 		if (is_text(info))
 			text->data = text_put(&at, text);
 	}
-	strings_set(held, n);
+	strings_set(copy, n);
 	return 0;
 }
 
-void held_done(struct forkbus_event *held)
+void event_copy_done(struct forkbus_event *copy)
 {
-	free(held->memory);
-	*held = (struct forkbus_event){ 0 };
+	free(copy->memory);
+	*copy = (struct forkbus_event){ 0 };
 }
 
-int held_decode(struct forkbus_event *held, struct event_store *store, json_t *object)
+int event_copy_decode(struct forkbus_event *copy, struct event_store *store, json_t *object)
 {
 	const char *type = json_string_value(json_object_get(object, "type"));
 	struct fb_event event;
@@ -97,10 +97,10 @@ int held_decode(struct forkbus_event *held, struct event_store *store, json_t *o
 
 	if (type && strlen(type) == json_string_length(json_object_get(object, "type")) &&
 	    event_type_from_name(type) == EVENT_NONE)
-		return HELD_E_UNKNOWN;
+		return EVENT_COPY_E_UNKNOWN;
 	r = event_json_decode_object(&event, store, object);
 	if (r < 0)
 		return r;
-	/* Silence is told by replies without events here. */
-	return event.type == EVENT_HEARTBEAT ? HELD_E_UNKNOWN : held_set(held, &event);
+	/* This face sends replies without events in place of heartbeats. */
+	return event.type == EVENT_HEARTBEAT ? EVENT_COPY_E_UNKNOWN : event_copy_set(copy, &event);
 }
