@@ -48,9 +48,11 @@ int forkbus_new(struct forkbus **ret, const char *runtime_dir, uint64_t flags)
 struct forkbus *forkbus_free(struct forkbus *client)
 {
 	if (client) {
-		session_disconnect(client);
+		/* First, so that nothing is taken out of it: see session.c. */
 		if (client->epoll_fd >= 0)
 			close(client->epoll_fd);
+		client->epoll_fd = -1;
+		session_disconnect(client);
 		filter_set_done(&client->set);
 		event_copy_done(&client->event);
 		filter_free(client->ring_filter);

@@ -13,9 +13,14 @@
 #define BACKOFF_MIN_USEC 50000
 #define BACKOFF_MAX_USEC 5000000
 
+/*
+ * forkbus_free() closes the epoll instance first, and nothing is taken out of it: in the child of a fork it is shared with
+ * the parent, which goes on.
+ */
 static void unwatch(struct forkbus *client, int fd)
 {
-	epoll_ctl(client->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+	if (client->epoll_fd >= 0)
+		epoll_ctl(client->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
 static void ring_close(struct forkbus *client)

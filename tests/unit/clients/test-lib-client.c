@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -97,6 +98,29 @@ static void events_come_one_by_one(void **state)
 	assert_nothing(bus);
 	assert_string_equal(forkbus_get_cursor(bus), CURSOR(30));
 	assert_false(forkbus_uses_ring(bus));
+	forkbus_free(bus);
+}
+
+/* The child of a fork may free a handle, and its parent goes on with it. */
+static void freed_in_a_child(void **state)
+{
+	struct forkbus *bus = bus_open(0);
+	int status;
+	pid_t child;
+
+	(void)state;
+	bus_started(bus, SUBSCRIBE);
+	assert_nothing(bus);
+	child = fork();
+	if (child == 0) {
+		forkbus_free(bus);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	fake_say(EVENTS(READY(10), 10));
+	assert_true(is_readable(bus));
+	assert_event(bus, FORKBUS_TYPE_READY, 0);
 	forkbus_free(bus);
 }
 
@@ -646,6 +670,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		FAKE_TEST(events_come_one_by_one),
+		FAKE_TEST(freed_in_a_child),
 		FAKE_TEST(unknown_things_are_passed_over),
 		FAKE_TEST(a_reply_comes_in_pieces),
 		FAKE_TEST(without_a_broker),

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -101,6 +102,29 @@ static void come_back(struct forkbus *bus, const char *expected)
 	}
 	fake_accept();
 	fake_expect(expected);
+}
+
+/* The child of a fork may free a handle, and its parent goes on with the ring. */
+static void freed_in_a_child(void **state)
+{
+	struct forkbus *bus = bus_open(FORKBUS_RING);
+	int status;
+	pid_t child;
+
+	(void)state;
+	ring_started(bus);
+	child = fork();
+	if (child == 0) {
+		forkbus_free(bus);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	append(EVENT_FORK, "a");
+	(void)log_wake(log_of_broker, UINT64_MAX / 2);
+	assert_int_equal(forkbus_wait(bus, 10000000), 1);
+	assert_event(bus, FORKBUS_TYPE_FORK, last());
+	forkbus_free(bus);
 }
 
 static void events_by_the_ring(void **state)
@@ -327,6 +351,7 @@ int main(void)
 		RING_TEST(one_that_is_slow),	      RING_TEST(many_that_are_left_out),
 		RING_TEST(a_snapshot_before),	      RING_TEST(a_snapshot_too_long),
 		RING_TEST(things_that_do_not_belong), RING_TEST(without_memory),
+		RING_TEST(freed_in_a_child),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
