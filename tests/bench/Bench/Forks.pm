@@ -167,8 +167,8 @@ sub note_unheard {
             ($what => Bench::Report::median(map { $_->{$what} } @{ $heard->{$name} }))
         } qw(told lost overruns);
         next if $of{told} >= 0.9 && $of{lost} < 1 && $of{overruns} < 1;
-        $report->note(sprintf 'forks: %s, %s: %.0f%% was received by the end; %d lost, %d overruns.', $name, $kind, 100 * $of{told},
-            @of{qw(lost overruns)});
+        $report->note(sprintf 'forks: %s, %s: %.0f%% was received by the end; %d lost, %d overruns.',
+            $name, $kind, 100 * $of{told}, @of{qw(lost overruns)});
     }
 }
 
