@@ -62,9 +62,8 @@ static void on_acceptable(evutil_socket_t fd, short what, void *userdata)
 			continue;
 		}
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-			/* The connection stays in the backlog: asking again at once would only burn the
-			 * processor. */
-			msg_warning("cannot take a connection: %m; trying again in a second");
+			/* The connection stays in the backlog: to retry at once would only take processor time. */
+			msg_warning("cannot accept a connection: %m; retrying in a second");
 			event_del(listener->acceptable);
 			event_add(listener->pause, &second);
 			return;
@@ -155,6 +154,6 @@ void listener_set(struct listener *listener, const struct face_options *options)
 	listener->group = options->group;
 	if (usec < TICK_MIN_USEC)
 		usec = TICK_MIN_USEC;
-	every = (struct timeval){ (time_t)(usec / USEC_PER_SEC), (suseconds_t)(usec % USEC_PER_SEC) };
+	every = usec_to_timeval(usec);
 	event_add(listener->tick, &every);
 }

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * A listening Unix socket: who comes is looked at, gets a place in the budget or is turned away. Where descriptors run out,
- * connections stay in the backlog until there are some again. And the time at which to look for who is silent.
+ * A listening Unix socket: the peer of each connection gets a place in the budget, or is refused. Where descriptors run out,
+ * connections stay in the backlog until there are some again. And the timer of heartbeats.
  */
 
 #include <event2/event.h>
@@ -17,7 +17,7 @@ struct listener;
 struct listener_ops {
 	/* @fd is taken, and so is the peer's place in the budget. */
 	void (*accept)(void *userdata, int fd, const struct peer *peer);
-	/* There is no place. @reason: BUDGET_E_USER or BUDGET_E_TOTAL. @fd stays the caller's: a word may be said to it. */
+	/* There is no place. @reason: BUDGET_E_USER or BUDGET_E_TOTAL. @fd stays the listener's: a message may be sent to it. */
 	void (*refuse)(void *userdata, int fd, int reason);
 	/* Some times in each interval of heartbeats. @now_usec: CLOCK_MONOTONIC */
 	void (*tick)(void *userdata, uint64_t now_usec);
@@ -25,8 +25,8 @@ struct listener_ops {
 
 /*
  * listener_open() - bind to a path and listen there
- * Everyone may connect; what one sees is decided by who one is. A socket that is there already is replaced: who
- * holds the log's lock is the only broker of its directory. Return: the socket, or a negative errno.
+ * Every user may connect; what a user sees is decided by access.c. A socket that is there already is replaced: the broker
+ * that holds the log's lock is the only one of its directory. Return: the socket, or a negative errno.
  */
 int listener_open(const char *path);
 

@@ -28,10 +28,10 @@ static int begin_ring(struct io_uring *ring)
 	return r == -EINVAL ? io_uring_queue_init(SENDS_MAX, ring, 0) : r;
 }
 
-static void end_ring(struct send_batch *sends)
+static void end_ring(struct send_batch *batch)
 {
-	io_uring_queue_exit(&sends->ring);
-	sends->has_ring = false;
+	io_uring_queue_exit(&batch->ring);
+	batch->has_ring = false;
 }
 
 int send_batch_new(struct send_batch **ret)
@@ -43,15 +43,15 @@ int send_batch_new(struct send_batch **ret)
 	r = begin_ring(&(*ret)->ring);
 	(*ret)->has_ring = r == 0;
 	if (r < 0)
-		msg_debug("no io_uring, each send is a system call: %s", strerror(-r));
+		msg_debug("no io_uring, falling back to sendmsg(): %s", strerror(-r));
 	return 0;
 }
 
-struct send_batch *send_batch_free(struct send_batch *sends)
+struct send_batch *send_batch_free(struct send_batch *batch)
 {
-	if (sends && sends->has_ring)
-		end_ring(sends);
-	free(sends);
+	if (batch && batch->has_ring)
+		end_ring(batch);
+	free(batch);
 	return NULL;
 }
 
@@ -118,15 +118,15 @@ static unsigned int run_ring(struct io_uring *ring, struct send_op *ops, unsigne
 	return n;
 }
 
-void send_batch_run(struct send_batch *sends, struct send_op *ops, unsigned int n)
+void send_batch_run(struct send_batch *batch, struct send_op *ops, unsigned int n)
 {
 	unsigned int done = 0;
 
-	if (sends->has_ring && n > 1) {
-		done = run_ring(&sends->ring, ops, n);
+	if (batch->has_ring && n > 1) {
+		done = run_ring(&batch->ring, ops, n);
 		if (done < n) {
-			msg_warning("io_uring fails; from now on each send is a system call");
-			end_ring(sends);
+			msg_warning("io_uring fails; falling back to sendmsg()");
+			end_ring(batch);
 		}
 	}
 	for (; done < n; done++)

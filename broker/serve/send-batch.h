@@ -4,8 +4,8 @@
 /*
  * Many sends by one system call.
  *
- * An event goes to many sockets at once, and a system call for each is most of what that costs. Where the kernel has
- * io_uring (and an administrator or a sandbox lets us have it) all of them are handed over together; where not, they are
+ * An event goes to many sockets at once, and a system call for each is most of what that costs. Where the kernel
+ * has io_uring, and neither an administrator nor a sandbox forbids it, all of them are submitted together; elsewhere they are
  * made one after the other.
  */
 
@@ -40,10 +40,10 @@ int send_batch_new(struct send_batch **ret);
 /* The same without io_uring, for tests. */
 int send_batch_new_plain(struct send_batch **ret);
 /* NULL is fine. Return: NULL. */
-struct send_batch *send_batch_free(struct send_batch *sends);
+struct send_batch *send_batch_free(struct send_batch *batch);
 
 /*
  * send_batch_run() - send what @n of @ops say, at most SENDS_MAX, without waiting for any socket, and set their results
  * Each as sendmsg(2) with MSG_DONTWAIT and MSG_NOSIGNAL; in no order, so each to another socket.
  */
-void send_batch_run(struct send_batch *sends, struct send_op *ops, unsigned int n);
+void send_batch_run(struct send_batch *batch, struct send_op *ops, unsigned int n);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdint.h>
+#include <sys/time.h>
 #include <time.h>
 
 #define USEC_PER_SEC  UINT64_C(1000000)
@@ -26,4 +27,9 @@ static inline uint64_t monotonic_nsec(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec;
+}
+
+static inline struct timeval usec_to_timeval(uint64_t usec)
+{
+	return (struct timeval){ (time_t)(usec / USEC_PER_SEC), (suseconds_t)(usec % USEC_PER_SEC) };
 }
