@@ -1,28 +1,20 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include "broker.h"
+
 #include <errno.h>
-#include <grp.h>
 #include <limits.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/message.h"
-#include "broker.h"
+#include "hub-open.h"
 #include "status.h"
 
-/* How often the service manager is told how things are. */
-#define REPORT_SEC  5
 /* Descriptors beside those of connections. */
 #define OTHER_FILES 512
-
-static struct timeval timeval_of(uint64_t usec)
-{
-	return (struct timeval){ (time_t)(usec / USEC_PER_SEC), (suseconds_t)(usec % USEC_PER_SEC) };
-}
 
 static void add(struct face_stats *sum, const struct face_stats *face)
 {
@@ -42,34 +34,21 @@ struct face_stats broker_faces(const struct broker *broker)
 	return sum;
 }
 
-static void report(const struct broker *broker)
-{
-	const struct hub *hub = broker->hub;
-
-	(void)sd_notifyf(0, "STATUS=Source %s, %llu events, %u subscribers in %u views.", hub->source,
-			 (unsigned long long)log_next(hub->log) - 1, broker_faces(broker).subscribers,
-			 views_stats(hub->views)->views);
-}
-
-static void on_report(evutil_socket_t fd, short what, void *userdata)
-{
-	(void)fd, (void)what;
-	report(userdata);
-}
-
-static void on_watchdog(evutil_socket_t fd, short what, void *userdata)
-{
-	(void)fd, (void)what, (void)userdata;
-	(void)sd_notify(0, "WATCHDOG=1");
-}
-
-static void on_end(evutil_socket_t signal, short what, void *userdata)
+static void on_end(void *userdata)
 {
 	struct broker *broker = userdata;
 
-	(void)what;
-	msg_info("ending on %s", strsignal((int)signal));
 	event_base_loopbreak(broker->base);
+}
+
+static void on_service_status(void *userdata, char text[static SERVICE_STATUS_MAX])
+{
+	const struct broker *broker = userdata;
+	const struct hub *hub = broker->hub;
+
+	snprintf(text, SERVICE_STATUS_MAX, "Source %s, %llu events, %u subscribers in %u views.", hub->source,
+		 (unsigned long long)log_next(hub->log) - 1, broker_faces(broker).subscribers,
+		 views_stats(hub->views)->views);
 }
 
 static void get_face_options(const struct broker *broker, struct face_options *options)
@@ -110,14 +89,11 @@ static void apply(struct broker *broker)
 		dbus_set(broker->dbus, &options);
 }
 
-static void on_reload(evutil_socket_t signal, short what, void *userdata)
+static void on_reload(void *userdata)
 {
 	struct broker *broker = userdata;
 	struct config config;
 
-	(void)signal, (void)what;
-	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
-			 (unsigned long long)clock_usec(CLOCK_MONOTONIC));
 	if (options_load(broker->options, &config) == 0) {
 		broker->config = config;
 		apply(broker);
@@ -125,8 +101,13 @@ static void on_reload(evutil_socket_t signal, short what, void *userdata)
 	} else {
 		msg_warning("the configuration stays as it was");
 	}
-	(void)sd_notify(0, "READY=1");
 }
+
+static const struct service_ops service_ops = {
+	.end = on_end,
+	.reload = on_reload,
+	.status = on_service_status,
+};
 
 static void on_armed(void *userdata)
 {
@@ -152,7 +133,7 @@ static void on_flush(evutil_socket_t fd, short what, void *userdata)
 static void on_early(void *userdata, uint64_t usec)
 {
 	struct broker *broker = userdata;
-	struct timeval after = timeval_of(usec);
+	struct timeval after = usec_to_timeval(usec);
 
 	if (!event_pending(broker->wake, EV_TIMEOUT, NULL))
 		event_add(broker->wake, &after);
@@ -192,81 +173,6 @@ static int in_runtime_dir(char path[static PATH_MAX], const struct config *confi
 {
 	return snprintf(path, PATH_MAX, "%s/%s", config->runtime_directory, name) < PATH_MAX ? 0
 											     : -ENAMETOOLONG;
-}
-
-static int open_log(struct broker *broker, struct log **ret)
-{
-	const struct config *config = &broker->config;
-	char path[PATH_MAX];
-	int r;
-
-	if (mkdir(config->runtime_directory, 0755) < 0 && errno != EEXIST) {
-		msg_err("cannot make %s: %m", config->runtime_directory);
-		return -errno;
-	}
-	r = in_runtime_dir(path, config, "log");
-	if (r == 0)
-		r = log_open(ret, path, config->log_size, broker->group);
-	if (r == LOG_E_BUSY) {
-		msg_err("another broker runs in %s", config->runtime_directory);
-		return -EBUSY;
-	}
-	if (r < 0) {
-		errno = -r;
-		msg_err("cannot open the log in %s: %m", config->runtime_directory);
-		return r;
-	}
-	if (log_origin(*ret) == LOG_REPLACED)
-		msg_warning("the log that was there is not used: %s; a new one begins",
-			    log_origin_reason(*ret));
-	else if (log_origin(*ret) == LOG_REOPENED)
-		msg_info("the log goes on: it holds %llu events",
-			 (unsigned long long)(log_next(*ret) - log_first(*ret)));
-	return 0;
-}
-
-/* What a reopened log cannot know: what happened while nobody wrote it. */
-static int bridge_outage(struct broker *broker)
-{
-	struct hub *hub = broker->hub;
-	int r;
-
-	if (log_origin(hub->log) != LOG_REOPENED || broker->config.source == CONFIG_SOURCE_REPLAY)
-		return 0;
-	r = hub_restore(hub);
-	if (r < 0)
-		return r;
-	if (log_next(hub->log) > 1)
-		hub_begin_outage(hub, NULL, NULL, log_last_time(hub->log));
-	return 0;
-}
-
-static int add_signals(struct broker *broker)
-{
-	uint64_t watchdog_usec = 0;
-	struct timeval every;
-
-	(void)signal(SIGPIPE, SIG_IGN);
-	broker->on_term = evsignal_new(broker->base, SIGTERM, on_end, broker);
-	broker->on_int = evsignal_new(broker->base, SIGINT, on_end, broker);
-	broker->on_hup = evsignal_new(broker->base, SIGHUP, on_reload, broker);
-	broker->report = event_new(broker->base, -1, EV_PERSIST, on_report, broker);
-	broker->flush = event_new(broker->base, -1, 0, on_flush, broker);
-	broker->wake = event_new(broker->base, -1, 0, on_wake, broker);
-	broker->watchdog = event_new(broker->base, -1, EV_PERSIST, on_watchdog, broker);
-	if (!broker->on_term || !broker->on_int || !broker->on_hup || !broker->report || !broker->flush ||
-	    !broker->wake || !broker->watchdog)
-		return -ENOMEM;
-	event_add(broker->on_term, NULL);
-	event_add(broker->on_int, NULL);
-	event_add(broker->on_hup, NULL);
-	every = (struct timeval){ .tv_sec = REPORT_SEC };
-	event_add(broker->report, &every);
-	if (sd_watchdog_enabled(0, &watchdog_usec) > 0) {
-		every = timeval_of(watchdog_usec / 2);
-		event_add(broker->watchdog, &every);
-	}
-	return 0;
 }
 
 /* Ours is the one of that name; a single one needs none. */
@@ -344,11 +250,36 @@ static int go_on_bus(struct broker *broker, const struct face_options *options)
 				  broker->hub, broker->base, broker->budget, options, on_subscribers, broker);
 }
 
+static int begin_hub(struct broker *broker)
+{
+	int r;
+
+	broker->flush = event_new(broker->base, -1, 0, on_flush, broker);
+	broker->wake = event_new(broker->base, -1, 0, on_wake, broker);
+	if (!broker->flush || !broker->wake)
+		return -ENOMEM;
+	r = hub_open(&broker->hub, &broker->config, broker->group);
+	if (r < 0)
+		return r;
+	hub_set_ops(broker->hub, &hub_ops, broker);
+	return 0;
+}
+
+static int begin_faces(struct broker *broker)
+{
+	struct face_options options;
+	int r;
+
+	get_face_options(broker, &options);
+	r = listen_varlink(broker, &options);
+	if (r == 0)
+		r = listen_stream(broker, &options);
+	return r == 0 ? go_on_bus(broker, &options) : r;
+}
+
 static int begin(struct broker *broker)
 {
 	const struct config *config = &broker->config;
-	struct face_options options;
-	struct log *log = NULL;
 	int r;
 
 	set_group(broker);
@@ -356,30 +287,15 @@ static int begin(struct broker *broker)
 	broker->base = event_base_new();
 	if (!broker->base)
 		return -ENOMEM;
-	r = add_signals(broker);
+	r = service_new(&broker->service, broker->base, &service_ops, broker);
 	if (r == 0)
-		r = open_log(broker, &log);
-	if (r < 0)
-		return r;
-	r = hub_new(&broker->hub, log, config->encoding_cache);
-	if (r < 0) {
-		log_free(log);
-		return r;
-	}
-	hub_set_ops(broker->hub, &hub_ops, broker);
-	r = bridge_outage(broker);
+		r = begin_hub(broker);
 	if (r == 0)
 		r = budget_new(&broker->budget, (unsigned int)config->connections,
 			       (unsigned int)config->connections_per_user);
 	if (r == 0)
 		r = sources_new(&broker->sources, config, broker->hub, broker->base);
-	if (r < 0)
-		return r;
-	get_face_options(broker, &options);
-	r = listen_varlink(broker, &options);
-	if (r == 0)
-		r = listen_stream(broker, &options);
-	return r == 0 ? go_on_bus(broker, &options) : r;
+	return r == 0 ? begin_faces(broker) : r;
 }
 
 static void free_event(struct event *event)
@@ -396,13 +312,9 @@ static void end(struct broker *broker)
 	sources_free(broker->sources);
 	hub_free(broker->hub);
 	budget_free(broker->budget);
-	free_event(broker->on_term);
-	free_event(broker->on_int);
-	free_event(broker->on_hup);
-	free_event(broker->report);
+	service_free(broker->service);
 	free_event(broker->flush);
 	free_event(broker->wake);
-	free_event(broker->watchdog);
 	if (broker->base)
 		event_base_free(broker->base);
 }
@@ -427,13 +339,12 @@ int broker_run(const struct options *options, const struct config *config, void 
 	msg_set_level(broker.config.log_level);
 	r = begin(&broker);
 	if (r == 0) {
-		(void)sd_notify(0, "READY=1");
-		report(&broker);
+		service_ready(broker.service);
 		msg_info("ready in %s", broker.config.runtime_directory);
 		if (ready)
 			ready();
 		loop(&broker);
-		(void)sd_notify(0, "STOPPING=1");
+		service_stopping();
 	} else if (r == -ENOMEM) {
 		msg_err("out of memory");
 	}

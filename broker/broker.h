@@ -14,6 +14,7 @@
 #include "serve/dbus/dbus.h"
 #include "serve/stream/stream.h"
 #include "serve/varlink/varlink.h"
+#include "service.h"
 #include "sources.h"
 
 struct broker {
@@ -30,7 +31,9 @@ struct broker {
 	struct varlink *varlink;
 	struct dbus *dbus; /* NULL: not on a message bus */
 
-	struct event *on_term, *on_int, *on_hup, *watchdog, *report, *flush, *wake;
+	struct service *service;
+
+	struct event *flush, *wake; /* hub_flush(), hub_wake() */
 };
 
 /* The sum of all faces. */

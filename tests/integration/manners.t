@@ -373,7 +373,7 @@ $broker->end;
 $broker->restart(log_size => '1M');
 is($broker->status->{log}{size}, 1 << 20, 'or as the command line says');
 isnt((split /:/, $broker->beginning)[0], $epoch, 'which is another log');
-like($broker->stderr, qr/the log that was there is not used: \S.*; a new one begins/, 'and the broker says so');
+like($broker->stderr, qr/the existing log is not used: \S.*; a new one begins/, 'and the broker says so');
 cmp_ok(-s $broker->log, '<', (1 << 20) + (1 << 18), 'it takes so much room');
 $broker->stop('log size');
 
