@@ -11,6 +11,8 @@
 #include "core/log.h"
 #include "core/view.h"
 
+/* What one outbox may send in one turn of the loop before the others have theirs. */
+#define SEND_SLICE	(256 * 1024)
 /* One part of the time for sending, the others for all else. */
 #define PARTS		10
 /* Fewer sends take long by chance alone. */
@@ -24,7 +26,7 @@ struct outboxes {
 	const struct outbox_ops *ops;
 	const struct hub *hub;
 	const struct face_options *options;
-	struct send_batch *sends;
+	struct send_batch *batch;
 	struct event *turn;  /* after all that the loop does in this turn, or in a later one */
 	bool at_once;	     /* in this one */
 	uint64_t next_usec;  /* CLOCK_MONOTONIC: until then what is new waits */
@@ -52,7 +54,7 @@ int outboxes_new(struct outboxes **ret, struct event_base *base, const struct hu
 	outboxes->hub = hub;
 	outboxes->options = options;
 	TAILQ_INIT(&outboxes->due);
-	r = send_batch_new(&outboxes->sends);
+	r = send_batch_new(&outboxes->batch);
 	if (r < 0)
 		return r;
 	outboxes->turn = event_new(base, -1, 0, on_turn, outboxes);
@@ -68,7 +70,7 @@ struct outboxes *outboxes_free(struct outboxes *outboxes)
 		return NULL;
 	if (outboxes->turn)
 		event_free(outboxes->turn);
-	send_batch_free(outboxes->sends);
+	send_batch_free(outboxes->batch);
 	free(outboxes);
 	return NULL;
 }
@@ -90,7 +92,7 @@ static void run_later(struct outboxes *outboxes)
 {
 	uint64_t now = clock_usec(CLOCK_MONOTONIC);
 	uint64_t wait = outboxes->next_usec > now ? outboxes->next_usec - now : 0;
-	const struct timeval time = { (time_t)(wait / USEC_PER_SEC), (suseconds_t)(wait % USEC_PER_SEC) };
+	const struct timeval time = usec_to_timeval(wait);
 
 	if (wait == 0)
 		run_at_once(outboxes);
@@ -146,7 +148,7 @@ static int on_sent(struct outbox *outbox, const struct send_op *op)
 	/* One that is not full can be written to at once: it waits for the loop's next turn. */
 	if ((size_t)n < op->size)
 		ops->wait(outbox, true);
-	else if (outbox->turn_size >= FACE_SEND_SLICE)
+	else if (outbox->turn_size >= SEND_SLICE)
 		ops->wait(outbox, false);
 	else
 		become_due(outbox);
@@ -155,13 +157,13 @@ static int on_sent(struct outbox *outbox, const struct send_op *op)
 
 struct round {
 	struct send_op ops[SENDS_MAX];
-	struct outbox *of[SENDS_MAX]; /* whose they are */
+	struct outbox *of[SENDS_MAX]; /* the outbox of each */
 	unsigned int n;
-	struct outbox *gone[SENDS_MAX];
-	unsigned int n_gone;
+	struct outbox *closed[SENDS_MAX];
+	unsigned int n_closed;
 };
 
-/* Ask one of those who are due what it wants to send. */
+/* Ask a due one what it wants to send. */
 static void round_ask(struct round *round, struct outbox *outbox)
 {
 	const struct outbox_ops *ops = outbox->outboxes->ops;
@@ -176,28 +178,28 @@ static void round_ask(struct round *round, struct outbox *outbox)
 	if (r == -EAGAIN)
 		ops->wait(outbox, false);
 	else if (r < 0)
-		round->gone[round->n_gone++] = outbox;
+		round->closed[round->n_closed++] = outbox;
 	else if (op->size > 0)
 		round->of[round->n++] = outbox;
 }
 
 /*
- * One piece for each of some. Nobody goes before all of it is over: with one's view goes what another one's send points to,
- * and the source may publish that it has less to tell. Return: how many there were.
+ * One piece for each of some. None is closed before all have sent: closing one frees its view, which another one's send may
+ * point into, and lets the source publish that it has less to report. Return: how many there were.
  */
 static unsigned int run_round(struct outboxes *outboxes, unsigned int max)
 {
 	struct round round;
 
-	round.n = round.n_gone = 0;
+	round.n = round.n_closed = 0;
 	for (unsigned int i = 0; i < max && !TAILQ_EMPTY(&outboxes->due); i++)
 		round_ask(&round, TAILQ_FIRST(&outboxes->due));
-	send_batch_run(outboxes->sends, round.ops, round.n);
+	send_batch_run(outboxes->batch, round.ops, round.n);
 	for (unsigned int i = 0; i < round.n; i++)
 		if (on_sent(round.of[i], &round.ops[i]) < 0)
-			round.gone[round.n_gone++] = round.of[i];
-	for (unsigned int i = 0; i < round.n_gone; i++)
-		outboxes->ops->go(round.gone[i]);
+			round.closed[round.n_closed++] = round.of[i];
+	for (unsigned int i = 0; i < round.n_closed; i++)
+		outboxes->ops->close(round.closed[i]);
 	return round.n;
 }
 

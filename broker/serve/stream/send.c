@@ -56,7 +56,7 @@ static void on_wait(struct outbox *outbox, bool full)
 	event_add(connection->writable, NULL);
 }
 
-static void on_go(struct outbox *outbox)
+static void on_close(struct outbox *outbox)
 {
 	connection_free(connection_of(outbox));
 }
@@ -65,5 +65,5 @@ const struct outbox_ops stream_outbox_ops = {
 	.piece = on_piece,
 	.sent = on_sent,
 	.wait = on_wait,
-	.go = on_go,
+	.close = on_close,
 };

@@ -154,7 +154,7 @@ static void on_wait(struct outbox *outbox, bool full)
 	event_add(link->writable, NULL);
 }
 
-static void on_go(struct outbox *outbox)
+static void on_close(struct outbox *outbox)
 {
 	link_free(link_of(outbox));
 }
@@ -163,7 +163,7 @@ const struct outbox_ops link_outbox_ops = {
 	.piece = on_piece,
 	.sent = on_sent,
 	.wait = on_wait,
-	.go = on_go,
+	.close = on_close,
 };
 
 int link_heartbeat(struct link *link)

@@ -71,12 +71,14 @@ static void on_wait(struct outbox *outbox, bool full)
 	talker_of(outbox)->waits++;
 }
 
-static void on_go(struct outbox *outbox)
+static void on_close(struct outbox *outbox)
 {
 	talker_of(outbox)->gone = true;
 }
 
-static const struct outbox_ops ops = { .piece = on_piece, .sent = on_sent, .wait = on_wait, .go = on_go };
+static const struct outbox_ops ops = {
+	.piece = on_piece, .sent = on_sent, .wait = on_wait, .close = on_close
+};
 
 static int set_up(void **state)
 {
