@@ -2,12 +2,9 @@
 #include "broker.h"
 
 #include <errno.h>
-#include <limits.h>
-#include <string.h>
 #include <sys/resource.h>
-#include <systemd/sd-daemon.h>
 
-#include "base/cleanup.h"
+#include "activation.h"
 #include "base/clock.h"
 #include "base/message.h"
 #include "hub-open.h"
@@ -15,24 +12,6 @@
 
 /* Descriptors beside those of connections. */
 #define OTHER_FILES 512
-
-static void add(struct face_stats *sum, const struct face_stats *face)
-{
-	sum->connections += face->connections;
-	sum->subscribers += face->subscribers;
-	sum->sent_bytes += face->sent_bytes;
-}
-
-struct face_stats broker_faces(const struct broker *broker)
-{
-	struct face_stats sum = {};
-
-	add(&sum, stream_stats(broker->stream));
-	add(&sum, varlink_stats(broker->varlink));
-	if (broker->dbus)
-		add(&sum, dbus_stats(broker->dbus));
-	return sum;
-}
 
 static void on_end(void *userdata)
 {
@@ -47,7 +26,7 @@ static void on_service_status(void *userdata, char text[static SERVICE_STATUS_MA
 	const struct hub *hub = broker->hub;
 
 	snprintf(text, SERVICE_STATUS_MAX, "Source %s, %llu events, %u subscribers in %u views.", hub->source,
-		 (unsigned long long)log_next(hub->log) - 1, broker_faces(broker).subscribers,
+		 (unsigned long long)log_next(hub->log) - 1, faces_stats(broker->faces).subscribers,
 		 views_stats(hub->views)->views);
 }
 
@@ -64,7 +43,7 @@ static void get_face_options(const struct broker *broker, struct face_options *o
 	};
 }
 
-/* A group that this machine has not got is no reason to stop: then root alone sees all. */
+/* A group that does not exist on this machine is no reason to stop: then root alone sees all. */
 static void set_group(struct broker *broker)
 {
 	if (config_group(&broker->config, &broker->group) != 0)
@@ -72,7 +51,7 @@ static void set_group(struct broker *broker)
 			    broker->config.group);
 }
 
-/* What may change while it runs; the rest stays as it was when it began. */
+/* What may change while the broker runs; the rest stays as it was at its start. */
 static void apply(struct broker *broker)
 {
 	const struct config *config = &broker->config;
@@ -83,10 +62,7 @@ static void apply(struct broker *broker)
 	budget_set(broker->budget, (unsigned int)config->connections,
 		   (unsigned int)config->connections_per_user);
 	get_face_options(broker, &options);
-	stream_set(broker->stream, &options);
-	varlink_set(broker->varlink, &options);
-	if (broker->dbus)
-		dbus_set(broker->dbus, &options);
+	faces_set_options(broker->faces, &options);
 }
 
 static void on_reload(void *userdata)
@@ -116,7 +92,7 @@ static void on_armed(void *userdata)
 	if (!broker->sources)
 		return;
 	sources_arm(broker->sources);
-	/* Not at once: the subscriber that wants it, or wants it no longer, is still coming or going. */
+	/* Not at once: the subscriber that caused it is still being added or removed. */
 	event_active(broker->flush, EV_TIMEOUT, 0);
 	hub_source_changed(broker->hub, broker->hub->source, "armed", broker->hub->source_detail);
 }
@@ -129,7 +105,7 @@ static void on_flush(evutil_socket_t fd, short what, void *userdata)
 	hub_flush(broker->hub);
 }
 
-/* Those who read the mapped log were not woken yet, so that they are not woken too often. */
+/* Readers of the mapped log were not woken yet, so that they are not woken too often. */
 static void on_early(void *userdata, uint64_t usec)
 {
 	struct broker *broker = userdata;
@@ -169,85 +145,42 @@ static void raise_limits(const struct config *config)
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static int in_runtime_dir(char path[static PATH_MAX], const struct config *config, const char *name)
+static int on_take_socket(void *userdata, const char *name)
 {
-	return snprintf(path, PATH_MAX, "%s/%s", config->runtime_directory, name) < PATH_MAX ? 0
-											     : -ENAMETOOLONG;
+	struct broker *broker = userdata;
+
+	return activation_take(&broker->activation, name);
 }
 
-/* Ours is the one of that name; a single one needs none. */
-static bool is_varlink_socket(int fd, const char *name, int n)
+static unsigned int on_count_subscribers(void *userdata)
 {
-	return (strcmp(name, "varlink") == 0 || (n == 1 && strcmp(name, "unknown") == 0)) &&
-	       sd_is_socket_unix(fd, SOCK_STREAM, 1, NULL, 0) > 0;
+	const struct broker *broker = userdata;
+
+	return faces_stats(broker->faces).subscribers;
 }
 
-/* The socket that a service manager made for us. Return: it, or -1. */
-static int take_activation(void)
+static int begin_faces(struct broker *broker)
 {
-	char **names = NULL;
-	int n = sd_listen_fds_with_names(1, &names), fd = -1;
+	struct face_context context = {
+		.hub = broker->hub,
+		.base = broker->base,
+		.budget = broker->budget,
+		.directory = broker->config.runtime_directory,
+		.bus = broker->config.bus == CONFIG_BUS_SYSTEM ? FACE_BUS_SYSTEM
+		       : broker->config.bus == CONFIG_BUS_USER ? FACE_BUS_USER
+							       : FACE_BUS_NONE,
+		.take_socket = on_take_socket,
+		.status = on_status,
+		.count_subscribers = on_count_subscribers,
+		.userdata = broker,
+	};
+	int r;
 
-	for (int i = 0; i < n; i++) {
-		if (fd < 0 && is_varlink_socket(SD_LISTEN_FDS_START + i, names[i], n))
-			fd = SD_LISTEN_FDS_START + i;
-		else
-			close(SD_LISTEN_FDS_START + i);
-		free(names[i]);
-	}
-	free(names);
-	if (fd >= 0)
-		evutil_make_socket_nonblocking(fd);
-	return fd;
-}
-
-/* One way or the other. */
-static int listen_varlink(struct broker *broker, const struct face_options *options)
-{
-	_cleanup_close_ int fd = take_activation();
-	char path[PATH_MAX];
-	int r = in_runtime_dir(path, &broker->config, "org.forkbus1");
-
-	if (r == 0)
-		r = varlink_new(&broker->varlink, fd < 0 ? path : NULL, fd, broker->hub, broker->base,
-				broker->budget, options, on_status, broker);
-	if (r == 0) {
-		fd = -1;
-	} else {
-		errno = -r;
-		msg_err("cannot listen at %s: %m", path);
-	}
+	get_face_options(broker, &context.options);
+	activation_init(&broker->activation);
+	r = faces_new(&broker->faces, &context);
+	activation_done(&broker->activation);
 	return r;
-}
-
-static int listen_stream(struct broker *broker, const struct face_options *options)
-{
-	char path[PATH_MAX];
-	int r = in_runtime_dir(path, &broker->config, "stream");
-
-	if (r == 0)
-		r = stream_new(&broker->stream, path, broker->hub, broker->base, broker->budget, options,
-			       on_status, broker);
-	if (r < 0) {
-		errno = -r;
-		msg_err("cannot listen at %s: %m", path);
-	}
-	return r;
-}
-
-static unsigned int on_subscribers(void *userdata)
-{
-	return broker_faces(userdata).subscribers;
-}
-
-static int go_on_bus(struct broker *broker, const struct face_options *options)
-{
-	enum config_bus bus = broker->config.bus;
-
-	return bus == CONFIG_BUS_NONE
-		       ? 0
-		       : dbus_new(&broker->dbus, bus == CONFIG_BUS_USER ? DBUS_USER : DBUS_SYSTEM,
-				  broker->hub, broker->base, broker->budget, options, on_subscribers, broker);
 }
 
 static int begin_hub(struct broker *broker)
@@ -263,18 +196,6 @@ static int begin_hub(struct broker *broker)
 		return r;
 	hub_set_ops(broker->hub, &hub_ops, broker);
 	return 0;
-}
-
-static int begin_faces(struct broker *broker)
-{
-	struct face_options options;
-	int r;
-
-	get_face_options(broker, &options);
-	r = listen_varlink(broker, &options);
-	if (r == 0)
-		r = listen_stream(broker, &options);
-	return r == 0 ? go_on_bus(broker, &options) : r;
 }
 
 static int begin(struct broker *broker)
@@ -306,9 +227,7 @@ static void free_event(struct event *event)
 
 static void end(struct broker *broker)
 {
-	dbus_free(broker->dbus);
-	varlink_free(broker->varlink);
-	stream_free(broker->stream);
+	faces_free(broker->faces);
 	sources_free(broker->sources);
 	hub_free(broker->hub);
 	budget_free(broker->budget);
@@ -319,12 +238,11 @@ static void end(struct broker *broker)
 		event_base_free(broker->base);
 }
 
-/* Until somebody breaks it. */
+/* Until a signal ends it. */
 static void loop(struct broker *broker)
 {
 	do {
-		if (broker->dbus)
-			dbus_prepare(broker->dbus);
+		faces_prepare(broker->faces);
 		event_base_loop(broker->base, EVLOOP_ONCE);
 	} while (!event_base_got_break(broker->base));
 }

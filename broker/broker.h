@@ -7,13 +7,12 @@
 
 #include <event2/event.h>
 
+#include "activation.h"
 #include "config.h"
 #include "core/budget.h"
 #include "core/hub.h"
+#include "faces.h"
 #include "options.h"
-#include "serve/dbus/dbus.h"
-#include "serve/stream/stream.h"
-#include "serve/varlink/varlink.h"
 #include "service.h"
 #include "sources.h"
 
@@ -27,21 +26,16 @@ struct broker {
 	struct hub *hub;
 	struct budget *budget;
 	struct sources *sources;
-	struct stream *stream;
-	struct varlink *varlink;
-	struct dbus *dbus; /* NULL: not on a message bus */
-
+	struct faces *faces;
 	struct service *service;
+	struct activation activation;
 
 	struct event *flush, *wake; /* hub_flush(), hub_wake() */
 };
 
-/* The sum of all faces. */
-struct face_stats broker_faces(const struct broker *broker);
-
 /*
- * broker_run() - begin, tell that it is ready, serve until SIGTERM or SIGINT, end cleanly
- * @ready: called once subscribers can come
- * Return: 0, or a negative errno after saying what was wrong.
+ * broker_run() - begin, report readiness, serve until SIGTERM or SIGINT, end cleanly
+ * @ready: called once clients can connect
+ * Return: 0, or a negative errno after logging why.
  */
 int broker_run(const struct options *options, const struct config *config, void (*ready)(void));

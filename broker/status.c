@@ -57,7 +57,7 @@ char *status_print(const struct broker *broker)
 {
 	const struct hub *hub = broker->hub;
 	const struct views_stats *views = views_stats(hub->views);
-	const struct face_stats faces = broker_faces(broker);
+	const struct face_stats faces = faces_stats(broker->faces);
 	char cursor[CURSOR_TEXT_MAX];
 	char *text;
 	json_t *status;

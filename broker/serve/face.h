@@ -2,37 +2,77 @@
 #pragma once
 
 /*
- * What all faces on Unix sockets have in common: options, figures, and how their sockets are treated.
+ * A face is a way for events to leave the broker: sockets on which a protocol is spoken, or a message bus. All faces work in
+ * the broker's event loop, and send what cursors (core/cursor.h) give them.
  */
 
-#include <poll.h>
+#include <event2/event.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "core/budget.h"
+#include "core/hub.h"
+
+/* What the administrator set, for all faces. */
 struct face_options {
 	gid_t group;		 /* whose members see all; (gid_t)-1: none */
 	size_t request_max;	 /* bytes of a request */
 	uint64_t request_usec;	 /* time to send it */
-	uint64_t heartbeat_usec; /* silence after which the subscriber is told that all is well */
+	uint64_t heartbeat_usec; /* silence after which a subscriber gets a heartbeat */
 	uint64_t coalesce_usec;	 /* under load, what is new may wait so long for more; 0: never */
 };
 
 struct face_stats {
 	unsigned int connections;
-	unsigned int subscribers; /* connections whose subscription was taken */
+	unsigned int subscribers; /* connections whose subscription was accepted */
 	uint64_t sent_bytes;
 };
 
-/* The kernel charges what waits in a socket to the broker, so little may: the log is the queue. */
-#define FACE_SEND_BUFFER (64 * 1024)
-/* What one connection may send in one turn of the loop before the others have theirs. */
-#define FACE_SEND_SLICE	 (256 * 1024)
+enum face_bus { FACE_BUS_SYSTEM, FACE_BUS_USER, FACE_BUS_NONE };
 
-/* After the end of input: is there anybody left to read? Who has closed one half only still is. */
-static inline bool face_peer_is_gone(int fd)
-{
-	struct pollfd poll_fd = { .fd = fd };
+/* Where a face works, and whom it asks. */
+struct face_context {
+	struct hub *hub;
+	struct event_base *base;
+	struct budget *budget;
+	struct face_options options;
+	const char *directory; /* of the sockets; not needed after new() */
+	enum face_bus bus;     /* the message bus to be on */
 
-	return poll(&poll_fd, 1, 0) > 0 && (poll_fd.revents & (POLLHUP | POLLERR));
-}
+	/* A socket that the service manager opened for the face of this name, and listens on. Return: it, or -1. */
+	int (*take_socket)(void *userdata, const char *name);
+	/* The broker's status as JSON on one line. Return: a string to free(), or NULL without memory. */
+	char *(*status)(void *userdata);
+	/* The number of subscribers of all faces. */
+	unsigned int (*count_subscribers)(void *userdata);
+	void *userdata;
+};
+
+struct face;
+
+struct face_ops {
+	const char *name;
+
+	/*
+	 * Opens what it listens on and begins.
+	 * Return: 0, with *ret NULL where the context asks for no such face; or a negative errno, after logging why.
+	 */
+	int (*new)(struct face **ret, const struct face_context *context);
+	/* Closes all connections. Return: NULL. */
+	struct face *(*free)(struct face *face);
+
+	/* New options, for all that begins from now on. */
+	void (*set_options)(struct face *face, const struct face_options *options);
+	const struct face_stats *(*stats)(const struct face *face);
+	/* To be called before every wait of the loop; NULL: not needed. */
+	void (*prepare)(struct face *face);
+};
+
+struct face {
+	const struct face_ops *ops;
+};
+
+extern const struct face_ops stream_face;
+extern const struct face_ops varlink_face;
+extern const struct face_ops dbus_face;

@@ -17,8 +17,8 @@
 
 #include "base/clock.h"
 #include "base/message.h"
+#include "serve/face.h"
 #include "serve/varlink/message.h"
-#include "serve/varlink/varlink.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -29,7 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct hub *hub;
 static struct event_base *base;
-static struct varlink *varlink;
+static struct face *varlink;
 static struct budget *budget;
 static struct sockaddr_un address;
 static socklen_t address_len;
@@ -68,22 +68,38 @@ static char *on_status(void *userdata)
 	return strdup("{}");
 }
 
-static void open_face(void)
+/* A socket whose name the kernel makes. */
+static int on_take_socket(void *userdata, const char *name)
 {
-	static const struct face_options options = {
-		.group = (gid_t)-1,
-		.request_max = REQUEST_MAX,
-		.request_usec = 3600 * USEC_PER_SEC,
-		.heartbeat_usec = 3600 * USEC_PER_SEC,
-	};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-	/* The kernel makes a name. */
+	(void)userdata, (void)name;
 	address = (struct sockaddr_un){ .sun_family = AF_UNIX };
 	address_len = sizeof(address);
 	check(fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(address.sun_family)) == 0);
 	check(listen(fd, 10) == 0 && getsockname(fd, (struct sockaddr *)&address, &address_len) == 0);
-	check(varlink_new(&varlink, NULL, fd, hub, base, budget, &options, on_status, NULL) == 0);
+	return fd;
+}
+
+static void open_face(void)
+{
+	const struct face_context context = {
+		.hub = hub,
+		.base = base,
+		.budget = budget,
+		.options = {
+			.group = (gid_t)-1,
+			.request_max = REQUEST_MAX,
+			.request_usec = 3600 * USEC_PER_SEC,
+			.heartbeat_usec = 3600 * USEC_PER_SEC,
+		},
+		.directory = "/nonexistent",
+		.bus = FACE_BUS_NONE,
+		.take_socket = on_take_socket,
+		.status = on_status,
+	};
+
+	check(varlink_face.new(&varlink, &context) == 0);
 }
 
 static void open_all(void)
@@ -243,12 +259,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	check_replies(&run);
 	/* Who has got all answers is not kept, but for a subscriber. */
-	check(run.ended || varlink_stats(varlink)->subscribers == 1);
+	check(run.ended || varlink->ops->stats(varlink)->subscribers == 1);
 	close(run.fd);
 	turn();
-	if (varlink_stats(varlink)->connections > 0) {
+	if (varlink->ops->stats(varlink)->connections > 0) {
 		/* It is missed at the next heartbeat, or now. */
-		varlink = varlink_free(varlink);
+		varlink = varlink->ops->free(varlink);
 		open_face();
 	}
 	check(budget_used(budget) == 0 && views_stats(hub_views(hub))->views == 0);

@@ -21,8 +21,7 @@ my @rules = (
     [qr{^broker/source/\w+$}   => qw(SELF broker/source broker/source/netlink broker/source/proc broker/core proto proto/base)],
     [qr{^broker/serve$}        => qw(broker/serve broker/core proto proto/base)],
     [qr{^broker/serve/\w+$}    => qw(SELF broker/serve broker/core proto proto/base)],
-    [qr{^broker$}              => qw(broker broker/core broker/source broker/source/netlink broker/serve broker/serve/dbus
-                                     broker/serve/stream broker/serve/varlink proto proto/base)],
+    [qr{^broker$}              => qw(broker broker/core broker/source broker/source/netlink broker/serve proto proto/base)],
     [qr{^clients/lib$}         => qw(clients/lib proto proto/base)],
     [qr{^clients/\w+$}         => qw(SELF clients/lib proto proto/base)],
 );

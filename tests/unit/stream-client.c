@@ -22,7 +22,7 @@
 struct stage stage;
 struct event_base *base;
 struct budget *budget;
-struct stream *stream;
+struct face *stream;
 struct face_options options;
 const char *status_text;
 static unsigned int descriptors;
@@ -33,9 +33,26 @@ static char *on_status(void *userdata)
 	return status_text ? strdup(status_text) : NULL;
 }
 
-int stream_open(struct stream **ret, const char *name)
+void fill_context(struct face_context *context, const char *directory)
 {
-	return stream_new(ret, test_path(name), stage.hub, base, budget, &options, on_status, &stage);
+	*context = (struct face_context){
+		.hub = stage.hub,
+		.base = base,
+		.budget = budget,
+		.options = options,
+		.directory = directory,
+		.bus = FACE_BUS_NONE,
+		.status = on_status,
+		.userdata = &stage,
+	};
+}
+
+int stream_open(struct face **ret, const char *directory)
+{
+	struct face_context context;
+
+	fill_context(&context, test_path(directory));
+	return stream_face.new(ret, &context);
 }
 
 static int set_up(uint64_t blocks)
@@ -55,7 +72,7 @@ static int set_up(uint64_t blocks)
 					 .request_usec = 60 * USEC_PER_SEC,
 					 .heartbeat_usec = 60 * USEC_PER_SEC };
 	status_text = NULL;
-	assert_int_equal(stream_open(&stream, "stream"), 0);
+	assert_int_equal(stream_open(&stream, "."), 0);
 	return 0;
 }
 
@@ -74,7 +91,7 @@ int stream_setup_small(void **state)
 int stream_teardown(void **state)
 {
 	(void)state;
-	assert_null(stream_free(stream));
+	assert_null(stream->ops->free(stream));
 	assert_int_equal(access(test_path("stream"), F_OK), -1);
 	assert_int_equal(budget_used(budget), 0);
 	assert_int_equal(views_stats(hub_views(stage.hub))->views, 0);
@@ -216,7 +233,7 @@ void assert_refused(struct client *client, const char *error, const char *key)
 void assert_nobody(void)
 {
 	turn();
-	assert_int_equal(stream_stats(stream)->connections, 0);
-	assert_int_equal(stream_stats(stream)->subscribers, 0);
+	assert_int_equal(stream->ops->stats(stream)->connections, 0);
+	assert_int_equal(stream->ops->stats(stream)->subscribers, 0);
 	assert_int_equal(budget_used(budget), 0);
 }

@@ -5,7 +5,7 @@
  * A stream face on a stage, and clients of it, all in one loop of one process: who speaks when is no accident.
  */
 
-#include "serve/stream/stream.h"
+#include "serve/face.h"
 #include "stage.h"
 
 #define REQUEST_MAX 4000
@@ -13,12 +13,14 @@
 extern struct stage stage;
 extern struct event_base *base;
 extern struct budget *budget;
-extern struct stream *stream;
-extern struct face_options options; /* stream_set() gives the face others */
+extern struct face *stream;
+extern struct face_options options; /* set_options() gives the face others */
 extern const char *status_text;	    /* what the status is said to be; NULL: none */
 
-/* stream_open() - a stream face on a name in the test's directory. Return: as stream_new(). */
-int stream_open(struct stream **ret, const char *name);
+/* fill_context() - the context of a face in this loop, whose sockets are in @directory */
+void fill_context(struct face_context *context, const char *directory);
+/* stream_open() - a stream face in a directory below the test's. Return: as face_ops.new(). */
+int stream_open(struct face **ret, const char *directory);
 
 int stream_setup(void **state);
 /* With a log that is soon full */

@@ -22,7 +22,7 @@
 #include <uthash.h>
 
 #include "core/peer.h"
-#include "serve/dbus/dbus.h"
+#include "serve/face.h"
 
 #define DBUS_NAME	  "org.forkbus1"
 #define DBUS_PATH	  "/org/forkbus1"
@@ -53,14 +53,9 @@ struct dbus_peer {
 };
 
 struct dbus {
-	enum dbus_kind kind;
-	struct hub *hub;
-	struct event_base *base;
-	struct budget *budget;
-	struct face_options options;
-	struct face_stats stats;
-	unsigned int (*subscribers)(void *userdata);
-	void *userdata;
+	struct face face; /* the first member */
+	struct face_context context;
+	struct face_stats stats; /* bytes are counted by the bus library alone */
 
 	sd_bus *connection; /* NULL: there is none */
 	struct event *io, *timer, *reopen;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "serve/dbus/dbus.h"
-
+/*
+ * The D-Bus face: proto/org.forkbus1.xml on a message bus. Where there is no bus, or it goes away, it is looked for again.
+ */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 
 #include "base/cleanup.h"
@@ -20,7 +22,10 @@
 /* A bus is looked for after 1, 2, 4, … s. */
 #define REOPEN_MAX_SEC 60
 
-DEFINE_CLEANUP(struct dbus, dbus_free)
+static const char *bus_name(const struct dbus *dbus)
+{
+	return dbus->context.bus == FACE_BUS_USER ? "session" : "system";
+}
 
 /* The connection */
 
@@ -52,7 +57,7 @@ static void report_failure(struct dbus *dbus, int r, const char *what)
 	dbus->reported = r;
 	errno = -r;
 	if (r == -ENOENT || r == -ECONNREFUSED)
-		msg_info("no %s bus yet", dbus->kind == DBUS_USER ? "session" : "system");
+		msg_info("no %s bus yet", bus_name(dbus));
 	else
 		msg_warning("%s: %m", what);
 }
@@ -75,14 +80,15 @@ static int on_name(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 	if (result == 2)
 		msg_warning("the name " DBUS_NAME " is taken on the bus; waiting for it");
 	else
-		msg_info("on the %s bus as " DBUS_NAME, dbus->kind == DBUS_USER ? "session" : "system");
+		msg_info("on the %s bus as " DBUS_NAME, bus_name(dbus));
 	return 0;
 }
 
 static int connect_bus(struct dbus *dbus)
 {
-	int r = dbus->kind == DBUS_USER ? sd_bus_open_user_with_description(&dbus->connection, "forkbusd")
-					: sd_bus_open_system_with_description(&dbus->connection, "forkbusd");
+	int r = dbus->context.bus == FACE_BUS_USER
+			? sd_bus_open_user_with_description(&dbus->connection, "forkbusd")
+			: sd_bus_open_system_with_description(&dbus->connection, "forkbusd");
 
 	if (r >= 0)
 		r = dbus_peers_watch(dbus);
@@ -143,7 +149,7 @@ static void watch_socket(struct dbus *dbus)
 	dbus->io_wants = wants;
 	if (wants == 0)
 		return;
-	event_assign(dbus->io, dbus->base, fd, (short)(wants | EV_PERSIST), on_turn, dbus);
+	event_assign(dbus->io, dbus->context.base, fd, (short)(wants | EV_PERSIST), on_turn, dbus);
 	event_add(dbus->io, NULL);
 }
 
@@ -166,7 +172,7 @@ static void watch_time(struct dbus *dbus, uint64_t now, uint64_t usec)
 	if (dbus->again) {
 		event_active(dbus->timer, EV_TIMEOUT, 0);
 	} else if (usec != UINT64_MAX) {
-		struct timeval after = { (time_t)(usec / USEC_PER_SEC), (suseconds_t)(usec % USEC_PER_SEC) };
+		struct timeval after = usec_to_timeval(usec);
 
 		event_add(dbus->timer, &after);
 	} else {
@@ -175,8 +181,13 @@ static void watch_time(struct dbus *dbus, uint64_t now, uint64_t usec)
 	dbus->again = false;
 }
 
-void dbus_prepare(struct dbus *dbus)
+/*
+ * Sends what is to be sent, as far as one turn goes, and sees that the loop wakes up when the bus wants it to: what sd-bus
+ * waits for may be another thing after any call of it.
+ */
+static void dbus_prepare(struct face *face)
 {
+	struct dbus *dbus = (struct dbus *)face;
 	uint64_t now = clock_usec(CLOCK_MONOTONIC), usec = UINT64_MAX;
 
 	if (dbus->connection && (dbus->lost || sd_bus_is_open(dbus->connection) <= 0)) {
@@ -196,40 +207,10 @@ void dbus_prepare(struct dbus *dbus)
 	watch_time(dbus, now, usec);
 }
 
-/* Beginning and end */
+/* The face */
 
-int dbus_new(struct dbus **ret, enum dbus_kind kind, struct hub *hub, struct event_base *base,
-	     struct budget *budget, const struct face_options *options,
-	     unsigned int (*subscribers)(void *userdata), void *userdata)
+static void dbus_done(struct dbus *dbus)
 {
-	_cleanup_(dbus_free_p) struct dbus *dbus = calloc(1, sizeof(*dbus));
-
-	if (!dbus)
-		return -ENOMEM;
-	*dbus = (struct dbus){ .kind = kind,
-			       .hub = hub,
-			       .base = base,
-			       .budget = budget,
-			       .options = *options,
-			       .subscribers = subscribers,
-			       .userdata = userdata };
-	TAILQ_INIT(&dbus->ready);
-	TAILQ_INIT(&dbus->unasked);
-	dbus->io = event_new(base, -1, 0, on_turn, dbus);
-	dbus->timer = event_new(base, -1, 0, on_turn, dbus);
-	dbus->reopen = event_new(base, -1, 0, on_reopen, dbus);
-	if (!dbus->io || !dbus->timer || !dbus->reopen || dbus_pings_new(dbus) < 0 ||
-	    dbus_polkit_new(dbus) < 0)
-		return -ENOMEM;
-	try_connect(dbus);
-	*ret = steal(dbus);
-	return 0;
-}
-
-struct dbus *dbus_free(struct dbus *dbus)
-{
-	if (!dbus)
-		return NULL;
 	if (dbus->connection)
 		disconnect(dbus);
 	if (dbus->io)
@@ -241,15 +222,56 @@ struct dbus *dbus_free(struct dbus *dbus)
 	budget_free(dbus->pings);
 	budget_free(dbus->queries);
 	free(dbus);
+}
+
+DEFINE_CLEANUP(struct dbus, dbus_done)
+
+static int dbus_new(struct face **ret, const struct face_context *context)
+{
+	_cleanup_(dbus_done_p) struct dbus *dbus = NULL;
+
+	*ret = NULL;
+	if (context->bus == FACE_BUS_NONE)
+		return 0;
+	dbus = calloc(1, sizeof(*dbus));
+	if (!dbus)
+		return -ENOMEM;
+	dbus->face.ops = &dbus_face;
+	dbus->context = *context;
+	TAILQ_INIT(&dbus->ready);
+	TAILQ_INIT(&dbus->unasked);
+	dbus->io = event_new(context->base, -1, 0, on_turn, dbus);
+	dbus->timer = event_new(context->base, -1, 0, on_turn, dbus);
+	dbus->reopen = event_new(context->base, -1, 0, on_reopen, dbus);
+	if (!dbus->io || !dbus->timer || !dbus->reopen || dbus_pings_new(dbus) < 0 ||
+	    dbus_polkit_new(dbus) < 0)
+		return -ENOMEM;
+	try_connect(dbus);
+	*ret = &steal(dbus)->face;
+	return 0;
+}
+
+static struct face *dbus_free(struct face *face)
+{
+	dbus_done((struct dbus *)face);
 	return NULL;
 }
 
-void dbus_set(struct dbus *dbus, const struct face_options *options)
+static void dbus_set_options(struct face *face, const struct face_options *options)
 {
-	dbus->options = *options;
+	((struct dbus *)face)->context.options = *options;
 }
 
-const struct face_stats *dbus_stats(const struct dbus *dbus)
+static const struct face_stats *dbus_stats(const struct face *face)
 {
-	return &dbus->stats;
+	return &((const struct dbus *)face)->stats;
 }
+
+const struct face_ops dbus_face = {
+	.name = "dbus",
+	.new = dbus_new,
+	.free = dbus_free,
+	.set_options = dbus_set_options,
+	.stats = dbus_stats,
+	.prepare = dbus_prepare,
+};

@@ -54,7 +54,7 @@ static void remove_from_ready(struct dbus_job *job)
 
 int dbus_job_reserve(struct dbus_peer *peer, sd_bus_message *call)
 {
-	int r = budget_take(peer->dbus->budget, peer->identity.uid);
+	int r = budget_take(peer->dbus->context.budget, peer->identity.uid);
 
 	if (r == 0)
 		return 0;
@@ -76,8 +76,8 @@ int dbus_job_begin(struct dbus_job *job, struct dbus_peer *peer, struct request 
 	job->peer = peer;
 	TAILQ_INSERT_TAIL(&peer->jobs, job, of_peer);
 	peer->dbus->stats.connections++;
-	return cursor_init(&job->cursor, peer->dbus->hub, request, visibility, &encoding_packed, on_wake,
-			   error);
+	return cursor_init(&job->cursor, peer->dbus->context.hub, request, visibility, &encoding_packed,
+			   on_wake, error);
 }
 
 void dbus_job_end(struct dbus_job *job)
@@ -88,7 +88,7 @@ void dbus_job_end(struct dbus_job *job)
 	TAILQ_REMOVE(&job->peer->jobs, job, of_peer);
 	cursor_done(&job->cursor);
 	dbus->stats.connections--;
-	budget_give(dbus->budget, job->peer->identity.uid);
+	budget_give(dbus->context.budget, job->peer->identity.uid);
 }
 
 static bool has_room(const struct dbus *dbus)

@@ -21,7 +21,7 @@ static int read_call(const struct dbus *dbus, sd_bus_message *call, json_t **ret
 		     struct filter_error *error)
 {
 	json_t *value;
-	int r = dbus_read_request(call, dbus->options.request_max, ret, error);
+	int r = dbus_read_request(call, dbus->context.options.request_max, ret, error);
 
 	if (r)
 		return r;
@@ -131,7 +131,7 @@ static int on_get_process(sd_bus_message *call, void *userdata, sd_bus_error *er
 	r = sd_bus_message_read(call, "u", &pid);
 	if (r < 0 || !peer)
 		return r < 0 ? r : -ENOTCONN;
-	fields = hub_find_process(dbus->hub, pid, access_of(&peer->identity), &event);
+	fields = hub_find_process(dbus->context.hub, pid, access_of(&peer->identity), &event);
 	/* One who may not see it must not learn that it exists. */
 	if (fields == 0)
 		return sd_bus_reply_method_errorf(call, DBUS_ERROR("NoSuchProcess"),
@@ -166,11 +166,11 @@ static int get_text(sd_bus *connection, const char *path, const char *interface,
 		    sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
 	const struct dbus *dbus = userdata;
-	const struct log *log = dbus->hub->log;
+	const struct log *log = dbus->context.hub->log;
 	char cursor[CURSOR_TEXT_MAX];
 	const char *text = strcmp(property, "Version") == 0 ? FORKBUS_VERSION
 			   : strcmp(property, "Source") == 0
-				   ? dbus->hub->source
+				   ? dbus->context.hub->source
 				   : cursor_print(cursor, log_epoch(log), log_next(log) - 1);
 
 	(void)connection, (void)path, (void)interface, (void)error;
@@ -184,10 +184,11 @@ static int get_count(sd_bus *connection, const char *path, const char *interface
 
 	(void)connection, (void)path, (void)interface, (void)error;
 	if (strcmp(property, "Subscribers") == 0)
-		return sd_bus_message_append(reply, "u", dbus->subscribers(dbus->userdata));
+		return sd_bus_message_append(reply, "u",
+					     dbus->context.count_subscribers(dbus->context.userdata));
 	return sd_bus_message_append(reply, "t",
-				     strcmp(property, "EventsLost") == 0 ? count_lost(dbus->hub)
-									 : count_received(dbus->hub));
+				     strcmp(property, "EventsLost") == 0 ? count_lost(dbus->context.hub)
+									 : count_received(dbus->context.hub));
 }
 
 static const sd_bus_vtable vtable[] = {
@@ -210,10 +211,11 @@ static const sd_bus_vtable vtable[] = {
 
 static struct dbus_properties read_properties(const struct dbus *dbus)
 {
-	struct dbus_properties now = { .lost = count_lost(dbus->hub),
-				       .subscribers = dbus->subscribers(dbus->userdata) };
+	struct dbus_properties now = { .lost = count_lost(dbus->context.hub),
+				       .subscribers =
+					       dbus->context.count_subscribers(dbus->context.userdata) };
 
-	snprintf(now.source, sizeof(now.source), "%s", dbus->hub->source);
+	snprintf(now.source, sizeof(now.source), "%s", dbus->context.hub->source);
 	return now;
 }
 

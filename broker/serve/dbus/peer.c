@@ -57,7 +57,8 @@ static void peer_free(struct dbus_peer *peer)
 static void take_groups(struct dbus_peer *peer, const uint32_t *groups, size_t size)
 {
 	for (size_t i = 0; i < size / sizeof(*groups); i++)
-		if (peer->dbus->options.group != (gid_t)-1 && groups[i] == peer->dbus->options.group)
+		if (peer->dbus->context.options.group != (gid_t)-1 &&
+		    groups[i] == peer->dbus->context.options.group)
 			peer->identity.member = true;
 }
 

@@ -1,22 +1,30 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The stream face: a Unix socket on which a subscriber writes one line, its request, and reads JSON lines until it has
+ * enough. For nc, socat, jq, and every language that can open a socket.
+ */
+#include <ctype.h>
 #include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
-#include <sys/socket.h>
+#include <string.h>
 
 #include "base/cleanup.h"
-#include "serve/stream/internal.h"
+#include "base/message.h"
+#include "serve/server.h"
 
-DEFINE_CLEANUP(struct stream, stream_free)
-
-char *stream_error(const char *error, const char *key, const char *detail)
+/*
+ * error_line() - {"error":…,"key":…,"detail":…} and a newline
+ * @key: may be NULL. Return: a string to free(), or NULL without memory.
+ */
+static char *error_line(const char *error, const char *key, const char *detail)
 {
 	json_t *object = json_pack("{s:s}", "error", error);
 	char *text, *line;
 
 	if (!object)
 		return NULL;
-	/* Without a key that was cut amid a character, if need be. */
+	/* A key that was cut in the middle of a character is left out. */
 	if (key && key[0] != '\0')
 		json_object_set_new(object, "key", json_string(key));
 	json_object_set_new(object, "detail", json_string(detail));
@@ -28,100 +36,169 @@ char *stream_error(const char *error, const char *key, const char *detail)
 	return line;
 }
 
-static void on_accept(void *userdata, int fd, const struct peer *peer)
+static void close_after(struct connection *connection, char *line)
 {
-	connection_new(userdata, fd, peer);
+	connection_close_after(connection, line, line ? strlen(line) : 0);
 }
 
-/* A peer that is turned away hears why, if its socket takes the line at once. */
-static void on_refuse(void *userdata, int fd, int reason)
+static void refuse(struct connection *connection, const char *error, const char *key, const char *detail)
 {
-	_cleanup_free_ char *line = stream_error(
-		"tooManyConnections", NULL,
-		reason == BUDGET_E_USER ? "this user has as many connections as one user may have"
-					: "the broker has as many connections as it may have");
-
-	(void)userdata;
-	if (line)
-		(void)!send(fd, line, strlen(line), MSG_DONTWAIT | MSG_NOSIGNAL);
+	msg_debug("uid %u, pid %d: %s: %s", connection->peer.uid, connection->peer.pid, error, detail);
+	close_after(connection, error_line(error, key, detail));
 }
 
-static void on_tick(void *userdata, uint64_t now_usec)
+static void answer_status(struct connection *connection)
 {
-	struct stream *stream = userdata;
-	struct connection *connection, *next;
+	const struct face_context *context = &connection->all->context;
+	_cleanup_free_ char *text = context->status(context->userdata);
+	char *line;
 
-	for (connection = LIST_FIRST(&stream->connections); connection; connection = next) {
-		next = LIST_NEXT(connection, link);
-		connection_tick(connection, now_usec);
-	}
+	if (!text || asprintf(&line, "%s\n", text) < 0)
+		line = NULL;
+	close_after(connection, line);
 }
 
-static const struct listener_ops listener_ops = {
-	.accept = on_accept,
-	.refuse = on_refuse,
-	.tick = on_tick,
-};
-
-int stream_new(struct stream **ret, const char *path, struct hub *hub, struct event_base *base,
-	       struct budget *budget, const struct face_options *options, char *(*status)(void *userdata),
-	       void *userdata)
+/* The line is complete: begin what it asks for. May free the connection. */
+static void take_request(struct connection *connection, size_t len)
 {
-	_cleanup_(stream_free_p) struct stream *stream = calloc(1, sizeof(*stream));
-	_cleanup_close_ int fd = -1;
+	_cleanup_free_ char *text = connection_take_input(connection);
+	struct filter_error error = { 0 };
+	struct request request;
 	int r;
 
-	if (!stream)
-		return -ENOMEM;
-	stream->hub = hub;
-	stream->base = base;
-	stream->budget = budget;
-	stream->options = *options;
-	stream->status = status;
-	stream->userdata = userdata;
-	LIST_INIT(&stream->connections);
-	r = outboxes_new(&stream->outboxes, base, hub, &stream->options, &stream_outbox_ops);
-	if (r < 0)
-		return r;
-	fd = listener_open(path);
-	if (fd < 0)
-		return fd;
-	r = listener_new(&stream->listener, fd, base, budget, options, &listener_ops, stream);
-	if (r < 0)
-		return r;
-	fd = -1;
-	stream->path = strdup(path);
-	if (!stream->path)
-		return -ENOMEM;
-	*ret = steal(stream);
-	return 0;
+	event_del(connection->deadline);
+	r = request_parse(&request, text, len, &error);
+	if (r == 0 && request.query == REQUEST_STATUS) {
+		request_done(&request);
+		answer_status(connection);
+		return;
+	}
+	if (r == 0) {
+		r = connection_subscribe(connection, &request, &encoding_lines, &error);
+		request_done(&request);
+	}
+	if (r != 0) {
+		if (r < 0)
+			snprintf(error.detail, sizeof(error.detail), "the broker is out of memory");
+		refuse(connection, "invalidRequest", error.key, error.detail);
+		return;
+	}
+	outbox_due(&connection->outbox);
 }
 
-struct stream *stream_free(struct stream *stream)
+/* Bytes after the request: white space comes from a person at a terminal, all else is a misunderstanding. */
+static bool is_blank(const char *data, size_t size)
 {
-	if (!stream)
-		return NULL;
-	/* The last words: why the broker ends. */
-	if (stream->outboxes)
-		outboxes_run(stream->outboxes);
-	while (!LIST_EMPTY(&stream->connections))
-		connection_free(LIST_FIRST(&stream->connections));
-	listener_free(stream->listener);
-	outboxes_free(stream->outboxes);
-	if (stream->path)
-		unlink(stream->path);
-	free(stream->path);
-	free(stream);
-	return NULL;
+	while (size > 0 && isspace((unsigned char)*data))
+		data++, size--;
+	return size == 0;
 }
 
-void stream_set(struct stream *stream, const struct face_options *options)
+static void refuse_rest(struct connection *connection)
 {
-	stream->options = *options;
-	listener_set(stream->listener, options);
+	refuse(connection, "unexpectedInput", NULL, "a connection has one request, on one line");
 }
 
-const struct face_stats *stream_stats(const struct stream *stream)
+static void on_received(struct connection *connection, const char *data, size_t size)
 {
-	return &stream->stats;
+	const char *newline = memchr(data, '\n', size);
+	size_t len = connection->input_size;
+
+	if (connection->subscribed) {
+		if (!is_blank(data, size))
+			refuse_rest(connection);
+		return;
+	}
+	if (newline) {
+		len = (size_t)(newline - connection->input);
+		if (!is_blank(newline, connection->input_size - len)) {
+			refuse_rest(connection);
+			return;
+		}
+	}
+	/* The end of input ends the request, not the subscription. */
+	if (newline || connection->input_ended)
+		take_request(connection, len);
 }
+
+static void on_too_long(struct connection *connection)
+{
+	refuse(connection, "requestTooLong", NULL, "the request's line is longer than the broker takes");
+}
+
+static void on_timeout(struct connection *connection)
+{
+	refuse(connection, "requestTimeout", NULL, "the request did not come in time");
+}
+
+static void on_writable(struct connection *connection)
+{
+	outbox_due(&connection->outbox);
+}
+
+static int on_heartbeat(struct connection *connection)
+{
+	int r = cursor_heartbeat(&connection->cursor);
+
+	if (r == 0)
+		connection_wake(connection);
+	return r;
+}
+
+static int on_piece(struct connection *connection, struct send_op *op)
+{
+	const char *data;
+	ssize_t size = cursor_peek(&connection->cursor, &data);
+
+	if (size > 0)
+		send_op_add(op, data, (size_t)size);
+	return size < 0 ? (int)size : 0;
+}
+
+static int on_sent(struct connection *connection, const struct send_op *op, size_t n)
+{
+	(void)op;
+	return cursor_sent(&connection->cursor, n);
+}
+
+static const struct connection_ops connection_ops = {
+	.size = sizeof(struct connection),
+	.begin = connection_start_deadline,
+	.received = on_received,
+	.too_long = on_too_long,
+	.timeout = on_timeout,
+	.writable = on_writable,
+	.heartbeat = on_heartbeat,
+	.piece = on_piece,
+	.sent = on_sent,
+};
+
+static char *make_refusal(int reason, size_t *size)
+{
+	char *line =
+		error_line("tooManyConnections", NULL,
+			   reason == BUDGET_E_USER ? "this user has as many connections as one user may have"
+						   : "the broker has as many connections as it may have");
+
+	*size = line ? strlen(line) : 0;
+	return line;
+}
+
+static int stream_new(struct face **ret, const struct face_context *context)
+{
+	static const struct server_ops ops = {
+		.face = &stream_face,
+		.connection = &connection_ops,
+		.refusal = make_refusal,
+	};
+
+	return server_new(ret, &ops, "stream", -1, context);
+}
+
+const struct face_ops stream_face = {
+	.name = "stream",
+	.new = stream_new,
+	.free = server_free,
+	.set_options = server_set_options,
+	.stats = server_stats,
+};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "serve/varlink/internal.h"
+#include "serve/varlink/idl.h"
 
 /* The files of proto/, as they are, each with a NUL behind it. */
 #define INCLUDE(_symbol, _path)                         \

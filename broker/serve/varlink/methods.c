@@ -1,17 +1,26 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include "serve/varlink/methods.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "event-json.h"
-#include "serve/varlink/internal.h"
+#include "serve/varlink/idl.h"
+#include "serve/varlink/pieces.h"
+#include "serve/varlink/reply.h"
 
 #define SERVICE "org.varlink.service."
 #define FORKBUS "org.forkbus1."
 
-/* Where more is to be learned is on the machine. */
+/* The documentation is on the machine. */
 #define PROJECT_URL "man:forkbusd(8)"
+
+static const struct face_context *context_of(const struct link *link)
+{
+	return &link->connection.all->context;
+}
 
 /* Refusals */
 
@@ -151,10 +160,11 @@ static const struct parameter subscribe_parameters[] = {
 /* Is something of what was asked for gone, where all or nothing is wanted? */
 static bool refuse_gap(struct link *link, const struct varlink_call *call)
 {
-	const struct log *log = link->varlink->hub->log;
+	const struct log *log = context_of(link)->hub->log;
 	char first[CURSOR_TEXT_MAX];
 
-	if (!json_is_true(json_object_get(call->parameters, "complete")) || !link->cursor.gap_reason)
+	if (!json_is_true(json_object_get(call->parameters, "complete")) ||
+	    !link->connection.cursor.gap_reason)
 		return false;
 	link_end(link);
 	cursor_print(first, log_epoch(log), log_first(log) - 1);
@@ -190,7 +200,7 @@ static void list_processes(struct link *link, const struct varlink_call *call)
 {
 	struct request request = { .snapshot = true };
 
-	/* The reply is made in pieces, which nobody would take. */
+	/* The reply is made in pieces, which would not be sent. */
 	if (call->oneway || !take_filter(link, call, &request))
 		return;
 	begin(link, LINK_LIST, &request);
@@ -213,12 +223,13 @@ static void get_process(struct link *link, const struct varlink_call *call)
 	char *reply = NULL;
 
 	if (pid > 0 && pid <= INT32_MAX)
-		fields = hub_find_process(link->varlink->hub, (uint32_t)pid, access_of(&link->peer), &event);
+		fields = hub_find_process(context_of(link)->hub, (uint32_t)pid,
+					  access_of(&link->connection.peer), &event);
 	if (fields && start &&
 	    !(EVENT_HAS(&event, start_usec) &&
 	      event_same_start(event.start_usec, (uint64_t)json_integer_value(start))))
 		fields = 0;
-	/* Who may not see it does not learn that it is there. */
+	/* One who may not see it must not learn that it exists. */
 	if (fields == 0) {
 		link_fail(link, FORKBUS "NoSuchProcess");
 		return;
@@ -232,20 +243,20 @@ static void get_process(struct link *link, const struct varlink_call *call)
 static void get_status(struct link *link, const struct varlink_call *call)
 {
 	(void)call;
-	link_reply_text(link, link->varlink->status(link->varlink->userdata));
+	link_reply_text(link, context_of(link)->status(context_of(link)->userdata));
 }
 
 static void open_ring(struct link *link, const struct varlink_call *call)
 {
 	int fd;
 
-	if (!access_of(&link->peer).all) {
+	if (!access_of(&link->connection.peer).all) {
 		link_fail(link, SERVICE "PermissionDenied");
 		return;
 	}
 	if (call->oneway)
 		return;
-	fd = log_share(link->varlink->hub->log);
+	fd = log_share(context_of(link)->hub->log);
 	if (fd < 0) {
 		link_fail(link, FORKBUS "OutOfMemory");
 		return;

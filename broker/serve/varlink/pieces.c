@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include "serve/varlink/pieces.h"
+
 #include <errno.h>
 #include <string.h>
 
-#include "serve/varlink/internal.h"
+#include "serve/varlink/reply.h"
 
 /* Events of about so many bytes make one reply; one event may be longer. */
 #define BATCH 32768
@@ -13,40 +15,22 @@
 /* Between one event and the next, and behind the last, where it is left out (encoding_members). */
 #define SEPARATOR    ",\n"
 
-static struct link *link_of(struct outbox *outbox)
-{
-	return (struct link *)((char *)outbox - offsetof(struct link, outbox));
-}
-
-static void on_wake(struct cursor *cursor)
-{
-	struct link *link = (struct link *)((char *)cursor - offsetof(struct link, cursor));
-
-	/* One that waits for its socket will look by itself. */
-	if (!link->out && !event_pending(link->writable, EV_WRITE, NULL))
-		outbox_wake(&link->outbox);
-}
-
 int link_begin(struct link *link, enum link_state state, struct request *request, struct filter_error *error)
 {
-	int r = cursor_init(&link->cursor, link->varlink->hub, request, access_of(&link->peer),
-			    &encoding_members, on_wake, error);
+	struct connection *connection = &link->connection;
+	int r = state == LINK_EVENTS ? connection_subscribe(connection, request, &encoding_members, error)
+				     : connection_list(connection, request, &encoding_members, error);
 
 	if (r != 0)
 		return r;
 	link->state = state;
 	link->list_begun = false;
-	if (state == LINK_EVENTS)
-		link->varlink->stats.subscribers++;
 	return 0;
 }
 
 void link_end(struct link *link)
 {
-	if (link->state == LINK_EVENTS)
-		link->varlink->stats.subscribers--;
-	if (link->state != LINK_IDLE)
-		cursor_done(&link->cursor);
+	connection_unsubscribe(&link->connection);
 	link->state = LINK_IDLE;
 }
 
@@ -72,9 +56,10 @@ static size_t make_end(struct link *link, const char *position)
 }
 
 /* A list is one message in pieces: a snapshot, up to where the events would begin. */
-static bool list_is_told(const struct link *link)
+static bool list_is_complete(const struct link *link)
 {
-	return link->state == LINK_LIST && link->cursor.phase == CURSOR_READY && !link->cursor.own;
+	return link->state == LINK_LIST && link->connection.cursor.phase == CURSOR_READY &&
+	       !link->connection.cursor.own;
 }
 
 static const char *begin_of(const struct link *link)
@@ -90,7 +75,7 @@ static void add_list_end(struct link *link, struct send_op *op)
 	char text[CURSOR_TEXT_MAX];
 
 	send_op_add(op, begin, strlen(begin));
-	send_op_add(op, link->end, make_end(link, cursor_position(&link->cursor, text)));
+	send_op_add(op, link->end, make_end(link, cursor_position(&link->connection.cursor, text)));
 }
 
 static void add_members(struct link *link, struct send_op *op, const char *lines, size_t size)
@@ -102,23 +87,24 @@ static void add_members(struct link *link, struct send_op *op, const char *lines
 	send_op_add(op, begin, strlen(begin));
 	send_op_add(op, lines, size - strlen(SEPARATOR));
 	if (link->state == LINK_EVENTS)
-		send_op_add(op, link->end, make_end(link, cursor_position_after(&link->cursor, size, text)));
+		send_op_add(op, link->end,
+			    make_end(link, cursor_position_after(&link->connection.cursor, size, text)));
 }
 
-static int on_piece(struct outbox *outbox, struct send_op *op)
+int link_piece(struct connection *connection, struct send_op *op)
 {
-	struct link *link = link_of(outbox);
+	struct link *link = link_of(connection);
 	const char *lines;
 	ssize_t n;
 
 	/* It comes back when what waits for its socket is out, or a call begins another answer. */
 	if (link->out || link->state == LINK_IDLE)
 		return 0;
-	if (list_is_told(link)) {
+	if (list_is_complete(link)) {
 		add_list_end(link, op);
 		return 0;
 	}
-	n = cursor_peek(&link->cursor, &lines);
+	n = cursor_peek(&link->connection.cursor, &lines);
 	if (n > 0)
 		add_members(link, op, lines, (size_t)n);
 	else if (n == 0 && link->state == LINK_LIST)
@@ -126,45 +112,21 @@ static int on_piece(struct outbox *outbox, struct send_op *op)
 	return n < 0 ? (int)n : 0;
 }
 
-static int on_sent(struct outbox *outbox, const struct send_op *op, size_t n)
+int link_sent(struct connection *connection, const struct send_op *op, size_t n)
 {
-	struct link *link = link_of(outbox);
+	struct link *link = link_of(connection);
 
-	if (n == 0)
-		return 0;
-	link_sent(link, n);
 	if (n < op->size && link_keep(link, op->parts, op->n_parts, n) < 0)
 		return -ENOMEM;
-	if (list_is_told(link)) {
+	if (list_is_complete(link)) {
 		link_end(link);
 		/* There may be another call. */
-		event_add(link->writable, NULL);
+		connection_wait(connection, false);
 		return 0;
 	}
 	link->list_begun = true;
-	return cursor_sent(&link->cursor, op->parts[1].iov_len + strlen(SEPARATOR));
+	return cursor_sent(&link->connection.cursor, op->parts[1].iov_len + strlen(SEPARATOR));
 }
-
-static void on_wait(struct outbox *outbox, bool full)
-{
-	struct link *link = link_of(outbox);
-
-	if (full && link->state != LINK_IDLE)
-		cursor_block(&link->cursor);
-	event_add(link->writable, NULL);
-}
-
-static void on_close(struct outbox *outbox)
-{
-	link_free(link_of(outbox));
-}
-
-const struct outbox_ops link_outbox_ops = {
-	.piece = on_piece,
-	.sent = on_sent,
-	.wait = on_wait,
-	.close = on_close,
-};
 
 int link_heartbeat(struct link *link)
 {
@@ -172,8 +134,8 @@ int link_heartbeat(struct link *link)
 				  { link->end, 0 } };
 	char text[CURSOR_TEXT_MAX];
 
-	if (!cursor_is_idle(&link->cursor))
+	if (!cursor_is_idle(&link->connection.cursor))
 		return 0;
-	parts[1].iov_len = make_end(link, cursor_position(&link->cursor, text));
+	parts[1].iov_len = make_end(link, cursor_position(&link->connection.cursor, text));
 	return link_send(link, parts, 2);
 }

@@ -1,138 +1,211 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "serve/varlink/varlink.h"
-
+/*
+ * The Varlink face: proto/org.forkbus1.varlink on a Unix socket, strictly to the protocol (UAPI.20), so that every Varlink
+ * library and tool is a client.
+ */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/xattr.h>
 
 #include "base/cleanup.h"
-#include "serve/varlink/internal.h"
+#include "base/message.h"
+#include "serve/server.h"
+#include "serve/varlink/methods.h"
+#include "serve/varlink/pieces.h"
+#include "serve/varlink/reply.h"
+
+/* Calls that one connection may make in one turn of the loop before the others have theirs. */
+#define CALL_SLICE 16
 
 /* Linux 6.16; not in Debian 12's headers. */
 #ifndef SO_PASSRIGHTS
 #define SO_PASSRIGHTS 83
 #endif
 
-DEFINE_CLEANUP(struct varlink, varlink_free)
+/* Calls */
 
-static void on_accept(void *userdata, int fd, const struct peer *peer)
+/* Return: whether there was a complete one. */
+static bool take_call(struct link *link)
 {
-	link_new(userdata, fd, peer);
-}
+	struct connection *connection = &link->connection;
+	char *end = connection->input_size ? memchr(connection->input, '\0', connection->input_size) : NULL;
+	struct varlink_call call;
+	int r;
 
-/* The answer to whatever will be called, if the socket takes it at once. */
-static void on_refuse(void *userdata, int fd, int reason)
-{
-	size_t size = 0;
-	_cleanup_free_ char *message = varlink_reply(
-		"org.forkbus1.TooManySubscriptions",
-		json_pack("{s:s}", "limit", reason == BUDGET_E_USER ? "user" : "broker"), &size);
-
-	(void)userdata;
-	if (message)
-		(void)!send(fd, message, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-}
-
-static void on_tick(void *userdata, uint64_t now_usec)
-{
-	struct varlink *varlink = userdata;
-	struct link *link, *next;
-
-	for (link = LIST_FIRST(&varlink->links); link; link = next) {
-		next = LIST_NEXT(link, link);
-		link_tick(link, now_usec);
+	if (!end)
+		return false;
+	r = varlink_call_parse(&call, connection->input, (size_t)(end - connection->input));
+	connection->input_size -= (size_t)(end + 1 - connection->input);
+	memmove(connection->input, end + 1, connection->input_size);
+	if (r != 0) {
+		msg_debug("uid %u, pid %d: malformed call", connection->peer.uid, connection->peer.pid);
+		link->broken = true;
+		return false;
 	}
+	link->oneway = call.oneway;
+	/* The next one, if some of it has come, has its own time. */
+	event_del(connection->deadline);
+	varlink_dispatch(link, &call);
+	varlink_call_done(&call);
+	return true;
 }
 
-static const struct listener_ops listener_ops = {
-	.accept = on_accept,
-	.refuse = on_refuse,
-	.tick = on_tick,
-};
-
-/* For those who look for Varlink services; kernels before 7.0 refuse it. */
-static void mark_socket(int fd, const char *path)
+/* Between calls: what has come of the next one has to be complete in time. */
+static void watch_input(struct link *link)
 {
-	(void)fsetxattr(fd, "user.varlink", "listen", strlen("listen"), 0);
-	if (path)
-		(void)setxattr(path, "user.varlink", "entrypoint", strlen("entrypoint"), 0);
-}
+	struct connection *connection = &link->connection;
 
-static int listen_on(struct varlink *varlink, const char *path, int fd)
-{
-	_cleanup_close_ int own = -1;
-	int off = 0, r;
-
-	if (path) {
-		own = fd = listener_open(path);
-		if (fd < 0)
-			return fd;
-		varlink->path = strdup(path);
-		if (!varlink->path)
-			return -ENOMEM;
+	if (connection->input_size > connection->all->context.options.request_max ||
+	    connection->input_ended) {
+		link->broken = true;
+		return;
 	}
-	mark_socket(fd, path);
-	/* Nothing here takes descriptors. */
-	(void)setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof(off));
-	r = listener_new(&varlink->listener, fd, varlink->base, varlink->budget, &varlink->options,
-			 &listener_ops, varlink);
+	if (connection->input_size == 0)
+		event_del(connection->deadline);
+	else if (!event_pending(connection->deadline, EV_TIMEOUT, NULL))
+		connection_start_deadline(connection);
+}
+
+/* The calls that wait for the current one to end are limited. */
+static void watch_socket(struct connection *connection)
+{
+	if (connection->input_ended || connection->input_size > connection->all->context.options.request_max)
+		event_del(connection->readable);
+	else
+		event_add(connection->readable, NULL);
+}
+
+/* Return: whether there is more to do at once. */
+static bool step(struct link *link, unsigned int *calls)
+{
+	struct connection *connection = &link->connection;
+
+	if (!link_flush(link)) {
+		connection_wait(connection, true);
+		return false;
+	}
+	if (link->state != LINK_IDLE) {
+		outbox_due(&connection->outbox);
+		return false;
+	}
+	if ((*calls)++ == CALL_SLICE) {
+		connection_wait(connection, false);
+		return false;
+	}
+	if (take_call(link))
+		return true;
+	if (!link->broken)
+		watch_input(link);
+	return false;
+}
+
+/* Do what can be done now: send, go on with a reply, take calls. May free it. */
+static void run(struct link *link)
+{
+	unsigned int calls = 0;
+
+	/* One that waits for its socket goes on when that takes more. */
+	while (!link->broken && !connection_waits(&link->connection) && step(link, &calls))
+		;
+	if (link->broken)
+		connection_free(&link->connection);
+	else
+		watch_socket(&link->connection);
+}
+
+/* The connection */
+
+static void on_begin(struct connection *connection)
+{
+	link_of(connection)->out_fd = -1;
+	(void)fsetxattr(connection->fd, "user.varlink", "server", strlen("server"), 0);
+}
+
+static void on_end(struct connection *connection)
+{
+	struct link *link = link_of(connection);
+
+	close_fd(link->out_fd);
+	free(link->out);
+}
+
+static void on_received(struct connection *connection, const char *data, size_t size)
+{
+	(void)data, (void)size;
+	run(link_of(connection));
+}
+
+static void on_writable(struct connection *connection)
+{
+	run(link_of(connection));
+}
+
+static int on_heartbeat(struct connection *connection)
+{
+	int r = link_heartbeat(link_of(connection));
+
 	if (r == 0)
-		own = -1;
+		run(link_of(connection));
 	return r;
 }
 
-int varlink_new(struct varlink **ret, const char *path, int fd, struct hub *hub, struct event_base *base,
-		struct budget *budget, const struct face_options *options, char *(*status)(void *userdata),
-		void *userdata)
-{
-	_cleanup_(varlink_free_p) struct varlink *varlink = calloc(1, sizeof(*varlink));
-	int r;
+static const struct connection_ops connection_ops = {
+	.size = sizeof(struct link),
+	.begin = on_begin,
+	.end = on_end,
+	.received = on_received,
+	.too_long = connection_free,
+	.timeout = connection_free,
+	.writable = on_writable,
+	.heartbeat = on_heartbeat,
+	.piece = link_piece,
+	.sent = link_sent,
+};
 
-	if (!varlink)
-		return -ENOMEM;
-	varlink->hub = hub;
-	varlink->base = base;
-	varlink->budget = budget;
-	varlink->options = *options;
-	varlink->status = status;
-	varlink->userdata = userdata;
-	LIST_INIT(&varlink->links);
-	r = outboxes_new(&varlink->outboxes, base, hub, &varlink->options, &link_outbox_ops);
-	if (r < 0)
-		return r;
-	r = listen_on(varlink, path, fd);
-	if (r < 0)
-		return r;
-	*ret = steal(varlink);
-	return 0;
+/* The face */
+
+/* The answer to whatever will be called. */
+static char *make_refusal(int reason, size_t *size)
+{
+	return varlink_reply("org.forkbus1.TooManySubscriptions",
+			     json_pack("{s:s}", "limit", reason == BUDGET_E_USER ? "user" : "broker"), size);
 }
 
-struct varlink *varlink_free(struct varlink *varlink)
+static void on_listening(int fd, const char *path)
 {
-	if (!varlink)
-		return NULL;
-	/* The last words: why the broker ends. */
-	if (varlink->outboxes)
-		outboxes_run(varlink->outboxes);
-	while (!LIST_EMPTY(&varlink->links))
-		link_free(LIST_FIRST(&varlink->links));
-	outboxes_free(varlink->outboxes);
-	listener_free(varlink->listener);
-	if (varlink->path)
-		unlink(varlink->path);
-	free(varlink->path);
-	free(varlink);
-	return NULL;
+	int off = 0;
+
+	/* For tools that look for Varlink services; kernels before 7.0 refuse it. */
+	(void)fsetxattr(fd, "user.varlink", "listen", strlen("listen"), 0);
+	if (path)
+		(void)setxattr(path, "user.varlink", "entrypoint", strlen("entrypoint"), 0);
+	/* Nothing here takes descriptors. */
+	(void)setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof(off));
 }
 
-void varlink_set(struct varlink *varlink, const struct face_options *options)
+static int varlink_new(struct face **ret, const struct face_context *context)
 {
-	varlink->options = *options;
-	listener_set(varlink->listener, options);
+	static const struct server_ops ops = {
+		.face = &varlink_face,
+		.connection = &connection_ops,
+		.refusal = make_refusal,
+		.listening = on_listening,
+	};
+	_cleanup_close_ int fd =
+		context->take_socket ? context->take_socket(context->userdata, "varlink") : -1;
+	int r = server_new(ret, &ops, "org.forkbus1", fd, context);
+
+	if (r == 0)
+		fd = -1;
+	return r;
 }
 
-const struct face_stats *varlink_stats(const struct varlink *varlink)
-{
-	return &varlink->stats;
-}
+const struct face_ops varlink_face = {
+	.name = "varlink",
+	.new = varlink_new,
+	.free = server_free,
+	.set_options = server_set_options,
+	.stats = server_stats,
+};

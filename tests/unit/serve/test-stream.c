@@ -47,7 +47,7 @@ static void test_request_forms(void **state)
 				assert_int_equal(shutdown(client.fd, SHUT_WR), 0);
 			}
 			client_subscribed(&client, request, SEE_ALL);
-			assert_int_equal(stream_stats(stream)->subscribers, 1);
+			assert_int_equal(stream->ops->stats(stream)->subscribers, 1);
 			stage_run(&stage, 30, 10);
 			exchange(&client);
 			assert_false(client.ended);
@@ -207,7 +207,7 @@ static void test_timeout(void **state)
 	(void)state;
 	client_subscribe(&subscribed, "{\"types\":\"exit\"}");
 	options.request_usec = 100 * USEC_PER_MSEC;
-	stream_set(stream, &options);
+	stream->ops->set_options(stream, &options);
 	client_open(&client);
 	client_open(&silent);
 	client_say(&client, "{\"types\":");
@@ -220,7 +220,7 @@ static void test_timeout(void **state)
 	assert_refused(&client, "requestTimeout", NULL);
 	assert_refused(&silent, "requestTimeout", NULL);
 	/* Those who have asked have all the time of the world. */
-	assert_int_equal(stream_stats(stream)->connections, 1);
+	assert_int_equal(stream->ops->stats(stream)->connections, 1);
 	exchange(&subscribed);
 	assert_false(subscribed.ended);
 	client_done(&subscribed);
@@ -289,7 +289,7 @@ static void test_tenant(void **state)
 		return;
 	budget_set(budget, 100, 2);
 	options.group = (gid_t)-1;
-	stream_set(stream, &options);
+	stream->ops->set_options(stream, &options);
 	assert_int_equal(seteuid(1001), 0);
 	client_open(&tenant);
 	for (int i = 0; i < 3; i++)
@@ -309,7 +309,7 @@ static void test_tenant(void **state)
 
 	/* A member of the group sees all. */
 	options.group = 1002;
-	stream_set(stream, &options);
+	stream->ops->set_options(stream, &options);
 	assert_int_equal(setegid(1002), 0);
 	assert_int_equal(seteuid(1001), 0);
 	client_open(&tenant);
@@ -360,14 +360,14 @@ static void test_last_line(void **state)
 
 	(void)state;
 	options.request_usec = 2 * USEC_PER_SEC;
-	stream_set(stream, &options);
+	stream->ops->set_options(stream, &options);
 	memset(text, 's', sizeof(text) - 1);
 	status_text = text;
 	client_open(&client);
 	client_say(&client, "{\"query\":\"status\"}\n");
 	turn();
-	assert_int_equal(stream_stats(stream)->connections, 1);
-	while (stream_stats(stream)->connections > 0)
+	assert_int_equal(stream->ops->stats(stream)->connections, 1);
+	while (stream->ops->stats(stream)->connections > 0)
 		event_base_loop(base, EVLOOP_ONCE);
 	client_done(&client);
 	assert_nobody();
@@ -380,7 +380,7 @@ static void test_heartbeat(void **state)
 
 	(void)state;
 	options.heartbeat_usec = 300 * USEC_PER_MSEC;
-	stream_set(stream, &options);
+	stream->ops->set_options(stream, &options);
 	client_subscribe(&client, "{\"types\":\"ptrace\",\"uids\":[4711]}");
 	client_subscribe(&busy, "");
 	while (client.subscriber.n_heartbeats < 3) {
@@ -416,7 +416,7 @@ static void test_half_closed(void **state)
 
 	(void)state;
 	options.heartbeat_usec = 200 * USEC_PER_MSEC;
-	stream_set(stream, &options);
+	stream->ops->set_options(stream, &options);
 	client_subscribe(&client, "{\"types\":\"ptrace\"}");
 	assert_int_equal(shutdown(client.fd, SHUT_WR), 0);
 	while (client.subscriber.n_heartbeats < 1) {
@@ -426,7 +426,7 @@ static void test_half_closed(void **state)
 	}
 	assert_false(client.ended);
 	client_done(&client);
-	while (stream_stats(stream)->connections > 0)
+	while (stream->ops->stats(stream)->connections > 0)
 		event_base_loop(base, EVLOOP_ONCE);
 	assert_nobody();
 }

@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "serve/varlink/varlink.h"
+#include "serve/face.h"
 #include "tests/unit/allocations.h"
 #include "tests/unit/stream-client.h"
 #include "tests/unit/support.h"
@@ -29,28 +29,23 @@
 #define SUBSCRIBE(_parameters) \
 	"{\"method\":\"" FORKBUS "Subscribe\",\"more\":true,\"parameters\":" _parameters "}"
 
-static struct varlink *varlink;
-
-static char *on_varlink_status(void *userdata)
-{
-	(void)userdata;
-	return status_text ? strdup(status_text) : NULL;
-}
+static struct face *varlink;
 
 static int setup(void **state)
 {
+	struct face_context context;
+
 	stream_setup(state);
 	status_text = "{\"version\":\"1\"}";
-	assert_int_equal(varlink_new(&varlink, test_path("varlink"), -1, stage.hub, base, budget, &options,
-				     on_varlink_status, NULL),
-			 0);
+	fill_context(&context, test_path("."));
+	assert_int_equal(varlink_face.new(&varlink, &context), 0);
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	assert_null(varlink_free(varlink));
-	assert_int_equal(access(test_path("varlink"), F_OK), -1);
+	assert_null(varlink->ops->free(varlink));
+	assert_int_equal(access(test_path("org.forkbus1"), F_OK), -1);
 	return stream_teardown(state);
 }
 
@@ -60,7 +55,7 @@ static void connect_to_varlink(struct client *client)
 
 	*client = (struct client){ .fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0) };
 	assert_true(client->fd >= 0);
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s", test_path("varlink"));
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", test_path("org.forkbus1"));
 	assert_int_equal(connect(client->fd, (struct sockaddr *)&address, sizeof(address)), 0);
 }
 
@@ -73,8 +68,8 @@ static void call(struct client *client, const char *text)
 static void assert_no_links(void)
 {
 	turn();
-	assert_int_equal(varlink_stats(varlink)->connections, 0);
-	assert_int_equal(varlink_stats(varlink)->subscribers, 0);
+	assert_int_equal(varlink->ops->stats(varlink)->connections, 0);
+	assert_int_equal(varlink->ops->stats(varlink)->subscribers, 0);
 	assert_int_equal(views_stats(hub_views(stage.hub))->views, 0);
 	assert_int_equal(budget_used(budget), 0);
 }
