@@ -25,9 +25,9 @@ static void on_service_status(void *userdata, char text[static SERVICE_STATUS_MA
 	const struct broker *broker = userdata;
 	const struct hub *hub = broker->hub;
 
-	snprintf(text, SERVICE_STATUS_MAX, "Source %s, %llu events, %u subscribers in %u views.", hub->source,
-		 (unsigned long long)log_next(hub->log) - 1, faces_stats(broker->faces).subscribers,
-		 views_stats(hub->views)->views);
+	snprintf(text, SERVICE_STATUS_MAX, "Source %s, %llu events, %u subscribers in %u views.",
+		 hub_source(hub), (unsigned long long)log_next(hub_log(hub)) - 1,
+		 faces_stats(broker->faces).subscribers, views_stats(hub_views(hub))->views);
 }
 
 static void get_face_options(const struct broker *broker, struct face_options *options)
@@ -94,7 +94,7 @@ static void on_armed(void *userdata)
 	sources_arm(broker->sources);
 	/* Not at once: the subscriber that caused it is still being added or removed. */
 	event_active(broker->flush, EV_TIMEOUT, 0);
-	hub_source_changed(broker->hub, broker->hub->source, "armed", broker->hub->source_detail);
+	hub_source_changed(broker->hub, hub_source(broker->hub), "armed", hub_source_detail(broker->hub));
 }
 
 static void on_flush(evutil_socket_t fd, short what, void *userdata)

@@ -33,9 +33,9 @@ static json_t *pack_source(const struct broker *broker)
 {
 	const struct hub *hub = broker->hub;
 	char armed[EVENT_TEXT_MAX];
-	json_t *source = json_pack("{s:s, s:s, s:I, s:s}", "name", hub->source, "detail", hub->source_detail,
-				   "sinceUsec", (json_int_t)hub->source_since_usec, "armed",
-				   hub_armed_print(hub, armed));
+	json_t *source = json_pack("{s:s, s:s, s:I, s:s}", "name", hub_source(hub), "detail",
+				   hub_source_detail(hub), "sinceUsec", (json_int_t)hub_source_since(hub),
+				   "armed", hub_armed_print(hub, armed));
 
 	if (source && broker->sources)
 		sources_describe(broker->sources, source);
@@ -56,7 +56,7 @@ static json_t *pack_log(const struct log *log)
 char *status_print(const struct broker *broker)
 {
 	const struct hub *hub = broker->hub;
-	const struct views_stats *views = views_stats(hub->views);
+	const struct views_stats *views = views_stats(hub_views(hub));
 	const struct face_stats faces = faces_stats(broker->faces);
 	char cursor[CURSOR_TEXT_MAX];
 	char *text;
@@ -64,14 +64,14 @@ char *status_print(const struct broker *broker)
 
 	status = json_pack("{s:s, s:i, s:s, s:I, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:{s:I, s:I}, s:I, s:o}",
 			   "version", FORKBUS_VERSION, "pid", (int)getpid(), "cursor",
-			   cursor_print(cursor, log_epoch(hub->log), log_next(hub->log) - 1), "startedUsec",
-			   (json_int_t)broker->started_usec, "source", pack_source(broker), "events",
-			   pack_events(&hub->stats), "lost", pack_lost(&hub->stats), "processes",
-			   (json_int_t)table_count(hub->table), "connections", (json_int_t)faces.connections,
-			   "subscribers", (json_int_t)faces.subscribers, "views", (json_int_t)views->views,
-			   "encoded", "events", (json_int_t)views->encoded, "bytes",
-			   (json_int_t)views->encoded_bytes, "sentBytes", (json_int_t)faces.sent_bytes, "log",
-			   pack_log(hub->log));
+			   cursor_print(cursor, log_epoch(hub_log(hub)), log_next(hub_log(hub)) - 1),
+			   "startedUsec", (json_int_t)broker->started_usec, "source", pack_source(broker),
+			   "events", pack_events(hub_stats(hub)), "lost", pack_lost(hub_stats(hub)),
+			   "processes", (json_int_t)table_count(hub_table(hub)), "connections",
+			   (json_int_t)faces.connections, "subscribers", (json_int_t)faces.subscribers,
+			   "views", (json_int_t)views->views, "encoded", "events", (json_int_t)views->encoded,
+			   "bytes", (json_int_t)views->encoded_bytes, "sentBytes",
+			   (json_int_t)faces.sent_bytes, "log", pack_log(hub_log(hub)));
 	if (!status)
 		return NULL;
 	text = json_dumps(status, JSON_COMPACT);

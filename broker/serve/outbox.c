@@ -118,7 +118,7 @@ void outbox_wake(struct outbox *outbox)
 {
 	struct outboxes *outboxes = outbox->outboxes;
 
-	if (log_next(outboxes->hub->log) - outboxes->sent_until > WAIT_MAX_EVENTS)
+	if (log_next(hub_log(outboxes->hub)) - outboxes->sent_until > WAIT_MAX_EVENTS)
 		run_at_once(outboxes);
 	else if (TAILQ_EMPTY(&outboxes->due))
 		run_later(outboxes); /* the first one sets the time for all */
@@ -211,13 +211,13 @@ static void set_next(struct outboxes *outboxes, unsigned int sends, uint64_t too
 	if (wait > outboxes->options->coalesce_usec)
 		wait = outboxes->options->coalesce_usec;
 	outboxes->next_usec = wait < WAIT_MIN_USEC ? 0 : now_usec + wait;
-	outboxes->sent_until = log_next(outboxes->hub->log);
+	outboxes->sent_until = log_next(hub_log(outboxes->hub));
 }
 
 void outboxes_run(struct outboxes *outboxes)
 {
 	uint64_t began = clock_usec(CLOCK_MONOTONIC), ended;
-	unsigned int max = views_kept(outboxes->hub->views);
+	unsigned int max = views_kept(hub_views(outboxes->hub));
 	unsigned int sends = 0;
 
 	while (!TAILQ_EMPTY(&outboxes->due))

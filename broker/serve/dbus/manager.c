@@ -152,25 +152,26 @@ static uint64_t count_received(const struct hub *hub)
 	uint64_t sum = 0;
 
 	for (enum event_type type = EVENT_NONE + 1; type < EVENT_SOURCE; type++)
-		sum += hub->stats.events[type];
+		sum += hub_stats(hub)->events[type];
 	return sum;
 }
 
 static uint64_t count_lost(const struct hub *hub)
 {
-	return hub->stats.kernel.count + hub->stats.netlink.count + hub->stats.unarmed.count +
-	       hub->stats.source.count;
+	const struct hub_stats *stats = hub_stats(hub);
+
+	return stats->kernel.count + stats->netlink.count + stats->unarmed.count + stats->source.count;
 }
 
 static int get_text(sd_bus *connection, const char *path, const char *interface, const char *property,
 		    sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
 	const struct dbus *dbus = userdata;
-	const struct log *log = dbus->context.hub->log;
+	const struct log *log = hub_log(dbus->context.hub);
 	char cursor[CURSOR_TEXT_MAX];
 	const char *text = strcmp(property, "Version") == 0 ? FORKBUS_VERSION
 			   : strcmp(property, "Source") == 0
-				   ? dbus->context.hub->source
+				   ? hub_source(dbus->context.hub)
 				   : cursor_print(cursor, log_epoch(log), log_next(log) - 1);
 
 	(void)connection, (void)path, (void)interface, (void)error;
@@ -215,7 +216,7 @@ static struct dbus_properties read_properties(const struct dbus *dbus)
 				       .subscribers =
 					       dbus->context.count_subscribers(dbus->context.userdata) };
 
-	snprintf(now.source, sizeof(now.source), "%s", dbus->context.hub->source);
+	snprintf(now.source, sizeof(now.source), "%s", hub_source(dbus->context.hub));
 	return now;
 }
 

@@ -160,7 +160,7 @@ static const struct parameter subscribe_parameters[] = {
 /* Is something of what was asked for gone, where all or nothing is wanted? */
 static bool refuse_gap(struct link *link, const struct varlink_call *call)
 {
-	const struct log *log = context_of(link)->hub->log;
+	const struct log *log = hub_log(context_of(link)->hub);
 	char first[CURSOR_TEXT_MAX];
 
 	if (!json_is_true(json_object_get(call->parameters, "complete")) ||
@@ -256,7 +256,7 @@ static void open_ring(struct link *link, const struct varlink_call *call)
 	}
 	if (call->oneway)
 		return;
-	fd = log_share(context_of(link)->hub->log);
+	fd = log_share(hub_log(context_of(link)->hub));
 	if (fd < 0) {
 		link_fail(link, FORKBUS "OutOfMemory");
 		return;
