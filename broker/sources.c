@@ -33,7 +33,7 @@ struct sources {
 	struct event_base *base;
 
 	struct source *current;	  /* NULL: none, until the module is loaded again, or one works again */
-	struct source *next;	  /* hears, and does not tell yet */
+	struct source *next;	  /* listens, and does not report yet */
 	uint64_t next_since_usec; /* CLOCK_BOOTTIME */
 	struct event *overlap;
 	struct event *again; /* the next try, where there is none */
@@ -67,7 +67,7 @@ static int start_best(struct sources *sources)
 			continue;
 		r = start(sources, ops);
 		if (r == 0) {
-			msg_info("source: %s, the best one that works here", ops->name);
+			msg_info("source: %s, the best available", ops->name);
 			return 0;
 		}
 	}
@@ -99,7 +99,7 @@ static int start_wanted(struct sources *sources)
 	if (r == 0)
 		msg_info("source: %s, as asked for", ops->name);
 	else if (ops == &module_source)
-		msg_err("source module: it was asked for, and does not work");
+		msg_err("source module: requested but unavailable");
 	return r;
 }
 
@@ -121,14 +121,14 @@ static void drop_next(struct sources *sources)
 	sources->next = stop(sources->next);
 }
 
-/* Nobody tells: what happens is lost, and told to be when somebody does again. */
-static void be_without(struct sources *sources)
+/* No source reports: what happens is lost, and reported as lost when a source starts again. */
+static void enter_no_source(struct sources *sources)
 {
 	const struct timeval again = { .tv_sec = AGAIN_USEC / USEC_PER_SEC };
 
 	if (sources->wanted == CONFIG_SOURCE_AUTO)
 		evtimer_add(sources->again, &again);
-	if (strcmp(sources->hub->source, "none") == 0)
+	if (strcmp(hub_source(sources->hub), "none") == 0)
 		return;
 	msg_warning("source: none, until the kernel module is loaded again");
 	hub_set_supported(sources->hub, 0);
@@ -136,17 +136,13 @@ static void be_without(struct sources *sources)
 	hub_flush(sources->hub);
 }
 
-/* The current one has come to its end; what happens from now on is lost until another one tells. */
+/* The current source is gone; what happens from now on is lost until another one starts. */
 static void end_current(struct sources *sources, const char *why)
 {
-	struct hub *hub = sources->hub;
 	uint64_t until = sources->current->ops->finish(sources->current);
 
 	sources->current = stop(sources->current);
-	hub->outage = true;
-	hub->outage_since_usec = until;
-	hub->outage_reason = "source";
-	hub->outage_detail = why;
+	hub_begin_outage(sources->hub, "source", why, until);
 }
 
 static void start_again(struct sources *sources, bool loaded)
@@ -159,7 +155,7 @@ static void start_again(struct sources *sources, bool loaded)
 	if (r < 0 && sources->wanted == CONFIG_SOURCE_AUTO)
 		r = start(sources, &connector_source);
 	if (r < 0)
-		be_without(sources);
+		enter_no_source(sources);
 	else
 		msg_info("source: %s", sources->current->ops->name);
 }
@@ -200,13 +196,13 @@ static void on_overlap(evutil_socket_t fd, short what, void *userdata)
 		msg_info("source: %s, which was loaded meanwhile", sources->current->ops->name);
 		return;
 	}
-	msg_err("source module: cannot begin to tell: %s", strerror(-r));
+	msg_err("source module: cannot start reporting events: %s", strerror(-r));
 	end_current(sources, "the kernel module could not be read");
 	if (start(sources, &connector_source) < 0)
-		be_without(sources);
+		enter_no_source(sources);
 }
 
-/* The better source is there: it begins to hear while the other one still tells. */
+/* A better source appeared: it begins to listen while the current one still reports. */
 static void begin_overlap(struct sources *sources)
 {
 	const struct timeval overlap = { .tv_usec = OVERLAP_USEC };

@@ -19,7 +19,7 @@ int sources_new(struct sources **ret, const struct config *config, struct hub *h
 /* NULL is fine. Return: NULL. */
 struct sources *sources_free(struct sources *sources);
 
-/* sources_arm() - hub->armed changed */
+/* sources_arm() - hub_armed() changed */
 void sources_arm(struct sources *sources);
 
 /* sources_describe() - how the one that tells does, for status: adds its own keys to a JSON object */

@@ -5,7 +5,7 @@
 
 const struct process *lookup_process(const struct hub *hub, const struct fb_event *event)
 {
-	const struct process *process = table_find(hub->table, event->pid);
+	const struct process *process = table_find(hub_table(hub), event->pid);
 
 	if (process && EVENT_HAS(event, start_usec) && (process->has & EVENT_BIT(start_usec)) &&
 	    !event_same_start(process->start_usec, event->start_usec))
@@ -23,7 +23,7 @@ void lookup_describe(const struct hub *hub, struct fb_event *event, uint64_t fie
 
 void lookup_set_parent(const struct hub *hub, struct fb_event *event, uint32_t ppid)
 {
-	const struct process *parent = table_find(hub->table, ppid);
+	const struct process *parent = table_find(hub_table(hub), ppid);
 
 	EVENT_SET(event, ppid, ppid);
 	if (parent && (parent->has & EVENT_BIT(start_usec)))
@@ -32,7 +32,7 @@ void lookup_set_parent(const struct hub *hub, struct fb_event *event, uint32_t p
 
 void lookup_inherit_exe(struct hub *hub, uint32_t pid, uint64_t start_usec, uint32_t ppid)
 {
-	const struct process *parent = table_find(hub->table, ppid);
+	const struct process *parent = table_find(hub_table(hub), ppid);
 	struct fb_event event;
 
 	if (!parent || !(parent->has & EVENT_BIT(exe)))
@@ -41,14 +41,14 @@ void lookup_inherit_exe(struct hub *hub, uint32_t pid, uint64_t start_usec, uint
 	EVENT_SET(&event, pid, pid);
 	EVENT_SET(&event, start_usec, start_usec);
 	process_describe(parent, &event, EVENT_BIT(exe));
-	(void)table_apply(hub->table, &event);
+	(void)hub_learn(hub, &event);
 }
 
 void lookup_take_entry(struct hub *hub, struct proc_entry *entry, void (*gone)(void *userdata, uint32_t pid),
 		       void *userdata)
 {
-	const struct process *process = table_find(hub->table, entry->event.pid);
-	const struct process *parent = table_find(hub->table, entry->event.ppid);
+	const struct process *process = table_find(hub_table(hub), entry->event.pid);
+	const struct process *parent = table_find(hub_table(hub), entry->event.ppid);
 
 	if (process && !procfs_start_matches(entry->event.start_usec, process->start_usec)) {
 		gone(userdata, entry->event.pid);
@@ -59,7 +59,7 @@ void lookup_take_entry(struct hub *hub, struct proc_entry *entry, void (*gone)(v
 		EVENT_SET(&entry->event, start_usec, process->start_usec);
 	if (parent)
 		EVENT_SET(&entry->event, parent_start_usec, parent->start_usec);
-	(void)table_apply(hub->table, &entry->event);
+	(void)hub_learn(hub, &entry->event);
 }
 
 void lookup_take_parents(struct hub *hub, const struct proc_snapshot *snapshot)
@@ -70,8 +70,8 @@ void lookup_take_parents(struct hub *hub, const struct proc_snapshot *snapshot)
 	size_t at = 0;
 
 	while (proc_snapshot_next(snapshot, &at, &entry)) {
-		process = table_find(hub->table, entry.event.pid);
-		parent = table_find(hub->table, entry.event.ppid);
+		process = table_find(hub_table(hub), entry.event.pid);
+		parent = table_find(hub_table(hub), entry.event.ppid);
 		if (!process || !parent || process->has & EVENT_BIT(parent_start_usec))
 			continue;
 		fb_event_init(&event, EVENT_PROCESS);
@@ -79,6 +79,6 @@ void lookup_take_parents(struct hub *hub, const struct proc_snapshot *snapshot)
 		EVENT_SET(&event, start_usec, process->start_usec);
 		EVENT_SET(&event, ppid, parent->pid);
 		EVENT_SET(&event, parent_start_usec, parent->start_usec);
-		(void)table_apply(hub->table, &event);
+		(void)hub_learn(hub, &event);
 	}
 }

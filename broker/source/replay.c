@@ -124,7 +124,7 @@ static bool replay_take(struct replay *replay)
 		return false;
 	case EVENT_PROCESS:
 		replay->processes++;
-		if (table_apply(replay->hub->table, event) < 0)
+		if (hub_learn(replay->hub, event) < 0)
 			msg_err("%s:%" PRIu64 ": %s", replay->path, replay->n_lines, strerror(ENOMEM));
 		return false;
 	case EVENT_LOST:

@@ -43,7 +43,7 @@ struct source_ops {
 	int (*take_over)(struct source *source, uint64_t since_usec);
 	/* Tell at once what has been heard, before it is stopped. Return: up to when (CLOCK_REALTIME) all is told. */
 	uint64_t (*finish)(struct source *source);
-	/* hub->armed changed. */
+	/* hub_armed() changed. */
 	void (*arm)(struct source *source);
 	/* How it does, for status: adds its own keys to a JSON object. */
 	void (*describe)(const struct source *source, json_t *object);

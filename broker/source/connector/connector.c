@@ -122,7 +122,7 @@ static int connector_begin_telling(struct connector *connector)
 	if (r == 0)
 		r = connector_read_start(connector);
 	if (r < 0)
-		msg_err("Cannot begin to tell of processes: %s", strerror(-r));
+		msg_err("Cannot start reporting events: %s", strerror(-r));
 	return r;
 }
 

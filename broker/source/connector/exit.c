@@ -31,7 +31,7 @@ static void tell_thread_exit(struct connector *connector, const struct cn_event 
 {
 	struct fb_event event;
 
-	if (!(connector->hub->armed & HUB_ARMED_THREADS) || cn->tgid == connector->self ||
+	if (!(hub_armed(connector->hub) & HUB_ARMED_THREADS) || cn->tgid == connector->self ||
 	    cn->tid == cn->tgid)
 		return;
 	connector_begin(connector, &event, EVENT_EXIT, cn->nsec, cn->tgid);

@@ -97,6 +97,6 @@ bool connector_probe(char found[static SOURCE_SENTENCE_MAX], char advice[static 
 		    "As root, or with CAP_NET_ADMIN, exits carry what the process used.");
 	else
 		say(found, advice, "The proc connector works, taskstats does not: exits carry no usage.",
-		    "A kernel with CONFIG_TASKSTATS=y and CONFIG_TASK_XACCT=y tells what a process used.");
+		    "A kernel with CONFIG_TASKSTATS=y and CONFIG_TASK_XACCT=y reports what a process used.");
 	return true;
 }

@@ -20,7 +20,7 @@
 void connector_begin(struct connector *connector, struct fb_event *event, enum event_type type, uint64_t nsec,
 		     uint32_t pid)
 {
-	const struct process *process = table_find(connector->hub->table, pid);
+	const struct process *process = table_find(hub_table(connector->hub), pid);
 	const struct group *group = groups_find(connector->groups, pid);
 
 	fb_event_init(event, type);
@@ -97,7 +97,7 @@ static void take_answer_of_unknown(struct connector *connector, struct fb_event 
 /* No terminal is told by the absence of one, which the table cannot tell from silence. */
 static void drop_tty(struct connector *connector, uint32_t pid)
 {
-	struct process *process = table_find(connector->hub->table, pid);
+	struct process *process = table_find(hub_table(connector->hub), pid);
 
 	if (process)
 		process_forget(process, EVENT_BIT(tty));
@@ -106,7 +106,7 @@ static void drop_tty(struct connector *connector, uint32_t pid)
 /* The event went out without it; the table still wants to know. */
 static void answer_late(struct connector *connector, struct proc_question *question)
 {
-	const struct process *process = table_find(connector->hub->table, question->pid);
+	const struct process *process = table_find(hub_table(connector->hub), question->pid);
 	struct fb_event *event = &question->event;
 
 	connector->stats.proc_late++;
@@ -116,12 +116,12 @@ static void answer_late(struct connector *connector, struct proc_question *quest
 	EVENT_CLEAR(event, ppid);
 	/* A name of its own may have been told since. */
 	event->has &= ~(process->has & (PROCFS_IDS | EVENT_BIT(comm)));
-	(void)table_apply(connector->hub->table, event);
+	(void)hub_learn(connector->hub, event);
 }
 
 static void answer_parent(struct connector *connector, const struct proc_question *question)
 {
-	const struct process *process = table_find(connector->hub->table, question->pid);
+	const struct process *process = table_find(hub_table(connector->hub), question->pid);
 	struct fb_event event;
 
 	if (!process || !question->found ||
@@ -131,7 +131,7 @@ static void answer_parent(struct connector *connector, const struct proc_questio
 	EVENT_SET(&event, pid, process->pid);
 	EVENT_SET(&event, start_usec, process->start_usec);
 	lookup_set_parent(connector->hub, &event, question->event.ppid);
-	(void)table_apply(connector->hub->table, &event);
+	(void)hub_learn(connector->hub, &event);
 }
 
 static void answer_alive(struct connector *connector, const struct proc_question *question)
@@ -180,7 +180,7 @@ static bool is_leader(const struct cn_event *cn)
 static bool threads_wanted(const struct connector *connector, const struct cn_event *cn)
 {
 	/* Our own come and go to test whether the kernel still speaks. */
-	return connector->hub->armed & HUB_ARMED_THREADS && cn->tgid != connector->self;
+	return hub_armed(connector->hub) & HUB_ARMED_THREADS && cn->tgid != connector->self;
 }
 
 static void tell_thread_fork(struct connector *connector, const struct cn_event *cn)
@@ -208,7 +208,7 @@ static const struct fb_event *message_answer(const struct connector_message *mes
 
 static void tell_fork(struct connector *connector, const struct connector_message *message)
 {
-	struct table *table = connector->hub->table;
+	const struct table *table = hub_table(connector->hub);
 	const struct cn_event *cn = &message->cn;
 	const struct process *process = table_find(table, cn->tgid), *parent;
 	uint64_t start = connector_boot_usec(connector, cn->nsec);
@@ -240,7 +240,7 @@ static void tell_fork(struct connector *connector, const struct connector_messag
 	EVENT_SET(&exe, pid, cn->tgid);
 	EVENT_SET(&exe, start_usec, start);
 	EVENT_SET(&exe, exe, answer->exe);
-	(void)table_apply(table, &exe);
+	(void)hub_learn(connector->hub, &exe);
 }
 
 /*
@@ -301,7 +301,7 @@ static void tell_exec(struct connector *connector, const struct connector_messag
 
 static void tell_comm(struct connector *connector, const struct cn_event *cn)
 {
-	const struct process *process = table_find(connector->hub->table, cn->tgid);
+	const struct process *process = table_find(hub_table(connector->hub), cn->tgid);
 	struct event_text comm = { cn->comm, strnlen(cn->comm, sizeof(cn->comm)) };
 	struct fb_event event;
 
@@ -319,7 +319,7 @@ static void tell_comm(struct connector *connector, const struct cn_event *cn)
 
 static void tell_id(struct connector *connector, const struct cn_event *cn)
 {
-	const struct process *process = table_find(connector->hub->table, cn->tgid);
+	const struct process *process = table_find(hub_table(connector->hub), cn->tgid);
 	bool user = cn->what == PROC_EVENT_UID;
 	struct fb_event event, old;
 
@@ -371,7 +371,7 @@ static void tell_coredump(struct connector *connector, const struct cn_event *cn
 {
 	struct fb_event event;
 
-	if (!(connector->hub->armed & EVENT_TYPE_BIT(EVENT_COREDUMP)))
+	if (!(hub_armed(connector->hub) & EVENT_TYPE_BIT(EVENT_COREDUMP)))
 		return;
 	connector_begin(connector, &event, EVENT_COREDUMP, cn->nsec, cn->tgid);
 	lookup_describe(connector->hub, &event, ~EVENT_BIT(exe));
@@ -382,7 +382,7 @@ static void tell_ptrace(struct connector *connector, const struct cn_event *cn)
 {
 	struct fb_event event;
 
-	if (!(connector->hub->armed & EVENT_TYPE_BIT(EVENT_PTRACE)))
+	if (!(hub_armed(connector->hub) & EVENT_TYPE_BIT(EVENT_PTRACE)))
 		return;
 	connector_begin(connector, &event, EVENT_PTRACE, cn->nsec, cn->tgid);
 	if (!is_leader(cn))

@@ -34,7 +34,7 @@
 /* A process that is not in /proc any more. If its exit is still to be told, it has a group, which waits for that. */
 static void tell_forgotten(struct connector *connector, uint64_t nsec)
 {
-	const struct table *table = connector->hub->table;
+	const struct table *table = hub_table(connector->hub);
 	const struct process *process;
 	size_t slot = 0;
 
@@ -197,7 +197,7 @@ static void cure_silence(struct connector *connector)
 		r = cn_socket_insist(fd, LISTEN_USEC, connector->arena, connector_message, connector, &drain);
 	if (r != 0) {
 		if (!connector->cure_failed)
-			msg_warning("The proc connector is silent and does not answer; trying on.");
+			msg_warning("The proc connector is silent and does not answer; retrying.");
 		connector->cure_failed = true;
 		if (fd >= 0)
 			close(fd);
@@ -213,7 +213,7 @@ static void cure_silence(struct connector *connector)
 	connector->resync_wanted = true;
 	connector->scan_allowed_nsec = 0;
 	hub_lost(connector->hub, "unarmed", HUB_COUNT_UNKNOWN, since, clock_usec(CLOCK_REALTIME),
-		 "another program had told the kernel that nobody listens");
+		 "another program made the kernel stop sending events");
 	hub_flush(connector->hub);
 	msg_warning("The proc connector had fallen silent; listening again.");
 	connector_cover(connector);
@@ -259,7 +259,7 @@ static void tell_past_silence(struct connector *connector, uint64_t now)
 	connector->resync_wanted = true;
 	hub_lost(connector->hub, "unarmed", HUB_COUNT_UNKNOWN,
 		 connector_time_usec(connector, unheard.since_nsec), clock_usec(CLOCK_REALTIME),
-		 "for a moment the kernel thought that nobody listens");
+		 "the kernel stopped sending events for a moment");
 	connector_cover(connector);
 }
 

@@ -66,7 +66,7 @@ static void open_cgroups(struct module *module)
 	int r = cgroups_new(&module->cgroups, NULL);
 
 	if (r == -ENOENT)
-		msg_info("There is no cgroup v2 here: cgroups are those that /proc tells of.");
+		msg_info("There is no cgroup v2 here: cgroups are read from /proc.");
 	else if (r < 0)
 		msg_warning("Cannot read the cgroups, events may lack theirs: %s", strerror(-r));
 }
@@ -88,20 +88,18 @@ static void say_started(struct module *module)
 		 lacking ? ", without " : "", lacks);
 	if (lacking)
 		msg_info("The kernel module forkbus has no hook here for %s.", lacks);
-	module->hub->origin.kernel_seq = module->stream.last;
+	module_set_origin(module, module->stream.last);
 	hub_source_changed(module->hub, module_source.name, "started", detail);
 }
 
 /* The log holds everything up to a record that this very module wrote: what came after is in its ring. */
 static void resume(struct module *module, const struct hub_origin *from)
 {
-	struct hub *hub = module->hub;
-
-	hub->outage = false;
+	hub_cancel_outage(module->hub);
 	module->stream.last = from->kernel_seq;
 	module->stream.last_nsec = from->boot_usec * NSEC_PER_USEC;
 	module->stream.hole = MODULE_LOST_UNARMED;
-	hub->origin.kernel_seq = from->kernel_seq;
+	module_set_origin(module, from->kernel_seq);
 	module_stream_replay(&module->stream);
 	module_drain(module);
 	msg_info("The kernel module forkbus still knew what happened since the log ended: %" PRIu64
@@ -115,7 +113,7 @@ static int begin_telling(struct module *module, const struct hub_origin *from)
 	int r;
 
 	module_read_clocks(module);
-	module->hub->origin = (struct hub_origin){ .instance = module->stream.instance };
+	module_set_origin(module, 0);
 	/* What came before is told by others, or by the scan. */
 	module->stream.last = module->status.last;
 	module->stream.last_nsec = monotonic_nsec() + module->boot_offset_nsec;
@@ -131,7 +129,7 @@ static int module_start(struct source **ret, struct hub *hub, struct event_base 
 			const struct source_options *options)
 {
 	_cleanup_(module_free_p) struct module *module = NULL;
-	struct hub_origin from = hub->resume;
+	struct hub_origin from;
 	int r = module_new(&module, hub, base, options);
 
 	if (r == 0)
@@ -140,14 +138,13 @@ static int module_start(struct source **ret, struct hub *hub, struct event_base 
 		return r;
 	open_cgroups(module);
 	if (!options->later) {
-		/* Another start is not of the same log. */
-		hub->resume = (struct hub_origin){};
+		from = hub_take_resume(hub);
 		set_supported(module);
 		r = begin_telling(module, &from);
 		if (r == 0)
 			r = module_sync_first(module);
 		if (r < 0)
-			msg_err("Cannot begin to tell of processes: %s", strerror(-r));
+			msg_err("Cannot start reporting events: %s", strerror(-r));
 		hub_flush(hub);
 	}
 	if (r == 0)
@@ -159,13 +156,13 @@ static int module_start(struct source **ret, struct hub *hub, struct event_base 
 static int module_take_over(struct source *source, uint64_t since_usec)
 {
 	struct module *module = to_module(source);
-	uint32_t armed = module->hub->armed;
-	int r = module_seam_begin(&module->seam, module->hub->log, since_usec);
+	uint32_t armed = hub_armed(module->hub);
+	int r = module_seam_begin(&module->seam, hub_log(module->hub), since_usec);
 
 	if (r < 0)
 		return r;
 	set_supported(module);
-	if (module->hub->armed != armed)
+	if (hub_armed(module->hub) != armed)
 		module_arm(module);
 	module->resync_wanted = true;
 	r = begin_telling(module, &(struct hub_origin){});
@@ -263,7 +260,7 @@ static struct source *module_stop(struct source *source)
 		return NULL;
 	module_read_stop(module);
 	module_close(module);
-	module->hub->origin = (struct hub_origin){};
+	hub_set_origin(module->hub, &(struct hub_origin){});
 	module_stream_done(&module->stream);
 	module_seam_done(&module->seam);
 	proc_helper_free(module->helper);

@@ -26,16 +26,11 @@
 /* Ends that are remembered: /proc shows a process for a moment longer. */
 #define MODULE_ENDED_MAX 4096
 
-struct module_name {
-	uint32_t pid;
-	uint64_t start_usec;
-};
-
 /* What the source before told of while this one heard already. */
 struct module_seam {
 	struct module_told {
 		enum event_type type;
-		struct module_name name;
+		struct process_id id;
 		uint64_t boot_usec;
 	} * told; /* owned */
 	size_t n, max;
@@ -89,15 +84,23 @@ struct module {
 	bool scan_stale;			       /* the scan took too long and is not to be used */
 	uint64_t scan_started_nsec, scan_allowed_nsec; /* CLOCK_MONOTONIC */
 	/* Who was not in /proc: has ended, and what tells of it may be on its way. */
-	struct module_name *missing; /* owned */
+	struct process_id *missing; /* owned */
 	size_t n_missing;
 	uint64_t missing_until_nsec; /* CLOCK_BOOTTIME */
-	struct module_name ended[MODULE_ENDED_MAX];
+	struct process_id ended[MODULE_ENDED_MAX];
 	uint64_t n_ended;
 
 	struct module_seam seam;
 	struct module_stats stats;
 };
+
+/* All up to this record is published. */
+static inline void module_set_origin(struct module *module, uint64_t seq)
+{
+	const struct hub_origin origin = { .instance = module->stream.instance, .kernel_seq = seq };
+
+	hub_set_origin(module->hub, &origin);
+}
 
 static inline uint64_t module_real_usec(const struct module *module, uint64_t boot_nsec)
 {

@@ -15,7 +15,7 @@ static const struct process *neighbour(const struct module *module, const struct
 	const struct process *process = lookup_process(module->hub, event);
 
 	if (!process && event->type == EVENT_FORK && EVENT_HAS(event, ppid))
-		process = table_find(module->hub->table, event->ppid);
+		process = table_find(hub_table(module->hub), event->ppid);
 	return process && (process->has & EVENT_BIT(cgroup)) ? process : NULL;
 }
 
@@ -55,7 +55,7 @@ static bool may_wait(struct module *module, uint64_t seq)
 /* Somewhere else than before, and nobody knows where. */
 static void unplace(struct module *module, const struct fb_event *event)
 {
-	struct process *process = table_find(module->hub->table, event->pid);
+	struct process *process = table_find(hub_table(module->hub), event->pid);
 
 	module->stats.unplaced++;
 	if (process && process == lookup_process(module->hub, event) && !fb_event_is_thread(event))

@@ -64,15 +64,14 @@ static bool say_refused(char found[static SOURCE_SENTENCE_MAX], char advice[stat
 {
 	if (r == -ENOENT)
 		say(found, advice, "The kernel module forkbus is not loaded.",
-		    "Where it is installed, \"modprobe forkbus\" loads it: whatever lives shortly is told of "
-		    "in full.");
+		    "Where it is installed, \"modprobe forkbus\" loads it: even short-lived processes are "
+		    "fully reported.");
 	else if (r == -EPERM)
-		say(found, advice,
-		    "The kernel module forkbus is loaded, but tells nobody without CAP_NET_ADMIN.",
+		say(found, advice, "The kernel module forkbus is loaded, but requires CAP_NET_ADMIN.",
 		    "Run as root or with CAP_NET_ADMIN, in the initial user namespace.");
 	else
-		snprintf(found, SOURCE_SENTENCE_MAX,
-			 "The kernel module forkbus does not answer as it should: %s.", strerror(-r));
+		snprintf(found, SOURCE_SENTENCE_MAX, "The kernel module forkbus gave no valid answer: %s.",
+			 strerror(-r));
 	return false;
 }
 
@@ -90,9 +89,8 @@ static bool say_status(char found[static SOURCE_SENTENCE_MAX], char advice[stati
 		snprintf(found, SOURCE_SENTENCE_MAX, "The kernel module forkbus %s works.", status->version);
 	if (family->version != FORKBUS_FAMILY_VERSION)
 		snprintf(advice, SOURCE_SENTENCE_MAX,
-			 "It speaks version %u of its protocol, this broker version %d: of the newer one's "
-			 "additions "
-			 "nothing is told.",
+			 "It has protocol version %u, this broker version %d: what only the newer one "
+			 "knows is not reported.",
 			 family->version, FORKBUS_FAMILY_VERSION);
 	return works;
 }

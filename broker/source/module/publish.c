@@ -22,14 +22,14 @@ static bool is_wanted(const struct module *module, struct fb_event *event)
 
 	if (type & OF_PROCESS)
 		EVENT_CLEAR(event, tid);
-	if ((type & OF_THREADS) && fb_event_is_thread(event) && !(module->hub->armed & HUB_ARMED_THREADS))
+	if ((type & OF_THREADS) && fb_event_is_thread(event) && !(hub_armed(module->hub) & HUB_ARMED_THREADS))
 		return false;
-	return module->hub->armed & type;
+	return hub_armed(module->hub) & type;
 }
 
-static void set_known_start(const struct hub *hub, uint32_t pid, uint64_t *start_usec)
+static void adopt_known_start(const struct hub *hub, uint32_t pid, uint64_t *start_usec)
 {
-	const struct process *process = table_find(hub->table, pid);
+	const struct process *process = table_find(hub_table(hub), pid);
 
 	if (process && (process->has & EVENT_BIT(start_usec)) &&
 	    event_same_start(process->start_usec, *start_usec))
@@ -37,18 +37,18 @@ static void set_known_start(const struct hub *hub, uint32_t pid, uint64_t *start
 }
 
 /* The first start that was told of a process is its name for good; /proc's is cut to a tick. */
-static void set_names(const struct module *module, struct fb_event *event)
+static void adopt_known_starts(const struct module *module, struct fb_event *event)
 {
-	set_known_start(module->hub, event->pid, &event->start_usec);
+	adopt_known_start(module->hub, event->pid, &event->start_usec);
 	if (EVENT_HAS(event, ppid) && EVENT_HAS(event, parent_start_usec))
-		set_known_start(module->hub, event->ppid, &event->parent_start_usec);
+		adopt_known_start(module->hub, event->ppid, &event->parent_start_usec);
 }
 
 /* No terminal, no login: what the table knows of them is over. */
 static void forget_what_ended(struct module *module, const struct module_record *record)
 {
 	const struct fb_event *event = &record->event;
-	struct process *process = table_find(module->hub->table, event->pid);
+	struct process *process = table_find(hub_table(module->hub), event->pid);
 	uint64_t fields = 0;
 
 	if (!process || process != lookup_process(module->hub, event) || fb_event_is_thread(event))
@@ -71,7 +71,7 @@ static void set_tty(struct module *module, struct module_record *record)
 	if (record->has_tty)
 		return;
 	if (!process && event->type == EVENT_FORK && EVENT_HAS(event, ppid))
-		process = table_find(module->hub->table, event->ppid);
+		process = table_find(hub_table(module->hub), event->ppid);
 	if (process && event->type != EVENT_SESSION)
 		process_describe(process, event, EVENT_BIT(tty));
 }
@@ -104,7 +104,7 @@ enum module_answer module_tell(void *userdata, struct module_record *record)
 		module->stats.told_before++;
 		return MODULE_TAKEN;
 	}
-	set_names(module, event);
+	adopt_known_starts(module, event);
 	/* A scan found it gone before. */
 	if (event->type == EVENT_EXIT && !fb_event_is_thread(event) && module_has_ended(module, event)) {
 		module->stats.told_before++;
@@ -115,7 +115,7 @@ enum module_answer module_tell(void *userdata, struct module_record *record)
 	describe(module, record);
 	if (event->type == EVENT_EXIT && !fb_event_is_thread(event))
 		module_note_ended(module, event);
-	module->hub->origin.kernel_seq = record->seq;
+	module_set_origin(module, record->seq);
 	hub_publish(module->hub, event);
 	if (event->type == EVENT_FORK && EVENT_HAS(event, ppid) && !fb_event_is_thread(event))
 		lookup_inherit_exe(module->hub, event->pid, event->start_usec, event->ppid);
@@ -153,7 +153,7 @@ void module_tell_lost(void *userdata, const struct module_gap *gap)
 	if (gap->loss == MODULE_LOST_UNARMED && gap->count == HUB_COUNT_UNKNOWN)
 		detail = "for a while nobody listened to the kernel module";
 	module->resync_wanted = true;
-	module->hub->origin.kernel_seq = gap->seq;
+	module_set_origin(module, gap->seq);
 	hub_lost(module->hub, losses[gap->loss].reason, gap->count,
 		 gap->since_nsec ? module_real_usec(module, gap->since_nsec) : 0,
 		 gap->until_nsec ? module_real_usec(module, gap->until_nsec) : 0, detail);

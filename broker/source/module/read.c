@@ -90,7 +90,7 @@ static void watch_replay(struct module *module)
 		module->replay_messages = module->stream.stats.messages;
 		module->replay_ticks = 0;
 	} else if (++module->replay_ticks > REPLAY_TICKS) {
-		msg_warning("The forkbus module does not go on with a replay.");
+		msg_warning("The replay from the kernel module forkbus timed out.");
 		module->replay_ticks = 0;
 		module_stream_give_up(&module->stream);
 	}

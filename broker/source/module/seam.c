@@ -30,7 +30,7 @@ static int add(struct module_seam *seam, const struct fb_event *event)
 	}
 	seam->told[seam->n++] = (struct module_told){
 		.type = event->type,
-		.name = { event->pid, EVENT_HAS(event, start_usec) ? event->start_usec : 0 },
+		.id = { event->pid, EVENT_HAS(event, start_usec) ? event->start_usec : 0 },
 		.boot_usec = event->boot_usec,
 	};
 	return 0;
@@ -60,9 +60,9 @@ static bool is_it(const struct module_told *told, const struct fb_event *event)
 	uint64_t apart = told->boot_usec > event->boot_usec ? told->boot_usec - event->boot_usec
 							    : event->boot_usec - told->boot_usec;
 
-	if (told->type != event->type || told->name.pid != event->pid)
+	if (told->type != event->type || told->id.pid != event->pid)
 		return false;
-	if (told->name.start_usec && !event_same_start(told->name.start_usec, event->start_usec))
+	if (told->id.start_usec && !event_same_start(told->id.start_usec, event->start_usec))
 		return false;
 	return event->type == EVENT_FORK || event->type == EVENT_EXIT || apart <= APART_USEC;
 }

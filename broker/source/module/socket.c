@@ -16,7 +16,7 @@ static struct nlmsghdr *begin_start(const struct module *module, struct genl_buf
 {
 	struct nlmsghdr *request = begin(module, room, FORKBUS_CMD_START);
 
-	mnl_attr_put_u32(request, FORKBUS_A_MASK, module_mask(module->hub->armed));
+	mnl_attr_put_u32(request, FORKBUS_A_MASK, module_mask(hub_armed(module->hub)));
 	if (module->arguments)
 		mnl_attr_put_u32(request, FORKBUS_A_ARGS, module->arguments);
 	return request;
@@ -32,7 +32,7 @@ void module_arm(struct module *module)
 	request->nlmsg_flags = NLM_F_REQUEST;
 	r = netlink_send(module->live_fd, request);
 	if (r < 0)
-		msg_warning("Cannot tell the forkbus module what to arm: %s", strerror(-r));
+		msg_warning("Cannot arm events in the kernel module forkbus: %s", strerror(-r));
 }
 
 static void on_status(const struct nlmsghdr *message, void *userdata)
@@ -114,17 +114,17 @@ int module_open(struct module *module)
 	if (r == 0)
 		r = open_sockets(module);
 	if (r == -EPERM)
-		msg_err("The kernel module forkbus tells nobody without CAP_NET_ADMIN.");
+		msg_err("The kernel module forkbus requires CAP_NET_ADMIN.");
 	else if (r < 0)
-		msg_err("The kernel module forkbus does not answer as it should: %s", strerror(-r));
+		msg_err("The kernel module forkbus gave no valid answer: %s", strerror(-r));
 	if (r < 0)
 		return r;
 	module->stream.family = module->family.id;
 	module->stream.instance = module->status.instance;
 	module->stream.wanted = module_mask(HUB_ARMED_ALWAYS) & module->status.supported;
 	if (module->family.version != FORKBUS_FAMILY_VERSION)
-		msg_info("The kernel module forkbus %s speaks version %u of its protocol, this broker "
-			 "version %d: they work with what both know.",
+		msg_info("The kernel module forkbus %s has protocol version %u, this broker version %d: "
+			 "only what both know is used.",
 			 module->status.version, module->family.version, FORKBUS_FAMILY_VERSION);
 	return 0;
 }

@@ -20,7 +20,7 @@
 void module_note_ended(struct module *module, const struct fb_event *event)
 {
 	module->ended[module->n_ended++ % MODULE_ENDED_MAX] =
-		(struct module_name){ event->pid, EVENT_HAS(event, start_usec) ? event->start_usec : 0 };
+		(struct process_id){ event->pid, EVENT_HAS(event, start_usec) ? event->start_usec : 0 };
 }
 
 bool module_has_ended(const struct module *module, const struct fb_event *event)
@@ -62,7 +62,7 @@ static int compare_pids(const void *a, const void *b)
 static void find_missing(struct taking *taking)
 {
 	struct module *module = taking->module;
-	const struct table *table = module->hub->table;
+	const struct table *table = hub_table(module->hub);
 	const struct process *process;
 	size_t slot = 0;
 
@@ -75,7 +75,7 @@ static void find_missing(struct taking *taking)
 	while ((process = table_walk(table, &slot)))
 		if (!bsearch(&process->pid, taking->pids, taking->n, sizeof(*taking->pids), compare_pids))
 			module->missing[module->n_missing++] =
-				(struct module_name){ process->pid, process->start_usec };
+				(struct process_id){ process->pid, process->start_usec };
 	module->missing_until_nsec = taking->boot_nsec;
 }
 
@@ -176,7 +176,7 @@ void module_sync_close(struct module *module, bool idle)
 	    !(idle && now > module->missing_until_nsec + LATE_NSEC))
 		return;
 	for (size_t i = 0; i < module->n_missing; i++) {
-		process = table_find(module->hub->table, module->missing[i].pid);
+		process = table_find(hub_table(module->hub), module->missing[i].pid);
 		if (process && process->start_usec == module->missing[i].start_usec)
 			module_tell_gone(module, process->pid, module->missing_until_nsec);
 	}

@@ -13,6 +13,7 @@
 
 #include "log-format.h"
 #include "source/module/module.h"
+#include "tests/unit/stage.h"
 #include "tests/unit/support.h"
 
 #define SECOND UINT64_C(1000000)
@@ -138,7 +139,6 @@ static void test_life(void **state)
 	assert_text(event.tty, "pts/3");
 	assert_false(EVENT_HAS(&event, exe));
 	assert_text(event_text(table_find(hub_table(hub), 20)->exe), "/bin/sh");
-	assert_int_equal(hub->origin.kernel_seq, 1);
 
 	record = make(EVENT_EXEC, 20, 20);
 	set_parent(&record, 10, 10);
@@ -174,6 +174,8 @@ static void test_life(void **state)
 static void test_wanted(void **state)
 {
 	struct module_record record = make(EVENT_FORK, 20, 20);
+	struct stage stage = { .hub = hub };
+	struct subscriber subscriber;
 
 	(void)state;
 	EVENT_SET(&record.event, tid, 21);
@@ -181,7 +183,10 @@ static void test_wanted(void **state)
 	record = make(EVENT_CHROOT, 20, 20);
 	tell(&record);
 	assert_int_equal(count(), 0);
-	hub->armed |= HUB_ARMED_THREADS | EVENT_TYPE_BIT(EVENT_CHROOT);
+	hub_set_supported(hub, UINT32_MAX);
+	assert_int_equal(
+		subscribe(&subscriber, &stage, "{\"threads\":true,\"types\":[\"chroot\"]}", SEE_ALL, NULL),
+		0);
 	record = make(EVENT_FORK, 20, 20);
 	EVENT_SET(&record.event, tid, 21);
 	tell(&record);
@@ -194,6 +199,7 @@ static void test_wanted(void **state)
 	assert_int_equal(count(), 2);
 	assert_true(last_event().type == EVENT_CHROOT && !(last_event().has & EVENT_BIT(tid)));
 	assert_non_null(table_find(hub_table(hub), 20));
+	unsubscribe(&subscriber);
 }
 
 /* Told to have ended by a scan, and then by its own record. */
