@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "source/clocks.h"
 
-#include "base/clock.h"
-
 #define TRIES	  8
 #define GOOD_NSEC (5 * NSEC_PER_USEC)
 
@@ -31,4 +29,10 @@ void clocks_read_offset(uint64_t *offset_nsec, clockid_t clock, clockid_t base)
 	change = (int64_t)(offset - *offset_nsec);
 	if (change > (int64_t)best || change < -(int64_t)best)
 		*offset_nsec = offset;
+}
+
+void clocks_read(struct clocks *clocks)
+{
+	clocks_read_offset(&clocks->boot_offset_nsec, CLOCK_BOOTTIME, CLOCK_MONOTONIC);
+	clocks_read_offset(&clocks->real_offset_nsec, CLOCK_REALTIME, CLOCK_BOOTTIME);
 }

@@ -8,9 +8,36 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "base/clock.h"
+
 /*
  * clocks_read_offset() - update @offset_nsec to how far @clock is ahead of @base
  * Between reading the one and the other anything may come between: the quickest of a few readings counts, and if what was
  * known is within its error, it stays.
  */
 void clocks_read_offset(uint64_t *offset_nsec, clockid_t clock, clockid_t base);
+
+/* As of the last batch of a source. */
+struct clocks {
+	uint64_t boot_offset_nsec; /* CLOCK_BOOTTIME - CLOCK_MONOTONIC */
+	uint64_t real_offset_nsec; /* CLOCK_REALTIME - CLOCK_BOOTTIME */
+};
+
+void clocks_read(struct clocks *clocks);
+
+/* From CLOCK_MONOTONIC to CLOCK_BOOTTIME, and back: 0 for what was before it began. */
+static inline uint64_t clocks_boot_nsec(const struct clocks *clocks, uint64_t monotonic_nsec)
+{
+	return monotonic_nsec + clocks->boot_offset_nsec;
+}
+
+static inline uint64_t clocks_monotonic_nsec(const struct clocks *clocks, uint64_t boot_nsec)
+{
+	return boot_nsec > clocks->boot_offset_nsec ? boot_nsec - clocks->boot_offset_nsec : 0;
+}
+
+/* clocks_real_usec() - from CLOCK_BOOTTIME to CLOCK_REALTIME, in microseconds */
+static inline uint64_t clocks_real_usec(const struct clocks *clocks, uint64_t boot_nsec)
+{
+	return (boot_nsec + clocks->real_offset_nsec) / NSEC_PER_USEC;
+}

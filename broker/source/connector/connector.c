@@ -114,7 +114,7 @@ static int connector_begin_telling(struct connector *connector)
 
 	connector->told_nsec = connector->quiet_since_nsec = monotonic_nsec();
 	connector->records_since_usec = clock_usec(CLOCK_REALTIME);
-	connector_read_clocks(connector);
+	clocks_read(&connector->clocks);
 	connector->heard_nsec = connector->told_nsec;
 	connector_cover(connector);
 	hub_source_changed(connector->hub, connector_source.name, "started", detail);

@@ -17,6 +17,7 @@
  */
 
 #include "base/clock.h"
+#include "source/clocks.h"
 #include "source/connector/socket.h"
 #include "source/connector/taskstats-socket.h"
 #include "source/connector/thread-groups.h"
@@ -77,12 +78,10 @@ struct connector {
 	uint64_t window_usec; /* CLOCK_MONOTONIC: since when messages are counted, to tell load */
 	unsigned int window_messages;
 
-	/* Clocks, as of the last batch */
-	uint64_t boot_offset_nsec; /* CLOCK_BOOTTIME - CLOCK_MONOTONIC */
-	uint64_t real_offset_nsec; /* CLOCK_REALTIME - CLOCK_BOOTTIME */
-	uint64_t told_nsec;	   /* the last message that was told */
-	uint64_t heard_nsec;	   /* the latest one that was read */
-	uint64_t drained_nsec;	   /* and the latest one that was when records were read last */
+	struct clocks clocks;
+	uint64_t told_nsec;    /* the last message that was told */
+	uint64_t heard_nsec;   /* the latest one that was read */
+	uint64_t drained_nsec; /* and the latest one that was when records were read last */
 
 	/* What is amiss */
 	uint64_t records_lost, records_since_usec;
@@ -104,14 +103,15 @@ struct connector {
 	struct connector_stats stats;
 };
 
+/* The times of messages are of CLOCK_MONOTONIC. */
 static inline uint64_t connector_boot_usec(const struct connector *connector, uint64_t nsec)
 {
-	return (nsec + connector->boot_offset_nsec) / NSEC_PER_USEC;
+	return clocks_boot_nsec(&connector->clocks, nsec) / NSEC_PER_USEC;
 }
 
 static inline uint64_t connector_time_usec(const struct connector *connector, uint64_t nsec)
 {
-	return (nsec + connector->boot_offset_nsec + connector->real_offset_nsec) / NSEC_PER_USEC;
+	return clocks_real_usec(&connector->clocks, clocks_boot_nsec(&connector->clocks, nsec));
 }
 
 /* read.c */
@@ -126,7 +126,6 @@ const struct connector_message *connector_peek(const struct connector *connector
 unsigned int connector_drain_records(struct connector *connector);
 /* Up to now all is told as lost that was: what the records that have arrived say of it is known. */
 void connector_cover(struct connector *connector);
-void connector_read_clocks(struct connector *connector);
 int connector_read_start(struct connector *connector);
 void connector_read_stop(struct connector *connector);
 /* Listen to another socket from now on. */

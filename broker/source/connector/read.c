@@ -119,12 +119,6 @@ void connector_cover(struct connector *connector)
 	connector->covered_nsec = monotonic_nsec();
 }
 
-void connector_read_clocks(struct connector *connector)
-{
-	clocks_read_offset(&connector->boot_offset_nsec, CLOCK_BOOTTIME, CLOCK_MONOTONIC);
-	clocks_read_offset(&connector->real_offset_nsec, CLOCK_REALTIME, CLOCK_BOOTTIME);
-}
-
 const struct connector_message *connector_peek(const struct connector *connector, uint64_t n)
 {
 	const struct connector_queue *queue = &connector->queue;
@@ -162,7 +156,7 @@ void connector_process(struct connector *connector, bool now)
 	bool told = false;
 
 	if (queue->head != queue->tail)
-		connector_read_clocks(connector);
+		clocks_read(&connector->clocks);
 	while (queue->tail != queue->head && !connector->scanning) {
 		message = &queue->messages[queue->tail % CONNECTOR_QUEUE_MAX];
 		if (!now && message_waits(connector, message, nsec)) {

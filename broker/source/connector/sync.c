@@ -61,8 +61,7 @@ static void take_entry(struct connector *connector, struct proc_entry *entry, ui
 	uint64_t born = entry->event.start_usec * NSEC_PER_USEC;
 
 	lookup_take_entry(connector->hub, entry, on_reused, &taking);
-	born = born > connector->boot_offset_nsec ? born - connector->boot_offset_nsec : 0;
-	groups_adopt(connector->groups, entry->event.pid, 0, born);
+	groups_adopt(connector->groups, entry->event.pid, 0, clocks_monotonic_nsec(&connector->clocks, born));
 	for (size_t i = 0; i < entry->n_tids; i++)
 		(void)groups_count_thread(connector->groups, entry->event.pid, entry->tids[i]);
 }

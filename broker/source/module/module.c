@@ -112,11 +112,11 @@ static int begin_telling(struct module *module, const struct hub_origin *from)
 {
 	int r;
 
-	module_read_clocks(module);
+	clocks_read(&module->clocks);
 	module_set_origin(module, 0);
 	/* What came before is told by others, or by the scan. */
 	module->stream.last = module->status.last;
-	module->stream.last_nsec = monotonic_nsec() + module->boot_offset_nsec;
+	module->stream.last_nsec = clocks_boot_nsec(&module->clocks, monotonic_nsec());
 	if (from->instance == module->stream.instance && from->kernel_seq <= module->status.last)
 		resume(module, from);
 	say_started(module);
@@ -177,7 +177,7 @@ static uint64_t module_finish(struct source *source)
 
 	module->scanning = false;
 	module_drain(module);
-	told = module_real_usec(module, module->stream.last_nsec);
+	told = clocks_real_usec(&module->clocks, module->stream.last_nsec);
 	hub_flush(module->hub);
 	/* Asked later than that, it had no more to tell. */
 	return module->status.last <= module->stream.last && module->status_usec > told ? module->status_usec

@@ -17,6 +17,7 @@
  */
 
 #include "base/clock.h"
+#include "source/clocks.h"
 #include "source/module/stream.h"
 #include "source/netlink/genl.h"
 #include "source/proc/cgroups.h"
@@ -67,9 +68,7 @@ struct module {
 	uint64_t replay_messages; /* stream.stats.messages at the last tick */
 	unsigned int replay_ticks;
 
-	/* Clocks, as of the last batch */
-	uint64_t boot_offset_nsec; /* CLOCK_BOOTTIME - CLOCK_MONOTONIC */
-	uint64_t real_offset_nsec; /* CLOCK_REALTIME - CLOCK_BOOTTIME */
+	struct clocks clocks;
 
 	/* A record that waits for the path of its cgroup */
 	struct cgroups *cgroups;	    /* NULL: there is no cgroup v2 here */
@@ -102,11 +101,6 @@ static inline void module_set_origin(struct module *module, uint64_t seq)
 	hub_set_origin(module->hub, &origin);
 }
 
-static inline uint64_t module_real_usec(const struct module *module, uint64_t boot_nsec)
-{
-	return (boot_nsec + module->real_offset_nsec) / NSEC_PER_USEC;
-}
-
 /* socket.c */
 /* Find the module, open both sockets, arm and join. Return: 0 or a negative errno, having said why. */
 int module_open(struct module *module);
@@ -130,7 +124,6 @@ enum module_answer module_place(struct module *module, struct fb_event *event, u
 /* read.c */
 int module_read_start(struct module *module);
 void module_read_stop(struct module *module);
-void module_read_clocks(struct module *module);
 /* Read without waiting for anything, until there is no more, or it takes too long. */
 void module_drain(struct module *module);
 

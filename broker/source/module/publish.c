@@ -81,7 +81,7 @@ static void describe(struct module *module, struct module_record *record)
 	struct fb_event *event = &record->event;
 	uint64_t fields = ~OF_RECORD;
 
-	EVENT_SET(event, time_usec, module_real_usec(module, record->nsec));
+	EVENT_SET(event, time_usec, clocks_real_usec(&module->clocks, record->nsec));
 	EVENT_SET(event, instance, module->stream.instance);
 	forget_what_ended(module, record);
 	set_tty(module, record);
@@ -128,7 +128,7 @@ void module_tell_gone(struct module *module, uint32_t pid, uint64_t boot_nsec)
 
 	fb_event_init(&event, EVENT_EXIT);
 	EVENT_SET(&event, boot_usec, boot_nsec / NSEC_PER_USEC);
-	EVENT_SET(&event, time_usec, module_real_usec(module, boot_nsec));
+	EVENT_SET(&event, time_usec, clocks_real_usec(&module->clocks, boot_nsec));
 	EVENT_SET(&event, pid, pid);
 	lookup_describe(module->hub, &event, ~UINT64_C(0));
 	if (EVENT_HAS(&event, start_usec) && event.boot_usec >= event.start_usec)
@@ -155,6 +155,6 @@ void module_tell_lost(void *userdata, const struct module_gap *gap)
 	module->resync_wanted = true;
 	module_set_origin(module, gap->seq);
 	hub_lost(module->hub, losses[gap->loss].reason, gap->count,
-		 gap->since_nsec ? module_real_usec(module, gap->since_nsec) : 0,
-		 gap->until_nsec ? module_real_usec(module, gap->until_nsec) : 0, detail);
+		 gap->since_nsec ? clocks_real_usec(&module->clocks, gap->since_nsec) : 0,
+		 gap->until_nsec ? clocks_real_usec(&module->clocks, gap->until_nsec) : 0, detail);
 }

@@ -22,12 +22,6 @@
 /* A record that waits is looked at so often. */
 #define HOLD_USEC (2 * USEC_PER_MSEC)
 
-void module_read_clocks(struct module *module)
-{
-	clocks_read_offset(&module->boot_offset_nsec, CLOCK_BOOTTIME, CLOCK_MONOTONIC);
-	clocks_read_offset(&module->real_offset_nsec, CLOCK_REALTIME, CLOCK_BOOTTIME);
-}
-
 static void fail(struct module *module, int r)
 {
 	if (!module->failed)
@@ -61,7 +55,7 @@ static void run(struct module *module)
 	int progress = MODULE_IDLE;
 
 	module->stats.wakeups++;
-	module_read_clocks(module);
+	clocks_read(&module->clocks);
 	if (module->cgroups)
 		cgroups_collect(module->cgroups);
 	module_sync_end(module);
@@ -124,7 +118,7 @@ void module_drain(struct module *module)
 	uint64_t until = monotonic_nsec() + DRAIN_NSEC;
 	int r;
 
-	module_read_clocks(module);
+	clocks_read(&module->clocks);
 	module->patient = false;
 	do {
 		r = module_stream_run(&module->stream, BATCH);

@@ -91,7 +91,7 @@ static size_t count_entries(const struct proc_snapshot *snapshot)
 
 static int take_snapshot(struct module *module, const struct proc_snapshot *snapshot)
 {
-	struct taking taking = { module, snapshot->end_nsec + module->boot_offset_nsec, NULL, 0 };
+	struct taking taking = { module, clocks_boot_nsec(&module->clocks, snapshot->end_nsec), NULL, 0 };
 	struct proc_entry entry;
 	size_t at = 0;
 
@@ -167,7 +167,7 @@ void module_sync_end(struct module *module)
 
 void module_sync_close(struct module *module, bool idle)
 {
-	uint64_t now = monotonic_nsec() + module->boot_offset_nsec;
+	uint64_t now = clocks_boot_nsec(&module->clocks, monotonic_nsec());
 	const struct process *process;
 
 	if (module->n_missing == 0)

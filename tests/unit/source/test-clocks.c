@@ -45,9 +45,25 @@ static void test_itself(void **state)
 	assert_int_equal(offset, 0);
 }
 
+static void test_conversions(void **state)
+{
+	const struct clocks clocks = { .boot_offset_nsec = 5000, .real_offset_nsec = 1000000 };
+	struct clocks now = {};
+
+	(void)state;
+	assert_int_equal(clocks_boot_nsec(&clocks, 1000), 6000);
+	assert_int_equal(clocks_monotonic_nsec(&clocks, 6000), 1000);
+	assert_int_equal(clocks_monotonic_nsec(&clocks, 4000), 0);
+	assert_int_equal(clocks_real_usec(&clocks, 6000), 1006);
+	clocks_read(&now);
+	assert_true(apart(clocks_real_usec(&now, clocks_boot_nsec(&now, monotonic_nsec())),
+			  clock_usec(CLOCK_REALTIME)) < USEC_PER_SEC);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_offset), cmocka_unit_test(test_itself) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_offset), cmocka_unit_test(test_itself),
+					    cmocka_unit_test(test_conversions) };
 
 	return cmocka_run_group_tests_name("clocks", tests, NULL, NULL);
 }

@@ -33,7 +33,7 @@ static int setup(void **state)
 	assert_non_null(module);
 	module->hub = hub;
 	module->stream.instance = 77;
-	module->real_offset_nsec = 1000 * SECOND * 1000;
+	module->clocks.real_offset_nsec = 1000 * SECOND * 1000;
 	seq = 0;
 	return 0;
 }
