@@ -119,7 +119,7 @@ static int field_decode(struct fb_event *event, unsigned int field, json_t *obje
 		break;
 	}
 	if (r == 0)
-		event->has |= UINT64_C(1) << field;
+		event->has |= FIELD_BIT(field);
 	return r;
 }
 

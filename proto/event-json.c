@@ -27,7 +27,7 @@ static const struct key group_keys[] = {
 };
 
 /* The fields that JSON has. */
-static const uint64_t fields_shown = 0
+static const field_set fields_shown = FIELDS_NONE
 #define REST(_high, _low)
 #define F(_member, _kind, _group, _key, _privacy) | EVENT_BIT(_member)
 #include "event-json-fields.h"
@@ -211,12 +211,12 @@ static inline char *group_turn(char *at, enum event_group *group, enum event_gro
  * One test and one call for each field of the list, so that kind and group are constants of the place:
  * measured, a loop over event_fields takes a third longer. Few events have any of the last fields.
  */
-static char *fields_write(char *at, const struct fb_event *event, uint64_t has)
+static char *fields_write(char *at, const struct fb_event *event, field_set has)
 {
 	enum event_group group = EVENT_GROUP_TOP;
 
-#define REST(_high, _low)  \
-	if (!(has & _low)) \
+#define REST(_high, _low)                       \
+	if (!(has & FIELDS_WORDS(_high, _low))) \
 		return group_turn(at, &group, EVENT_GROUP_TOP);
 #define F(_member, _kind, _group, _key, _privacy)                                 \
 	if (has & EVENT_BIT(_member)) {                                           \
@@ -230,9 +230,9 @@ static char *fields_write(char *at, const struct fb_event *event, uint64_t has)
 	return group_turn(at, &group, EVENT_GROUP_TOP);
 }
 
-size_t event_json_encode(const struct fb_event *event, uint64_t mask, char *buf)
+size_t event_json_encode(const struct fb_event *event, field_set mask, char *buf)
 {
-	uint64_t has = event->has & mask & fields_shown;
+	field_set has = event->has & mask & fields_shown;
 	char *at = buf;
 
 	*at++ = '{';

@@ -40,7 +40,7 @@ enum {
  * (so one that is cut within a character has a raw form). A group none of whose fields is there is left out.
  * Return: the length.
  */
-size_t event_json_encode(const struct fb_event *event, uint64_t mask, char *buf);
+size_t event_json_encode(const struct fb_event *event, field_set mask, char *buf);
 
 /* Where event_json_decode() puts texts. */
 struct event_store {

@@ -61,8 +61,18 @@ struct event_text {
 #define EVENT_C_PATH struct event_text
 #define EVENT_C_ARGS struct event_text
 
+/* A set of fields: bit EVENT_F_member stands for the member. Of more than 64 bits, since fields are only ever added. */
+__extension__ typedef unsigned __int128 field_set;
+
+#define FIELD_BIT(_number) ((field_set)1 << (_number))
+#define FIELDS_NONE	   ((field_set)0)
+#define FIELDS_ALL	   (~FIELDS_NONE)
+
+/* Both words of a set as one. */
+#define FIELDS_WORDS(_high, _low) ((field_set)(_high) << 64 | (_low))
+
 struct fb_event {
-	uint64_t has; /* bit EVENT_F_member: the field is there */
+	field_set has; /* the fields that are there */
 	enum event_type type;
 #define F(_member, _kind, _group, _key, _privacy) EVENT_C_##_kind _member;
 #include "event-fields.h"
@@ -77,7 +87,10 @@ enum event_field {
 	_EVENT_FIELD_MAX,
 };
 
-_Static_assert(_EVENT_FIELD_MAX <= 64, "presence bits are one word");
+/* Bits of a set. */
+#define EVENT_FIELDS_MAX 128
+
+_Static_assert(_EVENT_FIELD_MAX <= EVENT_FIELDS_MAX, "a set has a bit for each field");
 
 enum event_kind {
 	EVENT_KIND_U32,
@@ -103,7 +116,8 @@ struct event_field_info {
 	const char *key; /* in JSON; NULL in group NONE */
 };
 
-extern const struct event_field_info event_fields[_EVENT_FIELD_MAX];
+/* Of the first _EVENT_FIELD_MAX; there is room for a set of any. */
+extern const struct event_field_info event_fields[EVENT_FIELDS_MAX];
 
 /* The name of a type, in a block of fixed size, to be copied as one. */
 struct event_type_info {
@@ -113,7 +127,7 @@ struct event_type_info {
 
 extern const struct event_type_info event_types[_EVENT_TYPE_MAX];
 
-#define EVENT_BIT(_member)	   (UINT64_C(1) << EVENT_F_##_member)
+#define EVENT_BIT(_member)	   FIELD_BIT(EVENT_F_##_member)
 #define EVENT_HAS(_event, _member) (((_event)->has & EVENT_BIT(_member)) != 0)
 #define EVENT_SET(_event, _member, _value)           \
 	do {                                         \
@@ -122,16 +136,18 @@ extern const struct event_type_info event_types[_EVENT_TYPE_MAX];
 	} while (0)
 #define EVENT_CLEAR(_event, _member) ((_event)->has &= ~EVENT_BIT(_member))
 
-/* Field numbers of the bits of a mask, lowest first; eats @_mask. */
-#define EVENT_FIELD_FOREACH(_field, _mask)                                                          \
-	for (unsigned int _field; (_mask) && (_field = (unsigned int)__builtin_ctzll(_mask), true); \
-	     (_mask) &= (_mask)-1)
+/* The lowest field of a set that is not empty. */
+static inline unsigned int fields_first(field_set fields)
+{
+	uint64_t low = (uint64_t)fields;
 
-/*
- * For what includes the list to look at each field in turn: are this one and all behind it absent? Asked only at every eighth
- * field, and false by the compiler's knowledge at the others: few events have any of the last ones.
- */
-#define EVENT_NO_MORE(_has, _member) (EVENT_F_##_member % 8 == 0 && (_has) < EVENT_BIT(_member))
+	return (unsigned int)(low ? __builtin_ctzll(low) : 64 + __builtin_ctzll((uint64_t)(fields >> 64)));
+}
+
+/* The fields of a set, lowest first; eats @_fields. */
+#define EVENT_FIELD_FOREACH(_field, _fields)                                           \
+	for (unsigned int _field; (_fields) && (_field = fields_first(_fields), true); \
+	     (_fields) &= (_fields)-1)
 
 static inline struct event_text event_text(const char *string)
 {
@@ -178,12 +194,15 @@ bool fb_event_equal(const struct fb_event *a, const struct fb_event *b);
 void fb_event_set_status(struct fb_event *event, uint32_t wait_status);
 
 /*
- * The packed form, as the log keeps it: 8 bytes of presence bits, 1 of type, then the fields that are there in the order of
- * the list, integers in the machine's byte order without padding, a text as 2 bytes of length and its bytes.
+ * The packed form, as the log keeps it: 8 bytes of presence bits, 1 of type, then the fields that are there by number,
+ * integers in the machine's byte order without padding, a text as 2 bytes of length and its bytes. Where the type has the bit
+ * EVENT_PACKED_WIDE, 8 bytes more of presence bits follow it.
  */
+#define EVENT_PACKED_WIDE 0x80u
 
 /* No packed event is longer: every field there, all texts at their limits. */
 #define EVENT_PACKED_FIXED 9
+#define EVENT_PACKED_HEAD  (EVENT_PACKED_FIXED + 8)
 #define EVENT_SIZE_U32	   4
 #define EVENT_SIZE_U64	   8
 #define EVENT_SIZE_BOOL	   1
@@ -191,7 +210,7 @@ void fb_event_set_status(struct fb_event *event, uint32_t wait_status);
 #define EVENT_SIZE_PATH	   (2 + EVENT_PATH_MAX)
 #define EVENT_SIZE_ARGS	   EVENT_SIZE_PATH
 enum {
-	EVENT_PACKED_MAX = EVENT_PACKED_FIXED
+	EVENT_PACKED_MAX = (_EVENT_FIELD_MAX > 64 ? EVENT_PACKED_HEAD : EVENT_PACKED_FIXED)
 #define F(_member, _kind, _group, _key, _privacy) +EVENT_SIZE_##_kind
 #include "event-fields.h"
 #undef F

@@ -7,9 +7,9 @@
 #define ACCESS_EVERYONE EVENT_TYPES_ALWAYS
 
 /* What was read and written can tell a secret: the length of a key, of a password. Arguments can be one. */
-#define BIT_PUBLIC(_member)  UINT64_C(0)
+#define BIT_PUBLIC(_member)  FIELDS_NONE
 #define BIT_PRIVATE(_member) EVENT_BIT(_member)
-static const uint64_t fields_private = 0
+static const field_set fields_private = 0
 #define F(_member, _kind, _group, _key, _privacy) | BIT_##_privacy(_member)
 #include "event-fields.h"
 #undef F
@@ -20,18 +20,18 @@ struct visibility access_of(const struct peer *peer)
 	return (struct visibility){ .all = peer->uid == 0 || peer->member, .uid = peer->uid };
 }
 
-uint64_t access_fields(struct visibility visibility, const struct fb_event *event)
+field_set access_fields(struct visibility visibility, const struct fb_event *event)
 {
 	bool own, left;
 
 	if (visibility.all || (EVENT_TYPE_BIT(event->type) & ACCESS_EVERYONE))
-		return ~UINT64_C(0);
+		return FIELDS_ALL;
 	own = EVENT_HAS(event, uid) && event->uid == visibility.uid;
 	left = event->type == EVENT_ID && EVENT_HAS(event, old_uid) && event->old_uid == visibility.uid;
 	if (!own && !left)
 		return 0;
 	/* Not to know the effective uid must not open what knowing it might close. */
 	if (EVENT_HAS(event, euid) && event->euid == visibility.uid)
-		return ~UINT64_C(0);
+		return FIELDS_ALL;
 	return ~fields_private;
 }

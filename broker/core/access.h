@@ -21,4 +21,4 @@ struct visibility {
 struct visibility access_of(const struct peer *peer);
 
 /* access_fields() - the fields of an event that may be shown; 0: it may not be seen at all */
-uint64_t access_fields(struct visibility visibility, const struct fb_event *event);
+field_set access_fields(struct visibility visibility, const struct fb_event *event);

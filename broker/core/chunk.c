@@ -108,7 +108,7 @@ uint64_t chunk_limit(const struct chunk_list *list, uint64_t seq)
 }
 
 void chunk_add(struct chunk *chunk, const struct encoding *encoding, uint64_t seq,
-	       const struct fb_event *event, uint64_t fields)
+	       const struct fb_event *event, field_set fields)
 {
 	size_t at = chunk_size(chunk);
 

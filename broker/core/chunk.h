@@ -65,7 +65,7 @@ bool chunk_is_full(const struct chunk *chunk);
 
 /* chunk_add() - one line more, for an event with the sequence number @seq; the chunk is not full */
 void chunk_add(struct chunk *chunk, const struct encoding *encoding, uint64_t seq,
-	       const struct fb_event *event, uint64_t fields);
+	       const struct fb_event *event, field_set fields);
 
 static inline size_t chunk_size(const struct chunk *chunk)
 {

@@ -55,7 +55,7 @@ static int set_own(struct cursor *cursor, const char *data, size_t size)
 static int set_own_event(struct cursor *cursor, struct fb_event *event)
 {
 	EVENT_SET(event, time_usec, clock_usec(CLOCK_REALTIME));
-	return set_own(cursor, scratch, cursor->view->encoding->put(event, UINT64_MAX, scratch));
+	return set_own(cursor, scratch, cursor->view->encoding->put(event, FIELDS_ALL, scratch));
 }
 
 char *cursor_position(const struct cursor *cursor, char buf[static CURSOR_TEXT_MAX])
@@ -196,7 +196,7 @@ static int fill_snapshot(struct cursor *cursor)
 {
 	const struct process *process = NULL;
 	struct fb_event event;
-	uint64_t fields;
+	field_set fields;
 	size_t size = 0;
 
 	for (unsigned int n = 0; n < SNAPSHOT_PROCESSES && size < SNAPSHOT_PIECE; n++) {
@@ -206,7 +206,7 @@ static int fill_snapshot(struct cursor *cursor)
 		if (process->born >= cursor->position)
 			continue;
 		fb_event_init(&event, EVENT_PROCESS);
-		process_describe(process, &event, UINT64_MAX);
+		process_describe(process, &event, FIELDS_ALL);
 		fields = view_match(cursor->view, &event);
 		if (fields == 0)
 			continue;

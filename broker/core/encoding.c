@@ -5,7 +5,7 @@
 
 _Static_assert(sizeof(uint32_t) + EVENT_PACKED_MAX <= ENCODED_MAX, "every encoding fits");
 
-static size_t put_line(const struct fb_event *event, uint64_t mask, char *to)
+static size_t put_line(const struct fb_event *event, field_set mask, char *to)
 {
 	size_t size = event_json_encode(event, mask, to);
 
@@ -13,7 +13,7 @@ static size_t put_line(const struct fb_event *event, uint64_t mask, char *to)
 	return size;
 }
 
-static size_t put_member(const struct fb_event *event, uint64_t mask, char *to)
+static size_t put_member(const struct fb_event *event, field_set mask, char *to)
 {
 	size_t size = event_json_encode(event, mask, to);
 
@@ -22,7 +22,7 @@ static size_t put_member(const struct fb_event *event, uint64_t mask, char *to)
 	return size;
 }
 
-static size_t put_packed(const struct fb_event *event, uint64_t mask, char *to)
+static size_t put_packed(const struct fb_event *event, field_set mask, char *to)
 {
 	struct fb_event shown = *event;
 	uint32_t size;

@@ -13,7 +13,7 @@
 struct encoding {
 	const char *name;
 	/* Only the fields in @mask; @to has room for ENCODED_MAX bytes. Return: the length. */
-	size_t (*put)(const struct fb_event *event, uint64_t mask, char *to);
+	size_t (*put)(const struct fb_event *event, field_set mask, char *to);
 };
 
 /* JSON, a line each */

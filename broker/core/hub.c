@@ -134,7 +134,7 @@ uint64_t hub_find_process(const struct hub *hub, uint32_t pid, struct visibility
 	if (!process)
 		return 0;
 	fb_event_init(event, EVENT_PROCESS);
-	process_describe(process, event, UINT64_MAX);
+	process_describe(process, event, FIELDS_ALL);
 	return access_fields(visibility, event);
 }
 

@@ -377,9 +377,9 @@ int table_apply(struct table *table, const struct fb_event *event)
 	return 0;
 }
 
-void process_describe(const struct process *process, struct fb_event *event, uint64_t fields)
+void process_describe(const struct process *process, struct fb_event *event, field_set fields)
 {
-	uint64_t wanted = process->has & fields & ~event->has;
+	field_set wanted = process->has & fields & ~event->has;
 
 	if (fields & ~event->has & EVENT_BIT(pid))
 		EVENT_SET(event, pid, process->pid);

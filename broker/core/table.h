@@ -17,7 +17,7 @@
 struct process {
 	uint32_t pid;
 	uint64_t start_usec; /* the first value heard stays */
-	uint64_t has;	     /* EVENT_BIT()s of the fields that are known, start_usec among them */
+	field_set has;	     /* EVENT_BIT()s of the fields that are known, start_usec among them */
 	uint32_t ppid, uid, gid, euid, egid, login_uid, session;
 	uint64_t parent_start_usec, cgroup_id, pid_ns;
 	uint32_t ns_pid;
@@ -62,10 +62,10 @@ int table_apply(struct table *table, const struct fb_event *event);
  * @fields: those to consider, ~0 for all, exe among them. Texts point into the table: they outlive the
  * table_apply() of this event, even if it ends the process, but no other.
  */
-void process_describe(const struct process *process, struct fb_event *event, uint64_t fields);
+void process_describe(const struct process *process, struct fb_event *event, field_set fields);
 
 /* process_forget() - these fields are not known any more: nothing is how the absence of some is told */
-static inline void process_forget(struct process *process, uint64_t fields)
+static inline void process_forget(struct process *process, field_set fields)
 {
 	process->has &= ~fields;
 }

@@ -176,7 +176,7 @@ uint64_t view_match(const struct view *view, const struct fb_event *event)
 {
 	uint32_t bit = EVENT_TYPE_BIT(event->type);
 	bool member;
-	uint64_t fields;
+	field_set fields;
 
 	/* The cheapest test first; but a tree wants to hear of every fork. */
 	if (view->filter->types &&
@@ -190,7 +190,7 @@ uint64_t view_match(const struct view *view, const struct fb_event *event)
 	return member && filter_match(view->filter, event) ? fields : 0;
 }
 
-static void encode(struct view *view, struct chunk *chunk, const struct fb_event *event, uint64_t fields)
+static void encode(struct view *view, struct chunk *chunk, const struct fb_event *event, field_set fields)
 {
 	size_t before = chunk_size(chunk);
 
@@ -231,7 +231,7 @@ static struct chunk *open_chunk(struct view *view, const struct fb_event *event)
 
 static void offer(struct view *view, const struct fb_event *event)
 {
-	uint64_t fields;
+	field_set fields;
 
 	/* Offered already, by the other uid of an id event. */
 	if (view->last == event->seq)
@@ -323,7 +323,7 @@ static void fill(struct view *view, struct chunk *chunk, uint64_t limit)
 	uint32_t types = view->filter->types ? view->filter->types : UINT32_MAX;
 	struct log_place place;
 	struct fb_event event;
-	uint64_t fields;
+	field_set fields;
 
 	if (view->tree)
 		types |= EVENT_TYPE_BIT(EVENT_FORK) | EVENT_TYPE_BIT(EVENT_EXIT);

@@ -13,7 +13,7 @@ const struct process *lookup_process(const struct hub *hub, const struct fb_even
 	return process;
 }
 
-void lookup_describe(const struct hub *hub, struct fb_event *event, uint64_t fields)
+void lookup_describe(const struct hub *hub, struct fb_event *event, field_set fields)
 {
 	const struct process *process = lookup_process(hub, event);
 

@@ -12,7 +12,7 @@
 const struct process *lookup_process(const struct hub *hub, const struct fb_event *event);
 
 /* lookup_describe() - what the table knows of it and the event has not got, of some fields */
-void lookup_describe(const struct hub *hub, struct fb_event *event, uint64_t fields);
+void lookup_describe(const struct hub *hub, struct fb_event *event, field_set fields);
 
 /* lookup_set_parent() - the parent, and its start where it is known */
 void lookup_set_parent(const struct hub *hub, struct fb_event *event, uint32_t ppid);

@@ -49,7 +49,7 @@ int event_copy_set(struct forkbus_event *copy, const struct fb_event *event)
 {
 	size_t n = EVENT_HAS(event, args) ? strings_count(event->args) : 0;
 	size_t size = (n + 1) * sizeof(char *);
-	uint64_t has = event->has;
+	field_set has = event->has;
 	char *memory, *at;
 
 	EVENT_FIELD_FOREACH(field, has) {

@@ -135,7 +135,7 @@ int forkbus_event_to_json(const struct forkbus_event *event, uint64_t flags, cha
 	room = malloc(json_bound(event));
 	if (!room)
 		return -ENOMEM;
-	size = event_json_encode(&event->event, ~UINT64_C(0), room);
+	size = event_json_encode(&event->event, FIELDS_ALL, room);
 	room[size] = '\0';
 	/* A block that cannot be made smaller is as good as it was. */
 	text = realloc(room, size + 1);

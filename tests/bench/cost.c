@@ -106,7 +106,7 @@ static void encode(struct fb_event *event)
 {
 	static char line[EVENT_JSON_MAX];
 
-	sink += event_json_encode(event, UINT64_MAX, line);
+	sink += event_json_encode(event, FIELDS_ALL, line);
 }
 
 static void match(struct fb_event *event)

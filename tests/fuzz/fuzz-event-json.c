@@ -28,7 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check(line != NULL);
 	r = event_json_decode(&event, &store, (const char *)data, size);
 	if (r == 0) {
-		len = event_json_encode(&event, ~UINT64_C(0), line);
+		len = event_json_encode(&event, FIELDS_ALL, line);
 		check(len <= EVENT_JSON_MAX && !memchr(line, '\n', len));
 		check(event_json_decode(&again, &store_again, line, len) == 0);
 		check(fb_event_equal(&event, &again));

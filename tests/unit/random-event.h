@@ -98,18 +98,17 @@ struct random_event {
 };
 
 /* An event of any type with any fields (@only: none but these), integers up to INT64_MAX, texts up to their limits. */
-static inline void random_event(struct random *random, struct random_event *ret, uint64_t only)
+static inline void random_event(struct random *random, struct random_event *ret, field_set only)
 {
-	uint64_t has = random_next(random), mask;
+	field_set has = FIELDS_WORDS(random_next(random), random_next(random)), mask;
 	char *at = ret->texts;
 
 	if (random_below(random, 8) == 0)
-		has = ~UINT64_C(0);
+		has = FIELDS_ALL;
 	else if (random_below(random, 3) == 0)
-		has &= random_next(random);
+		has &= FIELDS_WORDS(random_next(random), random_next(random));
 	has &= only;
-	if (_EVENT_FIELD_MAX < 64)
-		has &= (UINT64_C(1) << _EVENT_FIELD_MAX % 64) - 1;
+	has &= FIELD_BIT(_EVENT_FIELD_MAX) - 1;
 	memset(&ret->event, 0x5a, sizeof(ret->event));
 	fb_event_init(&ret->event, (enum event_type)(1 + random_below(random, _EVENT_TYPE_MAX - 1)));
 	ret->event.has = has;

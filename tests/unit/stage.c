@@ -176,11 +176,11 @@ bool subscriber_read(struct subscriber *subscriber, size_t piece, size_t limit)
 	}
 }
 
-uint64_t subscriber_fields(const struct subscriber *subscriber, uint64_t seq)
+field_set subscriber_fields(const struct subscriber *subscriber, uint64_t seq)
 {
 	const struct stage *stage = subscriber->stage;
 	struct fb_event event;
-	uint64_t fields;
+	field_set fields;
 
 	stage_event(stage, seq, &event);
 	fields = access_fields(subscriber->visibility, &event);
@@ -242,7 +242,7 @@ static void check_line(struct subscriber *subscriber, const char *line, size_t s
 	static char expected[EVENT_JSON_MAX];
 	static struct event_store store;
 	struct fb_event event;
-	uint64_t fields;
+	field_set fields;
 
 	assert_int_equal(event_json_decode(&event, &store, line, size), 0);
 	if (event.type == EVENT_PROCESS) {

@@ -87,7 +87,7 @@ static inline void subscriber_read_all(struct subscriber *subscriber)
 void subscriber_check(struct subscriber *subscriber);
 
 /* The fields of an event that it should get, 0: none of it. */
-uint64_t subscriber_fields(const struct subscriber *subscriber, uint64_t seq);
+field_set subscriber_fields(const struct subscriber *subscriber, uint64_t seq);
 
 /* A random request's keys, without braces, for what happens in a world. */
 const char *random_filter(struct random *random);

@@ -82,19 +82,19 @@ void file_write(const char *path, const void *data, size_t size)
 
 void seq_event(struct random_event *ret, uint64_t seq, uint64_t salt)
 {
-	const uint64_t tiny = EVENT_BIT(pid);
-	const uint64_t small = EVENT_BIT(time_usec) | EVENT_BIT(boot_usec) | EVENT_BIT(pid) |
-			       EVENT_BIT(start_usec) | EVENT_BIT(uid) | EVENT_BIT(old_uid) | EVENT_BIT(comm) |
-			       EVENT_BIT(filename_cut) | EVENT_BIT(code);
+	const field_set tiny = EVENT_BIT(pid);
+	const field_set small = EVENT_BIT(time_usec) | EVENT_BIT(boot_usec) | EVENT_BIT(pid) |
+				EVENT_BIT(start_usec) | EVENT_BIT(uid) | EVENT_BIT(old_uid) |
+				EVENT_BIT(comm) | EVENT_BIT(filename_cut) | EVENT_BIT(code);
 	struct random random = { seq * UINT64_C(0xd1342543de82ef95) + salt };
 	uint64_t kind = random_below(&random, 32);
-	uint64_t only = kind == 0 ? ~UINT64_C(0) : kind < 4 ? tiny : small;
+	field_set only = kind == 0 ? FIELDS_ALL : kind < 4 ? tiny : small;
 
 	random_event(&random, ret, only & ~EVENT_BIT(seq));
 	if (kind == 0 && random_below(&random, 4) == 0) {
 		/* As large as can be: every field, every text at its limit. */
 		static char longest[EVENT_PATH_MAX];
-		uint64_t has = (UINT64_C(2) << (_EVENT_FIELD_MAX - 1)) - 1;
+		field_set has = FIELD_BIT(_EVENT_FIELD_MAX) - 1;
 
 		memset(longest, 'a' + (int)(seq % 26), sizeof(longest));
 		ret->event.has = has & ~EVENT_BIT(seq);

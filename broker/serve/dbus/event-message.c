@@ -140,7 +140,7 @@ static int append_field(sd_bus_message *message, const struct fb_event *event,
 
 /* The fields of one group. */
 static int append_group(sd_bus_message *message, const struct fb_event *event, enum event_group group,
-			uint64_t fields)
+			field_set fields)
 {
 	int r = sd_bus_message_open_container(message, 'a', "{sv}");
 
@@ -153,7 +153,7 @@ static int append_group(sd_bus_message *message, const struct fb_event *event, e
 }
 
 static int append_member(sd_bus_message *message, const struct fb_event *event, const char *key,
-			 enum event_group group, uint64_t fields)
+			 enum event_group group, field_set fields)
 {
 	int r;
 
@@ -169,14 +169,14 @@ static int append_member(sd_bus_message *message, const struct fb_event *event, 
 	return r < 0 ? r : sd_bus_message_close_container(message);
 }
 
-int dbus_append_event(sd_bus_message *message, const struct fb_event *event, uint64_t without)
+int dbus_append_event(sd_bus_message *message, const struct fb_event *event, field_set without)
 {
 	static const char *const keys[] = {
 		[EVENT_GROUP_STATUS] = "status",
 		[EVENT_GROUP_USAGE] = "usage",
 		[EVENT_GROUP_OLD] = "old",
 	};
-	uint64_t fields = event->has & ~without, left = fields;
+	field_set fields = event->has & ~without, left = fields;
 	int r = sd_bus_message_open_container(message, 'a', "{sv}");
 	uint32_t entered = 0; /* groups, by bit: a later field of one has a higher number */
 
@@ -203,9 +203,9 @@ static size_t text_size(struct event_text text)
 	return make_string(text) ? text.len : MEMBER_SIZE + 4 * text.len;
 }
 
-size_t dbus_event_size(const struct fb_event *event, uint64_t without)
+size_t dbus_event_size(const struct fb_event *event, field_set without)
 {
-	uint64_t left = event->has & ~without;
+	field_set left = event->has & ~without;
 	size_t size = 4 * MEMBER_SIZE; /* the dictionary, and those within */
 
 	EVENT_FIELD_FOREACH(number, left) {

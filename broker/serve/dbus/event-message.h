@@ -10,9 +10,9 @@
 #include "event.h"
 
 /* dbus_append_event() - an event's fields but those in @without, as an a{sv}. Return: 0 or a negative errno. */
-int dbus_append_event(sd_bus_message *message, const struct fb_event *event, uint64_t without);
+int dbus_append_event(sd_bus_message *message, const struct fb_event *event, field_set without);
 /* dbus_event_size() - the bytes that dbus_append_event() makes of it at most */
-size_t dbus_event_size(const struct fb_event *event, uint64_t without);
+size_t dbus_event_size(const struct fb_event *event, field_set without);
 /* dbus_append_text() - any bytes as a string: what a string cannot be becomes U+FFFD */
 int dbus_append_text(sd_bus_message *message, struct event_text text);
 /* dbus_send_event() - the signal of an event, to one receiver alone. Return: 0 or a negative errno. */

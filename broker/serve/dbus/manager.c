@@ -123,7 +123,7 @@ static int on_get_process(sd_bus_message *call, void *userdata, sd_bus_error *er
 	struct dbus_peer *peer = dbus_sender(dbus, call);
 	sd_bus_message *reply = NULL;
 	struct fb_event event;
-	uint64_t fields = 0;
+	field_set fields = 0;
 	uint32_t pid;
 	int r;
 

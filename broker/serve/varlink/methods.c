@@ -219,7 +219,7 @@ static void get_process(struct link *link, const struct varlink_call *call)
 	json_int_t pid = json_integer_value(json_object_get(call->parameters, "pid"));
 	json_t *start = json_object_get(call->parameters, "startUsec");
 	struct fb_event event;
-	uint64_t fields = 0;
+	field_set fields = 0;
 	char *reply = NULL;
 
 	if (pid > 0 && pid <= INT32_MAX)

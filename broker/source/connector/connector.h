@@ -137,7 +137,7 @@ void connector_tell(struct connector *connector, struct connector_message *messa
 void connector_begin(struct connector *connector, struct fb_event *event, enum event_type type, uint64_t nsec,
 		     uint32_t pid);
 /* Ask /proc; @awaited: a message will take the answer. */
-struct proc_question *connector_ask(struct connector *connector, uint32_t pid, uint64_t fields,
+struct proc_question *connector_ask(struct connector *connector, uint32_t pid, field_set fields,
 				    unsigned int purpose);
 /*
  * What the helper has answered since. To be collected before messages are read, and used after: then all that had changed

@@ -7,7 +7,7 @@
 /* Of more children than this the new parent is not asked for, and is known when they end. */
 #define ORPHANS_MAX 64
 
-static void set_usage(struct fb_event *event, const struct taskstats_usage *usage, uint64_t fields)
+static void set_usage(struct fb_event *event, const struct taskstats_usage *usage, field_set fields)
 {
 #define SET(_member, _value)             \
 	if (fields & EVENT_BIT(_member)) \
@@ -38,7 +38,7 @@ static void tell_thread_exit(struct connector *connector, const struct cn_event 
 	EVENT_SET(&event, tid, cn->tid);
 	fb_event_set_status(&event, cn->exit.code & 0xffff);
 	if (exit->has_record) {
-		set_usage(&event, &exit->record.usage, ~UINT64_C(0));
+		set_usage(&event, &exit->record.usage, FIELDS_ALL);
 		EVENT_SET(&event, elapsed_usec, exit->record.elapsed_usec);
 	}
 	lookup_describe(connector->hub, &event, ~EVENT_BIT(exe));
@@ -68,7 +68,7 @@ static void tell_end(struct connector *connector, struct fb_event *event, const 
 		     uint32_t ppid)
 {
 	const struct process *process = lookup_process(connector->hub, event);
-	uint64_t fields = UINT64_MAX;
+	field_set fields = FIELDS_ALL;
 
 	if (end->has_status)
 		fb_event_set_status(event, end->status);

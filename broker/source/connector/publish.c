@@ -36,7 +36,7 @@ void connector_begin(struct connector *connector, struct fb_event *event, enum e
 
 /* Questions and answers */
 
-struct proc_question *connector_ask(struct connector *connector, uint32_t pid, uint64_t fields,
+struct proc_question *connector_ask(struct connector *connector, uint32_t pid, field_set fields,
 				    unsigned int purpose)
 {
 	struct proc_question *question = proc_helper_ask(connector->helper, pid, fields);
@@ -265,7 +265,7 @@ static const struct taskstats_record *record_of_end(struct connector *connector,
 static void tell_exec(struct connector *connector, const struct connector_message *message)
 {
 	const struct cn_event *cn = &message->cn;
-	uint64_t described = ~FIELDS_IMAGE;
+	field_set described = ~FIELDS_IMAGE;
 	const struct taskstats_record *record;
 	const struct fb_event *answer;
 	struct fb_event event;

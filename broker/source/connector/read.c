@@ -86,7 +86,7 @@ void connector_message(const struct nlmsghdr *header, void *userdata)
 	if (cn.what != PROC_EVENT_EXEC)
 		return;
 	message->asked = true;
-	message->question = connector_ask(connector, cn.tgid, ~UINT64_C(0), CONNECTOR_DESCRIBE);
+	message->question = connector_ask(connector, cn.tgid, FIELDS_ALL, CONNECTOR_DESCRIBE);
 	if (message->question)
 		message->question->awaited = true;
 }

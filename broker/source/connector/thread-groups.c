@@ -8,7 +8,6 @@
 #include "source/connector/thread-groups.h"
 
 #include "base/cleanup.h"
-#include "event.h"
 
 #define GROUPS_MAX  (4 * 1024 * 1024) /* the kernel's PID_MAX_LIMIT */
 #define STATUS_CORE 0x80

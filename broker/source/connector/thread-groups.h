@@ -14,6 +14,7 @@
 
 #include <uthash.h>
 
+#include "event.h"
 #include "source/connector/pool.h"
 #include "source/connector/proc-event.h"
 #include "source/connector/records.h"
@@ -71,7 +72,7 @@ struct group_exit {
 struct group_end {
 	bool has_status;
 	uint32_t status; /* as a wait status */
-	uint64_t has;	 /* EVENT_BIT()s of the usage fields that are right */
+	field_set has;	 /* EVENT_BIT()s of the usage fields that are right */
 	struct taskstats_usage usage;
 	bool has_task; /* the following */
 	uint32_t ppid, uid, gid;

@@ -275,7 +275,7 @@ static void take(struct module_record *record, uint64_t *count, const struct nla
 	else if (attribute->kind == ATTRIBUTE_STATUS && get_u32(attr, &status))
 		fb_event_set_status(event, status);
 	else if (set_member((char *)event + attribute->offset, attribute->kind, attr))
-		event->has |= UINT64_C(1) << attribute->field;
+		event->has |= FIELD_BIT(attribute->field);
 }
 
 /* What the module leaves unsaid since it follows from the rest. */

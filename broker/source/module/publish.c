@@ -49,7 +49,7 @@ static void forget_what_ended(struct module *module, const struct module_record 
 {
 	const struct fb_event *event = &record->event;
 	struct process *process = table_find(hub_table(module->hub), event->pid);
-	uint64_t fields = 0;
+	field_set fields = 0;
 
 	if (!process || process != lookup_process(module->hub, event) || fb_event_is_thread(event))
 		return;
@@ -79,7 +79,7 @@ static void set_tty(struct module *module, struct module_record *record)
 static void describe(struct module *module, struct module_record *record)
 {
 	struct fb_event *event = &record->event;
-	uint64_t fields = ~OF_RECORD;
+	field_set fields = ~OF_RECORD;
 
 	EVENT_SET(event, time_usec, clocks_real_usec(&module->clocks, record->nsec));
 	EVENT_SET(event, instance, module->stream.instance);
@@ -130,7 +130,7 @@ void module_tell_gone(struct module *module, uint32_t pid, uint64_t boot_nsec)
 	EVENT_SET(&event, boot_usec, boot_nsec / NSEC_PER_USEC);
 	EVENT_SET(&event, time_usec, clocks_real_usec(&module->clocks, boot_nsec));
 	EVENT_SET(&event, pid, pid);
-	lookup_describe(module->hub, &event, ~UINT64_C(0));
+	lookup_describe(module->hub, &event, FIELDS_ALL);
 	if (EVENT_HAS(&event, start_usec) && event.boot_usec >= event.start_usec)
 		EVENT_SET(&event, elapsed_usec, event.boot_usec - event.start_usec);
 	module_note_ended(module, &event);

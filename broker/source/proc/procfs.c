@@ -129,7 +129,7 @@ static void read_cgroup(int dir, struct fb_event *event, struct procfs_text *tex
 		EVENT_SET(event, unit, unit);
 }
 
-static int read_dir(int dir, uint64_t start_usec, uint64_t fields, struct fb_event *event,
+static int read_dir(int dir, uint64_t start_usec, field_set fields, struct fb_event *event,
 		    struct procfs_text *text, struct procfs_stat *stat)
 {
 	int r = read_stat(dir, stat, event, text);
@@ -149,7 +149,7 @@ static int read_dir(int dir, uint64_t start_usec, uint64_t fields, struct fb_eve
 	return 0;
 }
 
-int procfs_read(int proc, uint32_t pid, uint64_t start_usec, uint64_t fields, struct fb_event *event,
+int procfs_read(int proc, uint32_t pid, uint64_t start_usec, field_set fields, struct fb_event *event,
 		struct procfs_text *text, struct procfs_stat *stat)
 {
 	_cleanup_close_ int dir = open_pid(proc, pid);
@@ -234,7 +234,7 @@ static int scan_one(int proc, uint32_t pid, struct numbers *tids, struct procfs_
 		return 0;
 	fb_event_init(&event, EVENT_PROCESS);
 	EVENT_SET(&event, pid, pid);
-	if (read_dir(dir, 0, ~UINT64_C(0), &event, text, &stat) != 0 || procfs_stat_is_dead(&stat))
+	if (read_dir(dir, 0, FIELDS_ALL, &event, text, &stat) != 0 || procfs_stat_is_dead(&stat))
 		return 0;
 	r = numbers_read_at(tids, dir, "task");
 	if (r < 0)

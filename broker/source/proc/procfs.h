@@ -79,7 +79,7 @@ int procfs_open(void);
  * All is read through one descriptor of /proc/PID, so that no other process' figures get in. Texts point into @text.
  * Return: 0, PROCFS_E_GONE.
  */
-int procfs_read(int proc, uint32_t pid, uint64_t start_usec, uint64_t fields, struct fb_event *event,
+int procfs_read(int proc, uint32_t pid, uint64_t start_usec, field_set fields, struct fb_event *event,
 		struct procfs_text *text, struct procfs_stat *stat);
 
 /*

@@ -179,7 +179,7 @@ int proc_helper_fd(const struct proc_helper *helper)
 	return helper->fd;
 }
 
-struct proc_question *proc_helper_ask(struct proc_helper *helper, uint32_t pid, uint64_t fields)
+struct proc_question *proc_helper_ask(struct proc_helper *helper, uint32_t pid, field_set fields)
 {
 	struct proc_question *question = TAILQ_FIRST(&helper->spare);
 

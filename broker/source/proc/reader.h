@@ -15,7 +15,7 @@
 
 struct proc_question {
 	uint32_t pid;
-	uint64_t fields; /* as procfs_read() takes them */
+	field_set fields; /* as procfs_read() takes them */
 
 	/* The answer */
 	bool answered;
@@ -45,7 +45,7 @@ struct proc_helper *proc_helper_free(struct proc_helper *helper);
 int proc_helper_fd(const struct proc_helper *helper);
 
 /* proc_helper_ask() - Return: the question, to be given back once it is answered; NULL: the helper is behind. */
-struct proc_question *proc_helper_ask(struct proc_helper *helper, uint32_t pid, uint64_t fields);
+struct proc_question *proc_helper_ask(struct proc_helper *helper, uint32_t pid, field_set fields);
 /* proc_helper_give() - done with an answered question */
 void proc_helper_give(struct proc_helper *helper, struct proc_question *question);
 

@@ -9,9 +9,9 @@
 #include "core/access.h"
 #include "core/peer.h"
 
-#define ALL UINT64_MAX
-static const uint64_t private = EVENT_BIT(read_bytes) | EVENT_BIT(write_bytes) | EVENT_BIT(read_chars) |
-				EVENT_BIT(write_chars) | EVENT_BIT(args) | EVENT_BIT(args_cut);
+#define ALL FIELDS_ALL
+static const field_set private = EVENT_BIT(read_bytes) | EVENT_BIT(write_bytes) | EVENT_BIT(read_chars) |
+				 EVENT_BIT(write_chars) | EVENT_BIT(args) | EVENT_BIT(args_cut);
 
 static const struct visibility tenant = { .all = false, .uid = 1000 };
 
@@ -65,7 +65,7 @@ static void test_tenant(void **state)
 			unsigned int uid = i % 5, euid = i / 5 % 5, old = i / 25;
 			struct fb_event event = make(type);
 			bool own = uid == 1, own_euid = euid == 1, left = type == EVENT_ID && old == 1;
-			uint64_t expected;
+			field_set expected;
 
 			/* 4: not known */
 			if (uid < 4)

@@ -121,7 +121,7 @@ static void test_full(void **state)
 	static char text[EVENT_PATH_MAX];
 	struct chunk *chunk = chunk_take(pool, &lists[0], 1);
 	struct fb_event event;
-	uint64_t has = ~UINT64_C(0);
+	field_set has = FIELDS_ALL;
 	uint64_t seq = 1;
 
 	(void)state;
@@ -146,7 +146,7 @@ static void test_full(void **state)
 		else if (info->kind == EVENT_KIND_BOOL)
 			*(bool *)value = true;
 	}
-	chunk_add(chunk, &encoding_lines, seq, &event, ~UINT64_C(0));
+	chunk_add(chunk, &encoding_lines, seq, &event, FIELDS_ALL);
 	assert_true(chunk_is_full(chunk));
 	assert_true(chunk_size(chunk) <= CHUNK_SIZE);
 	assert_true(chunk_size(chunk) > 100000);

@@ -38,7 +38,7 @@ static void apply(struct table *table, const struct fb_event *event)
 	assert_int_equal(table_apply(table, event), 0);
 }
 
-static bool knows(const struct process *process, uint64_t bits)
+static bool knows(const struct process *process, field_set bits)
 {
 	return (process->has & bits) == bits;
 }

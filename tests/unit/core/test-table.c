@@ -55,7 +55,7 @@ static void apply_exit(struct table *table, uint32_t pid, uint64_t start_usec)
 	apply(table, &event);
 }
 
-static bool knows(const struct process *process, uint64_t bits)
+static bool knows(const struct process *process, field_set bits)
 {
 	return (process->has & bits) == bits;
 }
@@ -448,7 +448,7 @@ static void test_describe(void **state)
 	apply(table, &full);
 	process = table_find(table, 30);
 	fb_event_init(&event, EVENT_PROCESS);
-	process_describe(process, &event, ~UINT64_C(0));
+	process_describe(process, &event, FIELDS_ALL);
 	assert_true(fb_event_equal(&event, &full));
 
 	/* What the event has stays; what was not asked for stays out. */
@@ -461,7 +461,7 @@ static void test_describe(void **state)
 	/* What was told goes in again, texts of the table itself among it, even when it goes to another
 	 * process. */
 	full = make(EVENT_COMM, 30, 0);
-	process_describe(process, &full, ~UINT64_C(0));
+	process_describe(process, &full, FIELDS_ALL);
 	apply(table, &full);
 	full.start_usec = 8000000;
 	apply(table, &full);
@@ -490,7 +490,7 @@ static void test_no_allocations(void **state)
 			before = allocations;
 		event = make(EVENT_FORK, 10 + i % 500, 1000000 + i);
 		EVENT_SET(&event, ppid, 1);
-		process_describe(table_find(table, 1), &event, ~UINT64_C(0));
+		process_describe(table_find(table, 1), &event, FIELDS_ALL);
 		apply(table, &event);
 		event = make(EVENT_EXEC, 10 + i % 500, 1000000 + i);
 		EVENT_SET(&event, exe, event_text(programs[i % 3]));
@@ -517,7 +517,7 @@ static void test_last_words(void **state)
 	}
 	for (uint32_t pid = 1; pid <= N; pid++) {
 		event = make(EVENT_EXIT, pid, pid);
-		process_describe(table_find(table, pid), &event, ~UINT64_C(0));
+		process_describe(table_find(table, pid), &event, FIELDS_ALL);
 		apply(table, &event);
 		assert_null(table_find(table, pid));
 		snprintf(exe, sizeof(exe), "/exe/%u", pid);

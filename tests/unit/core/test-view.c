@@ -249,7 +249,7 @@ static void check_read(struct view *view, const struct subscriber *like, uint64_
 	view_read(view, seq, &lines);
 	assert_in_range(lines.next, seq + 1, log_next(hub_log(stage.hub)));
 	for (; seq < lines.next; seq++) {
-		uint64_t fields = subscriber_fields(like, seq);
+		field_set fields = subscriber_fields(like, seq);
 		size_t size;
 
 		if (!fields)

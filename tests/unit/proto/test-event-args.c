@@ -37,7 +37,7 @@ static void arguments_are_an_array(void **state)
 		fb_event_init(&event, EVENT_EXEC);
 		EVENT_SET(&event, args, ((struct event_text){ cases[i].args, cases[i].len }));
 		snprintf(expected, sizeof(expected), "{\"type\":\"exec\",\"args\":%s}", cases[i].json);
-		line[event_json_encode(&event, ~UINT64_C(0), line)] = '\0';
+		line[event_json_encode(&event, FIELDS_ALL, line)] = '\0';
 		assert_string_equal(line, expected);
 		assert_int_equal(event_json_decode(&back, &store, line, strlen(line)), 0);
 		assert_true(fb_event_equal(&event, &back));

@@ -164,7 +164,7 @@ static void match_texts(void **state)
 		fb_event_init(&event, EVENT_EXEC);
 		snprintf(text, sizeof(text), "{\"%s\":[\"bash\",\"/usr/*\"]}", cases[i].key);
 		assert_false(matches(text, &event));
-		event.has = UINT64_C(1) << cases[i].field;
+		event.has = FIELD_BIT(cases[i].field);
 		*member = (struct event_text){ "bashful", 4 };
 		assert_true(matches(text, &event));
 		member->len = 5;
@@ -237,7 +237,7 @@ static void match_is_an_and(void **state)
 		bool expected = true;
 		const char *name;
 
-		random_event(&random, &a, ~UINT64_C(0));
+		random_event(&random, &a, FIELDS_ALL);
 		a.event.pid = 1 + (uint32_t)random_below(&random, 5);
 		a.event.start_usec = random_below(&random, 20000);
 		a.event.uid = 1000 * (uint32_t)random_below(&random, 5);
@@ -282,7 +282,7 @@ static void match_allocates_nothing(void **state)
 		"\"*\",\"status\":\"any\"}");
 	before = allocations;
 	for (int i = 0; i < 1000; i++) {
-		random_event(&random, &a, ~UINT64_C(0));
+		random_event(&random, &a, FIELDS_ALL);
 		a.event.uid = a.event.pid = 1;
 		a.event.type = EVENT_EXIT;
 		EVENT_SET(&a.event, comm, event_text("axxb"));

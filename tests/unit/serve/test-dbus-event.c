@@ -40,7 +40,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-static sd_bus_message *message_of(const struct fb_event *event, uint64_t without)
+static sd_bus_message *message_of(const struct fb_event *event, field_set without)
 {
 	sd_bus_message *message = NULL;
 
@@ -84,11 +84,11 @@ static void test_any(void **state)
 
 	(void)state;
 	for (int round = 0; round < 3000; round++) {
-		uint64_t without = round % 2 ? random_next(&random) : 0, left;
+		field_set without = round % 2 ? random_next(&random) : 0, left;
 		sd_bus_message *message;
 		unsigned int n = 0;
 
-		random_event(&random, &one, UINT64_MAX);
+		random_event(&random, &one, FIELDS_ALL);
 		message = message_of(&one.event, without);
 		left = one.event.has & ~without;
 		EVENT_FIELD_FOREACH(number, left)

@@ -30,7 +30,7 @@ static void put_identity(struct nlmsghdr *header)
 	mnl_attr_put_u32(header, FORKBUS_R_NS_TGID, 7);
 }
 
-static const uint64_t identity =
+static const field_set identity =
 	EVENT_BIT(pid) | EVENT_BIT(start_usec) | EVENT_BIT(ppid) | EVENT_BIT(parent_start_usec) |
 	EVENT_BIT(uid) | EVENT_BIT(gid) | EVENT_BIT(euid) | EVENT_BIT(egid) | EVENT_BIT(login_uid) |
 	EVENT_BIT(session) | EVENT_BIT(cgroup_id) | EVENT_BIT(comm) | EVENT_BIT(pid_ns) | EVENT_BIT(ns_pid) |

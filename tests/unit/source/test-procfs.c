@@ -102,7 +102,7 @@ static void test_ids(void **state)
 	fb_event_init(&event, EVENT_PROCESS);
 	assert_int_equal(procfs_parse_ids(&event, "Uid:\t1\t2\n", 9), PROCFS_E_TEXT);
 	assert_int_equal(procfs_parse_ids(&event, "", 0), PROCFS_E_TEXT);
-	assert_int_equal(event.has, 0);
+	assert_true(event.has == 0);
 }
 
 static void assert_cgroup(const char *text, const char *path)
@@ -242,7 +242,7 @@ static void test_read(void **state)
 	fake_write(fake, "21/loginuid", "1000");
 	assert_int_equal(symlinkat("/usr/bin/x (deleted)", fake->fd, "21/exe"), 0);
 
-	assert_int_equal(procfs_read(fake->fd, 21, start + 9999, ~UINT64_C(0), &event, &text, &stat), 0);
+	assert_int_equal(procfs_read(fake->fd, 21, start + 9999, FIELDS_ALL, &event, &text, &stat), 0);
 	assert_int_equal(event.type, EVENT_PROCESS);
 	assert_int_equal(event.pid, 21);
 	assert_int_equal(event.start_usec, start);
@@ -271,7 +271,7 @@ static void test_read(void **state)
 	/* No login, and a file that is not there. */
 	fake_write(fake, "21/loginuid", "4294967295");
 	assert_int_equal(unlinkat(fake->fd, "21/cgroup", 0), 0);
-	assert_int_equal(procfs_read(fake->fd, 21, 0, ~UINT64_C(0), &event, &text, NULL), 0);
+	assert_int_equal(procfs_read(fake->fd, 21, 0, FIELDS_ALL, &event, &text, NULL), 0);
 	assert_false(EVENT_HAS(&event, login_uid) || EVENT_HAS(&event, cgroup) || EVENT_HAS(&event, unit));
 }
 
@@ -333,7 +333,7 @@ static void test_real(void **state)
 		_exit(0);
 	}
 	assert_int_equal(waitpid(child, NULL, WUNTRACED), child);
-	assert_int_equal(procfs_read(proc, (uint32_t)child, 0, ~UINT64_C(0), &event, &text, &stat), 0);
+	assert_int_equal(procfs_read(proc, (uint32_t)child, 0, FIELDS_ALL, &event, &text, &stat), 0);
 	assert_text(event.comm, ") R 1 (\n\xff");
 	assert_int_equal(event.ppid, getpid());
 	assert_int_equal(event.uid, getuid());
@@ -345,11 +345,11 @@ static void test_real(void **state)
 
 	kill(child, SIGKILL);
 	assert_int_equal(waitid(P_PID, (id_t)child, &(siginfo_t){}, WEXITED | WNOWAIT), 0);
-	assert_int_equal(procfs_read(proc, (uint32_t)child, 0, ~UINT64_C(0), &event, &text, &stat), 0);
+	assert_int_equal(procfs_read(proc, (uint32_t)child, 0, FIELDS_ALL, &event, &text, &stat), 0);
 	assert_true(procfs_stat_is_dead(&stat));
 	assert_false(EVENT_HAS(&event, exe));
 	assert_int_equal(waitpid(child, NULL, 0), child);
-	assert_int_equal(procfs_read(proc, (uint32_t)child, 0, ~UINT64_C(0), &event, &text, &stat),
+	assert_int_equal(procfs_read(proc, (uint32_t)child, 0, FIELDS_ALL, &event, &text, &stat),
 			 PROCFS_E_GONE);
 	close(proc);
 }

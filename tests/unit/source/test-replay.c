@@ -203,7 +203,7 @@ static void test_flat(void **state)
 		EVENT_SET(&event, boot_usec, 3600000000 * (uint64_t)i); /* hours between them */
 		EVENT_SET(&event, pid, 100 + i / 2);
 		EVENT_SET(&event, comm, event_text("caf\351\n\""));
-		fwrite(line, 1, event_json_encode(&event, UINT64_MAX, line), file);
+		fwrite(line, 1, event_json_encode(&event, FIELDS_ALL, line), file);
 		fputc('\n', file);
 	}
 	fclose(file);

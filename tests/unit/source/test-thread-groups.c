@@ -368,7 +368,7 @@ static void test_late_fork(void **state)
 		groups,
 		(struct record){ .tgid = 20, .tid = 20, .flags = TASKSTATS_AGROUP, .elapsed_usec = 600000 },
 		&end));
-	assert_int_equal(end.has, 0);
+	assert_true(end.has == 0);
 }
 
 /* The exit was lost: the record is not taken for one of the next process with that pid. */
@@ -382,7 +382,7 @@ static void test_stale_record(void **state)
 	forked(groups, 20, 20);
 	assert_true(exited_code(groups, 20, 20, 0x200, &end));
 	assert_int_equal(end.status, 0x200);
-	assert_int_equal(end.has, 0);
+	assert_true(end.has == 0);
 	assert_empty(groups);
 
 	recorded(groups, (struct record){ .tgid = 30, .tid = 30 });
@@ -406,7 +406,7 @@ static void test_missing_record(void **state)
 			   &end));
 	assert_true(end.has_status);
 	assert_int_equal(end.status, 0x100);
-	assert_int_equal(end.has, 0);
+	assert_true(end.has == 0);
 	assert_empty(groups);
 }
 
@@ -437,7 +437,7 @@ static void test_without_records(void **state)
 	assert_false(exited_code(groups, 20, 20, 0x500, &end));
 	assert_true(exited_code(groups, 20, 21, 0x700, &end));
 	assert_int_equal(end.status, 0x700);
-	assert_int_equal(end.has, 0);
+	assert_true(end.has == 0);
 	assert_false(end.has_task);
 
 	forked(groups, 20, 20);
