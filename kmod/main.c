@@ -16,7 +16,6 @@ static int __init forkbus_init(void)
 {
 	int err;
 
-	forkbus_ring_init(forkbus_netlink_wake);
 	forkbus_probes_init();
 	err = forkbus_netlink_init();
 	if (err)

@@ -10,7 +10,6 @@
 #include <linux/workqueue.h>
 #include <net/genetlink.h>
 #include <net/net_namespace.h>
-#include <net/netlink.h>
 
 #include "probes.h"
 #include "record.h"
@@ -22,22 +21,22 @@ MODULE_PARM_DESC(grace,
 		 "Seconds for which events are kept for a listener that has gone (default 30)");
 
 /* Of records in one message; the longest one fits. */
-#define MESSAGE_SIZE (15 * 1024)
+#define MESSAGE_SIZE  (15 * 1024)
 #define RETRY_JIFFIES (HZ / 10)
-#define GRACE_MAX 86400U
+#define GRACE_MAX     86400U
 
 /* A socket that sent START. */
 struct listener {
 	struct list_head link;
 	u32 portid;
-	u32 types;
-	u32 args;
+	u32 types, args;
 };
 
 /* All below is guarded by @mutex, but @instance, which is constant. No probe takes it. */
 static DEFINE_MUTEX(mutex);
 static LIST_HEAD(listeners);
-static u32 kept, kept_args;	 /* of those who went within the grace time */
+static u32 n_listeners;
+static u32 kept, kept_args;	 /* of listeners that went within the grace time */
 static unsigned long kept_until; /* jiffies */
 static bool stopped;
 static u64 instance;
@@ -51,7 +50,7 @@ static DECLARE_DELAYED_WORK(grace_work, do_grace);
 
 static struct genl_family family;
 
-/* Who listens */
+/* Listeners */
 
 static struct listener *find_listener(u32 portid)
 {
@@ -77,8 +76,7 @@ static void arm(void)
 		types |= listener->types;
 		args = max(args, listener->args);
 	}
-	forkbus_probes_set_args(args);
-	forkbus_probes_arm(types);
+	forkbus_probes_arm(types, args);
 }
 
 static void drop_listener(struct listener *listener, bool keep)
@@ -93,6 +91,7 @@ static void drop_listener(struct listener *listener, bool keep)
 		mod_delayed_work(workqueue, &grace_work, grace);
 	}
 	list_del(&listener->link);
+	n_listeners--;
 	kfree(listener);
 	arm();
 }
@@ -101,8 +100,7 @@ static void do_grace(struct work_struct *work)
 {
 	mutex_lock(&mutex);
 	if (time_after_eq(jiffies, kept_until)) {
-		kept = 0;
-		kept_args = 0;
+		kept = kept_args = 0;
 		arm();
 	}
 	mutex_unlock(&mutex);
@@ -134,7 +132,7 @@ static bool anybody_listens(void)
 	return genl_has_listeners(&family, &init_net, 0);
 }
 
-void forkbus_netlink_wake(unsigned long delay)
+static void wake(unsigned long delay)
 {
 	if (anybody_listens())
 		queue_delayed_work(workqueue, &send_work, delay);
@@ -149,7 +147,7 @@ static size_t put_records(struct sk_buff *skb, struct forkbus_reader *reader)
 	return size;
 }
 
-/* Whoever does not get it, since its socket is full, asks for it again: see REPLAY. */
+/* A listener whose socket is full does not get it, and asks for it again: see REPLAY. */
 static int send_some(struct forkbus_reader *reader, u32 size)
 {
 	struct sk_buff *skb = genlmsg_new(nla_total_size_64bit(sizeof(u64)) + size, GFP_KERNEL);
@@ -158,10 +156,7 @@ static int send_some(struct forkbus_reader *reader, u32 size)
 	if (!skb)
 		return -ENOMEM;
 	head = genlmsg_put(skb, 0, 0, &family, 0, FORKBUS_CMD_EVENTS);
-	if (!head || nla_put_u64_64bit(skb, FORKBUS_A_INSTANCE, instance, FORKBUS_A_PAD)) {
-		nlmsg_free(skb);
-		return -EMSGSIZE;
-	}
+	nla_put_u64_64bit(skb, FORKBUS_A_INSTANCE, instance, FORKBUS_A_PAD);
 	put_records(skb, reader);
 	genlmsg_end(skb, head);
 	genlmsg_multicast(&family, skb, 0, 0, GFP_KERNEL);
@@ -176,7 +171,7 @@ static void do_send(struct work_struct *work)
 
 	while (anybody_listens() && (unsent = forkbus_ring_unsent(&reader))) {
 		if (send_some(&reader, min_t(u32, unsent, MESSAGE_SIZE))) {
-			forkbus_netlink_wake(RETRY_JIFFIES);
+			wake(RETRY_JIFFIES);
 			break;
 		}
 		cond_resched();
@@ -188,15 +183,20 @@ static void do_send(struct work_struct *work)
 static int start_listener(u32 portid, u32 types, u32 args)
 {
 	struct listener *listener = find_listener(portid);
+	int err;
 
 	if (stopped)
 		return -ESHUTDOWN;
+	err = forkbus_ring_alloc(wake) ?: forkbus_records_alloc();
+	if (err)
+		return err;
 	if (!listener) {
 		listener = kzalloc(sizeof(*listener), GFP_KERNEL);
 		if (!listener)
 			return -ENOMEM;
 		listener->portid = portid;
 		list_add_tail(&listener->link, &listeners);
+		n_listeners++;
 	}
 	listener->types = types;
 	listener->args = args;
@@ -215,15 +215,11 @@ static int cmd_start(struct sk_buff *skb, struct genl_info *info)
 	if (GENL_REQ_ATTR_CHECK(info, FORKBUS_A_MASK))
 		return -EINVAL;
 	mutex_lock(&mutex);
-	err = forkbus_ring_alloc();
-	if (!err)
-		err = forkbus_records_alloc();
-	if (!err)
-		err = start_listener(info->snd_portid, nla_get_u32(info->attrs[FORKBUS_A_MASK]),
-				     args ? nla_get_u32(args) : 0);
+	err = start_listener(info->snd_portid, nla_get_u32(info->attrs[FORKBUS_A_MASK]),
+			     args ? nla_get_u32(args) : 0);
 	mutex_unlock(&mutex);
-	/* What was kept for somebody like this one. */
-	forkbus_netlink_wake(0);
+	/* What was kept for a listener like this one. */
+	wake(0);
 	return err;
 }
 
@@ -242,68 +238,47 @@ static int cmd_stop(struct sk_buff *skb, struct genl_info *info)
 	return -ENOENT;
 }
 
-static int put_lost(struct sk_buff *skb, u32 type, u64 count)
+/* There is room for all of it. */
+static void put_lost(struct sk_buff *skb, u32 type, u64 count)
 {
 	struct nlattr *nest = nla_nest_start(skb, FORKBUS_A_LOST);
 
-	if (!nest || nla_put_u32(skb, FORKBUS_L_TYPE, type) ||
-	    nla_put_u64_64bit(skb, FORKBUS_L_COUNT, count, FORKBUS_L_PAD))
-		return -EMSGSIZE;
+	nla_put_u32(skb, FORKBUS_L_TYPE, type);
+	nla_put_u64_64bit(skb, FORKBUS_L_COUNT, count, FORKBUS_L_PAD);
 	nla_nest_end(skb, nest);
-	return 0;
 }
 
-static int put_ring(struct sk_buff *skb)
+static void put_status(struct sk_buff *skb)
 {
-	struct forkbus_ring_status ring;
+	struct forkbus_ring_status ring = forkbus_ring_get_status();
 
-	forkbus_ring_get_status(&ring);
-	if (nla_put_u32(skb, FORKBUS_A_RING_SIZE, ring.size) ||
-	    nla_put_u32(skb, FORKBUS_A_RING_USED, ring.unsent) ||
-	    nla_put_u64_64bit(skb, FORKBUS_A_FIRST, ring.first, FORKBUS_A_PAD) ||
-	    nla_put_u64_64bit(skb, FORKBUS_A_LAST, ring.last, FORKBUS_A_PAD) ||
-	    nla_put_u64_64bit(skb, FORKBUS_A_SENT, ring.sent, FORKBUS_A_PAD))
-		return -EMSGSIZE;
+	nla_put_u64_64bit(skb, FORKBUS_A_INSTANCE, instance, FORKBUS_A_PAD);
+	nla_put_string(skb, FORKBUS_A_VERSION, FORKBUS_VERSION);
+	nla_put_u32(skb, FORKBUS_A_SUPPORTED, forkbus_probes_supported());
+	nla_put_u32(skb, FORKBUS_A_ARMED, forkbus_probes_armed());
+	nla_put_u32(skb, FORKBUS_A_LISTENERS, n_listeners);
+	nla_put_u32(skb, FORKBUS_A_GRACE, grace_seconds);
+	nla_put_u32(skb, FORKBUS_A_RING_SIZE, ring.size);
+	nla_put_u32(skb, FORKBUS_A_RING_USED, ring.unsent);
+	nla_put_u64_64bit(skb, FORKBUS_A_FIRST, ring.first, FORKBUS_A_PAD);
+	nla_put_u64_64bit(skb, FORKBUS_A_LAST, ring.last, FORKBUS_A_PAD);
+	nla_put_u64_64bit(skb, FORKBUS_A_SENT, ring.sent, FORKBUS_A_PAD);
 	for (u32 type = 0; type < __FORKBUS_TYPE_MAX; type++)
-		if (ring.lost[type] && put_lost(skb, type, ring.lost[type]))
-			return -EMSGSIZE;
-	return 0;
-}
-
-static int put_status(struct sk_buff *skb)
-{
-	struct listener *listener;
-	u32 count = 0;
-
-	lockdep_assert_held(&mutex);
-	list_for_each_entry(listener, &listeners, link)
-		count++;
-	if (nla_put_u64_64bit(skb, FORKBUS_A_INSTANCE, instance, FORKBUS_A_PAD) ||
-	    nla_put_string(skb, FORKBUS_A_VERSION, FORKBUS_VERSION) ||
-	    nla_put_u32(skb, FORKBUS_A_SUPPORTED, forkbus_probes_supported()) ||
-	    nla_put_u32(skb, FORKBUS_A_ARMED, forkbus_probes_armed()) ||
-	    nla_put_u32(skb, FORKBUS_A_LISTENERS, count) ||
-	    nla_put_u32(skb, FORKBUS_A_GRACE, grace_seconds))
-		return -EMSGSIZE;
-	return put_ring(skb);
+		if (ring.lost[type])
+			put_lost(skb, type, ring.lost[type]);
 }
 
 static int cmd_status(struct sk_buff *skb, struct genl_info *info)
 {
 	struct sk_buff *reply = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
 	void *head;
-	int err;
 
 	if (!reply)
 		return -ENOMEM;
 	head = genlmsg_put_reply(reply, info, &family, 0, FORKBUS_CMD_STATUS);
 	mutex_lock(&mutex);
-	err = head ? put_status(reply) : -EMSGSIZE;
+	put_status(reply);
 	mutex_unlock(&mutex);
-	if (err) {
-		nlmsg_free(reply);
-		return err;
-	}
 	genlmsg_end(reply, head);
 	return genlmsg_reply(reply, info);
 }
@@ -311,60 +286,37 @@ static int cmd_status(struct sk_buff *skb, struct genl_info *info)
 /* A dump: its state between two messages. */
 struct replay {
 	struct forkbus_reader reader;
-	u64 last; /* what comes later is not asked for */
+	u64 last; /* later records are not asked for */
 	bool begun;
 };
 
-static struct replay *replay_of(struct netlink_callback *cb)
-{
-	BUILD_BUG_ON(sizeof(struct replay) > sizeof(cb->ctx));
-	return (struct replay *)cb->ctx;
-}
-
 /* The policy has been held against them already. */
-static struct nlattr *dump_attribute(struct netlink_callback *cb, int attribute)
+static u64 dump_attribute(struct netlink_callback *cb, int attribute, u64 otherwise)
 {
-	return nla_find(nlmsg_attrdata(cb->nlh, GENL_HDRLEN), nlmsg_attrlen(cb->nlh, GENL_HDRLEN),
-			attribute);
+	struct nlattr *nla = nla_find(nlmsg_attrdata(cb->nlh, GENL_HDRLEN),
+				      nlmsg_attrlen(cb->nlh, GENL_HDRLEN), attribute);
+
+	return nla ? nla_get_u64(nla) : otherwise;
 }
 
 static int replay_start(struct netlink_callback *cb)
 {
-	struct nlattr *from = dump_attribute(cb, FORKBUS_A_FROM);
-	struct nlattr *of = dump_attribute(cb, FORKBUS_A_INSTANCE);
-	struct forkbus_ring_status ring;
+	struct replay *replay = (struct replay *)cb->ctx;
 
-	if (of && nla_get_u64(of) != instance) {
+	BUILD_BUG_ON(sizeof(*replay) > sizeof(cb->ctx));
+	if (dump_attribute(cb, FORKBUS_A_INSTANCE, instance) != instance) {
 		NL_SET_ERR_MSG(cb->extack, "the module was loaded anew since then");
 		return -ESTALE;
 	}
-	forkbus_ring_get_status(&ring);
-	forkbus_ring_seek(&replay_of(cb)->reader, from ? nla_get_u64(from) : 0);
-	replay_of(cb)->last = ring.last;
+	replay->reader.seq = dump_attribute(cb, FORKBUS_A_FROM, 0);
 	cb->min_dump_alloc = MESSAGE_SIZE + NLMSG_GOODSIZE / 2;
 	return 0;
 }
 
-/* Before the first records: what there is. */
-static int replay_head(struct sk_buff *skb, struct replay *replay)
-{
-	struct forkbus_ring_status ring;
-
-	if (nla_put_u64_64bit(skb, FORKBUS_A_INSTANCE, instance, FORKBUS_A_PAD))
-		return -EMSGSIZE;
-	if (replay->begun)
-		return 0;
-	forkbus_ring_get_status(&ring);
-	replay->begun = true;
-	return nla_put_u64_64bit(skb, FORKBUS_A_FIRST, ring.first, FORKBUS_A_PAD) ||
-			       nla_put_u64_64bit(skb, FORKBUS_A_LAST, replay->last, FORKBUS_A_PAD) ?
-		       -EMSGSIZE :
-		       0;
-}
-
 static int replay_dump(struct sk_buff *skb, struct netlink_callback *cb)
 {
-	struct replay *replay = replay_of(cb);
+	struct replay *replay = (struct replay *)cb->ctx;
+	struct forkbus_ring_status ring;
 	bool begun = replay->begun;
 	void *head;
 
@@ -372,8 +324,16 @@ static int replay_dump(struct sk_buff *skb, struct netlink_callback *cb)
 		return 0;
 	head = genlmsg_put(skb, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq, &family,
 			   NLM_F_MULTI, FORKBUS_CMD_REPLAY);
-	if (!head || replay_head(skb, replay))
+	if (!head || nla_put_u64_64bit(skb, FORKBUS_A_INSTANCE, instance, FORKBUS_A_PAD))
 		return -EMSGSIZE;
+	/* Before the first records: what there is. */
+	if (!begun) {
+		ring = forkbus_ring_get_status();
+		nla_put_u64_64bit(skb, FORKBUS_A_FIRST, ring.first, FORKBUS_A_PAD);
+		nla_put_u64_64bit(skb, FORKBUS_A_LAST, ring.last, FORKBUS_A_PAD);
+		replay->last = ring.last;
+		replay->begun = true;
+	}
 	if (!put_records(skb, &replay->reader) && begun) {
 		genlmsg_cancel(skb, head);
 		return 0;
@@ -384,43 +344,21 @@ static int replay_dump(struct sk_buff *skb, struct netlink_callback *cb)
 
 /* The family */
 
-static const struct nla_policy start_policy[] = {
+static const struct nla_policy policy[] = {
+	[FORKBUS_A_INSTANCE] = { .type = NLA_U64 },
 	[FORKBUS_A_MASK] = { .type = NLA_U32 },
 	[FORKBUS_A_ARGS] = NLA_POLICY_MAX(NLA_U32, FORKBUS_ARGS_MAX),
-};
-
-static const struct nla_policy replay_policy[] = {
-	[FORKBUS_A_INSTANCE] = { .type = NLA_U64 },
 	[FORKBUS_A_FROM] = { .type = NLA_U64 },
 };
 
 /* Each asks for CAP_NET_ADMIN in the initial user namespace. */
+#define OP(command, ...) { .cmd = FORKBUS_CMD_##command, .flags = GENL_ADMIN_PERM, __VA_ARGS__ }
+
 static const struct genl_ops ops[] = {
-	{
-		.cmd = FORKBUS_CMD_START,
-		.flags = GENL_ADMIN_PERM,
-		.policy = start_policy,
-		.maxattr = ARRAY_SIZE(start_policy) - 1,
-		.doit = cmd_start,
-	},
-	{
-		.cmd = FORKBUS_CMD_STOP,
-		.flags = GENL_ADMIN_PERM,
-		.doit = cmd_stop,
-	},
-	{
-		.cmd = FORKBUS_CMD_STATUS,
-		.flags = GENL_ADMIN_PERM,
-		.doit = cmd_status,
-	},
-	{
-		.cmd = FORKBUS_CMD_REPLAY,
-		.flags = GENL_ADMIN_PERM,
-		.policy = replay_policy,
-		.maxattr = ARRAY_SIZE(replay_policy) - 1,
-		.start = replay_start,
-		.dumpit = replay_dump,
-	},
+	OP(START, .doit = cmd_start),
+	OP(STOP, .doit = cmd_stop),
+	OP(STATUS, .doit = cmd_status),
+	OP(REPLAY, .start = replay_start, .dumpit = replay_dump),
 };
 
 static const struct genl_multicast_group groups[] = {
@@ -431,6 +369,8 @@ static const struct genl_multicast_group groups[] = {
 static struct genl_family family __ro_after_init = {
 	.name = FORKBUS_FAMILY_NAME,
 	.version = FORKBUS_FAMILY_VERSION,
+	.policy = policy,
+	.maxattr = ARRAY_SIZE(policy) - 1,
 	.ops = ops,
 	.n_ops = ARRAY_SIZE(ops),
 	.mcgrps = groups,

@@ -12,7 +12,4 @@ void forkbus_netlink_stop(void);
 /* Once no probe runs any more: sends what is left, and forgets all listeners. */
 void forkbus_netlink_exit(void);
 
-/* There is something to send. In any context; @delay in jiffies. */
-void forkbus_netlink_wake(unsigned long delay);
-
 #endif

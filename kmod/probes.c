@@ -18,7 +18,7 @@
 
 #define M(type) FORKBUS_MASK(FORKBUS_TYPE_##type)
 
-static u32 armed; /* what is told */
+static u32 armed; /* what is reported */
 static u32 args;
 
 static bool wanted(u32 type)
@@ -26,19 +26,19 @@ static bool wanted(u32 type)
 	return READ_ONCE(armed) & type;
 }
 
-/* An event of @task. Preemption is disabled until tell(). */
-static struct forkbus_record *begin(enum forkbus_type type, struct task_struct *task)
+/* An event of @task. Preemption is disabled until report(). */
+static struct sk_buff *begin(enum forkbus_type type, struct task_struct *task)
 {
-	struct forkbus_record *record = forkbus_record_begin(type);
+	struct sk_buff *record = forkbus_record_begin(type);
 
 	forkbus_put_identity(record, task, NULL, NULL);
 	return record;
 }
 
-static void tell(struct forkbus_record *record)
+static void report(struct sk_buff *record)
 {
 	forkbus_ring_write(record);
-	forkbus_record_end(record);
+	forkbus_record_end();
 }
 
 /*
@@ -50,16 +50,16 @@ static void tell(struct forkbus_record *record)
 static void probe_newtask(void *data, struct task_struct *task, forkbus_clone_flags_t flags)
 {
 	bool leader = thread_group_leader(task);
-	struct forkbus_record *record;
+	struct sk_buff *record;
 
 	/* The idle threads of processors are no processes. */
 	if (!wanted(leader ? M(FORK) : M(THREADS)) || !task->pid)
 		return;
 	record = begin(FORKBUS_TYPE_FORK, task);
 	if (!leader)
-		forkbus_put_u32(record, FORKBUS_R_TID, task->pid);
+		nla_put_u32(record, FORKBUS_R_TID, task->pid);
 	forkbus_put_u64(record, FORKBUS_R_CLONE_FLAGS, flags);
-	tell(record);
+	report(record);
 }
 
 /* In exec_binprm(): it has succeeded, and current runs the new image. */
@@ -67,17 +67,17 @@ static void probe_exec(void *data, struct task_struct *task, pid_t old_pid,
 		       struct linux_binprm *bprm)
 {
 	u32 max = READ_ONCE(args);
-	struct forkbus_record *record;
+	struct sk_buff *record;
 
 	if (!wanted(M(EXEC)))
 		return;
 	record = begin(FORKBUS_TYPE_EXEC, task);
 	if (forkbus_put_string(record, FORKBUS_R_FILENAME, bprm->filename, FORKBUS_PATH_MAX))
-		forkbus_put_flag(record, FORKBUS_R_FILENAME_CUT);
+		nla_put_flag(record, FORKBUS_R_FILENAME_CUT);
 	if (max)
 		forkbus_put_args(record, max);
 	forkbus_put_path(record, FORKBUS_R_EXE, &bprm->file->f_path);
-	tell(record);
+	report(record);
 }
 
 /*
@@ -86,28 +86,28 @@ static void probe_exec(void *data, struct task_struct *task, pid_t old_pid,
  */
 static void probe_rename(void *data, struct task_struct *task, const char *comm)
 {
-	struct forkbus_record *record;
+	struct sk_buff *record;
 
 	if (!wanted(M(COMM)) || !thread_group_leader(task) || task->in_execve ||
 	    !strncmp(task->comm, comm, TASK_COMM_LEN))
 		return;
 	record = forkbus_record_begin(FORKBUS_TYPE_COMM);
 	forkbus_put_identity(record, task, NULL, comm);
-	tell(record);
+	report(record);
 }
 
 /* In do_exit(), for each thread; the end of the process is told elsewhere. */
 static void probe_exit(void *data, struct task_struct *task)
 {
-	struct forkbus_record *record;
+	struct sk_buff *record;
 
 	if (!wanted(M(THREADS)) || thread_group_leader(task))
 		return;
 	record = begin(FORKBUS_TYPE_EXIT, task);
-	forkbus_put_u32(record, FORKBUS_R_TID, task->pid);
-	forkbus_put_u32(record, FORKBUS_R_STATUS, task->exit_code);
+	nla_put_u32(record, FORKBUS_R_TID, task->pid);
+	nla_put_u32(record, FORKBUS_R_STATUS, task->exit_code);
 	forkbus_put_thread_usage(record);
-	tell(record);
+	report(record);
 }
 
 static void probe_exit_of_group(void *data, struct task_struct *task, bool group_dead)
@@ -137,7 +137,7 @@ static void *argument(struct pt_regs *regs, unsigned int n)
 static int probe_last_exit(struct kprobe *kprobe, struct pt_regs *regs)
 {
 	const struct signal_struct *signal = current->signal;
-	struct forkbus_record *record;
+	struct sk_buff *record;
 	int status;
 
 	/* Also called without an end: a leader gives up its terminal. */
@@ -146,9 +146,9 @@ static int probe_last_exit(struct kprobe *kprobe, struct pt_regs *regs)
 	status = signal->flags & SIGNAL_GROUP_EXIT ? signal->group_exit_code :
 						     current->group_leader->exit_code;
 	record = begin(FORKBUS_TYPE_EXIT, current);
-	forkbus_put_u32(record, FORKBUS_R_STATUS, status);
+	nla_put_u32(record, FORKBUS_R_STATUS, status);
 	forkbus_put_process_usage(record);
-	tell(record);
+	report(record);
 	return 0;
 }
 
@@ -156,7 +156,7 @@ static int probe_last_exit(struct kprobe *kprobe, struct pt_regs *regs)
 static int probe_commit_creds(struct kprobe *kprobe, struct pt_regs *regs)
 {
 	const struct cred *new = argument(regs, 0), *old = current_real_cred();
-	struct forkbus_record *record;
+	struct sk_buff *record;
 
 	if (!wanted(M(ID)) || !thread_group_leader(current) ||
 	    (uid_eq(new->uid, old->uid) && uid_eq(new->euid, old->euid) &&
@@ -164,11 +164,11 @@ static int probe_commit_creds(struct kprobe *kprobe, struct pt_regs *regs)
 		return 0;
 	record = forkbus_record_begin(FORKBUS_TYPE_ID);
 	forkbus_put_identity(record, current, new, NULL);
-	forkbus_put_u32(record, FORKBUS_R_OLD_UID, __kuid_val(old->uid));
-	forkbus_put_u32(record, FORKBUS_R_OLD_GID, __kgid_val(old->gid));
-	forkbus_put_u32(record, FORKBUS_R_OLD_EUID, __kuid_val(old->euid));
-	forkbus_put_u32(record, FORKBUS_R_OLD_EGID, __kgid_val(old->egid));
-	tell(record);
+	nla_put_u32(record, FORKBUS_R_OLD_UID, __kuid_val(old->uid));
+	nla_put_u32(record, FORKBUS_R_OLD_GID, __kgid_val(old->gid));
+	nla_put_u32(record, FORKBUS_R_OLD_EUID, __kuid_val(old->euid));
+	nla_put_u32(record, FORKBUS_R_OLD_EGID, __kgid_val(old->egid));
+	report(record);
 	return 0;
 }
 
@@ -176,27 +176,27 @@ static int probe_commit_creds(struct kprobe *kprobe, struct pt_regs *regs)
 static int probe_setsid(struct kprobe *kprobe, struct pt_regs *regs)
 {
 	if (wanted(M(SESSION)))
-		tell(begin(FORKBUS_TYPE_SESSION, argument(regs, 0)));
+		report(begin(FORKBUS_TYPE_SESSION, argument(regs, 0)));
 	return 0;
 }
 
 /* set_fs_root(fs, path) */
 static int probe_set_fs_root(struct kprobe *kprobe, struct pt_regs *regs)
 {
-	struct forkbus_record *record;
+	struct sk_buff *record;
 
 	if (!wanted(M(CHROOT)) || argument(regs, 0) != current->fs)
 		return 0;
 	record = begin(FORKBUS_TYPE_CHROOT, current);
 	forkbus_put_path(record, FORKBUS_R_ROOT, argument(regs, 1));
-	tell(record);
+	report(record);
 	return 0;
 }
 
 static int probe_coredump(struct kprobe *kprobe, struct pt_regs *regs)
 {
 	if (wanted(M(COREDUMP)))
-		tell(begin(FORKBUS_TYPE_COREDUMP, current));
+		report(begin(FORKBUS_TYPE_COREDUMP, current));
 	return 0;
 }
 
@@ -204,20 +204,20 @@ static int probe_coredump(struct kprobe *kprobe, struct pt_regs *regs)
 static int probe_ptrace(struct kprobe *kprobe, struct pt_regs *regs)
 {
 	struct task_struct *task = argument(regs, 0);
-	struct forkbus_record *record;
+	struct sk_buff *record;
 
 	if (!wanted(M(PTRACE)))
 		return 0;
 	record = begin(FORKBUS_TYPE_PTRACE, task);
 	if (!thread_group_leader(task))
-		forkbus_put_u32(record, FORKBUS_R_TID, task->pid);
-	forkbus_put_u32(record, FORKBUS_R_TRACER,
+		nla_put_u32(record, FORKBUS_R_TID, task->pid);
+	nla_put_u32(record, FORKBUS_R_TRACER,
 			regs_get_kernel_argument(regs, 1) == PTRACE_ATTACH ? current->tgid : 0);
-	tell(record);
+	report(record);
 	return 0;
 }
 
-/* One place; where @probe is set it is a tracepoint. Of two kprobes for a type the first serves. */
+/* One place; where @probe is set it is a tracepoint. */
 static struct forkbus_hook {
 	u32 types;
 	const char *name;
@@ -231,15 +231,15 @@ static struct forkbus_hook {
 	{ M(COMM), "task_rename", .probe = probe_rename },
 	{ M(THREADS), "sched_process_exit", .probe = EXIT_PROBE },
 	{ M(EXIT), "disassociate_ctty", .kprobe.pre_handler = probe_last_exit },
-	{ M(EXIT), "acct_process", .kprobe.pre_handler = probe_last_exit },
 	{ M(ID), "commit_creds", .kprobe.pre_handler = probe_commit_creds },
 	{ M(SESSION), "proc_sid_connector", .kprobe.pre_handler = probe_setsid },
-	{ M(SESSION), "sched_autogroup_create_attach", .kprobe.pre_handler = probe_setsid },
 	{ M(CHROOT), "set_fs_root", .kprobe.pre_handler = probe_set_fs_root },
 	{ M(COREDUMP), "proc_coredump_connector", .kprobe.pre_handler = probe_coredump },
 	{ M(PTRACE), "proc_ptrace_connector", .kprobe.pre_handler = probe_ptrace },
-	{},
 };
+
+#define for_each_hook(hook) \
+	for (struct forkbus_hook *hook = hooks; hook < hooks + ARRAY_SIZE(hooks); hook++)
 
 /* Tracepoints are found by name: a probe of another type would only be noticed when it is hit. */
 static void __maybe_unused check_probes(void)
@@ -259,29 +259,24 @@ static int hook_set(struct forkbus_hook *hook, bool on)
 			   tracepoint_probe_unregister(hook->tracepoint, hook->probe, NULL);
 	else
 		err = on ? enable_kprobe(&hook->kprobe) : disable_kprobe(&hook->kprobe);
-	if (!err)
+	if (err)
+		pr_warn("%s cannot be %s\n", hook->name, on ? "armed" : "disarmed");
+	else
 		hook->on = on;
 	return err;
 }
 
-static u32 find_supported(void)
-{
-	const struct forkbus_hook *hook;
-	u32 found = 0, missing = 0;
-
-	for (hook = hooks; hook->name; hook++)
-		if (hook->found)
-			found |= hook->types;
-	/* Of threads both ends are told, or none. */
-	for (hook = hooks; hook->name; hook++)
-		if (hook->probe && !hook->found)
-			missing |= hook->types;
-	return found & ~missing;
-}
-
+/* Of threads both ends are reported, or none: each hook of a type is needed. */
 u32 forkbus_probes_supported(void)
 {
-	return find_supported();
+	u32 types = 0;
+
+	for_each_hook(hook)
+		types |= hook->types;
+	for_each_hook(hook)
+		if (!hook->found)
+			types &= ~hook->types;
+	return types;
 }
 
 u32 forkbus_probes_armed(void)
@@ -289,94 +284,60 @@ u32 forkbus_probes_armed(void)
 	return armed;
 }
 
-void forkbus_probes_set_args(u32 bytes)
-{
-	WRITE_ONCE(args, bytes);
-}
-
-/* Turns on what is missing for @types. Returns those that can be told. */
-static u32 hooks_on(u32 types)
-{
-	struct forkbus_hook *hook;
-
-	for (hook = hooks; hook->name; hook++) {
-		if (!hook->found || hook->on || !(hook->types & types))
-			continue;
-		if (hook_set(hook, true)) {
-			pr_warn("%s cannot be armed\n", hook->name);
-			types &= ~hook->types;
-		}
-	}
-	return types;
-}
-
 static void hooks_off(u32 types)
 {
-	struct forkbus_hook *hook;
-
-	for (hook = hooks; hook->name; hook++)
-		if (hook->on && !(hook->types & types) && hook_set(hook, false))
-			pr_warn("%s cannot be disarmed\n", hook->name);
+	for_each_hook(hook)
+		if (hook->on && !(hook->types & types))
+			hook_set(hook, false);
 }
 
-/* What is new is told before it is said to be; what goes is told no longer after. */
-void forkbus_probes_arm(u32 types)
+/* New types are reported before the record says so; others are not reported after it. */
+void forkbus_probes_arm(u32 types, u32 arguments)
 {
-	struct forkbus_record *record;
+	struct sk_buff *record;
 
-	types &= find_supported();
+	WRITE_ONCE(args, arguments);
+	types &= forkbus_probes_supported();
 	if (types == armed)
 		return;
 	WRITE_ONCE(armed, armed | types);
-	types &= hooks_on(types);
+	for_each_hook(hook)
+		if (hook->found && !hook->on && (hook->types & types) && hook_set(hook, true))
+			types &= ~hook->types;
 	record = forkbus_record_begin(FORKBUS_TYPE_ARMED);
-	forkbus_put_u32(record, FORKBUS_R_MASK, types);
-	tell(record);
+	nla_put_u32(record, FORKBUS_R_MASK, types);
+	report(record);
 	WRITE_ONCE(armed, types);
 	hooks_off(types);
 }
 
 static void find_tracepoint(struct tracepoint *tracepoint, void *data)
 {
-	struct forkbus_hook *hook;
-
-	for (hook = hooks; hook->name; hook++)
+	for_each_hook(hook)
 		if (hook->probe && !strcmp(hook->name, tracepoint->name)) {
 			hook->tracepoint = tracepoint;
 			hook->found = true;
 		}
 }
 
-/* Registered, and not armed: that costs nothing, and tells now whether it can be. */
-static bool find_kprobe(struct forkbus_hook *hook)
-{
-	hook->kprobe.symbol_name = hook->name;
-	hook->kprobe.flags = KPROBE_FLAG_DISABLED;
-	return !register_kprobe(&hook->kprobe);
-}
-
+/* A kprobe is registered, and not armed: that costs nothing, and shows now whether it can be. */
 void forkbus_probes_init(void)
 {
-	struct forkbus_hook *hook;
-	u32 found = 0;
-
 	for_each_kernel_tracepoint(find_tracepoint, NULL);
-	for (hook = hooks; hook->name; hook++) {
+	for_each_hook(hook) {
 		if (hook->probe)
 			continue;
-		hook->found = !(hook->types & found) && find_kprobe(hook);
-		if (hook->found)
-			found |= hook->types;
+		hook->kprobe.symbol_name = hook->name;
+		hook->kprobe.flags = KPROBE_FLAG_DISABLED;
+		hook->found = !register_kprobe(&hook->kprobe);
 	}
 }
 
 void forkbus_probes_exit(void)
 {
-	struct forkbus_hook *hook;
-
 	WRITE_ONCE(armed, 0);
 	hooks_off(0);
-	for (hook = hooks; hook->name; hook++)
+	for_each_hook(hook)
 		if (!hook->probe && hook->found)
 			unregister_kprobe(&hook->kprobe);
 	tracepoint_synchronize_unregister();

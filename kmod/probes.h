@@ -21,10 +21,9 @@ u32 forkbus_probes_armed(void);
 
 /*
  * Arms these types, and no others: those that were armed before and still are miss nothing
- * meanwhile. Writes a record that says so. Sleeps; callers exclude each other.
+ * meanwhile. Writes a record that says so. An exec has so many bytes of @arguments. Sleeps; callers
+ * exclude each other.
  */
-void forkbus_probes_arm(u32 types);
-/* How many bytes of arguments an exec tells. */
-void forkbus_probes_set_args(u32 bytes);
+void forkbus_probes_arm(u32 types, u32 arguments);
 
 #endif

@@ -12,173 +12,122 @@
 #include <linux/string.h>
 #include <linux/tty.h>
 #include <linux/uaccess.h>
-#include <net/netlink.h>
 
-/* Where the values of the first attributes lie: each record begins with SEQ, TYPE, TIME. */
-#define SEQ_OFFSET (NLA_HDRLEN + NLA_HDRLEN)
-#define TIME_OFFSET (SEQ_OFFSET + sizeof(u64) + NLA_HDRLEN + sizeof(u32) + NLA_HDRLEN)
+static DEFINE_PER_CPU(struct sk_buff *, buffer);
 
-struct forkbus_buffer {
-	struct forkbus_record record;
-	u8 data[FORKBUS_RECORD_MAX] __aligned(8);
-};
+struct sk_buff *forkbus_record_alloc(void)
+{
+	struct sk_buff *record = alloc_skb(FORKBUS_RECORD_MAX, GFP_KERNEL);
 
-static struct forkbus_buffer __percpu *buffers;
+	/* What the allocator gave beyond that is not for use: a message has no room for it. */
+	if (record)
+		skb_reserve(record, skb_tailroom(record) - FORKBUS_RECORD_MAX);
+	return record;
+}
 
 int forkbus_records_alloc(void)
 {
-	BUILD_BUG_ON(SEQ_OFFSET + sizeof(u64) != FORKBUS_RECORD_HEAD);
-	BUILD_BUG_ON(FORKBUS_RECORD_MAX > U16_MAX);
+	int cpu;
 
-	if (!buffers)
-		buffers = alloc_percpu(struct forkbus_buffer);
-	return buffers ? 0 : -ENOMEM;
+	for_each_possible_cpu(cpu) {
+		struct sk_buff **record = &per_cpu(buffer, cpu);
+
+		if (!*record)
+			*record = forkbus_record_alloc();
+		if (!*record)
+			return -ENOMEM;
+	}
+	return 0;
 }
 
 void forkbus_records_free(void)
 {
-	free_percpu(buffers);
-	buffers = NULL;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		kfree_skb(per_cpu(buffer, cpu));
 }
 
-/* Room for an attribute of @size bytes; NULL: the record is full, and does without it. */
-static void *reserve(struct forkbus_record *record, int attribute, size_t size)
+#define ATTR(type, size) { .nla_len = NLA_HDRLEN + (size), .nla_type = (type) }
+
+void forkbus_record_reset(struct sk_buff *record, enum forkbus_type type)
 {
-	struct nlattr *nla = (struct nlattr *)(record->data + record->len);
-
-	if (record->len + nla_total_size(size) > record->max)
-		return NULL;
-	nla->nla_type = attribute;
-	nla->nla_len = nla_attr_size(size);
-	memset((u8 *)nla + nla->nla_len, 0, nla_padlen(size));
-	record->len += nla_total_size(size);
-	return nla_data(nla);
+	skb_trim(record, 0);
+	skb_put(record, sizeof(struct forkbus_head));
+	*forkbus_head(record) = (struct forkbus_head){
+		.nest.nla_type = FORKBUS_A_RECORD | NLA_F_NESTED,
+		.seq_attr = ATTR(FORKBUS_R_SEQ, sizeof(u64)),
+		.type_attr = ATTR(FORKBUS_R_TYPE, sizeof(u32)),
+		.type = type,
+		.time_attr = ATTR(FORKBUS_R_TIME, sizeof(u64)),
+	};
 }
 
-static void put(struct forkbus_record *record, int attribute, const void *value, size_t size)
+struct sk_buff *forkbus_record_begin(enum forkbus_type type)
 {
-	void *to = reserve(record, attribute, size);
+	struct sk_buff *record = get_cpu_var(buffer);
 
-	if (to)
-		memcpy(to, value, size);
+	forkbus_record_reset(record, type);
+	return record;
 }
 
-void forkbus_put_u32(struct forkbus_record *record, int attribute, u32 value)
+void forkbus_record_end(void)
 {
-	put(record, attribute, &value, sizeof(value));
+	put_cpu_var(buffer);
 }
 
-void forkbus_put_u64(struct forkbus_record *record, int attribute, u64 value)
-{
-	put(record, attribute, &value, sizeof(value));
-}
-
-void forkbus_put_flag(struct forkbus_record *record, int attribute)
-{
-	reserve(record, attribute, 0);
-}
-
-bool forkbus_put_string(struct forkbus_record *record, int attribute, const char *string,
-			size_t max)
+bool forkbus_put_string(struct sk_buff *record, int attribute, const char *string, size_t max)
 {
 	size_t len = strnlen(string, max);
 	bool cut = len == max;
-	char *to;
+	struct nlattr *nla;
 
-	if (cut)
-		len--;
-	to = reserve(record, attribute, len + 1);
-	if (to) {
-		memcpy(to, string, len);
-		to[len] = '\0';
+	len -= cut;
+	nla = nla_reserve(record, attribute, len + 1);
+	if (nla) {
+		memcpy(nla_data(nla), string, len);
+		((char *)nla_data(nla))[len] = '\0';
 	}
 	return cut;
-}
-
-void forkbus_record_init(struct forkbus_record *record, enum forkbus_type type, void *data,
-			 size_t size)
-{
-	*record = (struct forkbus_record){
-		.type = type, .len = NLA_HDRLEN, .max = size, .data = data
-	};
-	forkbus_put_u64(record, FORKBUS_R_SEQ, 0);
-	forkbus_put_u32(record, FORKBUS_R_TYPE, type);
-	forkbus_put_u64(record, FORKBUS_R_TIME, 0);
-}
-
-struct forkbus_record *forkbus_record_begin(enum forkbus_type type)
-{
-	struct forkbus_buffer *buffer = get_cpu_ptr(buffers);
-
-	forkbus_record_init(&buffer->record, type, buffer->data, sizeof(buffer->data));
-	return &buffer->record;
-}
-
-void forkbus_record_end(struct forkbus_record *record)
-{
-	put_cpu_ptr(buffers);
-}
-
-void forkbus_record_seal(struct forkbus_record *record, u64 seq, u64 time)
-{
-	struct nlattr *nest = (struct nlattr *)record->data;
-
-	nest->nla_type = FORKBUS_A_RECORD | NLA_F_NESTED;
-	nest->nla_len = record->len;
-	memcpy(record->data + SEQ_OFFSET, &seq, sizeof(seq));
-	memcpy(record->data + TIME_OFFSET, &time, sizeof(time));
-}
-
-u64 forkbus_record_seq(const void *data)
-{
-	u64 seq;
-
-	memcpy(&seq, data + SEQ_OFFSET, sizeof(seq));
-	return seq;
 }
 
 /*
  * d_path() retries under rename_lock and mount_lock when somebody renames: spinlocks, which sleep
  * on PREEMPT_RT, where preemption must not be disabled around them.
  */
-void forkbus_put_path(struct forkbus_record *record, int attribute, const struct path *path)
+void forkbus_put_path(struct sk_buff *record, int attribute, const struct path *path)
 {
-	size_t room = record->max - record->len;
-	char *to, *from;
+	char *to = skb_tail_pointer(record) + NLA_HDRLEN, *from;
+	size_t len;
 
-	if (IS_ENABLED(CONFIG_PREEMPT_RT) || room <= NLA_HDRLEN + NLA_ALIGNTO)
+	if (IS_ENABLED(CONFIG_PREEMPT_RT))
 		return;
 	/* It writes to the end of what it is given. */
-	room = min_t(size_t, room - NLA_HDRLEN - NLA_ALIGNTO, FORKBUS_PATH_MAX);
-	to = record->data + record->len + NLA_HDRLEN;
-	from = d_path(path, to, room);
+	from = d_path(path, to, FORKBUS_PATH_MAX);
 	if (IS_ERR(from))
 		return;
-	room -= from - to;
-	memmove(to, from, room);
-	reserve(record, attribute, room);
+	len = to + FORKBUS_PATH_MAX - from;
+	memmove(to, from, len);
+	nla_reserve(record, attribute, len);
 }
 
 /* Page by page: what is not there is not waited for, and ends it. */
-void forkbus_put_args(struct forkbus_record *record, size_t max)
+void forkbus_put_args(struct sk_buff *record, size_t max)
 {
 	const struct mm_struct *mm = current->mm;
 	unsigned long start = mm->arg_start, len = mm->arg_end - start, done = 0, step;
-	size_t room = record->max - record->len;
-	u8 *to = record->data + record->len + NLA_HDRLEN;
+	u8 *to = skb_tail_pointer(record) + NLA_HDRLEN;
 
-	if (room <= NLA_HDRLEN + NLA_ALIGNTO)
-		return;
-	max = min3(max, (size_t)len, room - NLA_HDRLEN - NLA_ALIGNTO);
+	max = min3(max, (size_t)len, (size_t)FORKBUS_ARGS_MAX);
 	while (done < max) {
 		step = min(max - done, PAGE_SIZE - offset_in_page(start + done));
 		if (copy_from_user_nofault(to + done, (void __user *)(start + done), step))
 			break;
 		done += step;
 	}
-	reserve(record, FORKBUS_R_ARGV, done);
+	nla_reserve(record, FORKBUS_R_ARGV, done);
 	if (done < len)
-		forkbus_put_flag(record, FORKBUS_R_ARGV_CUT);
+		nla_put_flag(record, FORKBUS_R_ARGV_CUT);
 }
 
 /*
@@ -186,71 +135,60 @@ void forkbus_put_args(struct forkbus_record *record, size_t max)
  * siglock holds it. A lock that is taken means that it is just changing: then nothing is said.
  * Under PREEMPT_RT that lock may not be tried with preemption disabled.
  */
-static void put_tty(struct forkbus_record *record, struct task_struct *task)
+static void put_tty(struct sk_buff *record, struct task_struct *task)
 {
 	struct sighand_struct *sighand = rcu_dereference(task->sighand);
-	unsigned long flags;
 	struct tty_struct *tty;
-	u32 device = 0;
+	unsigned long flags;
 
 	if (IS_ENABLED(CONFIG_PREEMPT_RT) || !sighand ||
 	    !spin_trylock_irqsave(&sighand->siglock, flags))
 		return;
 	/* A sighand may have become another process'. */
-	if (sighand != rcu_access_pointer(task->sighand)) {
-		spin_unlock_irqrestore(&sighand->siglock, flags);
-		return;
+	if (sighand == rcu_access_pointer(task->sighand)) {
+		tty = task->signal->tty;
+		nla_put_u32(record, FORKBUS_R_TTY, tty ? new_encode_dev(tty_devnum(tty)) : 0);
 	}
-	tty = task->signal->tty;
-	if (tty)
-		device = new_encode_dev(tty_devnum(tty));
 	spin_unlock_irqrestore(&sighand->siglock, flags);
-	forkbus_put_u32(record, FORKBUS_R_TTY, device);
-}
-
-static void put_ids(struct forkbus_record *record, const struct cred *cred)
-{
-	forkbus_put_u32(record, FORKBUS_R_UID, __kuid_val(cred->uid));
-	forkbus_put_u32(record, FORKBUS_R_GID, __kgid_val(cred->gid));
-	forkbus_put_u32(record, FORKBUS_R_EUID, __kuid_val(cred->euid));
-	forkbus_put_u32(record, FORKBUS_R_EGID, __kgid_val(cred->egid));
 }
 
 /* By RCU: a task that is reaped meanwhile, and its parent and leader, stay as long as we look. */
-static void put_process(struct forkbus_record *record, struct task_struct *task)
+static void put_process(struct sk_buff *record, struct task_struct *task, const struct cred *cred)
 {
 	struct task_struct *parent = rcu_dereference(task->real_parent);
-	struct task_struct *leader = task->group_leader;
 
-	forkbus_put_u32(record, FORKBUS_R_TGID, task->tgid);
-	forkbus_put_u64(record, FORKBUS_R_START, leader->start_boottime);
-	forkbus_put_u32(record, FORKBUS_R_PARENT_TGID, parent->tgid);
+	nla_put_u32(record, FORKBUS_R_TGID, task->tgid);
+	forkbus_put_u64(record, FORKBUS_R_START, task->group_leader->start_boottime);
+	nla_put_u32(record, FORKBUS_R_PARENT_TGID, parent->tgid);
 	if (parent->tgid)
 		forkbus_put_u64(record, FORKBUS_R_PARENT_START,
 				parent->group_leader->start_boottime);
+	nla_put_u32(record, FORKBUS_R_UID, __kuid_val(cred->uid));
+	nla_put_u32(record, FORKBUS_R_GID, __kgid_val(cred->gid));
+	nla_put_u32(record, FORKBUS_R_EUID, __kuid_val(cred->euid));
+	nla_put_u32(record, FORKBUS_R_EGID, __kgid_val(cred->egid));
 }
 
-static void put_namespace(struct forkbus_record *record, struct task_struct *task)
+static void put_namespace(struct sk_buff *record, struct task_struct *task)
 {
 	struct pid_namespace *ns = task_active_pid_ns(task);
 
 	if (!ns || ns == &init_pid_ns)
 		return;
-	forkbus_put_u32(record, FORKBUS_R_PID_NS, ns->ns.inum);
-	forkbus_put_u32(record, FORKBUS_R_NS_TGID, task_tgid_nr_ns(task, ns));
+	nla_put_u32(record, FORKBUS_R_PID_NS, ns->ns.inum);
+	nla_put_u32(record, FORKBUS_R_NS_TGID, task_tgid_nr_ns(task, ns));
 }
 
-void forkbus_put_identity(struct forkbus_record *record, struct task_struct *task,
+void forkbus_put_identity(struct sk_buff *record, struct task_struct *task,
 			  const struct cred *cred, const char *comm)
 {
 	kuid_t login = audit_get_loginuid(task);
 
 	rcu_read_lock();
-	put_process(record, task);
-	put_ids(record, cred ?: __task_cred(task));
+	put_process(record, task, cred ?: __task_cred(task));
 	if (uid_valid(login))
-		forkbus_put_u32(record, FORKBUS_R_LOGIN_UID, __kuid_val(login));
-	forkbus_put_u32(record, FORKBUS_R_SESSION, task_session_nr_ns(task, &init_pid_ns));
+		nla_put_u32(record, FORKBUS_R_LOGIN_UID, __kuid_val(login));
+	nla_put_u32(record, FORKBUS_R_SESSION, task_session_nr_ns(task, &init_pid_ns));
 	put_tty(record, task);
 #ifdef CONFIG_CGROUPS
 	forkbus_put_u64(record, FORKBUS_R_CGROUP, cgroup_id(task_dfl_cgroup(task)));

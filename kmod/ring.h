@@ -6,11 +6,11 @@
  * One ring of records, in the order of their sequence numbers: queue and history.
  *
  * It holds records as they are sent, each a nest of netlink attributes. Between tail and sent lies
- * history, which makes room for what comes; between sent and head lies what nobody was sent yet,
- * which stays. No room is a loss: counted, told by a record of its own, and never waited for.
+ * history, which makes room for new records; what lies between sent and head was not sent yet, and
+ * stays. No room is a loss: counted, reported by a record of its own, and never waited for.
  *
- * All of it is guarded by one raw spinlock, held with interrupts off for one record at a time, so
- * that probes may write in any context, on PREEMPT_RT too.
+ * One raw spinlock guards the positions, and is held while one record is written. Readers copy
+ * without it, and look at the tail afterwards. All of it is in process context.
  */
 
 #include "forkbus_netlink.h"
@@ -23,25 +23,25 @@ struct forkbus_reader {
 };
 
 struct forkbus_ring_status {
-	u32 size, unsent;
+	u32 size; /* a power of two; 0: there is no ring */
+	u32 unsent;
 	u64 first, last, sent; /* sequence numbers */
 	u64 lost[__FORKBUS_TYPE_MAX];
 };
 
-/* @wake is called after each record: readers may be left asleep for @delay jiffies. */
-void forkbus_ring_init(void (*wake)(unsigned long delay));
-/* Makes the ring, where there is none. Sleeps; callers exclude each other. */
-int forkbus_ring_alloc(void);
+/*
+ * Makes the ring, where there is none. Sleeps; callers exclude each other. @wake is called after each
+ * record: readers may be left asleep for @delay jiffies.
+ */
+int forkbus_ring_alloc(void (*wake)(unsigned long delay));
 void forkbus_ring_free(void);
 
 /* Gives the record its number and time, writes it, and wakes readers: at once where little happens. */
-void forkbus_ring_write(struct forkbus_record *record);
+void forkbus_ring_write(struct sk_buff *record);
 
-/* Copies whole records from where @reader stands, and moves it on. Returns the bytes copied. */
+/* Copies whole records from where @reader stands, and moves it on. Returns the bytes copied. Sleeps. */
 size_t forkbus_ring_read(struct forkbus_reader *reader, void *to, size_t room);
 
-/* A reader of all that has a number above @seq and is still there. */
-void forkbus_ring_seek(struct forkbus_reader *reader, u64 seq);
 /* A reader of what was not sent yet. Returns the bytes that there are. */
 u32 forkbus_ring_unsent(struct forkbus_reader *reader);
 /* All before @reader is history from now on. */
@@ -49,6 +49,6 @@ void forkbus_ring_sent(const struct forkbus_reader *reader);
 /* All of it is. */
 void forkbus_ring_forget(void);
 
-void forkbus_ring_get_status(struct forkbus_ring_status *status);
+struct forkbus_ring_status forkbus_ring_get_status(void);
 
 #endif

@@ -153,7 +153,7 @@ static u64 system_share(const struct usage *usage)
 	return mul_u64_u32_div(usage->runtime, usage->stime >> shift, ticks >> shift);
 }
 
-static void put_usage(struct forkbus_record *record, const struct usage *usage)
+static void put_usage(struct sk_buff *record, const struct usage *usage)
 {
 	u64 system = system_share(usage);
 
@@ -173,7 +173,7 @@ static void put_usage(struct forkbus_record *record, const struct usage *usage)
 #endif
 }
 
-void forkbus_put_process_usage(struct forkbus_record *record)
+void forkbus_put_process_usage(struct sk_buff *record)
 {
 	struct usage usage;
 
@@ -183,7 +183,7 @@ void forkbus_put_process_usage(struct forkbus_record *record)
 	forkbus_put_u64(record, FORKBUS_R_MAX_RSS, current->signal->maxrss << (PAGE_SHIFT - 10));
 }
 
-void forkbus_put_thread_usage(struct forkbus_record *record)
+void forkbus_put_thread_usage(struct sk_buff *record)
 {
 	struct usage usage = {};
 

@@ -5,8 +5,8 @@
 #include "record.h"
 
 /* What the caller's whole process has used up to now. Preemption is disabled. */
-void forkbus_put_process_usage(struct forkbus_record *record);
+void forkbus_put_process_usage(struct sk_buff *record);
 /* What the caller's thread has. */
-void forkbus_put_thread_usage(struct forkbus_record *record);
+void forkbus_put_thread_usage(struct sk_buff *record);
 
 #endif
