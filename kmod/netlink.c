@@ -1,18 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "netlink.h"
 
-#include <linux/list.h>
 #include <linux/module.h>
-#include <linux/mutex.h>
-#include <linux/netlink.h>
 #include <linux/random.h>
 #include <linux/slab.h>
 #include <linux/workqueue.h>
 #include <net/genetlink.h>
-#include <net/net_namespace.h>
 
 #include "probes.h"
-#include "record.h"
 #include "ring.h"
 
 static unsigned int grace_seconds = 30;
@@ -159,35 +154,30 @@ static int send_some(struct forkbus_reader *reader, u32 size)
 	nla_put_u64_64bit(skb, FORKBUS_A_INSTANCE, instance, FORKBUS_A_PAD);
 	put_records(skb, reader);
 	genlmsg_end(skb, head);
-	genlmsg_multicast(&family, skb, 0, 0, GFP_KERNEL);
-	forkbus_ring_sent(reader);
-	return 0;
+	return genlmsg_multicast(&family, skb, 0, 0, GFP_KERNEL);
 }
 
 static void do_send(struct work_struct *work)
 {
-	struct forkbus_reader reader;
-	u32 unsent;
+	struct forkbus_ring_status ring;
 
-	while (anybody_listens() && (unsent = forkbus_ring_unsent(&reader))) {
-		if (send_some(&reader, min_t(u32, unsent, MESSAGE_SIZE))) {
+	while (anybody_listens() && (ring = forkbus_ring_get_status()).unsent) {
+		if (send_some(&ring.sent, min_t(u32, ring.unsent, MESSAGE_SIZE)) == -ENOMEM) {
 			wake(RETRY_JIFFIES);
 			break;
 		}
+		forkbus_ring_sent(&ring.sent);
 		cond_resched();
 	}
 }
 
 /* Commands */
 
-static int start_listener(u32 portid, u32 types, u32 args)
+static int start(u32 portid, u32 types, u32 args)
 {
 	struct listener *listener = find_listener(portid);
-	int err;
+	int err = stopped ? -ESHUTDOWN : forkbus_ring_alloc(wake) ?: forkbus_records_alloc();
 
-	if (stopped)
-		return -ESHUTDOWN;
-	err = forkbus_ring_alloc(wake) ?: forkbus_records_alloc();
 	if (err)
 		return err;
 	if (!listener) {
@@ -201,22 +191,21 @@ static int start_listener(u32 portid, u32 types, u32 args)
 	listener->types = types;
 	listener->args = args;
 	/* What happened before the last silence is history. */
-	if (!forkbus_probes_armed())
-		forkbus_ring_forget();
+	if (!forkbus_armed)
+		forkbus_ring_sent(NULL);
 	arm();
 	return 0;
 }
 
 static int cmd_start(struct sk_buff *skb, struct genl_info *info)
 {
-	struct nlattr *args = info->attrs[FORKBUS_A_ARGS];
+	struct nlattr *mask = info->attrs[FORKBUS_A_MASK], *args = info->attrs[FORKBUS_A_ARGS];
 	int err;
 
 	if (GENL_REQ_ATTR_CHECK(info, FORKBUS_A_MASK))
 		return -EINVAL;
 	mutex_lock(&mutex);
-	err = start_listener(info->snd_portid, nla_get_u32(info->attrs[FORKBUS_A_MASK]),
-			     args ? nla_get_u32(args) : 0);
+	err = start(info->snd_portid, nla_get_u32(mask), args ? nla_get_u32(args) : 0);
 	mutex_unlock(&mutex);
 	/* What was kept for a listener like this one. */
 	wake(0);
@@ -239,33 +228,31 @@ static int cmd_stop(struct sk_buff *skb, struct genl_info *info)
 }
 
 /* There is room for all of it. */
-static void put_lost(struct sk_buff *skb, u32 type, u64 count)
-{
-	struct nlattr *nest = nla_nest_start(skb, FORKBUS_A_LOST);
-
-	nla_put_u32(skb, FORKBUS_L_TYPE, type);
-	nla_put_u64_64bit(skb, FORKBUS_L_COUNT, count, FORKBUS_L_PAD);
-	nla_nest_end(skb, nest);
-}
-
 static void put_status(struct sk_buff *skb)
 {
 	struct forkbus_ring_status ring = forkbus_ring_get_status();
 
 	nla_put_u64_64bit(skb, FORKBUS_A_INSTANCE, instance, FORKBUS_A_PAD);
 	nla_put_string(skb, FORKBUS_A_VERSION, FORKBUS_VERSION);
-	nla_put_u32(skb, FORKBUS_A_SUPPORTED, forkbus_probes_supported());
-	nla_put_u32(skb, FORKBUS_A_ARMED, forkbus_probes_armed());
+	nla_put_u32(skb, FORKBUS_A_SUPPORTED, forkbus_supported);
+	nla_put_u32(skb, FORKBUS_A_ARMED, forkbus_armed);
 	nla_put_u32(skb, FORKBUS_A_LISTENERS, n_listeners);
 	nla_put_u32(skb, FORKBUS_A_GRACE, grace_seconds);
 	nla_put_u32(skb, FORKBUS_A_RING_SIZE, ring.size);
 	nla_put_u32(skb, FORKBUS_A_RING_USED, ring.unsent);
 	nla_put_u64_64bit(skb, FORKBUS_A_FIRST, ring.first, FORKBUS_A_PAD);
 	nla_put_u64_64bit(skb, FORKBUS_A_LAST, ring.last, FORKBUS_A_PAD);
-	nla_put_u64_64bit(skb, FORKBUS_A_SENT, ring.sent, FORKBUS_A_PAD);
-	for (u32 type = 0; type < __FORKBUS_TYPE_MAX; type++)
+	nla_put_u64_64bit(skb, FORKBUS_A_SENT, ring.sent.seq, FORKBUS_A_PAD);
+	for (u32 type = 0; type < __FORKBUS_TYPE_MAX; type++) {
+		struct nlattr *nest = nla_nest_start(skb, FORKBUS_A_LOST);
+
+		nla_put_u32(skb, FORKBUS_L_TYPE, type);
+		nla_put_u64_64bit(skb, FORKBUS_L_COUNT, ring.lost[type], FORKBUS_L_PAD);
 		if (ring.lost[type])
-			put_lost(skb, type, ring.lost[type]);
+			nla_nest_end(skb, nest);
+		else
+			nla_nest_cancel(skb, nest);
+	}
 }
 
 static int cmd_status(struct sk_buff *skb, struct genl_info *info)
@@ -382,10 +369,7 @@ int forkbus_netlink_init(void)
 {
 	int err;
 
-	do {
-		instance = get_random_u64();
-	} while (!instance);
-
+	instance = get_random_u64() | 1;
 	workqueue = alloc_ordered_workqueue("forkbus", 0);
 	if (!workqueue)
 		return -ENOMEM;

@@ -14,25 +14,21 @@
 
 #include "record.h"
 #include "ring.h"
-#include "usage.h"
 
 #define M(type) FORKBUS_MASK(FORKBUS_TYPE_##type)
 
-static u32 armed; /* what is reported */
+u32 forkbus_armed, forkbus_supported;
 static u32 args;
 
 static bool wanted(u32 type)
 {
-	return READ_ONCE(armed) & type;
+	return READ_ONCE(forkbus_armed) & type;
 }
 
 /* An event of @task. Preemption is disabled until report(). */
 static struct sk_buff *begin(enum forkbus_type type, struct task_struct *task)
 {
-	struct sk_buff *record = forkbus_record_begin(type);
-
-	forkbus_put_identity(record, task, NULL, NULL);
-	return record;
+	return forkbus_record_begin(type, task, NULL, NULL);
 }
 
 static void report(struct sk_buff *record)
@@ -86,14 +82,10 @@ static void probe_exec(void *data, struct task_struct *task, pid_t old_pid,
  */
 static void probe_rename(void *data, struct task_struct *task, const char *comm)
 {
-	struct sk_buff *record;
-
 	if (!wanted(M(COMM)) || !thread_group_leader(task) || task->in_execve ||
 	    !strncmp(task->comm, comm, TASK_COMM_LEN))
 		return;
-	record = forkbus_record_begin(FORKBUS_TYPE_COMM);
-	forkbus_put_identity(record, task, NULL, comm);
-	report(record);
+	report(forkbus_record_begin(FORKBUS_TYPE_COMM, task, NULL, comm));
 }
 
 /* In do_exit(), for each thread; the end of the process is told elsewhere. */
@@ -162,8 +154,7 @@ static int probe_commit_creds(struct kprobe *kprobe, struct pt_regs *regs)
 	    (uid_eq(new->uid, old->uid) && uid_eq(new->euid, old->euid) &&
 	     gid_eq(new->gid, old->gid) && gid_eq(new->egid, old->egid)))
 		return 0;
-	record = forkbus_record_begin(FORKBUS_TYPE_ID);
-	forkbus_put_identity(record, current, new, NULL);
+	record = forkbus_record_begin(FORKBUS_TYPE_ID, current, new, NULL);
 	nla_put_u32(record, FORKBUS_R_OLD_UID, __kuid_val(old->uid));
 	nla_put_u32(record, FORKBUS_R_OLD_GID, __kgid_val(old->gid));
 	nla_put_u32(record, FORKBUS_R_OLD_EUID, __kuid_val(old->euid));
@@ -241,15 +232,6 @@ static struct forkbus_hook {
 #define for_each_hook(hook) \
 	for (struct forkbus_hook *hook = hooks; hook < hooks + ARRAY_SIZE(hooks); hook++)
 
-/* Tracepoints are found by name: a probe of another type would only be noticed when it is hit. */
-static void __maybe_unused check_probes(void)
-{
-	check_trace_callback_type_task_newtask(probe_newtask);
-	check_trace_callback_type_sched_process_exec(probe_exec);
-	check_trace_callback_type_task_rename(probe_rename);
-	check_trace_callback_type_sched_process_exit(EXIT_PROBE);
-}
-
 static int hook_set(struct forkbus_hook *hook, bool on)
 {
 	int err;
@@ -266,24 +248,6 @@ static int hook_set(struct forkbus_hook *hook, bool on)
 	return err;
 }
 
-/* Of threads both ends are reported, or none: each hook of a type is needed. */
-u32 forkbus_probes_supported(void)
-{
-	u32 types = 0;
-
-	for_each_hook(hook)
-		types |= hook->types;
-	for_each_hook(hook)
-		if (!hook->found)
-			types &= ~hook->types;
-	return types;
-}
-
-u32 forkbus_probes_armed(void)
-{
-	return armed;
-}
-
 static void hooks_off(u32 types)
 {
 	for_each_hook(hook)
@@ -297,17 +261,17 @@ void forkbus_probes_arm(u32 types, u32 arguments)
 	struct sk_buff *record;
 
 	WRITE_ONCE(args, arguments);
-	types &= forkbus_probes_supported();
-	if (types == armed)
+	types &= forkbus_supported;
+	if (types == forkbus_armed)
 		return;
-	WRITE_ONCE(armed, armed | types);
+	WRITE_ONCE(forkbus_armed, forkbus_armed | types);
 	for_each_hook(hook)
 		if (hook->found && !hook->on && (hook->types & types) && hook_set(hook, true))
 			types &= ~hook->types;
-	record = forkbus_record_begin(FORKBUS_TYPE_ARMED);
+	record = begin(FORKBUS_TYPE_ARMED, NULL);
 	nla_put_u32(record, FORKBUS_R_MASK, types);
 	report(record);
-	WRITE_ONCE(armed, types);
+	WRITE_ONCE(forkbus_armed, types);
 	hooks_off(types);
 }
 
@@ -320,22 +284,34 @@ static void find_tracepoint(struct tracepoint *tracepoint, void *data)
 		}
 }
 
-/* A kprobe is registered, and not armed: that costs nothing, and shows now whether it can be. */
+/*
+ * Tracepoints are found by name: a probe of another type would only be noticed when it is hit. A
+ * kprobe is registered, and not armed: that costs nothing, and shows now whether it can be. Of
+ * threads both ends are reported, or none: each hook of a type is needed.
+ */
 void forkbus_probes_init(void)
 {
+	check_trace_callback_type_task_newtask(probe_newtask);
+	check_trace_callback_type_sched_process_exec(probe_exec);
+	check_trace_callback_type_task_rename(probe_rename);
+	check_trace_callback_type_sched_process_exit(EXIT_PROBE);
 	for_each_kernel_tracepoint(find_tracepoint, NULL);
+	forkbus_supported = 0;
 	for_each_hook(hook) {
-		if (hook->probe)
-			continue;
 		hook->kprobe.symbol_name = hook->name;
 		hook->kprobe.flags = KPROBE_FLAG_DISABLED;
-		hook->found = !register_kprobe(&hook->kprobe);
+		if (!hook->probe)
+			hook->found = !register_kprobe(&hook->kprobe);
+		forkbus_supported |= hook->types;
 	}
+	for_each_hook(hook)
+		if (!hook->found)
+			forkbus_supported &= ~hook->types;
 }
 
 void forkbus_probes_exit(void)
 {
-	WRITE_ONCE(armed, 0);
+	WRITE_ONCE(forkbus_armed, 0);
 	hooks_off(0);
 	for_each_hook(hook)
 		if (!hook->probe && hook->found)

@@ -14,10 +14,8 @@ void forkbus_probes_init(void);
 /* Disarms what is armed, and waits until no probe runs any more. */
 void forkbus_probes_exit(void);
 
-/* Types that there are hooks for. */
-u32 forkbus_probes_supported(void);
-/* Types that are armed. */
-u32 forkbus_probes_armed(void);
+/* Types that there are hooks for, and those that are armed. To be read only. */
+extern u32 forkbus_supported, forkbus_armed;
 
 /*
  * Arms these types, and no others: those that were armed before and still are miss nothing

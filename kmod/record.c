@@ -6,10 +6,8 @@
 #include <linux/dcache.h>
 #include <linux/kdev_t.h>
 #include <linux/mm.h>
-#include <linux/percpu.h>
 #include <linux/pid_namespace.h>
 #include <linux/sched/signal.h>
-#include <linux/string.h>
 #include <linux/tty.h>
 #include <linux/uaccess.h>
 
@@ -63,31 +61,16 @@ void forkbus_record_reset(struct sk_buff *record, enum forkbus_type type)
 	};
 }
 
-struct sk_buff *forkbus_record_begin(enum forkbus_type type)
-{
-	struct sk_buff *record = get_cpu_var(buffer);
-
-	forkbus_record_reset(record, type);
-	return record;
-}
-
-void forkbus_record_end(void)
-{
-	put_cpu_var(buffer);
-}
-
 bool forkbus_put_string(struct sk_buff *record, int attribute, const char *string, size_t max)
 {
 	size_t len = strnlen(string, max);
 	bool cut = len == max;
-	struct nlattr *nla;
+	char *to;
 
 	len -= cut;
-	nla = nla_reserve(record, attribute, len + 1);
-	if (nla) {
-		memcpy(nla_data(nla), string, len);
-		((char *)nla_data(nla))[len] = '\0';
-	}
+	to = nla_data(nla_reserve(record, attribute, len + 1));
+	memcpy(to, string, len);
+	to[len] = '\0';
 	return cut;
 }
 
@@ -153,9 +136,12 @@ static void put_tty(struct sk_buff *record, struct task_struct *task)
 }
 
 /* By RCU: a task that is reaped meanwhile, and its parent and leader, stay as long as we look. */
-static void put_process(struct sk_buff *record, struct task_struct *task, const struct cred *cred)
+static void put_identity(struct sk_buff *record, struct task_struct *task, const struct cred *cred,
+			 const char *comm)
 {
 	struct task_struct *parent = rcu_dereference(task->real_parent);
+	struct pid_namespace *ns = task_active_pid_ns(task);
+	kuid_t login = audit_get_loginuid(task);
 
 	nla_put_u32(record, FORKBUS_R_TGID, task->tgid);
 	forkbus_put_u64(record, FORKBUS_R_START, task->group_leader->start_boottime);
@@ -167,25 +153,6 @@ static void put_process(struct sk_buff *record, struct task_struct *task, const 
 	nla_put_u32(record, FORKBUS_R_GID, __kgid_val(cred->gid));
 	nla_put_u32(record, FORKBUS_R_EUID, __kuid_val(cred->euid));
 	nla_put_u32(record, FORKBUS_R_EGID, __kgid_val(cred->egid));
-}
-
-static void put_namespace(struct sk_buff *record, struct task_struct *task)
-{
-	struct pid_namespace *ns = task_active_pid_ns(task);
-
-	if (!ns || ns == &init_pid_ns)
-		return;
-	nla_put_u32(record, FORKBUS_R_PID_NS, ns->ns.inum);
-	nla_put_u32(record, FORKBUS_R_NS_TGID, task_tgid_nr_ns(task, ns));
-}
-
-void forkbus_put_identity(struct sk_buff *record, struct task_struct *task,
-			  const struct cred *cred, const char *comm)
-{
-	kuid_t login = audit_get_loginuid(task);
-
-	rcu_read_lock();
-	put_process(record, task, cred ?: __task_cred(task));
 	if (uid_valid(login))
 		nla_put_u32(record, FORKBUS_R_LOGIN_UID, __kuid_val(login));
 	nla_put_u32(record, FORKBUS_R_SESSION, task_session_nr_ns(task, &init_pid_ns));
@@ -193,8 +160,28 @@ void forkbus_put_identity(struct sk_buff *record, struct task_struct *task,
 #ifdef CONFIG_CGROUPS
 	forkbus_put_u64(record, FORKBUS_R_CGROUP, cgroup_id(task_dfl_cgroup(task)));
 #endif
-	forkbus_put_string(record, FORKBUS_R_COMM, comm ?: task->group_leader->comm,
-			   FORKBUS_COMM_MAX);
-	put_namespace(record, task);
+	forkbus_put_string(record, FORKBUS_R_COMM, comm, FORKBUS_COMM_MAX);
+	if (!ns || ns == &init_pid_ns)
+		return;
+	nla_put_u32(record, FORKBUS_R_PID_NS, ns->ns.inum);
+	nla_put_u32(record, FORKBUS_R_NS_TGID, task_tgid_nr_ns(task, ns));
+}
+
+struct sk_buff *forkbus_record_begin(enum forkbus_type type, struct task_struct *task,
+				     const struct cred *cred, const char *comm)
+{
+	struct sk_buff *record = get_cpu_var(buffer);
+
+	forkbus_record_reset(record, type);
+	rcu_read_lock();
+	if (task)
+		put_identity(record, task, cred ?: __task_cred(task),
+			     comm ?: task->group_leader->comm);
 	rcu_read_unlock();
+	return record;
+}
+
+void forkbus_record_end(void)
+{
+	put_cpu_var(buffer);
 }

@@ -42,8 +42,12 @@ struct sk_buff *forkbus_record_alloc(void);
 /* Begins another record in a buffer: its head, to which the ring adds number and time. */
 void forkbus_record_reset(struct sk_buff *record, enum forkbus_type type);
 
-/* The same in the processor's own buffer. Disables preemption. */
-struct sk_buff *forkbus_record_begin(enum forkbus_type type);
+/*
+ * The same in the processor's own buffer, with the identity of @task, if it is of one: TGID to
+ * NS_TGID. @cred and @comm: as after the event; NULL: as they are. Disables preemption.
+ */
+struct sk_buff *forkbus_record_begin(enum forkbus_type type, struct task_struct *task,
+				     const struct cred *cred, const char *comm);
 /* Enables preemption. */
 void forkbus_record_end(void);
 
@@ -60,8 +64,9 @@ void forkbus_put_path(struct sk_buff *record, int attribute, const struct path *
 /* The first @max bytes of the arguments of the caller's program, as far as they are in memory. */
 void forkbus_put_args(struct sk_buff *record, size_t max);
 
-/* Whose it is: TGID to NS_TGID. @comm: as after the event; NULL: the leader's as it is. */
-void forkbus_put_identity(struct sk_buff *record, struct task_struct *task,
-			  const struct cred *cred, const char *comm);
+/* What the caller's whole process has used up to now. See usage.c. */
+void forkbus_put_process_usage(struct sk_buff *record);
+/* What the caller's thread has. */
+void forkbus_put_thread_usage(struct sk_buff *record);
 
 #endif

@@ -18,15 +18,15 @@ MODULE_PARM_DESC(ring, "KiB of memory for events, rounded up to a power of two (
 #define PACE_RECORDS 12
 
 /*
- * Positions count bytes and never go back; position p lies at p % size. What lies across the end of
- * the memory is copied in two parts.
+ * Positions count bytes and never go back; a record at position p begins at p % size, and is in one
+ * piece: there is room for one more behind the end.
  */
 static struct {
 	void (*wake)(unsigned long delay);
 	raw_spinlock_t lock;
 	u8 *data;
 	struct sk_buff *loss; /* a record for losses */
-	u64 tail, sent, head;
+	u64 tail, head;
 	u64 unreported, unreported_since; /* lost after the last record, and since when */
 	u64 pace_start;
 	unsigned int pace_records;
@@ -43,7 +43,7 @@ int forkbus_ring_alloc(void (*wake)(unsigned long delay))
 
 	ring.wake = wake;
 	ring.loss = ring.loss ?: forkbus_record_alloc();
-	ring.data = ring.data ?: vmalloc(size);
+	ring.data = ring.data ?: vmalloc(size + FORKBUS_RECORD_MAX);
 	if (!ring.loss || !ring.data)
 		return -ENOMEM;
 	ring.status.size = size;
@@ -57,35 +57,19 @@ void forkbus_ring_free(void)
 	kfree_skb(ring.loss);
 }
 
-static void copy_in(u64 position, const void *from, size_t len)
+static struct forkbus_head *at(u64 position)
 {
-	u32 at = position & (ring.status.size - 1);
-	size_t part = min_t(size_t, len, ring.status.size - at);
-
-	memcpy(ring.data + at, from, part);
-	memcpy(ring.data, from + part, len - part);
-}
-
-static void copy_out(u64 position, void *to, size_t len)
-{
-	u32 at = position & (ring.status.size - 1);
-	size_t part = min_t(size_t, len, ring.status.size - at);
-
-	memcpy(to, ring.data + at, part);
-	memcpy(to + part, ring.data, len - part);
+	return (struct forkbus_head *)(ring.data + (position & (ring.status.size - 1)));
 }
 
 /* History makes room; what was not sent does not. */
 static bool make_room(u32 len)
 {
-	struct forkbus_head oldest;
-
 	while (ring.status.size - (u32)(ring.head - ring.tail) < len) {
-		if (ring.tail == ring.sent)
+		if (ring.tail == ring.status.sent.position)
 			return false;
-		copy_out(ring.tail, &oldest, sizeof(oldest));
-		ring.status.first = oldest.seq + 1;
-		ring.tail += NLA_ALIGN(oldest.nest.nla_len);
+		ring.status.first = at(ring.tail)->seq + 1;
+		ring.tail += NLA_ALIGN(at(ring.tail)->nest.nla_len);
 	}
 	return true;
 }
@@ -99,7 +83,7 @@ static bool append(struct sk_buff *record, u64 now)
 	head->nest.nla_len = record->len;
 	head->seq = ++ring.status.last;
 	head->time = now;
-	copy_in(ring.head, record->data, record->len);
+	memcpy(at(ring.head), record->data, record->len);
 	ring.head += record->len;
 	return true;
 }
@@ -148,33 +132,38 @@ void forkbus_ring_write(struct sk_buff *record)
 static size_t copy_bytes(struct forkbus_reader *reader, void *to, size_t room)
 {
 	size_t len;
-	bool whole;
+	u64 tail;
 
 	do {
 		raw_spin_lock(&ring.lock);
 		reader->position = max(reader->position, ring.tail);
 		len = min_t(u64, room, ring.head - reader->position);
 		raw_spin_unlock(&ring.lock);
-		copy_out(reader->position, to, len);
+		len = min_t(size_t, len, ring.data + ring.status.size + FORKBUS_RECORD_MAX -
+						 (u8 *)at(reader->position));
+		memcpy(to, at(reader->position), len);
 		raw_spin_lock(&ring.lock);
-		whole = ring.tail <= reader->position;
+		tail = ring.tail;
 		raw_spin_unlock(&ring.lock);
 		cond_resched();
-	} while (!whole);
+	} while (tail > reader->position);
 	return len;
 }
 
 size_t forkbus_ring_read(struct forkbus_reader *reader, void *to, size_t room)
 {
 	size_t len, skip, done, next;
+	u8 *from;
 
 	do {
 		len = copy_bytes(reader, to, room);
+		from = (u8 *)at(reader->position);
 		for (skip = done = 0; len - done >= sizeof(struct forkbus_head); done = next) {
 			const struct forkbus_head *head = to + done;
 
 			next = done + NLA_ALIGN(head->nest.nla_len);
-			if (next > len)
+			/* Behind the end only the rest of a record is valid. */
+			if (next > len || from + done >= ring.data + ring.status.size)
 				break;
 			if (head->seq <= reader->seq)
 				skip = next;
@@ -187,33 +176,14 @@ size_t forkbus_ring_read(struct forkbus_reader *reader, void *to, size_t room)
 	return done - skip;
 }
 
-void forkbus_ring_forget(void)
-{
-	raw_spin_lock(&ring.lock);
-	ring.sent = ring.head;
-	ring.status.sent = ring.status.last;
-	raw_spin_unlock(&ring.lock);
-}
-
-u32 forkbus_ring_unsent(struct forkbus_reader *reader)
-{
-	u32 unsent;
-
-	raw_spin_lock(&ring.lock);
-	*reader = (struct forkbus_reader){ .position = ring.sent, .seq = ring.status.sent };
-	unsent = ring.head - ring.sent;
-	raw_spin_unlock(&ring.lock);
-	return unsent;
-}
-
 void forkbus_ring_sent(const struct forkbus_reader *reader)
 {
 	raw_spin_lock(&ring.lock);
-	if (reader->position > ring.sent) {
-		ring.sent = reader->position;
-		ring.status.sent = reader->seq;
-		report_loss(ktime_get_boottime_ns());
-	}
+	if (!reader)
+		ring.status.sent = (struct forkbus_reader){ ring.head, ring.status.last };
+	else if (reader->position > ring.status.sent.position)
+		ring.status.sent = *reader;
+	report_loss(ktime_get_boottime_ns());
 	raw_spin_unlock(&ring.lock);
 }
 
@@ -223,7 +193,7 @@ struct forkbus_ring_status forkbus_ring_get_status(void)
 
 	raw_spin_lock(&ring.lock);
 	status = ring.status;
-	status.unsent = ring.head - ring.sent;
+	status.unsent = ring.head - ring.status.sent.position;
 	raw_spin_unlock(&ring.lock);
 	return status;
 }

@@ -23,9 +23,10 @@ struct forkbus_reader {
 };
 
 struct forkbus_ring_status {
-	u32 size; /* a power of two; 0: there is no ring */
-	u32 unsent;
-	u64 first, last, sent; /* sequence numbers */
+	u32 size;		    /* a power of two; 0: there is no ring */
+	u32 unsent;		    /* bytes */
+	struct forkbus_reader sent; /* what was not sent yet lies behind it */
+	u64 first, last;	    /* sequence numbers */
 	u64 lost[__FORKBUS_TYPE_MAX];
 };
 
@@ -42,13 +43,8 @@ void forkbus_ring_write(struct sk_buff *record);
 /* Copies whole records from where @reader stands, and moves it on. Returns the bytes copied. Sleeps. */
 size_t forkbus_ring_read(struct forkbus_reader *reader, void *to, size_t room);
 
-/* A reader of what was not sent yet. Returns the bytes that there are. */
-u32 forkbus_ring_unsent(struct forkbus_reader *reader);
-/* All before @reader is history from now on. */
+/* All before @reader is history from now on; NULL: all of it is. */
 void forkbus_ring_sent(const struct forkbus_reader *reader);
-/* All of it is. */
-void forkbus_ring_forget(void);
-
 struct forkbus_ring_status forkbus_ring_get_status(void);
 
 #endif

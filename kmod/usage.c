@@ -15,21 +15,21 @@
  *   is the lag then, or less where the scheduler began anew with prev_sum_exec_runtime meanwhile,
  *   and the lag never shrinks. So the largest difference seen on a processor is the best.
  *
- *   No update lies in the future: the lag is at most local_clock() - exec_start. Where a scheduling
- *   class keeps prev_sum_exec_runtime in another way, this brings a wrong lag back.
+ *   Scheduling classes other than the fair one do not keep prev_sum_exec_runtime. Then more seems to
+ *   have run than there was time for, mostly, and the difference is not used. No update lies in the
+ *   future: the lag is at most local_clock() - exec_start, which brings a wrong lag back.
  *
- * The rest that is not in it is what ending itself takes after the record was made: the last
- * moments before the processor is given away.
+ * What remains: ending itself takes some time after the record was made, until the processor is
+ * given away. Of a thread on another processor that is updated just now, up to a tick may be
+ * missing. Under sched_ext a wrong lag hides up to a tick. On processors without a tick (nohz_full)
+ * the last part of the system's time may count as the user's; the sum is right.
  */
-#include "usage.h"
+#include "record.h"
 
 #include <linux/math64.h>
-#include <linux/percpu.h>
 #include <linux/rculist.h>
 #include <linux/sched/clock.h>
-#include <linux/sched/prio.h>
 #include <linux/sched/signal.h>
-#include <linux/seqlock.h>
 #include <linux/task_io_accounting_ops.h>
 
 struct usage {
@@ -40,123 +40,113 @@ struct usage {
 
 static DEFINE_PER_CPU(u64, clock_lag);
 
-/* Another thread is told apart from one that left its processor long ago by no more than this. */
+/* A running thread differs from one that left its processor long ago by no more than this. */
 #define UPDATE_MAX_NSEC (2 * TICK_NSEC)
+/* A writer of the sums that is interrupted for longer than so many readings is not waited for. */
+#define READINGS 100
 
-static u64 see_lag(u64 now)
+static void see_lag(u64 now, u64 start, u64 sum)
 {
-	const struct sched_entity *se = &current->se;
 	u64 *lag = this_cpu_ptr(&clock_lag);
 #ifdef CONFIG_SCHED_INFO
-	s64 at_switch = current->sched_info.last_arrival + se->sum_exec_runtime -
-			se->prev_sum_exec_runtime - se->exec_start;
+	u64 ran = sum - current->se.prev_sum_exec_runtime, since = current->sched_info.last_arrival;
 
-	if (current->prio >= MAX_RT_PRIO && at_switch > (s64)*lag)
-		*lag = at_switch;
+	if (ran <= now - since && (s64)(since + ran - start) > (s64)*lag)
+		*lag = since + ran - start;
 #endif
-	if (now - se->exec_start < *lag)
-		*lag = now - se->exec_start;
-	return *lag;
+	*lag = min(*lag, now - start);
 }
 
-/* On another processor; it may be updated right now. */
-static u64 other_runtime(const struct task_struct *task, u64 now)
-{
-#ifdef CONFIG_SMP
-	u64 start = READ_ONCE(task->se.exec_start);
-	s64 since = now - per_cpu(clock_lag, task_cpu(task)) - start;
-	u64 sum = READ_ONCE(task->se.sum_exec_runtime);
-
-	if (READ_ONCE(task->on_cpu) && READ_ONCE(task->se.exec_start) == start && since > 0 &&
-	    since < UPDATE_MAX_NSEC)
-		return sum + since;
-	return sum;
-#else
-	return task->se.sum_exec_runtime;
-#endif
-}
-
+/* Start and sum are of one update: an interrupt, or the task's own processor, may change them. */
 static u64 task_runtime(const struct task_struct *task)
 {
-	u64 now = local_clock();
+	const struct sched_entity *se = &task->se;
+	u64 start, sum, now;
+	s64 since;
 
-	if (task != current)
-		return other_runtime(task, now);
+	do {
+		start = READ_ONCE(se->exec_start);
+		sum = READ_ONCE(se->sum_exec_runtime);
+		now = local_clock();
+		barrier();
+	} while (READ_ONCE(se->exec_start) != start);
 	/* The scheduler's reading of the clock may be a moment ahead. */
-	if ((s64)(now - task->se.exec_start) <= 0)
-		return task->se.sum_exec_runtime;
-	return task->se.sum_exec_runtime + now - task->se.exec_start - see_lag(now);
+	if (task == current && (s64)(now - start) > 0)
+		see_lag(now, start, sum);
+	since = now - per_cpu(clock_lag, task_cpu(task)) - start;
+#ifdef CONFIG_SMP
+	if (task != current && (!READ_ONCE(task->on_cpu) || since > UPDATE_MAX_NSEC))
+		return sum;
+#endif
+	return sum + max(since, 0LL);
 }
 
-static void add_task(struct usage *usage, const struct task_struct *task)
+/* Tasks and signal_struct name them alike. */
+#define ADD_COUNTS(usage, from)                                      \
+	do {                                                         \
+		(usage)->utime += (from)->utime;                     \
+		(usage)->stime += (from)->stime;                     \
+		(usage)->min_flt += (from)->min_flt;                 \
+		(usage)->maj_flt += (from)->maj_flt;                 \
+		(usage)->nvcsw += (from)->nvcsw;                     \
+		(usage)->nivcsw += (from)->nivcsw;                   \
+		task_io_accounting_add(&(usage)->io, &(from)->ioac); \
+	} while (0)
+
+static void add_task(struct usage *usage, struct task_struct *task)
 {
 	usage->runtime += task_runtime(task);
-	usage->utime += task->utime;
-	usage->stime += task->stime;
-	usage->min_flt += task->min_flt;
-	usage->maj_flt += task->maj_flt;
-	usage->nvcsw += task->nvcsw;
-	usage->nivcsw += task->nivcsw;
-	task_io_accounting_add(&usage->io, (struct task_io_accounting *)&task->ioac);
+	ADD_COUNTS(usage, task);
 }
 
-/* Threads that are gone, then those that are there. */
-static void add_group(struct usage *usage, const struct signal_struct *signal)
+/*
+ * Threads that are gone, then those that are there. The kernel adds what reaped children read and
+ * wrote to that of the threads that are gone, but keeps their blocks of 512 bytes apart.
+ */
+static void add_group(struct usage *usage, struct signal_struct *signal)
 {
-	const struct task_struct *task;
+	struct task_struct *task;
 
-	*usage = (struct usage){
-		.runtime = signal->sum_sched_runtime,
-		.utime = signal->utime,
-		.stime = signal->stime,
-		.min_flt = signal->min_flt,
-		.maj_flt = signal->maj_flt,
-		.nvcsw = signal->nvcsw,
-		.nivcsw = signal->nivcsw,
-		.io = signal->ioac,
-	};
+	*usage = (struct usage){ .runtime = signal->sum_sched_runtime };
+	ADD_COUNTS(usage, signal);
+#ifdef CONFIG_TASK_IO_ACCOUNTING
+	usage->io.read_bytes = (u64)signal->inblock << 9;
+	usage->io.write_bytes = (u64)signal->oublock << 9;
+#endif
 	/* With lockdep __for_each_thread() asks for tasklist_lock, which modules don't have. */
 	list_for_each_entry_rcu(task, &signal->thread_head, thread_node)
 		add_task(usage, task);
 }
 
 /*
- * A thread that is reaped goes over from the one to the other; stats_lock tells. Waiting for its
- * writer sleeps on PREEMPT_RT: there a thread that goes in this very moment may be missed.
+ * A thread that is reaped goes over from the one to the other; stats_lock shows it. Its writer is
+ * not waited for by the lock, which sleeps on PREEMPT_RT. Returns whether no thread counts twice.
  */
-static void add_process(struct usage *usage, struct signal_struct *signal)
+static bool add_process(struct usage *usage, struct signal_struct *signal)
 {
+	const seqcount_t *count = &signal->stats_lock.seqcount.seqcount;
 	unsigned int seq;
+	bool stable;
 
 	rcu_read_lock();
-	if (IS_ENABLED(CONFIG_PREEMPT_RT)) {
+	for (int i = 0; i < READINGS; i++) {
+		seq = raw_read_seqcount(count);
 		add_group(usage, signal);
-	} else {
-		do {
-			seq = read_seqbegin(&signal->stats_lock);
-			add_group(usage, signal);
-		} while (read_seqretry(&signal->stats_lock, seq));
+		stable = !(seq & 1) && !read_seqcount_retry(count, seq);
+		if (stable)
+			break;
 	}
 	rcu_read_unlock();
+	return stable;
 }
 
 /* The run time in the proportion of the ticks; without ticks it is the user's. As wait4(2). */
-static u64 system_share(const struct usage *usage)
+static void put_usage(struct sk_buff *record, const struct usage *usage, bool chars)
 {
-	u64 ticks = usage->utime + usage->stime;
-	unsigned int shift = max(fls64(ticks), 31) - 31;
+	u64 ticks = usage->utime + usage->stime, system = 0;
 
-	if (!usage->stime)
-		return 0;
-	if (!usage->utime)
-		return usage->runtime;
-	return mul_u64_u32_div(usage->runtime, usage->stime >> shift, ticks >> shift);
-}
-
-static void put_usage(struct sk_buff *record, const struct usage *usage)
-{
-	u64 system = system_share(usage);
-
+	if (ticks)
+		system = mul_u64_u64_div_u64(usage->runtime, usage->stime, ticks);
 	forkbus_put_u64(record, FORKBUS_R_USER_TIME, usage->runtime - system);
 	forkbus_put_u64(record, FORKBUS_R_SYSTEM_TIME, system);
 	forkbus_put_u64(record, FORKBUS_R_MINOR_FAULTS, usage->min_flt);
@@ -168,6 +158,8 @@ static void put_usage(struct sk_buff *record, const struct usage *usage)
 	forkbus_put_u64(record, FORKBUS_R_WRITE_BYTES, usage->io.write_bytes);
 #endif
 #ifdef CONFIG_TASK_XACCT
+	if (!chars)
+		return;
 	forkbus_put_u64(record, FORKBUS_R_READ_CHARS, usage->io.rchar);
 	forkbus_put_u64(record, FORKBUS_R_WRITE_CHARS, usage->io.wchar);
 #endif
@@ -175,12 +167,14 @@ static void put_usage(struct sk_buff *record, const struct usage *usage)
 
 void forkbus_put_process_usage(struct sk_buff *record)
 {
+	struct signal_struct *signal = current->signal;
 	struct usage usage;
 
-	add_process(&usage, current->signal);
-	put_usage(record, &usage);
+	/* Only the sum of characters is there once a child was reaped, which had some memory. */
+	if (add_process(&usage, signal))
+		put_usage(record, &usage, !signal->cmaxrss);
 	/* Kept at the end of every image that the process ran. */
-	forkbus_put_u64(record, FORKBUS_R_MAX_RSS, current->signal->maxrss << (PAGE_SHIFT - 10));
+	forkbus_put_u64(record, FORKBUS_R_MAX_RSS, signal->maxrss << (PAGE_SHIFT - 10));
 }
 
 void forkbus_put_thread_usage(struct sk_buff *record)
@@ -188,5 +182,5 @@ void forkbus_put_thread_usage(struct sk_buff *record)
 	struct usage usage = {};
 
 	add_task(&usage, current);
-	put_usage(record, &usage);
+	put_usage(record, &usage, true);
 }
