@@ -6,6 +6,7 @@
 #include <linux/slab.h>
 #include <linux/workqueue.h>
 #include <net/genetlink.h>
+#include <net/sock.h>
 
 #include "probes.h"
 #include "ring.h"
@@ -23,7 +24,7 @@ MODULE_PARM_DESC(grace,
 /* A socket that sent START. */
 struct listener {
 	struct list_head link;
-	u32 portid;
+	struct sock *sk; /* held, so that no other one is taken for it; its port may be */
 	u32 types, args;
 };
 
@@ -47,13 +48,13 @@ static struct genl_family family;
 
 /* Listeners */
 
-static struct listener *find_listener(u32 portid)
+static struct listener *find_listener(const struct sock *sk)
 {
 	struct listener *listener;
 
 	lockdep_assert_held(&mutex);
 	list_for_each_entry(listener, &listeners, link)
-		if (listener->portid == portid)
+		if (listener->sk == sk)
 			return listener;
 	return NULL;
 }
@@ -87,6 +88,7 @@ static void drop_listener(struct listener *listener, bool keep)
 	}
 	list_del(&listener->link);
 	n_listeners--;
+	sock_put(listener->sk);
 	kfree(listener);
 	arm();
 }
@@ -101,19 +103,18 @@ static void do_grace(struct work_struct *work)
 	mutex_unlock(&mutex);
 }
 
-/* A socket is closed: may sleep. Its port may be another's soon. */
+/* A socket is closed: may sleep. Another one may have its port by now. */
 static int on_netlink(struct notifier_block *block, unsigned long event, void *data)
 {
 	const struct netlink_notify *notify = data;
-	struct listener *listener;
+	struct listener *listener, *next;
 
-	if (event != NETLINK_URELEASE || notify->protocol != NETLINK_GENERIC ||
-	    !net_eq(notify->net, &init_net))
+	if (event != NETLINK_URELEASE || notify->protocol != NETLINK_GENERIC)
 		return NOTIFY_DONE;
 	mutex_lock(&mutex);
-	listener = stopped ? NULL : find_listener(notify->portid);
-	if (listener)
-		drop_listener(listener, true);
+	list_for_each_entry_safe(listener, next, &listeners, link)
+		if (sock_flag(listener->sk, SOCK_DEAD) && !stopped)
+			drop_listener(listener, true);
 	mutex_unlock(&mutex);
 	return NOTIFY_DONE;
 }
@@ -173,9 +174,9 @@ static void do_send(struct work_struct *work)
 
 /* Commands */
 
-static int start(u32 portid, u32 types, u32 args)
+static int start(struct sock *sk, u32 types, u32 args)
 {
-	struct listener *listener = find_listener(portid);
+	struct listener *listener = find_listener(sk);
 	int err = stopped ? -ESHUTDOWN : forkbus_ring_alloc(wake) ?: forkbus_records_alloc();
 
 	if (err)
@@ -184,7 +185,8 @@ static int start(u32 portid, u32 types, u32 args)
 		listener = kzalloc(sizeof(*listener), GFP_KERNEL);
 		if (!listener)
 			return -ENOMEM;
-		listener->portid = portid;
+		sock_hold(sk);
+		listener->sk = sk;
 		list_add_tail(&listener->link, &listeners);
 		n_listeners++;
 	}
@@ -205,10 +207,11 @@ static int cmd_start(struct sk_buff *skb, struct genl_info *info)
 	if (GENL_REQ_ATTR_CHECK(info, FORKBUS_A_MASK))
 		return -EINVAL;
 	mutex_lock(&mutex);
-	err = start(info->snd_portid, nla_get_u32(mask), args ? nla_get_u32(args) : 0);
+	err = start(NETLINK_CB(skb).sk, nla_get_u32(mask), args ? nla_get_u32(args) : 0);
 	mutex_unlock(&mutex);
 	/* What was kept for a listener like this one. */
-	wake(0);
+	if (!err)
+		wake(0);
 	return err;
 }
 
@@ -217,7 +220,7 @@ static int cmd_stop(struct sk_buff *skb, struct genl_info *info)
 	struct listener *listener;
 
 	mutex_lock(&mutex);
-	listener = find_listener(info->snd_portid);
+	listener = find_listener(NETLINK_CB(skb).sk);
 	if (listener)
 		drop_listener(listener, false);
 	mutex_unlock(&mutex);
@@ -406,6 +409,8 @@ void forkbus_netlink_exit(void)
 	netlink_unregister_notifier(&netlink_notifier);
 	cancel_delayed_work_sync(&send_work);
 	destroy_workqueue(workqueue);
-	list_for_each_entry_safe(listener, next, &listeners, link)
+	list_for_each_entry_safe(listener, next, &listeners, link) {
+		sock_put(listener->sk);
 		kfree(listener);
+	}
 }

@@ -93,12 +93,12 @@ sub decode {
 
 # Sockets
 
-# new(buffer => bytes): Return: a socket that knows the family; {family} is 0 where there is none.
+# new(buffer => bytes, port => number): Return: a socket that knows the family; {family} is 0 where there is none.
 sub new {
     my ($class, %options) = @_;
     my $self = bless { seq => 0, overruns => 0, queue => [], %options }, $class;
     socket $self->{socket}, AF_NETLINK, 3, NETLINK_GENERIC or die "socket: $!\n";
-    bind $self->{socket}, pack 'S S L L', AF_NETLINK, 0, 0, 0 or die "bind: $!\n";
+    bind $self->{socket}, pack 'S S L L', AF_NETLINK, 0, $options{port} // 0, 0 or die "bind: $!\n";
     if ($options{buffer}) {
         setsockopt $self->{socket}, 1, SO_RCVBUFFORCE, pack 'i', $options{buffer}
           or setsockopt $self->{socket}, 1, SO_RCVBUF, pack 'i', $options{buffer};
