@@ -123,14 +123,13 @@ static struct notifier_block netlink_notifier = { .notifier_call = on_netlink };
 
 /* Sending */
 
-static bool anybody_listens(void)
-{
-	return genl_has_listeners(&family, &init_net, 0);
-}
-
+/*
+ * Sending that is still to begin sees this record too: it takes the ring's lock later than the
+ * writer did. So most records of a storm stop at the first question, which writes nothing.
+ */
 static void wake(unsigned long delay)
 {
-	if (anybody_listens())
+	if (!delayed_work_pending(&send_work) && genl_has_listeners(&family, &init_net, 0))
 		queue_delayed_work(workqueue, &send_work, delay);
 }
 
@@ -155,19 +154,24 @@ static int send_some(struct forkbus_reader *reader, u32 size)
 	nla_put_u64_64bit(skb, FORKBUS_A_INSTANCE, instance, FORKBUS_A_PAD);
 	put_records(skb, reader);
 	genlmsg_end(skb, head);
-	return genlmsg_multicast(&family, skb, 0, 0, GFP_KERNEL);
+	return genlmsg_multicast(&family, skb, 0, 0, GFP_KERNEL) == -ESRCH ? -ESRCH : 0;
 }
 
+/*
+ * Sockets count as listeners that joined the group's number in a network namespace of their own,
+ * where anybody may. None of them gets anything, and nothing is sent because of them: ESRCH.
+ */
 static void do_send(struct work_struct *work)
 {
 	struct forkbus_ring_status ring;
+	int err = 0;
 
-	while (anybody_listens() && (ring = forkbus_ring_get_status()).unsent) {
-		if (send_some(&ring.sent, min_t(u32, ring.unsent, MESSAGE_SIZE)) == -ENOMEM) {
+	while (!err && (ring = forkbus_ring_get_status()).unsent) {
+		err = send_some(&ring.sent, min_t(u32, ring.unsent, MESSAGE_SIZE));
+		if (err == -ENOMEM)
 			wake(RETRY_JIFFIES);
-			break;
-		}
-		forkbus_ring_sent(&ring.sent);
+		else if (!err)
+			forkbus_ring_sent(&ring.sent);
 		cond_resched();
 	}
 }
