@@ -191,7 +191,11 @@ static int probe_coredump(struct kprobe *kprobe, struct pt_regs *regs)
 	return 0;
 }
 
-/* proc_ptrace_connector(task, request): by the tracer, once it has been done. */
+/*
+ * proc_ptrace_connector(task, request): by the tracer, once it has been done. The task may have been
+ * reaped meanwhile, and its parent and leader freed before this reading section began: then there
+ * is nobody left to report. Those of a task that is alive now stay until the section ends.
+ */
 static int probe_ptrace(struct kprobe *kprobe, struct pt_regs *regs)
 {
 	struct task_struct *task = argument(regs, 0);
@@ -199,12 +203,16 @@ static int probe_ptrace(struct kprobe *kprobe, struct pt_regs *regs)
 
 	if (!wanted(M(PTRACE)))
 		return 0;
-	record = begin(FORKBUS_TYPE_PTRACE, task);
-	if (!thread_group_leader(task))
-		nla_put_u32(record, FORKBUS_R_TID, task->pid);
-	nla_put_u32(record, FORKBUS_R_TRACER,
-			regs_get_kernel_argument(regs, 1) == PTRACE_ATTACH ? current->tgid : 0);
-	report(record);
+	rcu_read_lock();
+	if (pid_alive(task)) {
+		record = begin(FORKBUS_TYPE_PTRACE, task);
+		if (!thread_group_leader(task))
+			nla_put_u32(record, FORKBUS_R_TID, task->pid);
+		nla_put_u32(record, FORKBUS_R_TRACER,
+			    argument(regs, 1) == (void *)PTRACE_ATTACH ? current->tgid : 0);
+		report(record);
+	}
+	rcu_read_unlock();
 	return 0;
 }
 

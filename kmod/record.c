@@ -135,7 +135,10 @@ static void put_tty(struct sk_buff *record, struct task_struct *task)
 	spin_unlock_irqrestore(&sighand->siglock, flags);
 }
 
-/* By RCU: a task that is reaped meanwhile, and its parent and leader, stay as long as we look. */
+/*
+ * By RCU: a task that was not reaped when the reading section began, and its parent and leader, stay
+ * until it ends. That is sure of current and its leader, and of a child that does not run yet.
+ */
 static void put_identity(struct sk_buff *record, struct task_struct *task, const struct cred *cred,
 			 const char *comm)
 {
