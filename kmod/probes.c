@@ -121,74 +121,67 @@ static void *argument(struct pt_regs *regs, unsigned int n)
 }
 
 /*
- * The end of a process is told where do_exit() lets go of the terminal, which only the last thread
- * does, before its parent is told and may reap it: so exactly once, never too late for the next
- * process with its pid, and late enough that tearing down memory and files is in what it used. The
- * tracepoint comes once a thread, since 6.16 before the memory is freed.
+ * The end of a process is reported where do_exit() lets go of the terminal, which only the last
+ * thread does, before its parent is told and may reap it: so exactly once, and never too late for
+ * the next process with its pid. Memory is freed by then, so that this is in what it used; files
+ * too, up to 6.19. The last work for files that nobody else holds comes later on any kernel, with
+ * exit_task_work(). The tracepoint comes once a thread, since 6.16 before the memory is freed.
  */
-static int probe_last_exit(struct kprobe *kprobe, struct pt_regs *regs)
+static void enter_last_exit(struct pt_regs *regs)
 {
 	const struct signal_struct *signal = current->signal;
 	struct sk_buff *record;
-	int status;
 
 	/* Also called without an end: a leader gives up its terminal. */
-	if (!wanted(M(EXIT)) || !(current->flags & PF_EXITING))
-		return 0;
-	status = signal->flags & SIGNAL_GROUP_EXIT ? signal->group_exit_code :
-						     current->group_leader->exit_code;
+	if (!(current->flags & PF_EXITING))
+		return;
 	record = begin(FORKBUS_TYPE_EXIT, current);
-	nla_put_u32(record, FORKBUS_R_STATUS, status);
+	nla_put_u32(record, FORKBUS_R_STATUS,
+		    signal->flags & SIGNAL_GROUP_EXIT ? signal->group_exit_code :
+							current->group_leader->exit_code);
 	forkbus_put_process_usage(record);
 	report(record);
-	return 0;
 }
 
 /* commit_creds(new): it does not fail. */
-static int probe_commit_creds(struct kprobe *kprobe, struct pt_regs *regs)
+static void enter_commit_creds(struct pt_regs *regs)
 {
 	const struct cred *new = argument(regs, 0), *old = current_real_cred();
 	struct sk_buff *record;
 
-	if (!wanted(M(ID)) || !thread_group_leader(current) ||
+	if (!thread_group_leader(current) ||
 	    (uid_eq(new->uid, old->uid) && uid_eq(new->euid, old->euid) &&
 	     gid_eq(new->gid, old->gid) && gid_eq(new->egid, old->egid)))
-		return 0;
+		return;
 	record = forkbus_record_begin(FORKBUS_TYPE_ID, current, new, NULL);
 	nla_put_u32(record, FORKBUS_R_OLD_UID, __kuid_val(old->uid));
 	nla_put_u32(record, FORKBUS_R_OLD_GID, __kgid_val(old->gid));
 	nla_put_u32(record, FORKBUS_R_OLD_EUID, __kuid_val(old->euid));
 	nla_put_u32(record, FORKBUS_R_OLD_EGID, __kgid_val(old->egid));
 	report(record);
-	return 0;
 }
 
 /* At the end of setsid(2), called with the leader. */
-static int probe_setsid(struct kprobe *kprobe, struct pt_regs *regs)
+static void enter_setsid(struct pt_regs *regs)
 {
-	if (wanted(M(SESSION)))
-		report(begin(FORKBUS_TYPE_SESSION, argument(regs, 0)));
-	return 0;
+	report(begin(FORKBUS_TYPE_SESSION, argument(regs, 0)));
 }
 
 /* set_fs_root(fs, path) */
-static int probe_set_fs_root(struct kprobe *kprobe, struct pt_regs *regs)
+static void enter_set_fs_root(struct pt_regs *regs)
 {
 	struct sk_buff *record;
 
-	if (!wanted(M(CHROOT)) || argument(regs, 0) != current->fs)
-		return 0;
+	if (argument(regs, 0) != current->fs)
+		return;
 	record = begin(FORKBUS_TYPE_CHROOT, current);
 	forkbus_put_path(record, FORKBUS_R_ROOT, argument(regs, 1));
 	report(record);
-	return 0;
 }
 
-static int probe_coredump(struct kprobe *kprobe, struct pt_regs *regs)
+static void enter_coredump(struct pt_regs *regs)
 {
-	if (wanted(M(COREDUMP)))
-		report(begin(FORKBUS_TYPE_COREDUMP, current));
-	return 0;
+	report(begin(FORKBUS_TYPE_COREDUMP, current));
 }
 
 /*
@@ -196,13 +189,11 @@ static int probe_coredump(struct kprobe *kprobe, struct pt_regs *regs)
  * reaped meanwhile, and its parent and leader freed before this reading section began: then there
  * is nobody left to report. Those of a task that is alive now stay until the section ends.
  */
-static int probe_ptrace(struct kprobe *kprobe, struct pt_regs *regs)
+static void enter_ptrace(struct pt_regs *regs)
 {
 	struct task_struct *task = argument(regs, 0);
 	struct sk_buff *record;
 
-	if (!wanted(M(PTRACE)))
-		return 0;
 	rcu_read_lock();
 	if (pid_alive(task)) {
 		record = begin(FORKBUS_TYPE_PTRACE, task);
@@ -213,14 +204,14 @@ static int probe_ptrace(struct kprobe *kprobe, struct pt_regs *regs)
 		report(record);
 	}
 	rcu_read_unlock();
-	return 0;
 }
 
-/* One place; where @probe is set it is a tracepoint. */
+/* One place: a tracepoint, where @probe is set, or a function that is entered. */
 static struct forkbus_hook {
 	u32 types;
 	const char *name;
 	void *probe;
+	void (*enter)(struct pt_regs *regs);
 	struct tracepoint *tracepoint;
 	struct kprobe kprobe;
 	bool found, on;
@@ -229,13 +220,22 @@ static struct forkbus_hook {
 	{ M(EXEC), "sched_process_exec", .probe = probe_exec },
 	{ M(COMM), "task_rename", .probe = probe_rename },
 	{ M(THREADS), "sched_process_exit", .probe = EXIT_PROBE },
-	{ M(EXIT), "disassociate_ctty", .kprobe.pre_handler = probe_last_exit },
-	{ M(ID), "commit_creds", .kprobe.pre_handler = probe_commit_creds },
-	{ M(SESSION), "proc_sid_connector", .kprobe.pre_handler = probe_setsid },
-	{ M(CHROOT), "set_fs_root", .kprobe.pre_handler = probe_set_fs_root },
-	{ M(COREDUMP), "proc_coredump_connector", .kprobe.pre_handler = probe_coredump },
-	{ M(PTRACE), "proc_ptrace_connector", .kprobe.pre_handler = probe_ptrace },
+	{ M(EXIT), "disassociate_ctty", .enter = enter_last_exit },
+	{ M(ID), "commit_creds", .enter = enter_commit_creds },
+	{ M(SESSION), "proc_sid_connector", .enter = enter_setsid },
+	{ M(CHROOT), "set_fs_root", .enter = enter_set_fs_root },
+	{ M(COREDUMP), "proc_coredump_connector", .enter = enter_coredump },
+	{ M(PTRACE), "proc_ptrace_connector", .enter = enter_ptrace },
 };
+
+static int on_kprobe(struct kprobe *kprobe, struct pt_regs *regs)
+{
+	const struct forkbus_hook *hook = container_of(kprobe, struct forkbus_hook, kprobe);
+
+	if (wanted(hook->types))
+		hook->enter(regs);
+	return 0;
+}
 
 #define for_each_hook(hook) \
 	for (struct forkbus_hook *hook = hooks; hook < hooks + ARRAY_SIZE(hooks); hook++)
@@ -306,8 +306,9 @@ void forkbus_probes_init(void)
 	for_each_kernel_tracepoint(find_tracepoint, NULL);
 	forkbus_supported = 0;
 	for_each_hook(hook) {
-		hook->kprobe.symbol_name = hook->name;
-		hook->kprobe.flags = KPROBE_FLAG_DISABLED;
+		hook->kprobe = (struct kprobe){ .symbol_name = hook->name,
+						.pre_handler = on_kprobe,
+						.flags = KPROBE_FLAG_DISABLED };
 		if (!hook->probe)
 			hook->found = !register_kprobe(&hook->kprobe);
 		forkbus_supported |= hook->types;
