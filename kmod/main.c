@@ -7,10 +7,7 @@
 #include <kernels.h>
 #include <linux/module.h>
 
-#include "netlink.h"
-#include "probes.h"
-#include "record.h"
-#include "ring.h"
+#include "forkbus.h"
 
 static int __init forkbus_init(void)
 {

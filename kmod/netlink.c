@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "netlink.h"
+#include "forkbus.h"
 
 #include <linux/module.h>
 #include <linux/random.h>
@@ -7,9 +7,6 @@
 #include <linux/workqueue.h>
 #include <net/genetlink.h>
 #include <net/sock.h>
-
-#include "probes.h"
-#include "ring.h"
 
 static unsigned int grace_seconds = 30;
 module_param_named(grace, grace_seconds, uint, 0644);
@@ -238,6 +235,7 @@ static int cmd_stop(struct sk_buff *skb, struct genl_info *info)
 static void put_status(struct sk_buff *skb)
 {
 	struct forkbus_ring_status ring = forkbus_ring_get_status();
+	struct nlattr *nest;
 
 	nla_put_u64_64bit(skb, FORKBUS_A_INSTANCE, instance, FORKBUS_A_PAD);
 	nla_put_string(skb, FORKBUS_A_VERSION, FORKBUS_VERSION);
@@ -251,14 +249,12 @@ static void put_status(struct sk_buff *skb)
 	nla_put_u64_64bit(skb, FORKBUS_A_LAST, ring.last, FORKBUS_A_PAD);
 	nla_put_u64_64bit(skb, FORKBUS_A_SENT, ring.sent.seq, FORKBUS_A_PAD);
 	for (u32 type = 0; type < __FORKBUS_TYPE_MAX; type++) {
-		struct nlattr *nest = nla_nest_start(skb, FORKBUS_A_LOST);
-
+		if (!ring.lost[type])
+			continue;
+		nest = nla_nest_start(skb, FORKBUS_A_LOST);
 		nla_put_u32(skb, FORKBUS_L_TYPE, type);
 		nla_put_u64_64bit(skb, FORKBUS_L_COUNT, ring.lost[type], FORKBUS_L_PAD);
-		if (ring.lost[type])
-			nla_nest_end(skb, nest);
-		else
-			nla_nest_cancel(skb, nest);
+		nla_nest_end(skb, nest);
 	}
 }
 
@@ -380,18 +376,11 @@ int forkbus_netlink_init(void)
 	workqueue = alloc_ordered_workqueue("forkbus", 0);
 	if (!workqueue)
 		return -ENOMEM;
-	err = netlink_register_notifier(&netlink_notifier);
-	if (err)
-		goto err_workqueue;
-	err = genl_register_family(&family);
-	if (err)
-		goto err_notifier;
-	return 0;
-
-err_notifier:
-	netlink_unregister_notifier(&netlink_notifier);
-err_workqueue:
-	destroy_workqueue(workqueue);
+	err = netlink_register_notifier(&netlink_notifier) ?: genl_register_family(&family);
+	if (err) {
+		netlink_unregister_notifier(&netlink_notifier);
+		destroy_workqueue(workqueue);
+	}
 	return err;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
-#include "probes.h"
+#include "forkbus.h"
 
 #include <linux/binfmts.h>
 #include <linux/fs_struct.h>
@@ -11,9 +11,6 @@
 #include <linux/tracepoint.h>
 #include <trace/events/sched.h>
 #include <trace/events/task.h>
-
-#include "record.h"
-#include "ring.h"
 
 #define M(type) FORKBUS_MASK(FORKBUS_TYPE_##type)
 
@@ -26,10 +23,7 @@ static bool wanted(u32 type)
 }
 
 /* An event of @task. Preemption is disabled until report(). */
-static struct sk_buff *begin(enum forkbus_type type, struct task_struct *task)
-{
-	return forkbus_record_begin(type, task, NULL, NULL);
-}
+#define begin(type, task) forkbus_record_begin(FORKBUS_TYPE_##type, task, NULL, NULL)
 
 static void report(struct sk_buff *record)
 {
@@ -51,7 +45,7 @@ static void probe_newtask(void *data, struct task_struct *task, forkbus_clone_fl
 	/* The idle threads of processors are no processes. */
 	if (!wanted(leader ? M(FORK) : M(THREADS)) || !task->pid)
 		return;
-	record = begin(FORKBUS_TYPE_FORK, task);
+	record = begin(FORK, task);
 	if (!leader)
 		nla_put_u32(record, FORKBUS_R_TID, task->pid);
 	forkbus_put_u64(record, FORKBUS_R_CLONE_FLAGS, flags);
@@ -67,7 +61,7 @@ static void probe_exec(void *data, struct task_struct *task, pid_t old_pid,
 
 	if (!wanted(M(EXEC)))
 		return;
-	record = begin(FORKBUS_TYPE_EXEC, task);
+	record = begin(EXEC, task);
 	if (forkbus_put_string(record, FORKBUS_R_FILENAME, bprm->filename, FORKBUS_PATH_MAX))
 		nla_put_flag(record, FORKBUS_R_FILENAME_CUT);
 	if (max)
@@ -95,7 +89,7 @@ static void probe_exit(void *data, struct task_struct *task)
 
 	if (!wanted(M(THREADS)) || thread_group_leader(task))
 		return;
-	record = begin(FORKBUS_TYPE_EXIT, task);
+	record = begin(EXIT, task);
 	nla_put_u32(record, FORKBUS_R_TID, task->pid);
 	nla_put_u32(record, FORKBUS_R_STATUS, task->exit_code);
 	forkbus_put_thread_usage(record);
@@ -135,7 +129,7 @@ static void enter_last_exit(struct pt_regs *regs)
 	/* Also called without an end: a leader gives up its terminal. */
 	if (!(current->flags & PF_EXITING))
 		return;
-	record = begin(FORKBUS_TYPE_EXIT, current);
+	record = begin(EXIT, current);
 	nla_put_u32(record, FORKBUS_R_STATUS,
 		    signal->flags & SIGNAL_GROUP_EXIT ? signal->group_exit_code :
 							current->group_leader->exit_code);
@@ -164,7 +158,7 @@ static void enter_commit_creds(struct pt_regs *regs)
 /* At the end of setsid(2), called with the leader. */
 static void enter_setsid(struct pt_regs *regs)
 {
-	report(begin(FORKBUS_TYPE_SESSION, argument(regs, 0)));
+	report(begin(SESSION, argument(regs, 0)));
 }
 
 /* set_fs_root(fs, path) */
@@ -174,14 +168,14 @@ static void enter_set_fs_root(struct pt_regs *regs)
 
 	if (argument(regs, 0) != current->fs)
 		return;
-	record = begin(FORKBUS_TYPE_CHROOT, current);
+	record = begin(CHROOT, current);
 	forkbus_put_path(record, FORKBUS_R_ROOT, argument(regs, 1));
 	report(record);
 }
 
 static void enter_coredump(struct pt_regs *regs)
 {
-	report(begin(FORKBUS_TYPE_COREDUMP, current));
+	report(begin(COREDUMP, current));
 }
 
 /*
@@ -196,7 +190,7 @@ static void enter_ptrace(struct pt_regs *regs)
 
 	rcu_read_lock();
 	if (pid_alive(task)) {
-		record = begin(FORKBUS_TYPE_PTRACE, task);
+		record = begin(PTRACE, task);
 		if (!thread_group_leader(task))
 			nla_put_u32(record, FORKBUS_R_TID, task->pid);
 		nla_put_u32(record, FORKBUS_R_TRACER,
@@ -276,7 +270,7 @@ void forkbus_probes_arm(u32 types, u32 arguments)
 	for_each_hook(hook)
 		if (hook->found && !hook->on && (hook->types & types) && hook_set(hook, true))
 			types &= ~hook->types;
-	record = begin(FORKBUS_TYPE_ARMED, NULL);
+	record = begin(ARMED, NULL);
 	nla_put_u32(record, FORKBUS_R_MASK, types);
 	report(record);
 	WRITE_ONCE(forkbus_armed, types);

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "record.h"
+#include "forkbus.h"
 
 #include <linux/audit.h>
 #include <linux/cgroup.h>
 #include <linux/dcache.h>
-#include <linux/kdev_t.h>
 #include <linux/mm.h>
 #include <linux/pid_namespace.h>
 #include <linux/sched/signal.h>
@@ -28,11 +27,8 @@ int forkbus_records_alloc(void)
 	int cpu;
 
 	for_each_possible_cpu(cpu) {
-		struct sk_buff **record = &per_cpu(buffer, cpu);
-
-		if (!*record)
-			*record = forkbus_record_alloc();
-		if (!*record)
+		per_cpu(buffer, cpu) = per_cpu(buffer, cpu) ?: forkbus_record_alloc();
+		if (!per_cpu(buffer, cpu))
 			return -ENOMEM;
 	}
 	return 0;
@@ -46,19 +42,14 @@ void forkbus_records_free(void)
 		kfree_skb(per_cpu(buffer, cpu));
 }
 
-#define ATTR(type, size) { .nla_len = NLA_HDRLEN + (size), .nla_type = (type) }
-
+/* A struct forkbus_head. */
 void forkbus_record_reset(struct sk_buff *record, enum forkbus_type type)
 {
 	skb_trim(record, 0);
-	skb_put(record, sizeof(struct forkbus_head));
-	*forkbus_head(record) = (struct forkbus_head){
-		.nest.nla_type = FORKBUS_A_RECORD | NLA_F_NESTED,
-		.seq_attr = ATTR(FORKBUS_R_SEQ, sizeof(u64)),
-		.type_attr = ATTR(FORKBUS_R_TYPE, sizeof(u32)),
-		.type = type,
-		.time_attr = ATTR(FORKBUS_R_TIME, sizeof(u64)),
-	};
+	nla_nest_start(record, FORKBUS_A_RECORD);
+	forkbus_put_u64(record, FORKBUS_R_SEQ, 0);
+	nla_put_u32(record, FORKBUS_R_TYPE, type);
+	forkbus_put_u64(record, FORKBUS_R_TIME, 0);
 }
 
 bool forkbus_put_string(struct sk_buff *record, int attribute, const char *string, size_t max)
@@ -121,17 +112,15 @@ void forkbus_put_args(struct sk_buff *record, size_t max)
 static void put_tty(struct sk_buff *record, struct task_struct *task)
 {
 	struct sighand_struct *sighand = rcu_dereference(task->sighand);
-	struct tty_struct *tty;
 	unsigned long flags;
 
 	if (IS_ENABLED(CONFIG_PREEMPT_RT) || !sighand ||
 	    !spin_trylock_irqsave(&sighand->siglock, flags))
 		return;
 	/* A sighand may have become another process'. */
-	if (sighand == rcu_access_pointer(task->sighand)) {
-		tty = task->signal->tty;
-		nla_put_u32(record, FORKBUS_R_TTY, tty ? new_encode_dev(tty_devnum(tty)) : 0);
-	}
+	if (sighand == rcu_access_pointer(task->sighand))
+		nla_put_u32(record, FORKBUS_R_TTY,
+			    task->signal->tty ? new_encode_dev(tty_devnum(task->signal->tty)) : 0);
 	spin_unlock_irqrestore(&sighand->siglock, flags);
 }
 

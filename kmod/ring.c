@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "ring.h"
+#include "forkbus.h"
 
 #include <linux/ktime.h>
 #include <linux/log2.h>

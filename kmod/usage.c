@@ -24,10 +24,9 @@
  * missing. Under sched_ext a wrong lag hides up to a tick. On processors without a tick (nohz_full)
  * the last part of the system's time may count as the user's; the sum is right.
  */
-#include "record.h"
+#include "forkbus.h"
 
 #include <linux/math64.h>
-#include <linux/rculist.h>
 #include <linux/sched/clock.h>
 #include <linux/sched/signal.h>
 #include <linux/task_io_accounting_ops.h>
@@ -125,19 +124,15 @@ static void add_group(struct usage *usage, struct signal_struct *signal)
 static bool add_process(struct usage *usage, struct signal_struct *signal)
 {
 	const seqcount_t *count = &signal->stats_lock.seqcount.seqcount;
-	unsigned int seq;
-	bool stable;
+	unsigned int seq, tries = 0;
 
 	rcu_read_lock();
-	for (int i = 0; i < READINGS; i++) {
+	do {
 		seq = raw_read_seqcount(count);
 		add_group(usage, signal);
-		stable = !(seq & 1) && !read_seqcount_retry(count, seq);
-		if (stable)
-			break;
-	}
+	} while ((seq & 1 || read_seqcount_retry(count, seq)) && ++tries < READINGS);
 	rcu_read_unlock();
-	return stable;
+	return tries < READINGS;
 }
 
 /* The run time in the proportion of the ticks; without ticks it is the user's. As wait4(2). */
