@@ -3,8 +3,10 @@
 
 #include "forkbus.h"
 
+#include <asm/syscall.h>
+#include <asm/unistd.h>
 #include <linux/binfmts.h>
-#include <linux/fs_struct.h>
+#include <linux/compat.h>
 #include <linux/kprobes.h>
 #include <linux/ptrace.h>
 #include <linux/sched/signal.h>
@@ -161,12 +163,16 @@ static void enter_setsid(struct pt_regs *regs)
 	report(begin(SESSION, argument(regs, 0)));
 }
 
-/* set_fs_root(fs, path) */
+/*
+ * set_fs_root(fs, path): by chroot(2), and by setns(2) into a mount namespace, which changes more
+ * than the root. Of 32-bit programs chroot(2) has one number on x86 and arm64.
+ */
 static void enter_set_fs_root(struct pt_regs *regs)
 {
+	int call = syscall_get_nr(current, current_pt_regs());
 	struct sk_buff *record;
 
-	if (argument(regs, 0) != current->fs)
+	if (call != (in_compat_syscall() ? 61 : __NR_chroot))
 		return;
 	record = begin(CHROOT, current);
 	forkbus_put_path(record, FORKBUS_R_ROOT, argument(regs, 1));

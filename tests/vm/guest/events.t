@@ -112,6 +112,14 @@ subtest 'name, session, root' => sub {
     is($told->{session}[0]{SESSION}, $pid, 'leader of a session of the own');
     is($told->{session}[0]{TTY}, 0, 'without a terminal');
     is($told->{chroot}[0]{ROOT}, '/tmp', 'the new root');
+
+    (undef, undef, $told) = told(sub {
+        open my $namespace, '<', '/proc/self/ns/mnt' or return 1;
+        return 2 if syscall 272, 0x20000;    # unshare(CLONE_NEWNS)
+        return syscall(308, fileno $namespace, 0x20000) ? 3 : 0;    # setns
+    });
+    is($told->{exit}[0]{STATUS}, 0, 'setns(2) into a mount namespace');
+    ok(!$told->{chroot}, '... is no chroot(2)');
 };
 
 subtest 'signals and cores' => sub {
