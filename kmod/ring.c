@@ -14,7 +14,7 @@ MODULE_PARM_DESC(ring, "KiB of memory for events, rounded up to a power of two (
  * Waking a reader up is the dearest part of reporting. More records than this in the time of one
  * pace are load: then readers are woken once a pace, and otherwise at once.
  */
-#define PACE_NSEC    (5 * NSEC_PER_MSEC)
+#define PACE_MSEC    5
 #define PACE_RECORDS 12
 
 /*
@@ -118,14 +118,14 @@ void forkbus_ring_write(struct sk_buff *record)
 	now = ktime_get_boottime_ns();
 	if (!report_loss(now) || !append(record, now))
 		lose(forkbus_head(record)->type, now);
-	if (now - ring.pace_start > PACE_NSEC) {
+	if (now - ring.pace_start > PACE_MSEC * NSEC_PER_MSEC) {
 		ring.busy = ring.pace_records > PACE_RECORDS;
 		ring.pace_start = now;
 		ring.pace_records = 0;
 	}
 	ring.pace_records++;
 	raw_spin_unlock(&ring.lock);
-	ring.wake(READ_ONCE(ring.busy) ? nsecs_to_jiffies(PACE_NSEC) : 0);
+	ring.wake(READ_ONCE(ring.busy) ? msecs_to_jiffies(PACE_MSEC) : 0);
 }
 
 /* Copies bytes from where @reader stands that were not overwritten meanwhile. Returns how many. */
