@@ -89,7 +89,7 @@ static int compare_uids(const void *a, const void *b)
 
 static int compare_pids(const void *a, const void *b)
 {
-	const struct filter_pid *x = a, *y = b;
+	const struct process_id *x = a, *y = b;
 
 	return x->pid != y->pid ? compare_u64(x->pid, y->pid) : compare_u64(x->start_usec, y->start_usec);
 }
@@ -129,7 +129,7 @@ static int types_parse(struct filter *filter, const struct key *key)
 }
 
 /* A bare pid, or an object with a start. */
-static int pid_parse(struct filter_pid *ret, const struct key *key, json_t *value)
+static int pid_parse(struct process_id *ret, const struct key *key, json_t *value)
 {
 	uint64_t pid, start = 0;
 	json_t *field;
@@ -151,7 +151,7 @@ static int pid_parse(struct filter_pid *ret, const struct key *key, json_t *valu
 	}
 	r = integer_parse(key, value, "a process id ", 1, INT32_MAX, &pid);
 	if (r == 0)
-		*ret = (struct filter_pid){ (uint32_t)pid, start };
+		*ret = (struct process_id){ (uint32_t)pid, start };
 	return r;
 }
 

@@ -28,7 +28,7 @@ static json_t *types_print(uint32_t types)
 	return array_done(array, r);
 }
 
-static json_t *pid_print(const struct filter_pid *pid)
+static json_t *pid_print(const struct process_id *pid)
 {
 	if (pid->start_usec == 0)
 		return json_integer(pid->pid);

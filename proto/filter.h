@@ -24,11 +24,7 @@
 
 #include "event.h"
 #include "pattern.h"
-
-struct filter_pid {
-	uint32_t pid;
-	uint64_t start_usec; /* 0: bare, to be resolved with the table of live processes */
-};
+#include "process-id.h"
 
 enum filter_status {
 	FILTER_STATUS_ANY = 1 << 0,
@@ -45,10 +41,11 @@ struct filter_globs {
 
 struct filter {
 	uint32_t types; /* mask of EVENT_TYPE_BIT(), 0: all; source and lost only where nothing else */
-	struct filter_pid *pids; /* sorted by pid */
+	/* A start of 0: a bare pid, to be resolved with the table of live processes. */
+	struct process_id *pids; /* sorted by pid */
 	size_t n_pids;
 	bool has_tree;
-	struct filter_pid tree;
+	struct process_id tree;
 	uint32_t *uids;
 	size_t n_uids;
 	struct filter_globs comm, exe, cgroup, unit;

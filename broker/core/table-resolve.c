@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "core/table.h"
 
-static int resolve_pid(const struct table *table, struct filter_pid *pid, const char *key,
+static int resolve_pid(const struct table *table, struct process_id *pid, const char *key,
 		       struct filter_error *error)
 {
 	const struct process *process;

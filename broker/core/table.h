@@ -10,6 +10,7 @@
 
 #include "event.h"
 #include "filter.h"
+#include "process-id.h"
 
 #define PROCESS_TTY_MAX	 16
 #define PROCESS_COMM_MAX 64
@@ -33,6 +34,12 @@ struct process {
 	size_t slot;
 	UT_hash_handle hh;
 };
+
+/* process_id() - its pid and start; a start of 0 where it is not known */
+static inline struct process_id process_id(const struct process *process)
+{
+	return (struct process_id){ process->pid, process->start_usec };
+}
 
 struct table;
 

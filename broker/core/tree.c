@@ -43,15 +43,15 @@ static struct holder *find_holder(const struct tree *tree, uint32_t pid)
 }
 
 /* Where one side does not know the start, the pid decides. */
-static struct member *find(const struct tree *tree, uint32_t pid, uint64_t start_usec)
+static struct member *find(const struct tree *tree, struct process_id id)
 {
-	const struct holder *holder = find_holder(tree, pid);
+	const struct holder *holder = find_holder(tree, id.pid);
 	struct member *member;
 
 	if (holder)
 		LIST_FOREACH(member, &holder->members, namesake)
-			if (start_usec == 0 || member->start_usec == 0 ||
-			    event_same_start(member->start_usec, start_usec))
+			if (id.start_usec == 0 || member->start_usec == 0 ||
+			    event_same_start(member->start_usec, id.start_usec))
 				return member;
 	return NULL;
 }
@@ -84,14 +84,14 @@ static void drop_empty(struct tree *tree, struct holder *holder)
 	free(holder);
 }
 
-static int add(struct tree *tree, uint32_t pid, uint64_t start_usec)
+static int add(struct tree *tree, struct process_id id)
 {
 	struct member *member;
 	struct holder *holder;
 
-	if (find(tree, pid, start_usec))
+	if (find(tree, id))
 		return 0;
-	holder = get_holder(tree, pid);
+	holder = get_holder(tree, id.pid);
 	if (!holder)
 		return -ENOMEM;
 	member = calloc(1, sizeof(*member));
@@ -100,7 +100,7 @@ static int add(struct tree *tree, uint32_t pid, uint64_t start_usec)
 		return -ENOMEM;
 	}
 	member->holder = holder;
-	member->start_usec = start_usec;
+	member->start_usec = id.start_usec;
 	LIST_INSERT_HEAD(&holder->members, member, namesake);
 	return 0;
 }
@@ -122,10 +122,10 @@ static int add_living(struct tree *tree, const struct table *table)
 	for (const struct holder *holder = tree->holders; holder; holder = holder->hh.next) {
 		const struct process *process = table_find(table, holder->pid);
 
-		if (!process || !find(tree, process->pid, process->start_usec))
+		if (!process || !find(tree, process_id(process)))
 			continue;
 		for (const struct process *child = process->children; child; child = child->sibling) {
-			int r = add(tree, child->pid, child->start_usec);
+			int r = add(tree, process_id(child));
 
 			if (r < 0)
 				return r;
@@ -134,7 +134,7 @@ static int add_living(struct tree *tree, const struct table *table)
 	return 0;
 }
 
-int tree_new(struct tree **ret, uint32_t pid, uint64_t start_usec, const struct table *table)
+int tree_new(struct tree **ret, struct process_id root, const struct table *table)
 {
 	_cleanup_(tree_free_p) struct tree *tree = calloc(1, sizeof(*tree));
 	int r;
@@ -142,7 +142,7 @@ int tree_new(struct tree **ret, uint32_t pid, uint64_t start_usec, const struct 
 	if (!tree)
 		return -ENOMEM;
 	TAILQ_INIT(&tree->dead);
-	r = add(tree, pid, start_usec);
+	r = add(tree, root);
 	if (r == 0)
 		r = add_living(tree, table);
 	if (r < 0)
@@ -172,22 +172,29 @@ struct tree *tree_free(struct tree *tree)
 /* A thread is no child, and one that a process gets later says nothing of where the process came from. */
 static bool is_birth(const struct tree *tree, const struct fb_event *event)
 {
-	uint64_t parent_start = EVENT_HAS(event, parent_start_usec) ? event->parent_start_usec : 0;
+	struct process_id parent = { 0 };
 
-	return event->type == EVENT_FORK && !fb_event_is_thread(event) && EVENT_HAS(event, ppid) &&
-	       find(tree, event->ppid, parent_start);
+	if (event->type != EVENT_FORK || fb_event_is_thread(event) || !EVENT_HAS(event, ppid))
+		return false;
+	parent.pid = event->ppid;
+	if (EVENT_HAS(event, parent_start_usec))
+		parent.start_usec = event->parent_start_usec;
+	return find(tree, parent);
 }
 
 bool tree_take(struct tree *tree, const struct fb_event *event)
 {
-	uint64_t start = EVENT_HAS(event, start_usec) ? event->start_usec : 0;
+	struct process_id id = { 0 };
 	struct member *member;
 
 	if (!EVENT_HAS(event, pid))
 		return false;
+	id.pid = event->pid;
+	if (EVENT_HAS(event, start_usec))
+		id.start_usec = event->start_usec;
 	if (is_birth(tree, event))
-		(void)add(tree, event->pid, start);
-	member = find(tree, event->pid, start);
+		(void)add(tree, id);
+	member = find(tree, id);
 	if (!member)
 		return false;
 	if (event->type == EVENT_EXIT && !fb_event_is_thread(event) && member->ended == 0) {

@@ -16,8 +16,8 @@
 
 struct tree;
 
-/* tree_new() - the process @pid, and those of its descendants that live. Return: 0 or -ENOMEM. */
-int tree_new(struct tree **ret, uint32_t pid, uint64_t start_usec, const struct table *table);
+/* tree_new() - the process @root, and those of its descendants that live. Return: 0 or -ENOMEM. */
+int tree_new(struct tree **ret, struct process_id root, const struct table *table);
 struct tree *tree_free(struct tree *tree);
 
 /*

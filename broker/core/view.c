@@ -127,7 +127,7 @@ int view_get(struct view **ret, struct views *views, struct filter *filter, stru
 	LIST_INIT(&view->chunks);
 	LIST_INIT(&view->cursors);
 	if (filter->has_tree)
-		r = tree_new(&view->tree, filter->tree.pid, filter->tree.start_usec, table);
+		r = tree_new(&view->tree, filter->tree, table);
 	if (r < 0)
 		return r;
 	view->filter = filter;

@@ -70,7 +70,7 @@ static int understand(struct log_view *view, const json_t *wanted)
 		return CTL_FAILURE;
 	}
 	for (size_t i = 0; i < view->request.filter->n_pids; i++) {
-		const struct filter_pid *pid = &view->request.filter->pids[i];
+		const struct process_id *pid = &view->request.filter->pids[i];
 
 		if (pid->start_usec == 0) {
 			ctl_error("--pid: only a running broker knows which process %" PRIu32

@@ -24,7 +24,7 @@ static json_t *pid_json(const struct filter_set_pid *pid)
 	return json_pack("{sI sI}", "pid", (json_int_t)pid->pid, "startUsec", (json_int_t)pid->start_usec);
 }
 
-static struct filter_set_pid pid_of(const struct filter_pid *pid)
+static struct filter_set_pid pid_of(const struct process_id *pid)
 {
 	return (struct filter_set_pid){ pid->pid, pid->start_usec, pid->start_usec != 0 };
 }

@@ -529,7 +529,7 @@ static void test_last_words(void **state)
 static void test_resolve(void **state)
 {
 	struct table *table = *state;
-	struct filter_pid pids[] = { { 10, 0 }, { 10, 1000000 }, { 11, 0 }, { 12, 5 } };
+	struct process_id pids[] = { { 10, 0 }, { 10, 1000000 }, { 11, 0 }, { 12, 5 } };
 	struct filter filter = { .pids = pids, .n_pids = 4, .has_tree = true, .tree = { 11, 0 } };
 	struct filter_error error = { "", "" };
 
@@ -544,11 +544,11 @@ static void test_resolve(void **state)
 	assert_int_equal(filter.tree.start_usec, 1100000);
 	assert_string_equal(error.key, "");
 
-	filter.tree = (struct filter_pid){ 4242, 0 };
+	filter.tree = (struct process_id){ 4242, 0 };
 	assert_int_equal(table_resolve(table, &filter, &error), FILTER_E_INVALID);
 	assert_string_equal(error.key, "tree");
 	assert_non_null(strstr(error.detail, "4242"));
-	pids[1] = (struct filter_pid){ 4343, 0 };
+	pids[1] = (struct process_id){ 4343, 0 };
 	assert_int_equal(table_resolve(table, &filter, &error), FILTER_E_INVALID);
 	assert_string_equal(error.key, "pids");
 	assert_non_null(strstr(error.detail, "4343"));

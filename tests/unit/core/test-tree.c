@@ -73,7 +73,8 @@ static void test_descendants(void **state)
 		root = world_fork(&world, &event, world_pick(&world));
 		EVENT_SET(&event, seq, ++seq);
 		assert_int_equal(table_apply(table, &event), 0);
-		assert_int_equal(tree_new(&tree, root->pid, root->start_usec, table), 0);
+		assert_int_equal(tree_new(&tree, (struct process_id){ root->pid, root->start_usec }, table),
+				 0);
 		for (int i = 0; i < 5000; i++) {
 			process = happen(&event);
 			if (!process) {
@@ -107,8 +108,11 @@ static void test_living(void **state)
 		struct world_process *root = world_pick(&world);
 
 		/* The source's start may be a tick away from the one that is asked for. */
-		assert_int_equal(tree_new(&tree, root->pid, root->start_usec + (uint64_t)run * 200, table),
-				 0);
+		assert_int_equal(
+			tree_new(&tree,
+				 (struct process_id){ root->pid, root->start_usec + (uint64_t)run * 200 },
+				 table),
+			0);
 		for (size_t i = 0; i < world.n_living; i++) {
 			const struct process *up = table_find(table, world.living[i]->pid);
 
@@ -128,7 +132,7 @@ static void test_living(void **state)
 static void test_dead(void **state)
 {
 	(void)state;
-	assert_int_equal(tree_new(&tree, 10, 1000000, table), 0);
+	assert_int_equal(tree_new(&tree, (struct process_id){ 10, 1000000 }, table), 0);
 	assert_true(take(EVENT_FORK, 11, 2000000, 10, 1000000));
 	assert_true(take(EVENT_FORK, 12, 3000000, 11, 2000000));
 	assert_true(take(EVENT_EXIT, 11, 2000000, 0, 0));
@@ -162,7 +166,7 @@ static void test_identity(void **state)
 	struct fb_event event;
 
 	(void)state;
-	assert_int_equal(tree_new(&tree, 10, 1000000, table), 0);
+	assert_int_equal(tree_new(&tree, (struct process_id){ 10, 1000000 }, table), 0);
 	assert_true(take(EVENT_COMM, 10, 1010000, 0, 0));
 	assert_true(take(EVENT_COMM, 10, 990000, 0, 0));
 	assert_false(take(EVENT_COMM, 10, 1010001, 0, 0));
@@ -201,7 +205,7 @@ static void test_identity(void **state)
 static void test_limit(void **state)
 {
 	(void)state;
-	assert_int_equal(tree_new(&tree, 1, 1, table), 0);
+	assert_int_equal(tree_new(&tree, (struct process_id){ 1, 1 }, table), 0);
 	for (uint32_t i = 0; i < 70000; i++) {
 		assert_true(take(EVENT_FORK, 2 + i, 100000 * (uint64_t)i, 1, 1));
 		assert_true(take(EVENT_EXIT, 2 + i, 100000 * (uint64_t)i, 1, 1));

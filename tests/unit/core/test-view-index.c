@@ -21,7 +21,7 @@ static struct {
 	struct filter filter;
 	struct visibility visibility;
 	uint32_t uids[KEYS_MAX];
-	struct filter_pid pids[KEYS_MAX];
+	struct process_id pids[KEYS_MAX];
 	bool there;
 } entries[VIEWS];
 
@@ -100,9 +100,9 @@ static void test_kinds(void **state)
 	entries[UIDS].uids[0] = 5;
 	entries[UIDS].uids[1] = 7;
 	entries[MINE_AND_UID].uids[0] = 5;
-	entries[PIDS].pids[0] = (struct filter_pid){ 10, 1 };
-	entries[PIDS].pids[1] = (struct filter_pid){ 10, 2 };
-	entries[PIDS].pids[2] = (struct filter_pid){ 12, 2 };
+	entries[PIDS].pids[0] = (struct process_id){ 10, 1 };
+	entries[PIDS].pids[1] = (struct process_id){ 10, 2 };
+	entries[PIDS].pids[2] = (struct process_id){ 12, 2 };
 	add(ANY, all, (struct filter){ .n_uids = 0 });
 	add(UIDS, all, (struct filter){ .n_uids = 2 });
 	add(MINE, mine, (struct filter){ .types = EVENT_TYPE_BIT(EVENT_EXIT) });
