@@ -12,23 +12,11 @@
 /* Where own lines are made before they are copied to their length; the broker is one thread. */
 static char scratch[SNAPSHOT_PIECE + ENCODED_MAX];
 
-static void set_live(struct cursor *cursor, bool live)
+static void on_wake(struct view_reader *reader)
 {
-	if (cursor->live == live)
-		return;
-	cursor->live = live;
-	if (live)
-		cursor->view->n_live++;
-	else
-		cursor->view->n_live--;
-}
+	struct cursor *cursor = (struct cursor *)((char *)reader - offsetof(struct cursor, reader));
 
-static void note_told(struct cursor *cursor)
-{
-	if (cursor->told == cursor->view->last)
-		return;
-	cursor->told = cursor->view->last;
-	view_told(cursor->view);
+	cursor->wake(cursor);
 }
 
 /*
@@ -55,7 +43,7 @@ static int set_own(struct cursor *cursor, const char *data, size_t size)
 static int set_own_event(struct cursor *cursor, struct fb_event *event)
 {
 	EVENT_SET(event, time_usec, clock_usec(CLOCK_REALTIME));
-	return set_own(cursor, scratch, cursor->view->encoding->put(event, FIELDS_ALL, scratch));
+	return set_own(cursor, scratch, cursor->reader.view->encoding->put(event, FIELDS_ALL, scratch));
 }
 
 char *cursor_position(const struct cursor *cursor, char buf[static CURSOR_TEXT_MAX])
@@ -85,7 +73,7 @@ static int set_own_position(struct cursor *cursor, enum event_type type)
 	return set_own_event(cursor, &event);
 }
 
-/* Tell that [from, to] of the log is not to be had any more; @to before @from: that nobody can say what. */
+/* Report that [from, to] of the log can no longer be read; with @to before @from, that something is missing. */
 static int set_own_lost(struct cursor *cursor, const char *reason, uint64_t from, uint64_t to)
 {
 	struct fb_event event;
@@ -148,10 +136,11 @@ int cursor_init(struct cursor *cursor, struct hub *hub, struct request *request,
 		const struct encoding *encoding, void (*wake)(struct cursor *cursor),
 		struct filter_error *error)
 {
+	struct view *view;
 	int r;
 
 	*cursor = (struct cursor){
-		.hub = hub, .wake = wake, .snapshot = request->snapshot, .told = UINT64_MAX
+		.hub = hub, .wake = wake, .snapshot = request->snapshot, .reader.wake = on_wake
 	};
 	cursor->next = cursor->position = shown_end(hub);
 	r = table_resolve(hub_table(hub), request->filter, error);
@@ -160,29 +149,22 @@ int cursor_init(struct cursor *cursor, struct hub *hub, struct request *request,
 	else if (r == 0 && request->since == REQUEST_SINCE_TIME)
 		start_at_time(cursor, request->ago_usec);
 	if (r == 0)
-		r = view_get(&cursor->view, hub_views(hub), request->filter, visibility, encoding,
-			     hub_table(hub));
+		r = view_get(&view, hub_views(hub), request->filter, visibility, encoding, hub_table(hub));
 	if (r)
 		return r;
 	request->filter = NULL;
-	LIST_INSERT_HEAD(&cursor->view->cursors, cursor, link);
-	cursor->view->n_cursors++;
+	view_join(view, &cursor->reader);
 	cursor->phase = CURSOR_REBUILD;
-	cursor->rebuilt = cursor->view->tree ? log_first(hub_log(hub)) : cursor->next;
+	cursor->rebuilt = view->tree ? log_first(hub_log(hub)) : cursor->next;
 	hub_rearm(hub);
 	return 0;
 }
 
 void cursor_done(struct cursor *cursor)
 {
-	if (!cursor->view)
+	if (!cursor->reader.view)
 		return;
-	set_live(cursor, false);
-	if (cursor->told == cursor->view->last)
-		cursor->view->n_told--;
-	cursor->view->n_cursors--;
-	LIST_REMOVE(cursor, link);
-	cursor->view = view_put(cursor->view);
+	view_leave(&cursor->reader);
 	free(cursor->own);
 	cursor->own = NULL;
 	hub_rearm(cursor->hub);
@@ -207,10 +189,10 @@ static int fill_snapshot(struct cursor *cursor)
 			continue;
 		fb_event_init(&event, EVENT_PROCESS);
 		process_describe(process, &event, FIELDS_ALL);
-		fields = view_match(cursor->view, &event);
+		fields = view_match(cursor->reader.view, &event);
 		if (fields == 0)
 			continue;
-		size += cursor->view->encoding->put(&event, fields, scratch + size);
+		size += cursor->reader.view->encoding->put(&event, fields, scratch + size);
 	}
 	if (!process)
 		cursor->phase = CURSOR_READY;
@@ -222,7 +204,7 @@ static ssize_t peek_stream(struct cursor *cursor, const char **data)
 	uint64_t end = shown_end(cursor->hub);
 
 	if (cursor->next < end) {
-		view_read(cursor->view, cursor->next, &cursor->lines);
+		view_read(cursor->reader.view, cursor->next, &cursor->lines);
 		*data = cursor->lines.data;
 		if (cursor->lines.size > 0)
 			return (ssize_t)cursor->lines.size;
@@ -231,19 +213,19 @@ static ssize_t peek_stream(struct cursor *cursor, const char **data)
 			return -EAGAIN;
 	}
 	cursor->next = end;
-	if (cursor->view->tree) {
-		cursor->view->tree_told = true;
-		tree_forget(cursor->view->tree, cursor->next);
+	if (cursor->reader.view->tree) {
+		cursor->reader.view->tree_is_current = true;
+		tree_forget(cursor->reader.view->tree, cursor->next);
 	}
-	set_live(cursor, true);
-	note_told(cursor);
+	view_set_live(&cursor->reader, true);
+	view_set_caught_up(&cursor->reader);
 	return 0;
 }
 
-/* What did not pass is neither read nor lost. */
+/* Events that did not pass are neither read nor lost. */
 static void pass_over_quiet(struct cursor *cursor)
 {
-	uint64_t next = view_next(cursor->view, cursor->next);
+	uint64_t next = view_next(cursor->reader.view, cursor->next);
 	uint64_t end = shown_end(cursor->hub);
 
 	cursor->next = next < end ? next : end;
@@ -259,7 +241,7 @@ static int fill_own(struct cursor *cursor)
 	switch (cursor->phase) {
 	case CURSOR_REBUILD:
 		if (cursor->rebuilt < cursor->next &&
-		    !view_rebuild(cursor->view, &cursor->rebuilt, cursor->next))
+		    !view_rebuild(cursor->reader.view, &cursor->rebuilt, cursor->next))
 			return -EAGAIN;
 		cursor->phase = cursor->snapshot ? CURSOR_SNAPSHOT : CURSOR_READY;
 		return -EAGAIN;
@@ -313,19 +295,19 @@ int cursor_sent(struct cursor *cursor, size_t size)
 		return 0;
 	}
 	cursor->next = view_lines_taken(&cursor->lines, size, &rest, &rest_size);
-	if (cursor->view->tree)
-		tree_forget(cursor->view->tree, cursor->next);
+	if (cursor->reader.view->tree)
+		tree_forget(cursor->reader.view->tree, cursor->next);
 	return rest_size ? set_own(cursor, rest, rest_size) : 0;
 }
 
 void cursor_block(struct cursor *cursor)
 {
-	set_live(cursor, false);
+	view_set_live(&cursor->reader, false);
 }
 
 bool cursor_is_idle(struct cursor *cursor)
 {
-	if (cursor->own || !cursor->live)
+	if (cursor->own || !cursor->reader.live)
 		return false;
 	pass_over_quiet(cursor);
 	return cursor->next == shown_end(cursor->hub);

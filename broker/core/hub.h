@@ -19,7 +19,7 @@
 #define HUB_ARMED_ALWAYS                                                                        \
 	(EVENT_TYPE_BIT(EVENT_FORK) | EVENT_TYPE_BIT(EVENT_EXEC) | EVENT_TYPE_BIT(EVENT_EXIT) | \
 	 EVENT_TYPE_BIT(EVENT_ID) | EVENT_TYPE_BIT(EVENT_COMM) | EVENT_TYPE_BIT(EVENT_SESSION))
-#define HUB_ARMED_THREADS EVENT_TYPE_BIT(EVENT_NONE)
+#define HUB_ARMED_THREADS VIEW_THREADS
 
 struct hub_stats {
 	uint64_t events[_EVENT_TYPE_MAX]; /* published by type */

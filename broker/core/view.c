@@ -4,7 +4,6 @@
 
 #define HASH_NONFATAL_OOM	    1
 #define uthash_nonfatal_oom(_entry) (oom = true)
-#include "core/cursor.h"
 #include "core/view.h"
 
 #include "base/cleanup.h"
@@ -63,10 +62,10 @@ uint32_t views_wanted(const struct views *views)
 	uint32_t wanted = 0;
 
 	for (const struct view *view = views->by_key; view; view = view->hh.next) {
-		/* Who names no types wants what there is; only names arm what is not armed anyway. */
+		/* A filter without types takes what there is; only types that are named are armed. */
 		wanted |= view->filter->types;
 		if (view->filter->threads)
-			wanted |= HUB_ARMED_THREADS;
+			wanted |= VIEW_THREADS;
 	}
 	return wanted;
 }
@@ -78,7 +77,7 @@ static char *make_key(const struct view *view)
 
 	if (!normal)
 		return NULL;
-	/* A tree has state, which is its subscriber's: no two of them are equal. */
+	/* A tree has state, which belongs to its subscriber: no two of them are equal. */
 	if (asprintf(&key, "%s %s %u %p %s", view->encoding->name, view->visibility.all ? "all" : "uid",
 		     view->visibility.uid, view->filter->has_tree ? (const void *)view : NULL, normal) < 0)
 		return NULL;
@@ -125,7 +124,7 @@ int view_get(struct view **ret, struct views *views, struct filter *filter, stru
 		view->visibility.uid = 0;
 	view->since = log_next(views->log);
 	LIST_INIT(&view->chunks);
-	LIST_INIT(&view->cursors);
+	LIST_INIT(&view->readers);
 	if (filter->has_tree)
 		r = tree_new(&view->tree, filter->tree, table);
 	if (r < 0)
@@ -146,13 +145,6 @@ static void drop_chunks(struct view *view)
 		chunk_drop(view->views->pool, LIST_FIRST(&view->chunks));
 }
 
-/* The chunks are what other views take next, while they are in the processor's caches. */
-void view_told(struct view *view)
-{
-	if (++view->n_told == view->n_cursors)
-		drop_chunks(view);
-}
-
 struct view *view_put(struct view *view)
 {
 	if (!view || (view->references > 0 && --view->references > 0))
@@ -170,6 +162,50 @@ struct view *view_put(struct view *view)
 	free(view->key);
 	free(view);
 	return NULL;
+}
+
+void view_join(struct view *view, struct view_reader *reader)
+{
+	reader->view = view;
+	reader->live = false;
+	reader->caught_up = UINT64_MAX;
+	LIST_INSERT_HEAD(&view->readers, reader, link);
+	view->n_readers++;
+}
+
+void view_leave(struct view_reader *reader)
+{
+	struct view *view = reader->view;
+
+	view_set_live(reader, false);
+	if (reader->caught_up == view->last)
+		view->n_caught_up--;
+	view->n_readers--;
+	LIST_REMOVE(reader, link);
+	reader->view = view_put(view);
+}
+
+void view_set_live(struct view_reader *reader, bool live)
+{
+	if (reader->live == live)
+		return;
+	reader->live = live;
+	if (live)
+		reader->view->n_live++;
+	else
+		reader->view->n_live--;
+}
+
+void view_set_caught_up(struct view_reader *reader)
+{
+	struct view *view = reader->view;
+
+	if (reader->caught_up == view->last)
+		return;
+	reader->caught_up = view->last;
+	/* The chunks are what other views take next, while they are in the processor's caches. */
+	if (++view->n_caught_up == view->n_readers)
+		drop_chunks(view);
 }
 
 uint64_t view_match(const struct view *view, const struct fb_event *event)
@@ -236,8 +272,8 @@ static void offer(struct view *view, const struct fb_event *event)
 	/* Offered already, by the other uid of an id event. */
 	if (view->last == event->seq)
 		return;
-	/* Who is a member depends on what its cursor has not read yet: it has to read this too. */
-	if (view->tree && !view->tree_told) {
+	/* Which processes are members depends on what its reader has not read yet: it has to read this too. */
+	if (view->tree && !view->tree_is_current) {
 		view->since = event->seq + 1;
 		return;
 	}
@@ -261,7 +297,7 @@ static void offer(struct view *view, const struct fb_event *event)
 		LIST_INSERT_HEAD(&view->views->dirty, view, dirty_link);
 	}
 	view->last = event->seq;
-	view->n_told = 0;
+	view->n_caught_up = 0;
 }
 
 void views_dispatch(struct views *views, const struct fb_event *event)
@@ -283,18 +319,17 @@ void views_dispatch(struct views *views, const struct fb_event *event)
 
 void views_flush(struct views *views)
 {
-	struct cursor *cursor, *next_cursor;
+	struct view_reader *reader, *next;
 	struct view *view;
 
 	while ((view = LIST_FIRST(&views->dirty))) {
 		LIST_REMOVE(view, dirty_link);
 		view->dirty = false;
-		/* A cursor that is woken may go away; the others stay, and so does the view while they hold
-		 * it. */
+		/* A reader that is woken may leave; the others stay, and so does the view while they hold it. */
 		view->references++;
-		for (cursor = LIST_FIRST(&view->cursors); cursor; cursor = next_cursor) {
-			next_cursor = LIST_NEXT(cursor, link);
-			cursor->wake(cursor);
+		for (reader = LIST_FIRST(&view->readers); reader; reader = next) {
+			next = LIST_NEXT(reader, link);
+			reader->wake(reader);
 		}
 		view_put(view);
 	}

@@ -6,8 +6,8 @@
  * of them.
  *
  * While events arrive they are offered to the views that can want them (view-index.h), matched once a view,
- * and encoded if somebody of the view is there to take them. Those who are behind read the log through the
- * view, a slice at a time. Both ways end in the same chunks (chunk.h).
+ * and encoded if a reader of the view can take them. Readers that are behind read the log through the view, a slice at a
+ * time. Both ways end in the same chunks (chunk.h).
  */
 
 #include <sys/queue.h>
@@ -19,10 +19,22 @@
 #include "tree.h"
 #include "view-index.h"
 
-struct cursor;
+struct view_reader;
 struct views;
 
-LIST_HEAD(cursor_list, cursor);
+/* What views_wanted() returns for events of threads, which have no type of their own. */
+#define VIEW_THREADS EVENT_TYPE_BIT(EVENT_NONE)
+
+LIST_HEAD(view_reader_list, view_reader);
+
+/* The part of a subscriber that its view knows. Zeroed while it reads no view. */
+struct view_reader {
+	struct view *view;			  /* a reference of its own */
+	void (*wake)(struct view_reader *reader); /* there may be something to read; the reader may leave */
+	bool live;				  /* it has had all that passed, and can take more */
+	uint64_t caught_up; /* the last event that had passed when it had had all; UINT64_MAX: it never had */
+	LIST_ENTRY(view_reader) link;
+};
 
 struct view {
 	struct views *views;
@@ -30,8 +42,8 @@ struct view {
 	struct filter *filter;
 	struct visibility visibility;
 	const struct encoding *encoding;
-	struct tree *tree; /* of a filter that has one; such a view has one cursor */
-	bool tree_told;	   /* its cursor has come to the log's end once, so all its members are known */
+	struct tree *tree;    /* of a filter that has one; such a view has one reader */
+	bool tree_is_current; /* its reader has come to the log's end once, so all its members are known */
 	unsigned int references;
 
 	uint64_t since; /* it has been offered every event from here on */
@@ -41,10 +53,10 @@ struct view {
 	struct chunk_list chunks;
 	struct chunk
 		*open; /* what was published last went there, if it still is the view's: see find_open() */
-	struct cursor_list cursors;
-	unsigned int n_cursors;
-	unsigned int n_live; /* of them: had all that passed once, and can take more */
-	unsigned int n_told; /* of them: have all that passed until now */
+	struct view_reader_list readers;
+	unsigned int n_readers;
+	unsigned int n_live;	  /* of them: are live */
+	unsigned int n_caught_up; /* of them: have had all that passed until now */
 
 	struct view_place place; /* in the index */
 	bool dirty;		 /* something passed since the last flush */
@@ -63,7 +75,7 @@ int views_new(struct views **ret, const struct log *log, size_t cache_size);
 struct views *views_free(struct views *views);
 const struct views_stats *views_stats(const struct views *views);
 
-/* Types, and HUB_ARMED_THREADS, that some view wants beyond the others' reach. */
+/* Types that the filter of some view names, and VIEW_THREADS if some filter asks for threads. */
 uint32_t views_wanted(const struct views *views);
 
 /*
@@ -80,11 +92,19 @@ struct view *view_put(struct view *view);
 /* views_dispatch() - offer an event that was just appended to the log */
 void views_dispatch(struct views *views, const struct fb_event *event);
 
-/* views_flush() - wake the cursors of views that got something since the last flush */
+/* views_flush() - wake the readers of views that got something since the last flush */
 void views_flush(struct views *views);
 
-/* view_told() - one more of its cursors has all that passed. Once all have, nothing is kept for them. */
-void view_told(struct view *view);
+/* view_join() - @reader takes over the caller's reference; its wake is set */
+void view_join(struct view *view, struct view_reader *reader);
+/* view_leave() - and give the reference back */
+void view_leave(struct view_reader *reader);
+
+/* view_set_live() - while some reader of a view is live, events are encoded as they are published */
+void view_set_live(struct view_reader *reader, bool live);
+
+/* view_set_caught_up() - a reader has had all that passed. Once all have, nothing is kept for them. */
+void view_set_caught_up(struct view_reader *reader);
 
 /* view_match() - the fields of an event that this view shows; 0: none of it */
 uint64_t view_match(const struct view *view, const struct fb_event *event);
@@ -122,8 +142,8 @@ bool view_rebuild(struct view *view, uint64_t *from, uint64_t until);
 
 /*
  * view_next() - the first number from @seq on that may have passed; UINT64_MAX if none has
- * So whoever was up to date, however long ago, need not look at what was not for this view since then, nor miss it where
- * the log has forgotten it.
+ * A reader that was up to date, however long ago, need not look at what did not pass since then, nor miss it where the log
+ * no longer holds it.
  */
 static inline uint64_t view_next(const struct view *view, uint64_t seq)
 {

@@ -107,7 +107,7 @@ static int get_filter(sd_bus *connection, const char *path, const char *interfac
 		      sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
 	struct dbus_subscription *subscription = userdata;
-	_cleanup_free_ char *text = filter_print(subscription->job.cursor.view->filter);
+	_cleanup_free_ char *text = filter_print(subscription->job.cursor.reader.view->filter);
 	json_auto_t *object = text ? json_loads(text, 0, NULL) : NULL;
 
 	(void)connection, (void)path, (void)interface, (void)property, (void)error;

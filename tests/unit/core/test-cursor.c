@@ -72,7 +72,7 @@ static void test_live(void **state)
 	for (int i = 0; i < 300; i++) {
 		subscriber_read_all(&one);
 		subscriber_check(&one);
-		assert_true(one.cursor.live);
+		assert_true(one.cursor.reader.live);
 		one.wakes = 0;
 		stage_run(&stage, 1 + (unsigned int)i % 7, 7);
 		assert_int_equal(one.wakes, 1);
@@ -128,7 +128,7 @@ static void test_slow(void **state)
 		/* The socket is full amid a line; the line still comes whole. */
 		stage_run(&stage, 20, 10);
 		assert_false(subscriber_read(&one, SIZE_MAX, 1003));
-		assert_false(one.cursor.live);
+		assert_false(one.cursor.reader.live);
 		(void)subscriber_read(&two, SIZE_MAX, 0);
 		stage_lap(&stage);
 		stage_lap(&stage);
@@ -145,7 +145,7 @@ static void test_slow(void **state)
 		assert_int_equal(hub_stats(stage.hub)->slow.times, before.times + 2);
 		assert_int_equal(hub_stats(stage.hub)->slow.count,
 				 before.count + one.lost_count + two.lost_count);
-		assert_true(one.cursor.live);
+		assert_true(one.cursor.reader.live);
 	}
 	unsubscribe(&one);
 	unsubscribe(&two);
@@ -241,7 +241,7 @@ static void test_heartbeat(void **state)
 	subscriber_read_all(&one);
 	subscriber_check(&one);
 	assert_int_equal(one.n_heartbeats, 1);
-	assert_true(one.cursor.live);
+	assert_true(one.cursor.reader.live);
 	stage_run(&stage, 1, 1);
 	subscriber_read_all(&one);
 	subscriber_check(&one);

@@ -96,7 +96,7 @@ static void go(struct cursor *cursor)
 {
 	went++;
 	cursor_done(cursor);
-	cursor->view = NULL;
+	cursor->reader.view = NULL;
 }
 
 static void test_gone_at_wake(void **state)

@@ -170,7 +170,7 @@ static void test_encoded_once(void **state)
 
 static bool is_kept(const struct subscriber *of)
 {
-	return !LIST_EMPTY(&of->cursor.view->chunks);
+	return !LIST_EMPTY(&of->cursor.reader.view->chunks);
 }
 
 /* Lines are kept until all have them, whoever comes or goes meanwhile, and not longer. */
