@@ -17,6 +17,7 @@ struct views {
 	struct chunk_pool *pool;
 	struct view_index *index;
 	struct view *by_key;
+	unsigned int n_wanting[_EVENT_TYPE_MAX]; /* views that name a type; EVENT_NONE: threads */
 	LIST_HEAD(, view) dirty;
 	struct views_stats stats;
 };
@@ -61,13 +62,20 @@ uint32_t views_wanted(const struct views *views)
 {
 	uint32_t wanted = 0;
 
-	for (const struct view *view = views->by_key; view; view = view->hh.next) {
-		/* A filter without types takes what there is; only types that are named are armed. */
-		wanted |= view->filter->types;
-		if (view->filter->threads)
-			wanted |= VIEW_THREADS;
-	}
+	for (unsigned int type = 0; type < _EVENT_TYPE_MAX; type++)
+		if (views->n_wanting[type] > 0)
+			wanted |= EVENT_TYPE_BIT(type);
 	return wanted;
+}
+
+static void count_wanted(struct views *views, const struct filter *filter, int by)
+{
+	/* A filter without types takes what there is; only types that are named are armed. */
+	uint32_t wanted = filter->types | (filter->threads ? VIEW_THREADS : 0);
+
+	for (unsigned int type = 0; type < _EVENT_TYPE_MAX; type++)
+		if (wanted & EVENT_TYPE_BIT(type))
+			views->n_wanting[type] += (unsigned int)by;
 }
 
 static char *make_key(const struct view *view)
@@ -104,6 +112,7 @@ static int find_or_add(struct view **ret, struct views *views, struct view *view
 	if (oom)
 		return -ENOMEM;
 	view->references = 1;
+	count_wanted(views, view->filter, 1);
 	views->stats.views++;
 	*ret = view;
 	return 0;
@@ -154,6 +163,7 @@ struct view *view_put(struct view *view)
 		LIST_REMOVE(view, dirty_link);
 	if (view->hh.tbl) {
 		HASH_DEL(view->views->by_key, view);
+		count_wanted(view->views, view->filter, -1);
 		view->views->stats.views--;
 	}
 	view_index_remove(view->views->index, &view->place);

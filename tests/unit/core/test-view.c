@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -110,6 +111,66 @@ static void test_wanted(void **state)
 	for (int i = 0; i < 4; i++)
 		view_put(views[i]);
 	assert_int_equal(views_wanted(hub_views(stage.hub)), 0);
+}
+
+/* A type is wanted until the last view that names it goes. */
+static void test_wanted_by_many(void **state)
+{
+	const struct views *views = hub_views(stage.hub);
+	struct view *one = get("{\"types\":[\"exit\",\"ptrace\"]}", SEE_ALL);
+	struct view *two = get("{\"types\":[\"ptrace\",\"coredump\"],\"threads\":true}", SEE_ALL);
+	struct view *again = get("{\"types\":[\"ptrace\",\"exit\"]}", SEE_ALL);
+
+	(void)state;
+	assert_ptr_equal(one, again);
+	view_put(one);
+	assert_int_equal(views_wanted(views), EVENT_TYPE_BIT(EVENT_EXIT) | EVENT_TYPE_BIT(EVENT_PTRACE) |
+						      EVENT_TYPE_BIT(EVENT_COREDUMP) | VIEW_THREADS);
+	view_put(again);
+	assert_int_equal(views_wanted(views),
+			 EVENT_TYPE_BIT(EVENT_PTRACE) | EVENT_TYPE_BIT(EVENT_COREDUMP) | VIEW_THREADS);
+	view_put(two);
+	assert_int_equal(views_wanted(views), 0);
+}
+
+/* Processor time of the quickest of some calls. */
+static uint64_t quickest_wanted(void)
+{
+	uint64_t least = UINT64_MAX;
+
+	for (int i = 0; i < 50; i++) {
+		struct timespec begin, end;
+		uint64_t nsec;
+
+		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &begin);
+		for (int n = 0; n < 10; n++)
+			(void)views_wanted(hub_views(stage.hub));
+		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
+		nsec = (uint64_t)(end.tv_sec - begin.tv_sec) * 1000000000 + (uint64_t)end.tv_nsec -
+		       (uint64_t)begin.tv_nsec;
+		least = nsec < least ? nsec : least;
+	}
+	return least;
+}
+
+/* It is asked for at each connection: with thousands of views it must not take thousands of times as long. */
+static void test_wanted_is_quick(void **state)
+{
+	enum { MANY = 5000 };
+	static struct view *views[MANY];
+	uint64_t alone, among_many;
+	char filter[64];
+
+	(void)state;
+	alone = quickest_wanted();
+	for (unsigned int i = 0; i < MANY; i++) {
+		snprintf(filter, sizeof(filter), "{\"types\":\"exit\",\"uids\":[%u]}", i);
+		views[i] = get(filter, SEE_ALL);
+	}
+	among_many = quickest_wanted();
+	for (unsigned int i = 0; i < MANY; i++)
+		view_put(views[i]);
+	assert_true(among_many < 20 * (alone + 100));
 }
 
 /* Fifty subscribers cost the encoding of one. */
@@ -498,6 +559,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_equal, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_wanted, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_wanted_by_many, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_wanted_is_quick, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_encoded_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_encoded_never, setup, teardown),
