@@ -3,10 +3,10 @@
 
 #include "core/peer.h"
 
-/* They tell of the broker's own sight, not of anybody's process. */
+/* These types are about what the broker itself sees, not about a process. */
 #define ACCESS_EVERYONE EVENT_TYPES_ALWAYS
 
-/* What was read and written can tell a secret: the length of a key, of a password. Arguments can be one. */
+/* I/O counters can reveal a secret, such as the length of a password; arguments can contain one. */
 #define BIT_PUBLIC(_member)  FIELDS_NONE
 #define BIT_PRIVATE(_member) EVENT_BIT(_member)
 static const field_set fields_private = 0
@@ -30,7 +30,7 @@ field_set access_fields(struct visibility visibility, const struct fb_event *eve
 	left = event->type == EVENT_ID && EVENT_HAS(event, old_uid) && event->old_uid == visibility.uid;
 	if (!own && !left)
 		return 0;
-	/* Not to know the effective uid must not open what knowing it might close. */
+	/* An effective uid that is not known may be another's. */
 	if (EVENT_HAS(event, euid) && event->euid == visibility.uid)
 		return FIELDS_ALL;
 	return ~fields_private;

@@ -2,11 +2,11 @@
 #pragma once
 
 /*
- * Who may see what: decided here once, for every face, for live events, history, snapshots and lists alike.
+ * Which subscriber may see which event: decided here once, for every face, for live events, history, snapshots and lists.
  *
- * Root and the members of the group see all. Anyone else sees the processes whose real uid is the own; an id
- * event also where the old uid was (a departure). Where the effective uid is not the own, I/O counters are
- * withheld. lost and source concern everyone.
+ * Root and the members of the group see all. Other users see the processes whose real uid is their own; id events also if
+ * the old uid was. Where the effective uid is not their own, I/O counters and arguments are withheld. Everyone sees lost
+ * and source.
  */
 
 #include "event.h"

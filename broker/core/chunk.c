@@ -6,12 +6,12 @@
 #include "core/chunk.h"
 
 #define CHUNKS_MIN 4
-/* What a chunk takes of memory, as a rule: the room for one line of the greatest length is touched when one comes. */
+/* Memory that a chunk usually takes: the room for one line of the greatest length is touched only by such a line. */
 #define CHUNK_COST (CHUNK_FULL + offsetof(struct chunk, data))
 
 struct chunk_pool {
 	TAILQ_HEAD(, chunk) ages;
-	struct chunk *chunks; /* one mapping, so that what was never used costs nothing */
+	struct chunk *chunks; /* one mapping, so that chunks that were never used take no memory */
 	size_t n;
 };
 

@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * Encoded events, lines for short, cached: a chunk holds what one view has to say of a range of sequence numbers. Chunks come
- * from a pool of fixed size; taking one takes it away from whoever used his least recently. Nobody owns a
- * chunk for longer than a call: what is gone is encoded again from the log.
+ * A cache of encoded events (lines, for short): a chunk holds the lines of one view for a range of sequence numbers. Chunks
+ * are taken from a pool of fixed size; when all are in use, the least recently used one is evicted. A chunk may be evicted
+ * at any call: its events are then encoded again from the log.
  */
 
 #include <stdbool.h>
@@ -29,7 +29,7 @@ LIST_HEAD(chunk_list, chunk);
 struct chunk {
 	struct chunk_list *owner; /* the view's list that it is in, NULL: free */
 	uint64_t first, next;	  /* it covers [first, next) */
-	bool open; /* what is published is added at once: next is the log's end, whatever it says */
+	bool open; /* events are added as they are published: next is the log's end, and the field does not count */
 	unsigned int n_lines;
 	struct chunk_line lines[CHUNK_LINES];
 	LIST_ENTRY(chunk) link; /* in the view */
@@ -49,13 +49,13 @@ unsigned int chunk_pool_size(const struct chunk_pool *pool);
  * evicted. */
 struct chunk *chunk_take(struct chunk_pool *pool, struct chunk_list *owner, uint64_t first);
 
-/* chunk_drop() - it is not needed any more */
+/* chunk_drop() - give a chunk back to the pool */
 void chunk_drop(struct chunk_pool *pool, struct chunk *chunk);
 
-/* chunk_use() - it was just useful */
+/* chunk_use() - make it the most recently used one */
 void chunk_use(struct chunk_pool *pool, struct chunk *chunk);
 
-/* chunk_find() - the chunk of a list that covers @seq, or ends right before it and could go on; or NULL */
+/* chunk_find() - the chunk of a list that covers @seq, or ends right before it and has room; or NULL */
 struct chunk *chunk_find(const struct chunk_list *list, uint64_t seq);
 
 /* chunk_limit() - where the next chunk of a list after @seq begins; UINT64_MAX if there is none */

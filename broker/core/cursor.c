@@ -20,8 +20,8 @@ static void on_wake(struct view_reader *reader)
 }
 
 /*
- * No cursor goes beyond what the file shows: were the broker killed, the next one would use these numbers again. A batch is
- * shown when it is flushed, but not all that is published is flushed at once (hub_ops.armed).
+ * No cursor goes beyond what the file shows: if the broker were killed, the next one would use these numbers again. A batch
+ * is shown when it is flushed, but some events are published without a flush (hub_ops.armed).
  */
 static uint64_t shown_end(struct hub *hub)
 {
@@ -100,7 +100,7 @@ static int start_at_cursor(struct cursor *cursor, const struct request *request,
 	const struct log *log = hub_log(cursor->hub);
 
 	if (request->epoch != log_epoch(log)) {
-		/* All of this log is news to it; what came after its cursor in the other one is gone. */
+		/* The subscriber knows nothing of this log, and cannot get what followed its cursor in the other one. */
 		cursor->gap_reason = "epoch";
 		cursor->next = log_first(log);
 		return 0;
@@ -171,8 +171,8 @@ void cursor_done(struct cursor *cursor)
 }
 
 /*
- * One piece of the snapshot. A process that was born since shows by its fork, one that ended since by its
- * exit: both come later in the log than the position that was taken first.
+ * One piece of the snapshot. The fork of a process that was born since the position was taken, and the exit of one that
+ * ended since, are in the log after that position.
  */
 static int fill_snapshot(struct cursor *cursor)
 {

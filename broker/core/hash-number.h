@@ -8,7 +8,7 @@
  */
 
 #ifdef UTHASH_H
-#error "hash-number.h comes too late: uthash.h was included before"
+#error "include hash-number.h before uthash.h"
 #endif
 
 #include <stdint.h>
@@ -16,7 +16,7 @@
 #define HASH_NONFATAL_OOM	    1
 #define uthash_nonfatal_oom(_entry) (oom = true)
 
-/* Buckets are chosen by the lowest bits. Pids come one after the other: an odd factor gives each of them another one. */
+/* Buckets are chosen by the lowest bits. Pids are consecutive: an odd factor gives each of them another bucket. */
 #define HASH_FUNCTION(_key, _len, _hash) ((_hash) = *(const uint32_t *)(_key)*UINT32_C(2654435769))
 
 #include <uthash.h>

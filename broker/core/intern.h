@@ -2,16 +2,15 @@
 #pragma once
 
 /*
- * Texts that many hold at once, kept once: the paths of programs and cgroups. Of those that nobody holds any
- * more the latest stay for a while, so that a program that is run again and again costs no allocation each
- * time.
+ * Texts with many holders, stored once: the paths of programs and cgroups. The last few texts without a holder stay for a
+ * while, so that a program that is run again and again costs no allocation each time.
  */
 
 #include <stddef.h>
 
 struct intern;
 
-/* How many texts that nobody holds are kept. */
+/* How many texts without a holder are kept. */
 #define INTERN_IDLE_MAX 256
 
 int intern_new(struct intern **ret);

@@ -75,7 +75,7 @@ static void child_orphan(struct process *child)
 	child->has &= ~(EVENT_BIT(ppid) | EVENT_BIT(parent_start_usec));
 }
 
-/* Is it the parent that the child means, and no descendant of it? */
+/* Is @parent the process that the child's ppid means, and no descendant of the child? */
 static bool child_may_join(const struct process *child, const struct process *parent)
 {
 	if ((parent->has & EVENT_BIT(start_usec)) && (child->has & EVENT_BIT(parent_start_usec)) &&

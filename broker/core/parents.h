@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Who is whose child in the table of processes. A child may be known before its parent is (/proc lists by
- * pid, not by age): it waits here until the parent comes. There are never circles, whatever the events say.
+ * Parents and children in the table of processes. A child may be known before its parent is (/proc lists by pid, not by
+ * age): it waits here until the parent is added. There are never circles, even if events contradict each other.
  */
 
 #include "core/table.h"
@@ -15,19 +15,19 @@ struct parents {
 };
 
 /*
- * parents_join() - put a process where its ppid says
+ * parents_join() - make a process a child of the process that its ppid names
  * @parent: the living process with that pid, or NULL. Return: 0 or -ENOMEM.
  */
 int parents_join(struct parents *parents, struct process *process, struct process *parent);
 
-/* parents_leave() - take a process from its siblings; its ppid still stands */
+/* parents_leave() - take a process from its siblings; its ppid stays */
 void parents_leave(struct parents *parents, struct process *process);
 
-/* parents_adopt() - give a process that is new those who waited for it */
+/* parents_adopt() - give a new process the children that waited for it */
 void parents_adopt(struct parents *parents, struct process *process);
 
-/* parents_orphan() - the children of a process lose their parent, and forget who it was */
+/* parents_orphan() - the children of a process lose their parent and their ppid */
 void parents_orphan(struct process *process);
 
-/* parents_orphan_awaited() - the same for those who waited for a pid */
+/* parents_orphan_awaited() - the same for the children that waited for a pid */
 void parents_orphan_awaited(struct parents *parents, uint32_t pid);

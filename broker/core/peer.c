@@ -7,7 +7,7 @@
 
 #include "base/cleanup.h"
 
-/* As many as most users have; the kernel says how many more there are. */
+/* Enough for most users; otherwise the kernel returns how many there are. */
 #define GROUPS_AT_FIRST 64
 
 /* Is the group among the supplementary ones? Return: 0, 1, or a negative errno. */
@@ -42,7 +42,7 @@ int peer_from_socket(struct peer *peer, int fd, gid_t group)
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &ucred, &size) < 0)
 		return -errno;
-	/* A socket without a peer has credentials all the same: of nobody. */
+	/* A socket without a peer has credentials too, without a uid. */
 	if (size != sizeof(ucred) || ucred.uid == (uid_t)-1)
 		return -ENOTCONN;
 	*peer = (struct peer){ .pid = ucred.pid, .uid = ucred.uid, .gid = ucred.gid };

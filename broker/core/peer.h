@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * Who asks: what the kernel says of the other end of a Unix socket, as of connect(2).
+ * The other end of a Unix socket: its credentials at the time of connect(2), from the kernel.
  */
 
 #include <stdbool.h>

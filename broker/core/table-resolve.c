@@ -32,7 +32,7 @@ int table_resolve(const struct table *table, struct filter *filter, struct filte
 		if (r != 0)
 			return r;
 	}
-	/* What was said in two ways is one value now. */
+	/* A bare pid and the same pid with its start are one value now. */
 	filter_pids_sort(filter);
 	return 0;
 }

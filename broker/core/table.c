@@ -17,7 +17,7 @@
 	_number(uid) _number(gid) _number(euid) _number(egid) _number(login_uid) _number(session) \
 		_number(cgroup_id) _number(ns_pid) _number(pid_ns)
 
-/* Types of events that tell of a process. */
+/* Types of events that are about a process. */
 #define PROCESS_TYPES                                                                                   \
 	(EVENT_TYPE_BIT(EVENT_FORK) | EVENT_TYPE_BIT(EVENT_EXEC) | EVENT_TYPE_BIT(EVENT_EXIT) |         \
 	 EVENT_TYPE_BIT(EVENT_ID) | EVENT_TYPE_BIT(EVENT_COMM) | EVENT_TYPE_BIT(EVENT_SESSION) |        \
@@ -35,7 +35,7 @@ struct table {
 	size_t free_slot; /* SLOT_NONE: none */
 	struct process *spare;
 	unsigned int n_spare;
-	struct process *gone; /* ended by the last event, whose texts may be its */
+	struct process *gone; /* ended by the last event, which may use its texts */
 };
 
 int table_new(struct table **ret)
@@ -186,7 +186,7 @@ struct table *table_free(struct table *table)
 	return NULL;
 }
 
-/* What an event tells */
+/* Fields of events */
 
 static uint8_t copy_text(char *to, size_t max, struct event_text from)
 {
@@ -198,7 +198,7 @@ static uint8_t copy_text(char *to, size_t max, struct event_text from)
 	return (uint8_t)len;
 }
 
-/* A path ends at a NUL, whatever a peer says. Return: 1 if it is another one than before, 0, or -ENOMEM. */
+/* A path ends at a NUL, even if the source gave a greater length. Return: 1 if the path has changed, 0, or -ENOMEM. */
 static int replace_path(struct table *table, const char **path, struct event_text from)
 {
 	size_t len = from.len ? strnlen(from.data, from.len < EVENT_PATH_MAX ? from.len : EVENT_PATH_MAX) : 0;
@@ -322,8 +322,7 @@ static bool process_is_younger(const struct process *process, const struct fb_ev
 	       event->boot_usec + EVENT_START_SLACK_USEC < process->start_usec;
 }
 
-/* Does the event tell of another process than the one that is held? A fork of the same start is the fork of
- * that one. */
+/* Is the event about another process than the one in the table? A fork with the same start is the fork of that one. */
 static bool process_is_reused(const struct process *process, const struct fb_event *event)
 {
 	bool known = (process->has & EVENT_BIT(start_usec)) && EVENT_HAS(event, start_usec);

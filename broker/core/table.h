@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The processes that live, as the events tell: filled from /proc by the source when it starts, kept by what
- * is published. Sources ask it for what their events do not carry; snapshots walk it.
+ * The living processes: filled from /proc when a source starts, then kept up to date by the events that are published.
+ * Sources take from it the fields that their events lack; snapshots walk it.
  */
 
 #include <uthash.h>
@@ -17,7 +17,7 @@
 
 struct process {
 	uint32_t pid;
-	uint64_t start_usec; /* the first value heard stays */
+	uint64_t start_usec; /* the first value that was known, for good */
 	field_set has;	     /* EVENT_BIT()s of the fields that are known, start_usec among them */
 	uint32_t ppid, uid, gid, euid, egid, login_uid, session;
 	uint64_t parent_start_usec, cgroup_id, pid_ns;
@@ -52,26 +52,26 @@ size_t table_count(const struct table *table);
 struct process *table_find(const struct table *table, uint32_t pid);
 
 /*
- * table_apply() - take in what an event tells
- * fork adds (as does any other event of an unknown process, but exit), exit removes, all others update. A
- * process event (from /proc) adds or updates as well. Events of threads are passed over. Fields that an event
- * has not got stay as they are, unless the event itself made them wrong: exec drops exe and comm, session the
- * terminal, a new cgroup the unit, and a new ppid parentStartUsec.
- * A fork (but of the very start that is held), or another startUsec, means that the pid was reused: what was
- * known of it goes, and its children have lost their parent as by its exit. What happened before the one that
- * is held started tells of its predecessor and is passed over.
+ * table_apply() - update the table by an event
+ * fork adds a process (so does any other event of an unknown process, except exit), exit removes it, all others update it. A
+ * process event (from /proc) adds or updates as well. Events of threads are ignored. Fields that the event lacks stay as they
+ * are, unless the event makes them wrong: exec drops exe and comm, session the terminal, a new cgroup the unit, and a new ppid
+ * parentStartUsec.
+ * A fork (unless it has the start that is in the table), or another startUsec, means that the pid was reused: the old process
+ * is removed, and its children have lost their parent as by its exit. An event from before the start of the process in the
+ * table is about an earlier process with this pid, and is ignored.
  * Return: 0 or -ENOMEM.
  */
 int table_apply(struct table *table, const struct fb_event *event);
 
 /*
- * process_describe() - set the fields that @event has not got yet from what is known of its process
+ * process_describe() - set the fields that @event lacks to what is known of its process
  * @fields: those to consider, ~0 for all, exe among them. Texts point into the table: they outlive the
  * table_apply() of this event, even if it ends the process, but no other.
  */
 void process_describe(const struct process *process, struct fb_event *event, field_set fields);
 
-/* process_forget() - these fields are not known any more: nothing is how the absence of some is told */
+/* process_forget() - drop fields that are no longer known: an event cannot express that, since what it lacks stays */
 static inline void process_forget(struct process *process, field_set fields)
 {
 	process->has &= ~fields;

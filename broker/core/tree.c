@@ -8,7 +8,7 @@
 
 #include "base/cleanup.h"
 
-/* The dead that are remembered for a subscriber that is behind; beyond it the longest dead go. */
+/* How many dead members are kept for a subscriber that is behind; beyond that the longest dead are dropped. */
 #define TREE_DEAD_MAX 65536
 
 struct member {
@@ -28,7 +28,7 @@ struct holder {
 
 struct tree {
 	struct holder *holders;
-	TAILQ_HEAD(, member) dead; /* in the order in which their ends were heard of */
+	TAILQ_HEAD(, member) dead; /* in the order of their exit events */
 	unsigned int n_dead;
 };
 
@@ -169,7 +169,7 @@ struct tree *tree_free(struct tree *tree)
 	return NULL;
 }
 
-/* A thread is no child, and one that a process gets later says nothing of where the process came from. */
+/* Is it a fork by a member? A thread is no child; events of other types may name a parent that the process got later. */
 static bool is_birth(const struct tree *tree, const struct fb_event *event)
 {
 	struct process_id parent = { 0 };

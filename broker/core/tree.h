@@ -4,9 +4,8 @@
 /*
  * A process and its descendants: the set behind a filter's "tree".
  *
- * Who belongs to it is decided once, at the fork, and never changes, whatever becomes of the parent. So
- * events may be asked about again (a chunk was evicted), and out of turn, as long as the dead are remembered
- * until their events have been told for good.
+ * Membership is decided once, at the fork, and does not change when the parent ends. So events may be looked at again (a
+ * chunk was evicted), and out of order, as long as dead members are kept until all their events have been sent.
  */
 
 #include <stdbool.h>
@@ -26,5 +25,5 @@ struct tree *tree_free(struct tree *tree);
  */
 bool tree_take(struct tree *tree, const struct fb_event *event);
 
-/* tree_forget() - members that ended before @seq will not be asked about again */
+/* tree_forget() - drop the members that ended before @seq: their events will not be looked at again */
 void tree_forget(struct tree *tree, uint64_t seq);

@@ -65,7 +65,7 @@ static size_t mask_of(const struct view_index *index)
 	return ((size_t)1 << index->bits) - 1;
 }
 
-/* Numbers come one after the other, or ranges of uids begin at multiples of 65,536: the upper bits differ either way. */
+/* Numbers are consecutive, or ranges of uids begin at multiples of 65,536: the upper bits of the product differ for both. */
 static size_t home_of(const struct view_index *index, uint64_t key)
 {
 	return (size_t)((key * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - index->bits));
@@ -184,8 +184,8 @@ static size_t put_uids(uint64_t *keys, const uint32_t *uids, size_t n)
 }
 
 /*
- * One of these every event has that a view can want. Of uids those of the filter, or that of the visibility; not what is in
- * both: when a process of the visible uid becomes one of the filter's, the event has both.
+ * Each event that a view can want has one of these keys. For uids, those of the filter or that of the visibility; not only
+ * those in both: when a process of the visible uid becomes one of the filter's, the event has both uids.
  */
 static size_t put_keys(uint64_t *keys, const struct filter *filter, struct visibility visibility)
 {

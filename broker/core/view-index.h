@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * Which views can want an event: those that name processes are found by its pid, those whose filter or visibility names uids
- * by its uid, those that name types by its type. So a thousand tenants, or a thousand who wait for one process each, cost
- * little more than one; only who names none of these is asked every time.
+ * Finds the views that can want an event: views that name processes by its pid, views whose filter or visibility names uids
+ * by its uid, views that name types by its type. So a thousand tenants, or a thousand subscribers that wait for one process
+ * each, cost little more than one; only views that name none of these are offered every event.
  */
 
 #include <stdint.h>
@@ -23,9 +23,9 @@ struct view_entry {
 
 LIST_HEAD(view_entry_list, view_entry);
 
-/* Where a view stands in the index. It stays where it is. */
+/* The entries of a view in the index. It must not move. */
 struct view_place {
-	struct view_entry one;	    /* beside the view, since that is what is looked at next */
+	struct view_entry one;	    /* inside the view, since the view is read next */
 	struct view_entry *entries; /* one for each key */
 	uint64_t *keys;
 	size_t n_entries;

@@ -8,8 +8,8 @@
 
 #include "base/cleanup.h"
 
-/* How many records one view_read() looks at: some hundred microseconds, so that a source never waits for one
- * laggard. */
+/* How many records one view_read() looks at: some hundred microseconds, so that a source never waits long for a reader that
+ * is behind. */
 #define READ_SLICE 2048
 
 struct views {
@@ -224,7 +224,7 @@ uint64_t view_match(const struct view *view, const struct fb_event *event)
 	bool member;
 	field_set fields;
 
-	/* The cheapest test first; but a tree wants to hear of every fork. */
+	/* The cheapest test first; but a tree needs every fork. */
 	if (view->filter->types &&
 	    !((view->filter->types | EVENT_TYPES_ALWAYS | EVENT_TYPE_BIT(EVENT_PROCESS)) & bit) &&
 	    !view->tree)
@@ -392,7 +392,7 @@ void view_read(struct view *view, uint64_t seq, struct view_lines *lines)
 	uint64_t end = log_next(view->views->log);
 	struct chunk *chunk = find_open(view);
 
-	/* As a rule it is what was just published. */
+	/* Usually these are the events that were just published. */
 	if (!chunk || chunk->first > seq)
 		chunk = chunk_find(&view->chunks, seq);
 	if (!chunk)

@@ -43,7 +43,7 @@ struct view {
 	struct visibility visibility;
 	const struct encoding *encoding;
 	struct tree *tree;    /* of a filter that has one; such a view has one reader */
-	bool tree_is_current; /* its reader has come to the log's end once, so all its members are known */
+	bool tree_is_current; /* its reader has reached the log's end once, so all its members are known */
 	unsigned int references;
 
 	uint64_t since; /* it has been offered every event from here on */
@@ -51,8 +51,8 @@ struct view {
 	/* Two that passed, with nothing between: the last one before a flush, and the first one after it. */
 	uint64_t quiet_after, quiet_until;
 	struct chunk_list chunks;
-	struct chunk
-		*open; /* what was published last went there, if it still is the view's: see find_open() */
+	struct chunk *
+		open; /* where the last published event is, if the chunk still belongs to the view: see find_open() */
 	struct view_reader_list readers;
 	unsigned int n_readers;
 	unsigned int n_live;	  /* of them: are live */
@@ -113,7 +113,7 @@ uint64_t view_match(const struct view *view, const struct fb_event *event);
 struct view_lines {
 	const char *data; /* @size bytes, whole lines; may be none */
 	size_t size;
-	uint64_t next; /* where to go on: all before is in here, or did not pass */
+	uint64_t next; /* where to continue: all events before are in here, or did not pass */
 	const struct chunk *chunk;
 	unsigned int line; /* the first one of the chunk that is here */
 };
@@ -129,14 +129,14 @@ unsigned int views_kept(const struct views *views);
 
 /*
  * view_lines_taken() - where the first @size bytes end
- * @rest, @rest_size: set to what is missing of a line that was begun
- * Return: the sequence number to go on with; a line that was begun counts as taken.
+ * @rest, @rest_size: set to the unsent rest of a line that was begun
+ * Return: the sequence number to continue with; a line that was begun counts as taken.
  */
 uint64_t view_lines_taken(const struct view_lines *lines, size_t size, const char **rest, size_t *rest_size);
 
 /*
- * view_rebuild() - for a view with a tree: take in who was forked by members, and who ended, from @from on, before @until
- * Looks at a bounded number of records and moves @from on. Return: whether it has come to @until.
+ * view_rebuild() - for a view with a tree: find members by the forks and exits in the log, from @from on, before @until
+ * Looks at a bounded number of records and moves @from on. Return: whether it has reached @until.
  */
 bool view_rebuild(struct view *view, uint64_t *from, uint64_t until);
 
