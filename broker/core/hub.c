@@ -6,6 +6,32 @@
 #include "base/clock.h"
 #include "hub.h"
 
+struct hub {
+	struct log *log;     /* owned */
+	struct table *table; /* owned */
+	struct views *views; /* owned */
+	struct hub_stats stats;
+	uint32_t supported; /* HUB_ARMED_ALWAYS until hub_set_supported() */
+	uint32_t armed;
+
+	/* Arguments of the last hub_source_changed(). */
+	char source[32];
+	char source_detail[EVENT_TEXT_MAX + 1];
+	uint64_t source_since_usec;
+
+	struct hub_origin origin; /* of the source */
+	struct hub_origin resume; /* of the source at the end of the reopened log */
+
+	/* Arguments of hub_begin_outage(). */
+	bool outage;
+	uint64_t outage_since_usec;
+	const char *outage_reason;
+	const char *outage_detail;
+
+	const struct hub_ops *ops; /* NULL: none */
+	void *userdata;
+};
+
 DEFINE_CLEANUP(struct hub, hub_free)
 
 int hub_new(struct hub **ret, struct log *log, size_t cache_size)
@@ -37,7 +63,33 @@ struct hub *hub_free(struct hub *hub)
 	return NULL;
 }
 
-/* Where the module's records end, unless another source has told of the same since. */
+void hub_set_ops(struct hub *hub, const struct hub_ops *ops, void *userdata)
+{
+	hub->ops = ops;
+	hub->userdata = userdata;
+}
+
+struct log *hub_log(const struct hub *hub)
+{
+	return hub->log;
+}
+
+const struct table *hub_table(const struct hub *hub)
+{
+	return hub->table;
+}
+
+struct views *hub_views(const struct hub *hub)
+{
+	return hub->views;
+}
+
+const struct hub_stats *hub_stats(const struct hub *hub)
+{
+	return &hub->stats;
+}
+
+/* Where the module's records end, unless another source has reported events since. */
 static void note_origin(struct hub *hub, const struct fb_event *event)
 {
 	if (event->type == EVENT_SOURCE && !EVENT_HAS(event, instance))
@@ -68,6 +120,11 @@ void hub_publish(struct hub *hub, struct fb_event *event)
 	/* Without memory for a process, it is only missing from snapshots; its events are in the log. */
 	(void)table_apply(hub->table, event);
 	views_dispatch(hub->views, event);
+}
+
+int hub_learn(struct hub *hub, const struct fb_event *event)
+{
+	return table_apply(hub->table, event);
 }
 
 void hub_flush(struct hub *hub)
@@ -126,6 +183,13 @@ void hub_lost(struct hub *hub, const char *reason, uint64_t count, uint64_t sinc
 	hub_publish(hub, &event);
 }
 
+void hub_note_slow(struct hub *hub, uint64_t count)
+{
+	hub->stats.slow.times++;
+	if (count != HUB_COUNT_UNKNOWN)
+		hub->stats.slow.count += count;
+}
+
 uint64_t hub_find_process(const struct hub *hub, uint32_t pid, struct visibility visibility,
 			  struct fb_event *event)
 {
@@ -152,7 +216,7 @@ const char *hub_armed_print(const struct hub *hub, char buf[static EVENT_TEXT_MA
 	return buf;
 }
 
-/* What the caller gives may be what is kept. */
+/* @from may be @to. */
 static void keep(char *to, size_t size, const char *from)
 {
 	if (from != to)
@@ -188,61 +252,6 @@ void hub_source_changed(struct hub *hub, const char *source, const char *reason,
 	hub_publish(hub, &event);
 }
 
-static uint32_t armed_of(const struct hub *hub)
-{
-	uint32_t extra = EVENT_TYPE_BIT(EVENT_CHROOT) | EVENT_TYPE_BIT(EVENT_COREDUMP) |
-			 EVENT_TYPE_BIT(EVENT_PTRACE) | HUB_ARMED_THREADS;
-
-	return (HUB_ARMED_ALWAYS | (views_wanted(hub->views) & extra)) & hub->supported;
-}
-
-void hub_set_supported(struct hub *hub, uint32_t supported)
-{
-	hub->supported = supported;
-	hub->armed = armed_of(hub);
-}
-
-void hub_rearm(struct hub *hub)
-{
-	uint32_t armed = armed_of(hub);
-
-	if (armed == hub->armed)
-		return;
-	hub->armed = armed;
-	if (hub->ops && hub->ops->armed)
-		hub->ops->armed(hub->userdata);
-}
-
-struct log *hub_log(const struct hub *hub)
-{
-	return hub->log;
-}
-
-const struct table *hub_table(const struct hub *hub)
-{
-	return hub->table;
-}
-
-struct views *hub_views(const struct hub *hub)
-{
-	return hub->views;
-}
-
-const struct hub_stats *hub_stats(const struct hub *hub)
-{
-	return &hub->stats;
-}
-
-uint32_t hub_supported(const struct hub *hub)
-{
-	return hub->supported;
-}
-
-uint32_t hub_armed(const struct hub *hub)
-{
-	return hub->armed;
-}
-
 const char *hub_source(const struct hub *hub)
 {
 	return hub->source;
@@ -256,18 +265,6 @@ const char *hub_source_detail(const struct hub *hub)
 uint64_t hub_source_since(const struct hub *hub)
 {
 	return hub->source_since_usec;
-}
-
-int hub_learn(struct hub *hub, const struct fb_event *event)
-{
-	return table_apply(hub->table, event);
-}
-
-void hub_note_slow(struct hub *hub, uint64_t count)
-{
-	hub->stats.slow.times++;
-	if (count != HUB_COUNT_UNKNOWN)
-		hub->stats.slow.count += count;
 }
 
 void hub_set_origin(struct hub *hub, const struct hub_origin *origin)
@@ -301,8 +298,37 @@ bool hub_has_outage(const struct hub *hub)
 	return hub->outage;
 }
 
-void hub_set_ops(struct hub *hub, const struct hub_ops *ops, void *userdata)
+uint32_t hub_supported(const struct hub *hub)
 {
-	hub->ops = ops;
-	hub->userdata = userdata;
+	return hub->supported;
+}
+
+uint32_t hub_armed(const struct hub *hub)
+{
+	return hub->armed;
+}
+
+static uint32_t armed_of(const struct hub *hub)
+{
+	uint32_t extra = EVENT_TYPE_BIT(EVENT_CHROOT) | EVENT_TYPE_BIT(EVENT_COREDUMP) |
+			 EVENT_TYPE_BIT(EVENT_PTRACE) | HUB_ARMED_THREADS;
+
+	return (HUB_ARMED_ALWAYS | (views_wanted(hub->views) & extra)) & hub->supported;
+}
+
+void hub_set_supported(struct hub *hub, uint32_t supported)
+{
+	hub->supported = supported;
+	hub->armed = armed_of(hub);
+}
+
+void hub_rearm(struct hub *hub)
+{
+	uint32_t armed = armed_of(hub);
+
+	if (armed == hub->armed)
+		return;
+	hub->armed = armed;
+	if (hub->ops && hub->ops->armed)
+		hub->ops->armed(hub->userdata);
 }
