@@ -75,7 +75,7 @@ static void on_reload(void *userdata)
 		apply(broker);
 		msg_info("configuration reloaded");
 	} else {
-		msg_warning("the configuration stays as it was");
+		msg_warning("the configuration is unchanged");
 	}
 }
 

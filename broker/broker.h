@@ -19,7 +19,7 @@
 struct broker {
 	const struct options *options;
 	struct config config;
-	gid_t group;	       /* whose members see all */
+	gid_t group;	       /* its members see all */
 	uint64_t started_usec; /* CLOCK_REALTIME */
 
 	struct event_base *base;

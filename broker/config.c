@@ -259,7 +259,7 @@ int config_group(const struct config *config, gid_t *gid)
 	errno = 0;
 	group = getgrnam(config->group);
 	if (!group) {
-		/* These are ways to say that there is none of that name. */
+		/* The ways in which it reports that there is no group of that name. */
 		if (errno == 0 || errno == ENOENT || errno == ESRCH)
 			return CONFIG_E_INVALID;
 		return -errno;

@@ -36,8 +36,8 @@ struct config {
 	 * RuntimeDirectory=/run/forkbus   where the sockets and the log are
 	 * LogLevel=info                   err, warning, notice, info, debug
 	 * Bus=system                      the message bus: system, user (the session bus), none
-	 * HeartbeatSec=15s                a subscriber that gets nothing else hears this often that all is
-	 * well; 100ms to 1h
+	 * HeartbeatSec=15s                a subscriber that gets nothing else gets a heartbeat this often;
+	 * 100ms to 1h
 	 */
 	char runtime_directory[CONFIG_DIRECTORY_MAX + 1];
 	int log_level;
@@ -46,14 +46,14 @@ struct config {
 
 	/*
 	 * [Source]
-	 * Source=auto             where events come from: auto (the best that works here), connector (what
-	 * every kernel has), module (the forkbus kernel module), or replay:FILE[@SPEED]: a file of JSON
+	 * Source=auto             where events come from: auto (the best available), connector (part of
+	 * every kernel), module (the forkbus kernel module), or replay:FILE[@SPEED]: a file of JSON
 	 * lines, as fast as it was recorded, SPEED times as fast, or as fast as can be (flat)
 	 * CoalesceSec=5ms         under load, wake up, and send to many, no more often than this; 0 to 1s. A quiet machine's
 	 * events never wait
-	 * SocketBuffer=16M        what the kernel may hold for us on each socket; 64K to 1G
-	 * Arguments=0             bytes of a program's arguments to tell in exec events, where the kernel module is the
-	 * source; 0 to 4K. Who passes a password as an argument tells it to whoever may see the process
+	 * SocketBuffer=16M        what the kernel may hold for the broker on each socket; 64K to 1G
+	 * Arguments=0             bytes of a program's arguments in exec events, where the kernel module is the source; 0 to
+	 * 4K. A password that is passed as an argument is shown to all that may see the process
 	 */
 	enum config_source source;
 	char replay_file[CONFIG_PATH_MAX];
@@ -101,9 +101,8 @@ void config_init(struct config *config);
 /*
  * config_load() - set what a file sets
  * @must_exist: if not, a file that is not there sets nothing
- * Return: 0; CONFIG_E_INVALID, or a negative errno, having said in the log what is wrong, where, and what is
- * expected:
- * @config is unchanged then.
+ * Return: 0; CONFIG_E_INVALID, or a negative errno, after logging what is wrong, where, and what is expected: @config is
+ * unchanged then.
  */
 int config_load(struct config *config, const char *path, bool must_exist);
 
@@ -115,7 +114,7 @@ int config_load(struct config *config, const char *path, bool must_exist);
 int config_set(struct config *config, const char *section, const char *key, const char *value,
 	       const char **expected);
 
-/* config_parse_source() - what stands after Source= and --source=. Return: 0 or CONFIG_E_INVALID. */
+/* config_parse_source() - the value of Source= and --source=. Return: 0 or CONFIG_E_INVALID. */
 int config_parse_source(struct config *config, const char *value);
 
 /*

@@ -8,10 +8,10 @@
 #include "broker.h"
 #include "sources.h"
 
-/* Where a parent that waits is told that subscribers can come; -1 in the foreground. */
+/* A pipe to the waiting parent, which gets a byte when clients can connect; -1 in the foreground. */
 static int ready_fd = -1;
 
-/* Whoever started the broker still sees why it failed; what it says later is for the log of the system. */
+/* Until now errors go to the terminal that started the broker; later messages go to the log of the system. */
 static void on_ready(void)
 {
 	msg_use_syslog();
@@ -20,7 +20,7 @@ static void on_ready(void)
 	ready_fd = close_fd(ready_fd);
 }
 
-/* The parent leaves when the broker is ready, so that whoever started it can go on at once; without a word it failed. */
+/* The parent exits when the broker is ready, so that a script can connect at once. End of file means that it failed. */
 static int wait_until_ready(int fd)
 {
 	char byte;
@@ -71,7 +71,7 @@ int main(int argc, char **argv)
 	r = options_load(&options, &config);
 	if (r != 0)
 		return r == OPTIONS_E_INVALID ? OPTIONS_EXIT_USAGE : EXIT_FAILURE;
-	/* A service manager wants the process that it started; it hears of readiness by itself. */
+	/* A service manager watches the process that it started; it is notified of readiness. */
 	if (!options.foreground && !getenv("NOTIFY_SOCKET"))
 		r = go_to_background();
 	if (r == 0)

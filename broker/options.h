@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * The command line: what it says wins over the configuration file.
+ * The command line: its options override the configuration file.
  */
 
 #include "config.h"
@@ -18,7 +18,7 @@ struct options {
 enum {
 	_OPTIONS_E_SUCCESS,
 	OPTIONS_E_DONE,	   /* --help or --version was answered: exit with success */
-	OPTIONS_E_INVALID, /* said on standard error: exit with OPTIONS_EXIT_USAGE */
+	OPTIONS_E_INVALID, /* reported on standard error: exit with OPTIONS_EXIT_USAGE */
 };
 
 #define OPTIONS_EXIT_USAGE 2
@@ -27,6 +27,6 @@ int options_parse(struct options *options, int argc, char **argv);
 
 /*
  * options_load() - the configuration: defaults, the file, the command line
- * Return: 0, OPTIONS_E_INVALID (said in the log), or a negative errno.
+ * Return: 0, OPTIONS_E_INVALID (logged), or a negative errno.
  */
 int options_load(const struct options *options, struct config *config);

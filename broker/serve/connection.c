@@ -53,7 +53,7 @@ void connection_free(struct connection *connection)
 /* Input */
 
 /* A peer that has closed one half of its socket only still reads. */
-static bool peer_is_gone(int fd)
+static bool peer_has_left(int fd)
 {
 	struct pollfd poll_fd = { .fd = fd };
 
@@ -112,7 +112,7 @@ static void on_readable(evutil_socket_t fd, short what, void *userdata)
 	n = recv(fd, data, room, MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (n < 0 || (n == 0 && peer_is_gone(fd))) {
+	if (n < 0 || (n == 0 && peer_has_left(fd))) {
 		connection_free(connection);
 		return;
 	}

@@ -3,7 +3,7 @@
 
 /*
  * A connection to a face on a Unix socket: its place in the budget, its input up to a maximum and a deadline, its cursor, and
- * what it sends. What the bytes mean is the protocol's affair (struct connection_ops).
+ * what it sends. The protocol gives the bytes their meaning (struct connection_ops).
  */
 
 #include <sys/queue.h>

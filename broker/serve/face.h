@@ -16,7 +16,7 @@
 
 /* What the administrator set, for all faces. */
 struct face_options {
-	gid_t group;		 /* whose members see all; (gid_t)-1: none */
+	gid_t group;		 /* its members see all; (gid_t)-1: none */
 	size_t request_max;	 /* bytes of a request */
 	uint64_t request_usec;	 /* time to send it */
 	uint64_t heartbeat_usec; /* silence after which a subscriber gets a heartbeat */
@@ -38,7 +38,7 @@ struct face_context {
 	struct budget *budget;
 	struct face_options options;
 	const char *directory; /* of the sockets; not needed after new() */
-	enum face_bus bus;     /* the message bus to be on */
+	enum face_bus bus;     /* the message bus to use */
 
 	/* A socket that the service manager opened for the face of this name, and listens on. Return: it, or -1. */
 	int (*take_socket)(void *userdata, const char *name);

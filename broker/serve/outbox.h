@@ -49,7 +49,7 @@ struct outbox {
 /* @options: looked at each time */
 int outboxes_new(struct outboxes **ret, struct event_base *base, const struct hub *hub,
 		 const struct face_options *options, const struct outbox_ops *ops);
-/* All of them must be gone. NULL is fine. Return: NULL. */
+/* All outboxes must be closed. NULL is fine. Return: NULL. */
 struct outboxes *outboxes_free(struct outboxes *outboxes);
 
 /* outboxes_run() - send for all that are due, now. Some may be closed. */

@@ -131,15 +131,15 @@ my @refusals = (
     (map { [{ all => $_ }, qr/^all /] } 1, 'yes', typed(ab => [true])),
     (map { [{ $_ => true }, qr/^\Q$_\E /] } qw(frobnicate complete query filter Types _ü)),
     # Types that no value has.
-    (map { my $key = $_; map { [{ $key => $_ }, qr/^$key has a value of a type that is not understood/] } typed(d => 1.5),
+    (map { my $key = $_; map { [{ $key => $_ }, qr/^$key has a value of an unsupported type/] } typed(d => 1.5),
             typed('(uu)' => [1, 2]), typed('a{ss}' => { a => 'b' }),
                 typed('a{su}' => { pid => 1 }) } qw(types pids comm threads)),
-    [{ since => typed(d => 1.5) }, qr/^since has a value of a type/, ERROR . 'InvalidCursor'],
+    [{ since => typed(d => 1.5) }, qr/^since has a value of an unsupported type/, ERROR . 'InvalidCursor'],
     [{ pids => typed(t => 9_223_372_036_854_775_807 * 1) }, qr/^pids /],
     # Twice.
-    [[[types => 'exit'], [types => 'fork']], qr/^types is there twice/],
-    [[[all => true], [all => true]], qr/^all is there twice/],
-    [{ pids => typed('a{sv}' => [[pid => 1], [pid => 1]]) }, qr/^pid is there twice/],
+    [[[types => 'exit'], [types => 'fork']], qr/^types is given twice/],
+    [[[all => true], [all => true]], qr/^all is given twice/],
+    [{ pids => typed('a{sv}' => [[pid => 1], [pid => 1]]) }, qr/^pid is given twice/],
     # Too much.
     [{ uids => typed(au => [1 .. 1025]) }, qr/^uids /],
     [{ comm => [map { "name $_" } 1 .. 1025] }, qr/^comm /],

@@ -9,7 +9,7 @@
  *   manager.c          the object /org/forkbus1
  *   subscription.c     the objects of subscriptions, and their signals
  *   list.c             ListProcesses, whose reply is made in pieces
- *   peer.c             the callers: their messages wait until the bus has said who they are
+ *   peer.c             the callers: their messages wait until the bus has named their users
  *   ping.c             keeps signals from piling up in the bus
  *   polkit.c           asks polkit
  *   job.c              what sends from a cursor, in turn

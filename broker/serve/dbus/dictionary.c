@@ -54,7 +54,7 @@ static int read_basic(struct reader *reader, char type, json_t **ret)
 	int r;
 
 	if (!strchr("ynqiuxtbsog", type))
-		return refuse(reader, reader->key, "has a value of a type that is not understood");
+		return refuse(reader, reader->key, "has a value of an unsupported type");
 	r = sd_bus_message_read_basic(reader->message, type, &value);
 	if (r < 0)
 		return r;
@@ -63,7 +63,7 @@ static int read_basic(struct reader *reader, char type, json_t **ret)
 	if (r < 0)
 		return r;
 	if (type == 't' && value.t > INT64_MAX)
-		return refuse(reader, reader->key, "has a number that is too large");
+		return refuse(reader, reader->key, "has a number above 2^63 - 1");
 	*ret = strchr("sog", type) ? json_string(value.s)
 	       : type == 'b'	   ? json_boolean(value.b)
 	       : type == 'y'	   ? json_integer(value.y)
@@ -120,7 +120,7 @@ static int read_member(struct reader *reader, json_t *object, bool is_request)
 	if (r < 0)
 		return r;
 	if (json_object_get(object, name))
-		return refuse(reader, name, "is there twice");
+		return refuse(reader, name, "is given twice");
 	r = read_value(reader, &value);
 	if (r == 0 && json_object_set_new(object, name, value) < 0)
 		r = -ENOMEM;
@@ -264,7 +264,7 @@ int dbus_refuse(sd_bus_message *call, int r, const struct filter_error *error)
 {
 	if (r == -ENOMEM)
 		return sd_bus_reply_method_errorf(call, DBUS_ERROR("OutOfMemory"),
-						  "There is no memory for it.");
+						  "The broker is out of memory.");
 	if (r < 0)
 		return sd_bus_reply_method_errorf(call, SD_BUS_ERROR_INVALID_ARGS,
 						  "The message cannot be read.");

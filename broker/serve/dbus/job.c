@@ -61,9 +61,11 @@ int dbus_job_reserve(struct dbus_peer *peer, sd_bus_message *call)
 	if (r < 0)
 		(void)dbus_refuse(call, r, NULL);
 	else
-		(void)sd_bus_reply_method_errorf(call, DBUS_ERROR("TooManySubscriptions"),
-						 r == BUDGET_E_USER ? "This user has as many as one may have."
-								    : "There are as many as there may be.");
+		(void)sd_bus_reply_method_errorf(
+			call, DBUS_ERROR("TooManySubscriptions"),
+			r == BUDGET_E_USER
+				? "This user has reached its limit of connections and subscriptions."
+				: "The broker has reached its limit of connections and subscriptions.");
 	return 1;
 }
 

@@ -7,11 +7,11 @@
 #include "serve/dbus/job.h"
 #include "serve/dbus/list.h"
 
-/* Lists that one peer may have under way. */
+/* Pending lists of one peer. */
 #define LISTS_MAX   4
 /* Processes that count as one message of a turn. */
 #define PER_MESSAGE 16
-/* dbus-daemon takes 32 MiB in one message, and throws out who sends more. */
+/* dbus-daemon takes 32 MiB in one message, and disconnects the sender of a larger one. */
 #define REPLY_MAX   (30 * 1024 * 1024)
 
 struct list {
@@ -105,7 +105,7 @@ static int list_run(struct dbus_job *job, unsigned int *budget)
 		return -EAGAIN;
 	if (r == -EMSGSIZE)
 		(void)sd_bus_reply_method_errorf(list->call, SD_BUS_ERROR_LIMITS_EXCEEDED,
-						 "These are too many for one message.");
+						 "The list is too long for one message.");
 	else
 		(void)dbus_refuse(list->call, -ENOMEM, NULL);
 	return r;
@@ -128,7 +128,7 @@ int dbus_list(struct dbus_peer *peer, sd_bus_message *call, struct request *requ
 
 	if (peer->n_lists == LISTS_MAX)
 		return sd_bus_reply_method_errorf(call, SD_BUS_ERROR_LIMITS_EXCEEDED,
-						  "There are %d lists under way to you already.", LISTS_MAX);
+						  "This client already has %d lists pending.", LISTS_MAX);
 	if (dbus_job_reserve(peer, call) != 0)
 		return 1;
 	list = calloc(1, sizeof(*list));

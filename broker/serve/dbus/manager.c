@@ -45,7 +45,7 @@ static int ask_polkit(const struct method *method, struct dbus_peer *peer, sd_bu
 
 	if (r == -EBUSY)
 		return sd_bus_reply_method_errorf(call, SD_BUS_ERROR_LIMITS_EXCEEDED,
-						  "Too many questions to polkit are open.");
+						  "Too many questions to polkit are pending.");
 	return r < 0 ? dbus_refuse(call, -ENOMEM, NULL) : 1;
 }
 
@@ -75,7 +75,7 @@ static void answered(const struct method *method, struct dbus_peer *peer, sd_bus
 {
 	if (!granted)
 		(void)sd_bus_reply_method_errorf(call, DBUS_ERROR("AccessDenied"),
-						 "The processes of all users are not for this one to see.");
+						 "This user may not see the processes of all users.");
 	else if (sd_bus_message_rewind(call, true) < 0 || begin(method, peer, call, true) < 0)
 		(void)dbus_refuse(call, -ENOMEM, NULL);
 }
@@ -135,7 +135,8 @@ static int on_get_process(sd_bus_message *call, void *userdata, sd_bus_error *er
 	/* One who may not see it must not learn that it exists. */
 	if (fields == 0)
 		return sd_bus_reply_method_errorf(call, DBUS_ERROR("NoSuchProcess"),
-						  "No process %u is to be seen.", pid);
+						  "There is no process %u, or this user may not see it.",
+						  pid);
 	r = sd_bus_message_new_method_return(call, &reply);
 	if (r >= 0)
 		r = dbus_append_event(reply, &event, ~fields);

@@ -198,7 +198,7 @@ static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *err
 		peer = peer_new(dbus, sender);
 	if (!peer || hold(peer, message) < 0)
 		(void)sd_bus_reply_method_errorf(message, SD_BUS_ERROR_LIMITS_EXCEEDED,
-						 "Too many calls before the first one was answered.");
+						 "Too many calls before the first was answered.");
 	return 1;
 }
 

@@ -70,7 +70,7 @@ void dbus_ping_note(struct dbus_peer *peer)
 		queue(peer);
 }
 
-/* The bus answers in the peer's place: that says nothing about the peer. */
+/* The bus answered in the peer's place: whether the peer reads is still unknown. */
 static void on_refused(struct dbus_peer *peer, sd_bus_message *reply)
 {
 	struct dbus *dbus = peer->dbus;

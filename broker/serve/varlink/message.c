@@ -44,8 +44,8 @@ static json_t *integer_of(const json_t *value)
 }
 
 /*
- * Integers that were read as real numbers are integers again, as far as these hold them exactly: a number that is too big
- * stays real, which is no integer to whoever wants one.
+ * Integers that were read as real numbers become integers again, as far as these hold them exactly: a number that is too big
+ * stays real, and is refused where an integer is expected.
  */
 static int restore_integers(json_t *value)
 {

@@ -12,7 +12,7 @@
 struct varlink_call {
 	json_t *message;    /* owned */
 	const char *method; /* a string without NULs */
-	json_t *parameters; /* an object, empty where there were none; members that are null are gone */
+	json_t *parameters; /* an object, empty where there were none; members that are null are removed */
 	bool oneway, more, upgrade;
 };
 

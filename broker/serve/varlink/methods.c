@@ -157,7 +157,7 @@ static const struct parameter subscribe_parameters[] = {
 	{},
 };
 
-/* Is something of what was asked for gone, where all or nothing is wanted? */
+/* Refuses where the log no longer holds all of what was asked for, and "complete" wants all or nothing. */
 static bool refuse_gap(struct link *link, const struct varlink_call *call)
 {
 	const struct log *log = hub_log(context_of(link)->hub);
