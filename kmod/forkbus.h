@@ -19,8 +19,8 @@
 /*
  * From a task to a record: attributes, in a socket buffer of the processor that runs.
  *
- * A record is made with preemption disabled, from forkbus_record_begin() to forkbus_record_end().
- * Nothing in between sleeps or takes a lock that sleeps on PREEMPT_RT. All hooks run in process
+ * A record is made with preemption disabled, from forkbus_record_begin() until it is in the
+ * ring. Nothing in between sleeps or takes a lock that sleeps on PREEMPT_RT. All hooks run in process
  * context, and no hook is hit inside another, so that one buffer a processor serves. It holds the
  * longest record, so that no attribute ever lacks room.
  */
@@ -48,12 +48,11 @@ void forkbus_record_reset(struct sk_buff *record, enum forkbus_type type);
 
 /*
  * The same in the processor's own buffer, with the identity of @task, if it is of one: TGID to
- * NS_TGID. @cred and @comm: as after the event; NULL: as they are. Disables preemption.
+ * NS_TGID. @cred and @comm: as after the event; NULL: as they are. Disables preemption, which the
+ * caller enables when the record is in the ring.
  */
 struct sk_buff *forkbus_record_begin(enum forkbus_type type, struct task_struct *task,
 				     const struct cred *cred, const char *comm);
-/* Enables preemption. */
-void forkbus_record_end(void);
 
 /* Not padded to 8 bytes, so that every record begins with a forkbus_head. */
 static inline void forkbus_put_u64(struct sk_buff *record, int attribute, u64 value)
@@ -108,6 +107,9 @@ void forkbus_ring_free(void);
 /* Gives the record its number and time, writes it, and wakes readers: at once where little happens. */
 void forkbus_ring_write(struct sk_buff *record);
 
+/* So many events had no chance to become records. */
+void forkbus_ring_lose(enum forkbus_type type, u64 count, u64 since);
+
 /* Copies whole records from where @reader stands, and moves it on. Returns the bytes copied. Sleeps. */
 size_t forkbus_ring_read(struct forkbus_reader *reader, void *to, size_t room);
 
@@ -130,17 +132,16 @@ extern u32 forkbus_supported, forkbus_armed;
 
 /*
  * Arms these types, and no others: those that were armed before and still are miss nothing
- * meanwhile. Writes a record that says so. An exec has so many bytes of @arguments. Sleeps; callers
- * exclude each other.
+ * meanwhile. Writes a record that says so. An exec has so many bytes of @arguments. Called again, it
+ * finds out whether kprobes still work, and counts what they have missed. Sleeps; callers exclude
+ * each other.
  */
 void forkbus_probes_arm(u32 types, u32 arguments);
 
 /* The generic netlink family: who listens, what they want, and sending it to them. */
 
 int forkbus_netlink_init(void);
-/* From now on nobody can arm anything. */
-void forkbus_netlink_stop(void);
-/* Once no probe runs any more: sends what is left, and forgets all listeners. */
+/* Disarms all for good, sends what is left, and forgets all listeners. */
 void forkbus_netlink_exit(void);
 
 #endif

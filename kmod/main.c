@@ -23,8 +23,6 @@ static int __init forkbus_init(void)
 /* Writers stop first, then readers; then the memory that both used is freed. */
 static void __exit forkbus_exit(void)
 {
-	forkbus_netlink_stop();
-	forkbus_probes_exit();
 	forkbus_netlink_exit();
 	forkbus_ring_free();
 	forkbus_records_free();

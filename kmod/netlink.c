@@ -3,20 +3,18 @@
 
 #include <linux/module.h>
 #include <linux/random.h>
-#include <linux/slab.h>
 #include <linux/workqueue.h>
 #include <net/genetlink.h>
 #include <net/sock.h>
 
 static unsigned int grace_seconds = 30;
 module_param_named(grace, grace_seconds, uint, 0644);
-MODULE_PARM_DESC(grace,
-		 "Seconds for which events are kept for a listener that has gone (default 30)");
+MODULE_PARM_DESC(grace, "Seconds for which events wait for a listener that has gone (default 30)");
 
 /* Of records in one message; the longest one fits. */
-#define MESSAGE_SIZE  (15 * 1024)
+#define MESSAGE_SIZE (15 * 1024)
 #define RETRY_JIFFIES (HZ / 10)
-#define GRACE_MAX     86400U
+#define GRACE_MAX 86400U
 
 /* A socket that sent START. */
 struct listener {
@@ -28,7 +26,6 @@ struct listener {
 /* All below is guarded by @mutex, but @instance, which is constant. No probe takes it. */
 static DEFINE_MUTEX(mutex);
 static LIST_HEAD(listeners);
-static u32 n_listeners;
 static u32 kept, kept_args;	 /* of listeners that went within the grace time */
 static unsigned long kept_until; /* jiffies */
 static bool stopped;
@@ -49,34 +46,34 @@ static struct listener *find_listener(const struct sock *sk)
 {
 	struct listener *listener;
 
-	lockdep_assert_held(&mutex);
 	list_for_each_entry(listener, &listeners, link)
 		if (listener->sk == sk)
 			return listener;
 	return NULL;
 }
 
-static void arm(void)
+/* Returns how many listeners there are. */
+static u32 arm(void)
 {
+	u32 types = kept, args = kept_args, count = 0;
 	struct listener *listener;
-	u32 types = kept, args = kept_args;
 
 	lockdep_assert_held(&mutex);
-	/* Nobody would disarm it again before the module's memory goes. */
-	if (stopped)
-		return;
 	list_for_each_entry(listener, &listeners, link) {
 		types |= listener->types;
 		args = max(args, listener->args);
+		count++;
 	}
-	forkbus_probes_arm(types, args);
+	/* Nobody would disarm it again before the module's memory goes. */
+	if (!stopped)
+		forkbus_probes_arm(types, args);
+	return count;
 }
 
 static void drop_listener(struct listener *listener, bool keep)
 {
 	unsigned long grace = min(READ_ONCE(grace_seconds), GRACE_MAX) * HZ;
 
-	lockdep_assert_held(&mutex);
 	if (keep && grace) {
 		kept |= listener->types;
 		kept_args = max(kept_args, listener->args);
@@ -84,7 +81,6 @@ static void drop_listener(struct listener *listener, bool keep)
 		mod_delayed_work(workqueue, &grace_work, grace);
 	}
 	list_del(&listener->link);
-	n_listeners--;
 	sock_put(listener->sk);
 	kfree(listener);
 	arm();
@@ -94,7 +90,8 @@ static void do_grace(struct work_struct *work)
 {
 	mutex_lock(&mutex);
 	if (time_after_eq(jiffies, kept_until)) {
-		kept = kept_args = 0;
+		kept = 0;
+		kept_args = 0;
 		arm();
 	}
 	mutex_unlock(&mutex);
@@ -130,15 +127,6 @@ static void wake(unsigned long delay)
 		queue_delayed_work(workqueue, &send_work, delay);
 }
 
-/* Appends records to a message. Returns the bytes that they take. */
-static size_t put_records(struct sk_buff *skb, struct forkbus_reader *reader)
-{
-	size_t size = forkbus_ring_read(reader, skb_tail_pointer(skb), skb_tailroom(skb));
-
-	skb_put(skb, size);
-	return size;
-}
-
 /* A listener whose socket is full does not get it, and asks for it again: see REPLAY. */
 static int send_some(struct forkbus_reader *reader, u32 size)
 {
@@ -149,7 +137,7 @@ static int send_some(struct forkbus_reader *reader, u32 size)
 		return -ENOMEM;
 	head = genlmsg_put(skb, 0, 0, &family, 0, FORKBUS_CMD_EVENTS);
 	nla_put_u64_64bit(skb, FORKBUS_A_INSTANCE, instance, FORKBUS_A_PAD);
-	put_records(skb, reader);
+	skb_put(skb, forkbus_ring_read(reader, skb_tail_pointer(skb), skb_tailroom(skb)));
 	genlmsg_end(skb, head);
 	return genlmsg_multicast(&family, skb, 0, 0, GFP_KERNEL) == -ESRCH ? -ESRCH : 0;
 }
@@ -189,7 +177,6 @@ static int start(struct sock *sk, u32 types, u32 args)
 		sock_hold(sk);
 		listener->sk = sk;
 		list_add_tail(&listener->link, &listeners);
-		n_listeners++;
 	}
 	listener->types = types;
 	listener->args = args;
@@ -225,14 +212,13 @@ static int cmd_stop(struct sk_buff *skb, struct genl_info *info)
 	if (listener)
 		drop_listener(listener, false);
 	mutex_unlock(&mutex);
-	if (listener)
-		return 0;
-	NL_SET_ERR_MSG(info->extack, "this socket has not sent START");
-	return -ENOENT;
+	if (!listener)
+		NL_SET_ERR_MSG(info->extack, "this socket has not sent START");
+	return listener ? 0 : -ENOENT;
 }
 
 /* There is room for all of it. */
-static void put_status(struct sk_buff *skb)
+static void put_status(struct sk_buff *skb, u32 n_listeners)
 {
 	struct forkbus_ring_status ring = forkbus_ring_get_status();
 	struct nlattr *nest;
@@ -267,7 +253,7 @@ static int cmd_status(struct sk_buff *skb, struct genl_info *info)
 		return -ENOMEM;
 	head = genlmsg_put_reply(reply, info, &family, 0, FORKBUS_CMD_STATUS);
 	mutex_lock(&mutex);
-	put_status(reply);
+	put_status(reply, arm());
 	mutex_unlock(&mutex);
 	genlmsg_end(reply, head);
 	return genlmsg_reply(reply, info);
@@ -308,6 +294,7 @@ static int replay_dump(struct sk_buff *skb, struct netlink_callback *cb)
 	struct replay *replay = (struct replay *)cb->ctx;
 	struct forkbus_ring_status ring;
 	bool begun = replay->begun;
+	size_t size;
 	void *head;
 
 	if (begun && replay->reader.seq >= replay->last)
@@ -324,7 +311,9 @@ static int replay_dump(struct sk_buff *skb, struct netlink_callback *cb)
 		replay->last = ring.last;
 		replay->begun = true;
 	}
-	if (!put_records(skb, &replay->reader) && begun) {
+	size = forkbus_ring_read(&replay->reader, skb_tail_pointer(skb), skb_tailroom(skb));
+	skb_put(skb, size);
+	if (!size && begun) {
 		genlmsg_cancel(skb, head);
 		return 0;
 	}
@@ -342,13 +331,14 @@ static const struct nla_policy policy[] = {
 };
 
 /* Each asks for CAP_NET_ADMIN in the initial user namespace. */
-#define OP(command, ...) { .cmd = FORKBUS_CMD_##command, .flags = GENL_ADMIN_PERM, __VA_ARGS__ }
-
 static const struct genl_ops ops[] = {
-	OP(START, .doit = cmd_start),
-	OP(STOP, .doit = cmd_stop),
-	OP(STATUS, .doit = cmd_status),
-	OP(REPLAY, .start = replay_start, .dumpit = replay_dump),
+	{ .cmd = FORKBUS_CMD_START, .flags = GENL_ADMIN_PERM, .doit = cmd_start },
+	{ .cmd = FORKBUS_CMD_STOP, .flags = GENL_ADMIN_PERM, .doit = cmd_stop },
+	{ .cmd = FORKBUS_CMD_STATUS, .flags = GENL_ADMIN_PERM, .doit = cmd_status },
+	{ .cmd = FORKBUS_CMD_REPLAY,
+	  .flags = GENL_ADMIN_PERM,
+	  .start = replay_start,
+	  .dumpit = replay_dump },
 };
 
 static const struct genl_multicast_group groups[] = {
@@ -384,18 +374,15 @@ int forkbus_netlink_init(void)
 	return err;
 }
 
-void forkbus_netlink_stop(void)
-{
-	mutex_lock(&mutex);
-	stopped = true;
-	mutex_unlock(&mutex);
-	cancel_delayed_work_sync(&grace_work);
-}
-
 void forkbus_netlink_exit(void)
 {
 	struct listener *listener, *next;
 
+	mutex_lock(&mutex);
+	stopped = true;
+	mutex_unlock(&mutex);
+	cancel_delayed_work_sync(&grace_work);
+	forkbus_probes_exit();
 	cancel_delayed_work_sync(&send_work);
 	do_send(NULL);
 	genl_unregister_family(&family);

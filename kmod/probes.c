@@ -10,7 +10,6 @@
 #include <linux/kprobes.h>
 #include <linux/ptrace.h>
 #include <linux/sched/signal.h>
-#include <linux/tracepoint.h>
 #include <trace/events/sched.h>
 #include <trace/events/task.h>
 
@@ -19,10 +18,7 @@
 u32 forkbus_armed, forkbus_supported;
 static u32 args;
 
-static bool wanted(u32 type)
-{
-	return READ_ONCE(forkbus_armed) & type;
-}
+#define wanted(types) (READ_ONCE(forkbus_armed) & (types))
 
 /* An event of @task. Preemption is disabled until report(). */
 #define begin(type, task) forkbus_record_begin(FORKBUS_TYPE_##type, task, NULL, NULL)
@@ -30,7 +26,7 @@ static bool wanted(u32 type)
 static void report(struct sk_buff *record)
 {
 	forkbus_ring_write(record);
-	forkbus_record_end();
+	preempt_enable();
 }
 
 /*
@@ -111,10 +107,7 @@ static void probe_exit_of_group(void *data, struct task_struct *task, bool group
  * here: the ring's is the innermost.
  */
 
-static void *argument(struct pt_regs *regs, unsigned int n)
-{
-	return (void *)regs_get_kernel_argument(regs, n);
-}
+#define argument(regs, n) ((void *)regs_get_kernel_argument(regs, n))
 
 /*
  * The end of a process is reported where do_exit() lets go of the terminal, which only the last
@@ -206,6 +199,17 @@ static void enter_ptrace(struct pt_regs *regs)
 	rcu_read_unlock();
 }
 
+/*
+ * Kprobes can be switched off as a whole, by kernel.ftrace_enabled and in debugfs. No kprobe says so;
+ * but this one is not hit then.
+ */
+static unsigned int canary_hits;
+
+static noinline void forkbus_canary(void)
+{
+	barrier();
+}
+
 /* One place: a tracepoint, where @probe is set, or a function that is entered. */
 static struct forkbus_hook {
 	u32 types;
@@ -214,6 +218,7 @@ static struct forkbus_hook {
 	void (*enter)(struct pt_regs *regs);
 	struct tracepoint *tracepoint;
 	struct kprobe kprobe;
+	unsigned long missed;
 	bool found, on;
 } hooks[] = {
 	{ M(FORK) | M(THREADS), "task_newtask", .probe = probe_newtask },
@@ -226,19 +231,21 @@ static struct forkbus_hook {
 	{ M(CHROOT), "set_fs_root", .enter = enter_set_fs_root },
 	{ M(COREDUMP), "proc_coredump_connector", .enter = enter_coredump },
 	{ M(PTRACE), "proc_ptrace_connector", .enter = enter_ptrace },
+	{ 0, "forkbus_canary" }, /* always on */
 };
 
 static int on_kprobe(struct kprobe *kprobe, struct pt_regs *regs)
 {
 	const struct forkbus_hook *hook = container_of(kprobe, struct forkbus_hook, kprobe);
 
-	if (wanted(hook->types))
+	if (!hook->types)
+		canary_hits++;
+	else if (wanted(hook->types))
 		hook->enter(regs);
 	return 0;
 }
 
-#define for_each_hook(hook) \
-	for (struct forkbus_hook *hook = hooks; hook < hooks + ARRAY_SIZE(hooks); hook++)
+#define HOOKS_END (hooks + ARRAY_SIZE(hooks))
 
 static int hook_set(struct forkbus_hook *hook, bool on)
 {
@@ -258,9 +265,33 @@ static int hook_set(struct forkbus_hook *hook, bool on)
 
 static void hooks_off(u32 types)
 {
-	for_each_hook(hook)
+	for (struct forkbus_hook *hook = hooks; hook < HOOKS_END; hook++)
 		if (hook->on && !(hook->types & types))
 			hook_set(hook, false);
+}
+
+/*
+ * Returns the types whose hooks are silent. A kprobe misses its function when that is called from the
+ * handler of another one, whoever owns it: such events are lost, some of them perhaps none at all.
+ */
+static u32 check_kprobes(void)
+{
+	static u64 checked;
+	unsigned int hits = canary_hits;
+	u32 silent = 0;
+
+	forkbus_canary();
+	for (struct forkbus_hook *hook = hooks; hook < HOOKS_END; hook++) {
+		unsigned long missed = hook->kprobe.nmissed - hook->missed;
+
+		if (missed && hook->types)
+			forkbus_ring_lose(ilog2(hook->types), missed, checked);
+		hook->missed += missed;
+		if (!hook->probe && READ_ONCE(canary_hits) == hits)
+			silent |= hook->types;
+	}
+	checked = ktime_get_boottime_ns();
+	return silent;
 }
 
 /* New types are reported before the record says so; others are not reported after it. */
@@ -269,11 +300,11 @@ void forkbus_probes_arm(u32 types, u32 arguments)
 	struct sk_buff *record;
 
 	WRITE_ONCE(args, arguments);
-	types &= forkbus_supported;
+	types &= forkbus_supported & ~check_kprobes();
 	if (types == forkbus_armed)
 		return;
 	WRITE_ONCE(forkbus_armed, forkbus_armed | types);
-	for_each_hook(hook)
+	for (struct forkbus_hook *hook = hooks; hook < HOOKS_END; hook++)
 		if (hook->found && !hook->on && (hook->types & types) && hook_set(hook, true))
 			types &= ~hook->types;
 	record = begin(ARMED, NULL);
@@ -285,7 +316,7 @@ void forkbus_probes_arm(u32 types, u32 arguments)
 
 static void find_tracepoint(struct tracepoint *tracepoint, void *data)
 {
-	for_each_hook(hook)
+	for (struct forkbus_hook *hook = hooks; hook < HOOKS_END; hook++)
 		if (hook->probe && !strcmp(hook->name, tracepoint->name)) {
 			hook->tracepoint = tracepoint;
 			hook->found = true;
@@ -304,25 +335,23 @@ void forkbus_probes_init(void)
 	check_trace_callback_type_task_rename(probe_rename);
 	check_trace_callback_type_sched_process_exit(EXIT_PROBE);
 	for_each_kernel_tracepoint(find_tracepoint, NULL);
-	forkbus_supported = 0;
-	for_each_hook(hook) {
+	forkbus_supported = FORKBUS_MASK(__FORKBUS_TYPE_MAX) - FORKBUS_MASK(FORKBUS_TYPE_FORK);
+	for (struct forkbus_hook *hook = hooks; hook < HOOKS_END; hook++) {
 		hook->kprobe = (struct kprobe){ .symbol_name = hook->name,
 						.pre_handler = on_kprobe,
-						.flags = KPROBE_FLAG_DISABLED };
+						.flags = hook->types ? KPROBE_FLAG_DISABLED : 0 };
 		if (!hook->probe)
 			hook->found = !register_kprobe(&hook->kprobe);
-		forkbus_supported |= hook->types;
-	}
-	for_each_hook(hook)
 		if (!hook->found)
 			forkbus_supported &= ~hook->types;
+	}
 }
 
 void forkbus_probes_exit(void)
 {
 	WRITE_ONCE(forkbus_armed, 0);
 	hooks_off(0);
-	for_each_hook(hook)
+	for (struct forkbus_hook *hook = hooks; hook < HOOKS_END; hook++)
 		if (!hook->probe && hook->found)
 			unregister_kprobe(&hook->kprobe);
 	tracepoint_synchronize_unregister();

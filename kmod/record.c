@@ -3,8 +3,6 @@
 
 #include <linux/audit.h>
 #include <linux/cgroup.h>
-#include <linux/dcache.h>
-#include <linux/mm.h>
 #include <linux/pid_namespace.h>
 #include <linux/sched/signal.h>
 #include <linux/tty.h>
@@ -26,7 +24,8 @@ int forkbus_records_alloc(void)
 {
 	int cpu;
 
-	for_each_possible_cpu(cpu) {
+	for_each_possible_cpu(cpu)
+	{
 		per_cpu(buffer, cpu) = per_cpu(buffer, cpu) ?: forkbus_record_alloc();
 		if (!per_cpu(buffer, cpu))
 			return -ENOMEM;
@@ -38,8 +37,7 @@ void forkbus_records_free(void)
 {
 	int cpu;
 
-	for_each_possible_cpu(cpu)
-		kfree_skb(per_cpu(buffer, cpu));
+	for_each_possible_cpu(cpu) kfree_skb(per_cpu(buffer, cpu));
 }
 
 /* A struct forkbus_head. */
@@ -149,9 +147,7 @@ static void put_identity(struct sk_buff *record, struct task_struct *task, const
 		nla_put_u32(record, FORKBUS_R_LOGIN_UID, __kuid_val(login));
 	nla_put_u32(record, FORKBUS_R_SESSION, task_session_nr_ns(task, &init_pid_ns));
 	put_tty(record, task);
-#ifdef CONFIG_CGROUPS
 	forkbus_put_u64(record, FORKBUS_R_CGROUP, cgroup_id(task_dfl_cgroup(task)));
-#endif
 	forkbus_put_string(record, FORKBUS_R_COMM, comm, FORKBUS_COMM_MAX);
 	if (!ns || ns == &init_pid_ns)
 		return;
@@ -171,9 +167,4 @@ struct sk_buff *forkbus_record_begin(enum forkbus_type type, struct task_struct 
 			     comm ?: task->group_leader->comm);
 	rcu_read_unlock();
 	return record;
-}
-
-void forkbus_record_end(void)
-{
-	put_cpu_var(buffer);
 }

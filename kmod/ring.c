@@ -14,7 +14,7 @@ MODULE_PARM_DESC(ring, "KiB of memory for events, rounded up to a power of two (
  * Waking a reader up is the dearest part of reporting. More records than this in the time of one
  * pace are load: then readers are woken once a pace, and otherwise at once.
  */
-#define PACE_MSEC    5
+#define PACE_MSEC 5
 #define PACE_RECORDS 12
 
 /*
@@ -57,10 +57,7 @@ void forkbus_ring_free(void)
 	kfree_skb(ring.loss);
 }
 
-static struct forkbus_head *at(u64 position)
-{
-	return (struct forkbus_head *)(ring.data + (position & (ring.status.size - 1)));
-}
+#define at(position) ((struct forkbus_head *)(ring.data + ((position) & (ring.status.size - 1))))
 
 /* History makes room; what was not sent does not. */
 static bool make_room(u32 len)
@@ -102,12 +99,20 @@ static bool report_loss(u64 now)
 	return true;
 }
 
-static void lose(enum forkbus_type type, u64 now)
+static void lose(enum forkbus_type type, u64 count, u64 since)
 {
-	ring.status.last++;
-	ring.status.lost[type]++;
-	if (!ring.unreported++)
-		ring.unreported_since = now;
+	ring.status.last += count;
+	ring.status.lost[type] += count;
+	if (!ring.unreported)
+		ring.unreported_since = since;
+	ring.unreported += count;
+}
+
+void forkbus_ring_lose(enum forkbus_type type, u64 count, u64 since)
+{
+	raw_spin_lock(&ring.lock);
+	lose(type, count, since);
+	raw_spin_unlock(&ring.lock);
 }
 
 void forkbus_ring_write(struct sk_buff *record)
@@ -117,7 +122,7 @@ void forkbus_ring_write(struct sk_buff *record)
 	raw_spin_lock(&ring.lock);
 	now = ktime_get_boottime_ns();
 	if (!report_loss(now) || !append(record, now))
-		lose(forkbus_head(record)->type, now);
+		lose(forkbus_head(record)->type, 1, now);
 	if (now - ring.pace_start > PACE_MSEC * NSEC_PER_MSEC) {
 		ring.busy = ring.pace_records > PACE_RECORDS;
 		ring.pace_start = now;
@@ -139,8 +144,9 @@ static size_t copy_bytes(struct forkbus_reader *reader, void *to, size_t room)
 		reader->position = max(reader->position, ring.tail);
 		len = min_t(u64, room, ring.head - reader->position);
 		raw_spin_unlock(&ring.lock);
-		len = min_t(size_t, len, ring.data + ring.status.size + FORKBUS_RECORD_MAX -
-						 (u8 *)at(reader->position));
+		len = min_t(size_t, len,
+			    ring.data + ring.status.size + FORKBUS_RECORD_MAX -
+				    (u8 *)at(reader->position));
 		memcpy(to, at(reader->position), len);
 		raw_spin_lock(&ring.lock);
 		tail = ring.tail;

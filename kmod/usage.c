@@ -47,12 +47,10 @@ static DEFINE_PER_CPU(u64, clock_lag);
 static void see_lag(u64 now, u64 start, u64 sum)
 {
 	u64 *lag = this_cpu_ptr(&clock_lag);
-#ifdef CONFIG_SCHED_INFO
 	u64 ran = sum - current->se.prev_sum_exec_runtime, since = current->sched_info.last_arrival;
 
 	if (ran <= now - since && (s64)(since + ran - start) > (s64)*lag)
 		*lag = since + ran - start;
-#endif
 	*lag = min(*lag, now - start);
 }
 
@@ -73,29 +71,28 @@ static u64 task_runtime(const struct task_struct *task)
 	if (task == current && (s64)(now - start) > 0)
 		see_lag(now, start, sum);
 	since = now - per_cpu(clock_lag, task_cpu(task)) - start;
-#ifdef CONFIG_SMP
 	if (task != current && (!READ_ONCE(task->on_cpu) || since > UPDATE_MAX_NSEC))
 		return sum;
-#endif
 	return sum + max(since, 0LL);
 }
 
 /* Tasks and signal_struct name them alike. */
-#define ADD_COUNTS(usage, from)                                      \
-	do {                                                         \
-		(usage)->utime += (from)->utime;                     \
-		(usage)->stime += (from)->stime;                     \
-		(usage)->min_flt += (from)->min_flt;                 \
-		(usage)->maj_flt += (from)->maj_flt;                 \
-		(usage)->nvcsw += (from)->nvcsw;                     \
-		(usage)->nivcsw += (from)->nivcsw;                   \
-		task_io_accounting_add(&(usage)->io, &(from)->ioac); \
+#define ADD_COUNTS(from)                                          \
+	do {                                                      \
+		typeof(from) _from = (from);                      \
+		usage->utime += _from->utime;                     \
+		usage->stime += _from->stime;                     \
+		usage->min_flt += _from->min_flt;                 \
+		usage->maj_flt += _from->maj_flt;                 \
+		usage->nvcsw += _from->nvcsw;                     \
+		usage->nivcsw += _from->nivcsw;                   \
+		task_io_accounting_add(&usage->io, &_from->ioac); \
 	} while (0)
 
 static void add_task(struct usage *usage, struct task_struct *task)
 {
 	usage->runtime += task_runtime(task);
-	ADD_COUNTS(usage, task);
+	ADD_COUNTS(task);
 }
 
 /*
@@ -107,11 +104,9 @@ static void add_group(struct usage *usage, struct signal_struct *signal)
 	struct task_struct *task;
 
 	*usage = (struct usage){ .runtime = signal->sum_sched_runtime };
-	ADD_COUNTS(usage, signal);
-#ifdef CONFIG_TASK_IO_ACCOUNTING
+	ADD_COUNTS(signal);
 	usage->io.read_bytes = (u64)signal->inblock << 9;
 	usage->io.write_bytes = (u64)signal->oublock << 9;
-#endif
 	/* With lockdep __for_each_thread() asks for tasklist_lock, which modules don't have. */
 	list_for_each_entry_rcu(task, &signal->thread_head, thread_node)
 		add_task(usage, task);
@@ -148,16 +143,12 @@ static void put_usage(struct sk_buff *record, const struct usage *usage, bool ch
 	forkbus_put_u64(record, FORKBUS_R_MAJOR_FAULTS, usage->maj_flt);
 	forkbus_put_u64(record, FORKBUS_R_VOLUNTARY_SWITCHES, usage->nvcsw);
 	forkbus_put_u64(record, FORKBUS_R_INVOLUNTARY_SWITCHES, usage->nivcsw);
-#ifdef CONFIG_TASK_IO_ACCOUNTING
 	forkbus_put_u64(record, FORKBUS_R_READ_BYTES, usage->io.read_bytes);
 	forkbus_put_u64(record, FORKBUS_R_WRITE_BYTES, usage->io.write_bytes);
-#endif
-#ifdef CONFIG_TASK_XACCT
 	if (!chars)
 		return;
 	forkbus_put_u64(record, FORKBUS_R_READ_CHARS, usage->io.rchar);
 	forkbus_put_u64(record, FORKBUS_R_WRITE_CHARS, usage->io.wchar);
-#endif
 }
 
 void forkbus_put_process_usage(struct sk_buff *record)

@@ -14,4 +14,15 @@
 #error "forkbus does not know Linux 7.4 and later yet: its hooks have to be looked at first"
 #endif
 
+/*
+ * Where it reads what a process used. On x86 a kprobe that is not one of ftrace is a trap, in which
+ * no lock may be taken.
+ */
+#if !defined(CONFIG_SMP) || !defined(CONFIG_CGROUPS) || !defined(CONFIG_SCHED_INFO) || \
+	!defined(CONFIG_TASK_XACCT) || !defined(CONFIG_TASK_IO_ACCOUNTING)
+#error "forkbus needs SMP, CGROUPS, TASK_DELAY_ACCT, TASK_XACCT, TASK_IO_ACCOUNTING"
+#elif defined(CONFIG_X86) && !defined(CONFIG_KPROBES_ON_FTRACE)
+#error "forkbus needs KPROBES_ON_FTRACE"
+#endif
+
 #endif
