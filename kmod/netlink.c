@@ -325,7 +325,7 @@ static int replay_dump(struct sk_buff *skb, struct netlink_callback *cb)
 
 static const struct nla_policy policy[] = {
 	[FORKBUS_A_INSTANCE] = { .type = NLA_U64 },
-	[FORKBUS_A_MASK] = { .type = NLA_U32 },
+	[FORKBUS_A_MASK] = NLA_POLICY_MASK(NLA_U32, FORKBUS_MASK(__FORKBUS_TYPE_MAX) - 1),
 	[FORKBUS_A_ARGS] = NLA_POLICY_MAX(NLA_U32, FORKBUS_ARGS_MAX),
 	[FORKBUS_A_FROM] = { .type = NLA_U64 },
 };

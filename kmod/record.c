@@ -24,8 +24,7 @@ int forkbus_records_alloc(void)
 {
 	int cpu;
 
-	for_each_possible_cpu(cpu)
-	{
+	for_each_possible_cpu(cpu) {
 		per_cpu(buffer, cpu) = per_cpu(buffer, cpu) ?: forkbus_record_alloc();
 		if (!per_cpu(buffer, cpu))
 			return -ENOMEM;
@@ -37,7 +36,8 @@ void forkbus_records_free(void)
 {
 	int cpu;
 
-	for_each_possible_cpu(cpu) kfree_skb(per_cpu(buffer, cpu));
+	for_each_possible_cpu(cpu)
+		kfree_skb(per_cpu(buffer, cpu));
 }
 
 /* A struct forkbus_head. */

@@ -33,6 +33,11 @@
  *	REPLAY from that number, and drops what comes twice. The same helps after an overrun of
  *	the socket. Another instance begins anew with its numbers.
  *
+ * To read
+ *	A message of the group has at most 16 KiB, one of REPLAY at most 32 KiB. Attributes are
+ *	aligned to 4 bytes, also those of 8. There is one group: each listener gets all types and
+ *	arguments that any listener asked for.
+ *
  * Records are told by CMD_EVENTS on the group, and by the answers to CMD_REPLAY: one message holds
  * many, each in an attribute FORKBUS_A_RECORD of its own, in order.
  */
@@ -53,7 +58,7 @@
 
 enum {
 	FORKBUS_CMD_UNSPEC,
-	FORKBUS_CMD_START,  /* do: MASK, ARGS? -> nothing. Types without a hook are left out. */
+	FORKBUS_CMD_START,  /* do: MASK, ARGS? -> nothing. Of no hook: left out; unknown: EINVAL. */
 	FORKBUS_CMD_STOP,   /* do: -> nothing. Of a socket that never sent START: ENOENT. */
 	FORKBUS_CMD_STATUS, /* do: -> STATUS with all but RECORD, MASK, ARGS, FROM */
 
@@ -229,7 +234,9 @@ enum {
 	FORKBUS_R_READ_BYTES,
 	/* u64; Of exit. Bytes written to storage. */
 	FORKBUS_R_WRITE_BYTES,
-	/* u64; Of exit. Bytes read by read(2) and its like. */
+	/*
+	 * u64; Of exit. Bytes read by read(2) and its like. Absent once a child was waited for.
+	 */
 	FORKBUS_R_READ_CHARS,
 	/* u64; Of exit. Bytes written by write(2) and its like. */
 	FORKBUS_R_WRITE_CHARS,

@@ -147,7 +147,8 @@ enum forkbus_field {
 	/* exit: bytes written to storage */
 	FORKBUS_FIELD_WRITE_BYTES = 40,
 	/*
-	 * exit: bytes read by read(2) and its like; taskstats rounds down to KiB, for each thread
+	 * exit: bytes read by read(2) and its like; taskstats rounds down to KiB, for each thread;
+	 * absent from the module where a child was waited for
 	 */
 	FORKBUS_FIELD_READ_CHARS = 41,
 	/* exit: bytes written by write(2) and its like, rounded as readChars is */

@@ -19,11 +19,13 @@ my (%number, %kind, %name);    # {A}{MASK} => 4, {A}{4} => 'u32', {A}{4} => 'MAS
 sub load_header {
     my ($path) = @_;
     open my $file, '<', $path or die "$path: $!\n";
-    my ($next, %seen) = (0);
+    my ($next, $above) = (0, '');
     while (my $line = <$file>) {
-        $next = 0 if $line =~ /^enum\b/;
+        $next  = 0 if $line =~ /^enum\b/;
+        $above = $1 if $line =~ /^\t(?:\/\*| \*) (u32|u64|string|flag|binary|nest)\b/;
         next if $line !~ /^\tFORKBUS_([A-Z]+)_(\w+),(?:\s*\/\* (\w+))?/;
-        my ($set, $name, $kind) = ($1, $2, $3 // '');
+        my ($set, $name, $kind) = ($1, $2, $3 // $above);
+        $above = '';
         $number{$set}{$name} = $next;
         $name{$set}{$next}   = $name;
         $kind{$set}{$next}   = $kind;

@@ -138,6 +138,24 @@ subtest 'signals and cores' => sub {
     is(scalar @{ $told->{coredump} // [] }, 1, 'announced by an event');
 };
 
+subtest 'reading and writing' => sub {
+    my $write = sub {
+        open my $file, '>', '/var/tmp/written' or return 1;
+        print {$file} 'x' x (1 << 20);
+        return close $file ? 0 : 2;
+    };
+    my (undef, undef, $told) = told($write);
+    my ($exit) = @{ $told->{exit} };
+    cmp_ok($exit->{WRITE_BYTES}, '>=', 1 << 20, 'bytes that were written');
+    cmp_ok($exit->{WRITE_CHARS}, '>=', 1 << 20, 'characters too');
+    my ($pid, undef, undef, $all) = told(sub { return (child($write))[1] });
+    my %exit = exits(@$all);
+    my ($child) = grep { $_->{PARENT_TGID} == $pid } values %exit;
+    cmp_ok($child->{WRITE_BYTES}, '>=', 1 << 20, 'a child has its own');
+    cmp_ok($exit{$pid}{WRITE_BYTES}, '<', 1 << 20, "its parent has not the child's");
+    ok(!exists $exit{$pid}{WRITE_CHARS}, '... and no characters, which are not apart');
+};
+
 subtest 'pid namespaces, user namespaces' => sub {
     $genl->records(0.05);
     my ($pid) = child(sub { exec 'unshare', '-pf', '--mount-proc', 'sh', '-c', 'true; echo $$ >/tmp/nspid' });
