@@ -57,7 +57,7 @@ int event_json_decode(struct fb_event *event, struct event_store *store, const c
 
 /*
  * event_json_decode_object() - the same of an object (a json_t) that was read already, with others or within another one
- * Whoever reads it refuses keys that come twice. Return: 0 or -EBADMSG.
+ * Readers refuse duplicate keys. Return: 0 or -EBADMSG.
  */
 struct json_t;
 int event_json_decode_object(struct fb_event *event, struct event_store *store, struct json_t *object);

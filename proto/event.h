@@ -36,13 +36,13 @@ enum event_type {
 
 #define EVENT_TYPE_BIT(_type) (UINT32_C(1) << (_type))
 
-/* Told to every subscriber, whatever its filter. */
+/* Every subscriber gets these, with any filter. */
 #define EVENT_TYPES_ALWAYS                                                                         \
 	(EVENT_TYPE_BIT(EVENT_SOURCE) | EVENT_TYPE_BIT(EVENT_LOST) | EVENT_TYPE_BIT(EVENT_READY) | \
 	 EVENT_TYPE_BIT(EVENT_HEARTBEAT))
 
 /*
- * Bytes that belong to somebody else: to the log, to a netlink message, to a constant. Not terminated, any bytes. Valid
+ * Bytes that belong to another object: the log, a netlink message, a constant. Not terminated, any bytes. Valid
  * as long as what they belong to; an event that is kept is packed first.
  */
 struct event_text {
@@ -159,7 +159,7 @@ static inline bool event_text_equal(struct event_text a, struct event_text b)
 	return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
-/* One clock tick of /proc/PID/stat: starts of a pid that are no further apart are the same process, whoever tells them. */
+/* One clock tick of /proc/PID/stat: starts of a pid that are no further apart are the same process, from any source. */
 #define EVENT_START_SLACK_USEC 10000
 
 static inline bool event_same_start(uint64_t a, uint64_t b)
@@ -179,7 +179,7 @@ const char *event_type_name(enum event_type type);
 /* The type of a name, or EVENT_NONE. */
 enum event_type event_type_from_name(const char *name);
 
-/* Of a thread other than the leader: told to those who asked for threads only. */
+/* Of a thread other than the leader: only for subscribers that requested threads. */
 static inline bool fb_event_is_thread(const struct fb_event *event)
 {
 	return EVENT_HAS(event, tid) && event->tid != event->pid;

@@ -8,7 +8,7 @@
  * own a value even where they fail.
  */
 
-/* @array if all went well, as @r tells. */
+/* Return: @array, or NULL if @r says that something failed. */
 static json_t *array_done(json_t *array, int r)
 {
 	if (r == 0)

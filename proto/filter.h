@@ -68,7 +68,7 @@ struct filter_error {
 
 enum {
 	_FILTER_E_SUCCESS,
-	FILTER_E_INVALID, /* told in struct filter_error */
+	FILTER_E_INVALID, /* see struct filter_error */
 };
 
 /*

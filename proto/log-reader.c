@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "log-reader.h"
 
-/* So often in a row no writer comes by while one record is copied: it is somebody who plays with the tail. */
+/* No writer laps a reader so often in a row while it copies one record: then the tail is forged. */
 #define TRIES 1000
 
 #define BLOCK_LEFT(_position) (LOG_BLOCK_SIZE - (_position) % LOG_BLOCK_SIZE)
 
-/* A copy of the file's constant part is checked, and only the copy is used: whoever writes the file may go on
+/* A copy of the file's constant part is checked, and only the copy is used: the writer of the file may go on
  * writing. */
 static int check_header(struct log_header *header, const void *map, uint64_t size)
 {

@@ -29,7 +29,7 @@ struct request {
 /*
  * request_parse() - read a request from one line, its newline not included
  * @request: to be freed by request_done(); untouched on failure
- * Return: 0, FILTER_E_INVALID (told in @error; key "" where the line as a whole is wrong), or -ENOMEM.
+ * Return: 0, FILTER_E_INVALID (see @error; its key is "" if the whole line is wrong), or -ENOMEM.
  */
 int request_parse(struct request *request, const char *line, size_t len, struct filter_error *error);
 
@@ -41,7 +41,7 @@ int request_parse_object(struct request *request, json_t *object, struct filter_
 
 /*
  * request_parse_since() - read the value of "since"
- * Return: 0, or FILTER_E_INVALID, told in @error.
+ * Return: 0, or FILTER_E_INVALID, see @error.
  */
 int request_parse_since(struct request *request, json_t *value, struct filter_error *error);
 

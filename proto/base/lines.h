@@ -11,7 +11,7 @@
 struct lines {
 	int fd;
 	bool unwritten; /* a FIFO that nobody has written to yet */
-	/* [at, end) of the buffer is read and not yet told; up to @searched no line ends. */
+	/* [at, end) of the buffer was read and not returned yet; up to @searched no line ends. */
 	char *buffer;
 	size_t size, at, end, searched;
 	bool skipping; /* the rest of a line that is too long */

@@ -108,8 +108,7 @@ void msg_write(int level, const char *format, ...)
 			return;
 		}
 		line[len++] = '\n';
-		/* One write a line, so that nobody's comes between. There is nobody to tell where it fails.
-		 */
+		/* One write for a line, so that no other comes between. A failure cannot be reported. */
 		while (write(STDERR_FILENO, line, len) < 0 && errno == EINTR)
 			;
 	}
