@@ -3,42 +3,41 @@
 #define _UAPI_LINUX_FORKBUS_NETLINK_H
 
 /*
- * The generic netlink family "forkbus": what processes do, as the kernel module forkbus.ko tells
- * it.
+ * The generic netlink family "forkbus": process events of the kernel module forkbus.ko.
  *
  * All of it needs CAP_NET_ADMIN in the initial user namespace, and a socket in the initial
  * network namespace. Numbers are in the machine's byte order. Ids of processes and users are
  * those of the initial namespaces. Times are nanoseconds of CLOCK_BOOTTIME. Attributes may be
- * added to any message and record: pass over those that are not known.
+ * added to any message and record: ignore those that are not known.
  *
  * Events and their numbers
  *	Each event that happens while its type is armed takes the next sequence number, and
  *	becomes one record in one ring: the order of records is the order of their numbers. The
- *	ring is queue and history. What was not sent yet is never overwritten; where there is no
- *	room for an event, it is lost, and keeps its number. As soon as there is room a record of
- *	type LOST says how many numbers are missing before it. So of the numbers that the ring
- *	holds none is missing untold, and a listener that sees a hole knows that its own socket
- *	was overrun, or that the ring has gone on.
+ *	ring is queue and history. Records that were not sent yet are never overwritten. An event
+ *	without room in the ring is lost, and keeps its number. As soon as there is room, a record
+ *	of type LOST says how many numbers are missing before it. So the ring accounts for every
+ *	number, and a listener that sees a gap knows that its own socket was overrun, or that the
+ *	ring was overwritten.
  *
  * To listen
  *	Join the group "events", then START with the types that are wanted. START belongs to the
  *	socket that sent it; the last one counts. What is armed is the union of all. When a socket
  *	is closed, its types stay armed for the grace time (module parameter "grace"), so that
- *	whoever comes back within it has missed nothing. STOP ends it at once. A record of type
- *	ARMED tells, in its place in the order, what is armed from there on.
+ *	a listener that comes back within it has missed nothing. STOP ends it at once. A record of
+ *	type ARMED says, in its place in the order, which types are armed from there on.
  *
  * To come back
  *	Every message carries the module's instance, which is random and made when it is loaded.
- *	Who holds everything up to a sequence number of this instance joins, sends START, then
- *	REPLAY from that number, and drops what comes twice. The same helps after an overrun of
- *	the socket. Another instance begins anew with its numbers.
+ *	A listener that has everything up to a sequence number of this instance joins the group,
+ *	sends START, then REPLAY from that number, and drops duplicates. The same helps after an
+ *	overrun of the socket. The numbers of another instance begin anew.
  *
  * To read
  *	A message of the group has at most 16 KiB, one of REPLAY at most 32 KiB. Attributes are
  *	aligned to 4 bytes, also those of 8. There is one group: each listener gets all types and
  *	arguments that any listener asked for.
  *
- * Records are told by CMD_EVENTS on the group, and by the answers to CMD_REPLAY: one message holds
+ * Records come in CMD_EVENTS on the group, and in the answers to CMD_REPLAY: one message holds
  * many, each in an attribute FORKBUS_A_RECORD of its own, in order.
  */
 
@@ -79,11 +78,11 @@ enum {
 enum forkbus_type {
 	FORKBUS_TYPE_LOST,     /* there was no room for what happened before. Always armed. */
 	FORKBUS_TYPE_ARMED,    /* what is armed from here on. Always armed. */
-	FORKBUS_TYPE_FORK,     /* TGID is the child. Told before the child runs. */
+	FORKBUS_TYPE_FORK,     /* TGID is the child. Sent before the child runs. */
 	FORKBUS_TYPE_EXEC,     /* succeeded; before the new program runs */
 	FORKBUS_TYPE_EXIT,     /* of the last thread: one a process; before its parent can know */
 	FORKBUS_TYPE_ID,       /* a real or effective uid or gid changed */
-	FORKBUS_TYPE_COMM,     /* COMM is the new name. An exec's own renaming is not told. */
+	FORKBUS_TYPE_COMM,     /* COMM is the new name. An exec's own renaming is no event. */
 	FORKBUS_TYPE_SESSION,  /* setsid(2) */
 	FORKBUS_TYPE_CHROOT,   /* chroot(2); not pivot_root(2), nor setns(2) */
 	FORKBUS_TYPE_COREDUMP, /* a signal that dumps core is about to end it; written or not */

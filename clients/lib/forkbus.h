@@ -179,7 +179,7 @@ enum forkbus_field {
 	FORKBUS_FIELD_REASON = 51,
 	/* text: lost, source: a sentence for people */
 	FORKBUS_FIELD_DETAIL = 52,
-	/* lost: how many events were lost; absent where nobody can know */
+	/* lost: how many events were lost; absent if unknown */
 	FORKBUS_FIELD_COUNT = 53,
 	/* lost: nothing is missing before this time, in microseconds since 1970 */
 	FORKBUS_FIELD_SINCE_USEC = 54,

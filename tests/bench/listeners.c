@@ -13,8 +13,8 @@
  *   messages  datagrams, or events of the log, that the average listener got, or lines that the first one got
  *   bytes     of all; 0 of a log, of which nothing is copied
  *   reads     system calls that read something, of all; of a log: turns that brought something
- *   overruns  times that a socket was overrun: ENOBUFS, or a line that tells of a loss to the first one
- *   lost      events of the log that the average listener was told are missing, since it was too slow
+ *   overruns  times that a socket was overrun: ENOBUFS, or a line that reports a loss to the first one
+ *   lost      events of the log that are missing for the average listener, since it was too slow
  */
 #include <errno.h>
 #include <fcntl.h>

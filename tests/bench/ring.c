@@ -7,7 +7,7 @@
  * can. What counts is the processor time of the thread that writes, for an event, with the system calls by which it waits for
  * what is due; the readers, in processes of their own, are there to be woken, and mostly to be lapped where it is flat out.
  * Wakes are those of one reader a second, where a wake at either end of the time counts as within it. Ends, for flat out, with
- * the ratio of the medians of a thousand and of one, beside the ratio of the dearest round and the median of one reader, which
+ * the ratio of the medians of a thousand and of one, beside that of the worst round and the median of one reader, which
  * is what chance does.
  */
 #include <stdint.h>
@@ -135,7 +135,7 @@ static double measure_with(struct hub *hub, unsigned int n, unsigned int pace)
 	if (n > 0)
 		wakes = (double)tally->wakes / n /
 			((double)(now_usec() - began + LOG_WAKE_USEC) / USEC_PER_SEC);
-	printf("%4u readers, %-9s %7.1f ns an event, %6.1f wakes a second; they were told %llu, lost %llu\n",
+	printf("%4u readers, %-9s %7.1f ns an event, %6.1f wakes a second; they received %llu, lost %llu\n",
 	       n, paces[pace].name, result, wakes, (unsigned long long)tally->events,
 	       (unsigned long long)tally->lost);
 	return result;
@@ -186,7 +186,8 @@ static void sum_up(double results[KINDS][ROUNDS_MAX][PACES], unsigned long round
 			sorted[kind][round] = results[kind][round][PACES - 1];
 		qsort(sorted[kind], rounds, sizeof(double), compare);
 	}
-	printf("1000 readers to 1, in processor time of the broker: %.3f; the dearest round of 1 to its "
+	printf("1000 readers to 1, in processor time of the broker: %.3f; the most expensive round of 1 to "
+	       "its "
 	       "median: %.3f; 1 to none: %.3f\n",
 	       sorted[KINDS - 1][rounds / 2] / sorted[1][rounds / 2],
 	       sorted[1][rounds - 1] / sorted[1][rounds / 2], sorted[1][rounds / 2] / sorted[0][rounds / 2]);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * The broker, with a source that is told what to tell: linked with all of forkbusd, in the place of its replay source
+ * The broker, with a source that is given what to publish: linked with all of forkbusd, in the place of its replay source
  * (--source=replay:-), so that all is measured but where events come from.
  *
  * Each line on standard input, "COUNT RATE TICK_USEC USERS", is a task: so many events, of processes of so many users in turn,

@@ -58,7 +58,7 @@ for my $name (sort keys %error) {
     my ($method, $parameters) = @{ $error{$name} };
     ($status, $out, $err) = varlinkctl('call', "org.forkbus1.$method", $parameters);
     isnt($status, 0, "an error: $name");
-    like($err, qr/\Q$name\E/, 'is told') or diag($out);
+    like($err, qr/\Q$name\E/, 'is reported') or diag($out);
 }
 
 # A subscription: what comes is printed as it comes.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * Who reads the mapped log, of a broker that is not to be trusted: whatever it writes, and whenever, every call is answered, what
- * is told is in order, and nothing outside of the mapping is touched.
+ * is reported is in order, and nothing outside of the mapping is touched.
  *
  * The first byte of an input says with what log it begins. Each step that follows is a byte and what it takes: reading,
  * seeking, or something that the writer does between two calls of the reader.

@@ -175,7 +175,7 @@ SKIP: {
         my @wanted = ("0:0>$user:$user", "$user:$user>$user:0", "$user:0>$user:$user", "$user:$user>$user:0",
             "$user:0>0:0", "0:0>$user:$user", "$user:$user>$user:0");
         push @wanted, "$user:0>$user:$user" if $mode eq 'plain';
-        is_deeply(\@ids, \@wanted, "$mode: its departure and its return are told") or diag(join ' ', @ids);
+        is_deeply(\@ids, \@wanted, "$mode: its departure and its return are reported") or diag(join ' ', @ids);
         my ($exit)  = grep { $_->{type} eq 'exit' } @{ $of{ $identity->{pid} } };
         my ($whole) = grep { $_->{type} eq 'exit' && $_->{pid} == $identity->{pid} } @{ $told{live}{root} };
         my @counters = qw(readBytes writeBytes readChars writeChars);

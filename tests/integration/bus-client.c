@@ -7,12 +7,12 @@
  *                  or of the type that JSON has for it; a dictionary an object, or an array of pairs
  *   match RULE
  *
- * Says what it is told, in order, each as a line of JSON:
+ * Prints what it receives, in order, each as a line of JSON:
  *
  *   {"name": ":1.5"}
  *   {"reply": […]} {"error": NAME, "message": …}                      in the order of the calls
  *   {"signal": MEMBER, "path": …, "interface": …, "sender": …, "destination": …, "args": […]}
- *   {"call": MEMBER, …}                          what others call, never answered; but a Ping is, and is not told
+ *   {"call": MEMBER, …}                          what others call, never answered; but a Ping is, and is not reported
  *
  * With "runs", of signals whose first argument is a number of events, only which: {"path": …, "from": 1, "to": 17}, when it is
  * broken, or when there is nothing more for now.

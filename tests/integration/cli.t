@@ -140,7 +140,7 @@ like($out, qr/^forkbusctl \d/, '--version');
 # status, doctor
 ($status, $out, $err) = forkbusctl('status');
 is("$status $err", '0 ', 'status');
-like($out, qr/$_/, "tells of $_") for 'replay', 'Events: \d+', 'Lost: nothing', 'Subscribers: 0', 'Log: ', 'reaches back';
+like($out, qr/$_/, "reports $_") for 'replay', 'Events: \d+', 'Lost: nothing', 'Subscribers: 0', 'Log: ', 'reaches back';
 ($status, $out) = forkbusctl('status', '--json=short');
 my $told = Forkbus::parse($out);
 is($told->{pid}, $broker->pid, 'and in JSON');
@@ -182,7 +182,7 @@ SKIP: {
 my $stream = $broker->subscribe({ since => $begin, threads => Cpanel::JSON::XS::true });
 my @whole  = @{ $stream->catch_up_lines($broker) };
 ($status, $out) = forkbusctl('log', '--threads', '--json=short', $broker->log);
-is($out, join('', map { "$_\n" } @whole), 'log shows what subscribers are told');
+is($out, join('', map { "$_\n" } @whole), 'log shows what subscribers get');
 ($status, $out) = forkbusctl('log', '--json=short', '-n', 7, '--type=exit', $broker->log);
 is(scalar(grep { /"exit"/ } split /\n/, $out), 7, 'and ends after so many');
 
@@ -223,7 +223,7 @@ ok(Forkbus->wait_until(sub { $broker->status->{subscribers} == 1 }), 'somebody w
 $feed->write({ %common, type => 'session', pid => 600, startUsec => 5, uid => 0 });
 ok(Forkbus->wait_until(sub { Forkbus->read_file($broker->log) =~ /./ && $broker->status->{events}{session} }), 'an event');
 $broker->end('TERM');
-ok(Forkbus->wait_until(sub { Forkbus->read_file("$dir/../gone") =~ /closed the connection; waiting/ }), 'is told when it goes');
+ok(Forkbus->wait_until(sub { Forkbus->read_file("$dir/../gone") =~ /closed the connection; waiting/ }), 'says when it goes');
 $broker->restart;
 ok(Forkbus->wait_until(sub { Forkbus->read_file("$dir/../gone") =~ /the broker is back/ }), 'and when it is back');
 $feed->write({ %common, type => 'session', pid => 601, startUsec => 5, uid => 0 });

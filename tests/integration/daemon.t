@@ -19,7 +19,7 @@ my $forkbusd  = Forkbus::forkbusd();
 
 my ($status, $out, $err) = run([$forkbusd, '--help']);
 is($status, 0, '--help ends well');
-like($out, qr/--$_\b/, "and tells of --$_") for qw(source runtime-dir log-size config foreground probe version);
+like($out, qr/--$_\b/, "and reports --$_") for qw(source runtime-dir log-size config foreground probe version);
 ($status, $out) = run([$forkbusd, '--version']);
 is($status, 0, '--version ends well');
 like($out, qr/^forkbusd \d+\.\d+/, 'and tells it');
@@ -78,7 +78,7 @@ for my $case (
 
 ($status, $out) = run([$forkbusd, '--probe']);
 my @probed = map { Forkbus::parse($_) } split /\n/, $out;
-is_deeply([sort map { $_->{source} } @probed], [qw(connector module replay)], '--probe tells of every source');
+is_deeply([sort map { $_->{source} } @probed], [qw(connector module replay)], '--probe reports every source');
 ok(!(grep { !exists $_->{works} || $_->{found} eq '' || !exists $_->{advice} } @probed), 'what was found, and what would help');
 my ($works) = grep { $_->{source} =~ /^(?:connector|module)$/ && $_->{works} } @probed;
 is($status, $works ? 0 : 1, 'its status says whether events can be had');

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # Much happens, and somebody does not read: others lose nothing, neither the bus nor the broker grows, nobody is thrown out, and
-# who reads again gets the rest from the log, or is told exactly what that does not hold any more.
+# who reads again gets the rest from the log, or gets the exact number of events that the log no longer holds.
 use strict;
 use warnings;
 use FindBin '$Bin';
@@ -49,7 +49,7 @@ sub until_told {
     $client->wait_line(sub { exists $_->{to} && $_->{path} eq $path && $_->{to} >= $seq }, "event $seq of $path");
 }
 
-# What was told to a client, put together: "1-4711" for one without a hole.
+# What was reported to a client, put together: "1-4711" for one without a hole.
 sub runs {
     my ($client, $path) = @_;
     my @runs;

@@ -40,7 +40,7 @@ sub test_busctl {
         'names all members');
     is($line{Subscribe}, 'method a{sv} o -', 'with their types');
     like($line{Version}, qr/^property s "[\d.]+" const$/, 'that one is constant');
-    is($line{Subscribers}, 'property u 1 emits-change', 'the changes of another are told');
+    is($line{Subscribers}, 'property u 1 emits-change', 'the changes of another are reported');
     like($line{Cursor}, qr/^property s "[0-9a-f]+:\d+" -$/, 'those of a third are not');
 
     my $monitor = $bus->watch('busctl', "--address=${\$bus->address}", '--json=short', 'monitor', NAME);
@@ -60,7 +60,7 @@ sub test_busctl {
     is(Forkbus::parse($text)->{data}[0]{comm}{data}, $comm, 'busctl call');
     ($status, $text, $err) = $bus->busctl('call', NAME, '/org/forkbus1', 'org.forkbus1.Manager', 'Subscribe', 'a{sv}', 1,
         'types', 's', 'frok');
-    like($err, qr/types has "frok"/, 'which is told what is wrong');
+    like($err, qr/types has "frok"/, 'which gets the reason');
     $client->leave;
 }
 
@@ -85,7 +85,7 @@ sub test_gdbus {
 
     # There may have been one within this second: then one now is no change.
     $client->subscribe({ types => ['lost'] });
-    ok($monitor->says(qr/PropertiesChanged.*'Subscribers': <uint32 2>/), 'gdbus monitor is told of changed properties');
+    ok($monitor->says(qr/PropertiesChanged.*'Subscribers': <uint32 2>/), 'gdbus monitor is notified of changed properties');
     $client->catch_up($path, $feed->write(fork_of(4712))->settle);
     $client->leave;
     ok($monitor->says(qr/PropertiesChanged.*'Subscribers': <uint32 0>/), 'again and again');
@@ -126,7 +126,7 @@ sub test_python {
     like($client->text, qr/^org\.forkbus1\.Error\.InvalidFilter$/m, 'and gets errors by name');
     my %exit = (%{ fork_of(4713) }, type => 'exit');
     $feed->write({ %exit, status => { code => 0 } }, { %exit, pid => 4714, status => { code => 3 } })->settle;
-    ok($client->says(qr/exited 4714 $bytes \{'code': 3\}/), 'it is told of a failure');
+    ok($client->says(qr/exited 4714 $bytes \{'code': 3\}/), 'it is notified of a failure');
     unlike($client->text, qr/exited 4713/, 'and of no success');
     $client->stop;
 }
@@ -164,7 +164,7 @@ sub test_live {
     my $exit = Forkbus::BusClient::event_of($told[-1]);
     is_deeply($exit->{status}, { code => 7 }, 'how it ended');
     ok(exists $exit->{usage}{elapsedUsec}, 'and what it used');
-    ok($python_client->says(qr/exited $pid sh \{'code': 7\}/), 'as python3-dbus is told') if $python_client;
+    ok($python_client->says(qr/exited $pid sh \{'code': 7\}/), 'as python3-dbus is') if $python_client;
     my $list = $client->call('ListProcesses', 'a{sv}', { pids => [$$] })->{reply}[0];
     is($list->[0][2]{comm}{data}, Forkbus->read_file("/proc/$$/comm") =~ s/\n//r, 'this one is in the list');
     my $snapshot = $client->subscribe({ snapshot => true });

@@ -176,7 +176,7 @@ sub test_resume {
     my $seq  = flood($feed, 100);
     $client->catch_up($path, $seq);
     my $cursor = $client->get('Cursor', $path);
-    is((split /:/, $cursor)[1], $seq, 'the cursor of a subscription is up to where all is told');
+    is((split /:/, $cursor)[1], $seq, 'the cursor of a subscription is up to where all is reported');
     is($broker->end('KILL'), 9, 'the broker is killed');
     $client->wait_signal(sub { $_->{signal} eq 'NameOwnerChanged' && $_->{args}[2] eq '' }, 'its departure');
     $feed->write(split /\n/, block(100));

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Who sees what on the bus: a subscription is its owner's alone, its signals and its object; each user is told of the own
+# Who sees what on the bus: a subscription is its owner's alone, its signals and its object; each user is notified of the own
 # processes, the group of all, and whom polkit lets.
 use strict;
 use warnings;

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # The D-Bus face, as proto/org.forkbus1.xml describes it: every key of a filter, every field of an event with its type, all that
-# is refused, snapshots and history, lists. What it tells is held against what the stream tells of the same.
+# is refused, snapshots and history, lists. What it tells is compared with what the stream reports.
 use strict;
 use warnings;
 use FindBin '$Bin';
@@ -487,7 +487,7 @@ sub test_properties {
     pass('and when they have gone');
     my %never = map { $_ => 1 } map { keys %{ $_->{args}[1] } }
         grep { $_->{signal} eq 'PropertiesChanged' } @{ $watcher->{signals} };
-    is_deeply([keys %never], ['Subscribers'], 'no change is told of what changes with every event');
+    is_deeply([keys %never], ['Subscribers'], 'no change is signalled of what changes with every event');
 }
 
 # All calls before the first one is answered: so many are kept, the rest is refused, each is answered.

@@ -103,7 +103,7 @@ for my $case (
     push @wrong, "$line: " . json($told)
       if $told->{error} ne 'invalidRequest' || ($told->{key} // '') ne $key || length $told->{detail} < 10;
 }
-ok(!@wrong, 'what is wrong in a request is told by its key') or diag(join "\n", @wrong);
+ok(!@wrong, 'what is wrong in a request is reported by its key') or diag(join "\n", @wrong);
 
 @wrong = ();
 for my $line ('{', '[]', '"exit"', 'null', 'exit', '{"types":["exit"]', '{"types":["exit"]}}', '{"types":["exit"],}',
@@ -228,7 +228,7 @@ publish(10);
 my $end    = $feed->settle;
 my @events = $other->catch_up($broker, $end);
 is_deeply([map { $_->{seq} } @events], [$first .. $end], 'who did nothing wrong has lost nothing');
-is(scalar(grep { $_->{type} eq 'session' } @events), $number, 'all that was told');
+is(scalar(grep { $_->{type} eq 'session' } @events), $number, 'all that was reported');
 is($broker->status->{connections}, 2, 'there is nobody else') or diag(json($broker->status));
 is($broker->status->{views}, 1, 'and no view of nobody');
 $broker->stop;

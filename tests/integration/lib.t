@@ -68,7 +68,7 @@ sub fork_event {
     };
 }
 
-# What one was told, so that it can be compared.
+# What one received, so that it can be compared.
 sub told { return [map { join ' ', @$_{qw(seq type)}, $_->{pid} // '', $_->{comm} // '' } grep { exists $_->{seq} } @_] }
 
 # Many at once, up to one that is known by its name.
@@ -118,7 +118,7 @@ for my $way ('socket', 'ring') {
     is_deeply([map { $_->{comm} } grep { exists $_->{seq} && $_->{type} eq 'fork' } items($few)], [map { "end $_" } 1 .. 3],
         "$way: with a filter it got what that lets pass");
     is_deeply([map { $_->{item} } grep { $_->{item} ne 'event' } items($all)], [('disconnected', 'reconnected') x 3],
-        "$way: it was told each time");
+        "$way: each time was reported to it");
     is(scalar(grep { ($_->{type} // '') eq 'ready' } items($all)), 1, "$way: it was ready once");
     is(scalar(grep { $_->{item} eq 'event' && exists $_->{seq} && ($_->{ring} xor @flags) } items($all)), 0,
         "$way: all came that way");
@@ -159,7 +159,7 @@ for my $way ('socket', 'ring') {
     write_up_to($feed, 'last', 100);
     ok(gets($slow, is_named('last')), "$way: one that slept goes on");
     my @lost = grep { ($_->{type} // '') eq 'lost' } items($slow);
-    is_deeply([map { $_->{reason} } @lost], [('slow') x @lost], "$way: it is told that it was slow");
+    is_deeply([map { $_->{reason} } @lost], [('slow') x @lost], "$way: it is notified that it was slow");
     cmp_ok(scalar @lost, '>=', 1, "$way: at least once");
     my ($next, @wrong);
     for my $event (grep { exists $_->{seq} || exists $_->{from} } items($slow)) {

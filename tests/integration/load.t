@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Under load: what an event costs. The figures are for people to compare, and no limits; that all is told is the test.
+# Under load: what an event costs. The figures are for people to compare, and no limits; that all is reported is the test.
 use strict;
 use warnings;
 use FindBin '$Bin';
@@ -28,7 +28,7 @@ sub bursts {
     return $took;
 }
 
-# A process that reads what all of them are told, up to the marker's end. Return: where it says then how many lines each got.
+# A process that reads what all of them get, up to the marker's end. Return: where it says then how many lines each got.
 sub read_beside {
     my (@streams) = @_;
     my $pid = open my $counts, '-|';
@@ -82,7 +82,7 @@ for my $crowd (0, 1, CROWD) {
     my $events  = events_of($after) - events_of($before);
     my $encoded = $after->{encoded}{events} - $before->{encoded}{events};
     my $size    = $after->{encoded}{bytes} - $before->{encoded}{bytes};
-    cmp_ok($events, '>=', 2 * BURST * TIMES, "$crowd subscribers: all events are told");
+    cmp_ok($events, '>=', 2 * BURST * TIMES, "$crowd subscribers: all events are reported");
     is($after->{lost}{netlink}{times}, 0, 'and none is lost');
     diag(sprintf '%2d subscribers: %d processes/s (%d without a broker), %.2f us of CPU time an event, %.0f bytes of log, '
           . '%.0f bytes of JSON, encoded %.2f times, sent %.0f bytes an event; %d wake-ups; %s KiB of memory',
@@ -92,7 +92,7 @@ for my $crowd (0, 1, CROWD) {
         $after->{source}{wakeups} - $before->{source}{wakeups}, $broker->memory);
     my $told  = $last - (split /:/, $before->{cursor})[1];
     my @short = grep { $_ < $told } <$counts>;
-    is_deeply(\@short, [], 'each is told to everyone');
+    is_deeply(\@short, [], 'each is reported to everyone');
     $broker->stop("$crowd subscribers");
 }
 done_testing;

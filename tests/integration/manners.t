@@ -100,7 +100,7 @@ for my $case (['a broker', @ctl, @replay], ['its log', $ctl, 'log', $broker->log
     my ($status, $out, $err) = run(\@command);
     is("$status $err", '0 ', "$name is shown");
     my $text = is_harmless($out, $name);
-    like($text, qr/ caf\\xe9\\x91 /, "$name: bytes that are no UTF-8 are told");
+    like($text, qr/ caf\\xe9\\x91 /, "$name: bytes that are no UTF-8 are reported");
     like($text, qr/ caf\x{e9} \x{43a}\x{43e}\x{442} \x{4f60} /, "$name: what can be shown is shown");
     like($text, qr/ back\\\\slash /, "$name: a backslash is not mistaken");
     ($status, $out) = run(\@command, env => { LC_ALL => 'C' });
@@ -433,7 +433,7 @@ for my $own (1, 0) {
         $managed, 'a managed broker stays the process that was started');
     if ($own) {
         messages_until(qr/^WATCHDOG=1$/m) for 1, 2;
-        pass('a watchdog that waits for this process is told that it lives');
+        pass('a watchdog that waits for this process is notified that it lives');
     } else {
         # Each of these takes twice as long as it would take to tell.
         $stream->wait_for(sub { $_->{type} eq 'heartbeat' }, 'a heartbeat') for 1 .. 3;

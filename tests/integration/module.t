@@ -32,7 +32,7 @@ sub history {
     return $stream->events;
 }
 
-# What is wrong with how often each process' fork and exit were told. The workload counts them itself.
+# What is wrong with how often each process' fork and exit were reported. The workload counts them itself.
 sub miscounted {
     my ($lived, @events) = @_;
     my %told;
@@ -82,7 +82,7 @@ for my $signal (qw(KILL TERM)) {
     my @events = history($broker, qw(fork exit));
     my @wrong  = miscounted(\@lived, @events);
     is(scalar @wrong, 0, "$signal: of " . @lived . ' processes each has one fork and one exit') or diag(some(@wrong));
-    is_deeply([losses(@events)], [], "$signal: nothing is told to be lost");
+    is_deeply([losses(@events)], [], "$signal: nothing is reported as lost");
     my $status = $broker->status;
     cmp_ok($status->{source}{replays}, '>=', 1, "$signal: the module was asked for what had happened");
     $broker->stop($signal);
@@ -99,9 +99,9 @@ for my $signal (qw(KILL TERM)) {
     $broker->restart;
     my @events = history($broker, qw(fork exit));
     my @lost   = losses(@events);
-    is_deeply([map { $_->{reason} } @lost], ['unarmed'], 'beyond the grace time: a loss is told') or diag(json(\@lost));
+    is_deeply([map { $_->{reason} } @lost], ['unarmed'], 'beyond the grace time: a loss is reported') or diag(json(\@lost));
     ok($lost[0]{sinceUsec} <= $begin && $lost[0]{untilUsec} >= $end, 'it covers the time') or diag(json([$begin, $end, \@lost]));
-    is(scalar(grep { ($_->{pid} // 0) == $pid } @events), 0, 'and who lived in it is not told');
+    is(scalar(grep { ($_->{pid} // 0) == $pid } @events), 0, 'and who lived in it is not reported');
     $broker->stop('beyond the grace time');
 }
 
@@ -121,13 +121,13 @@ for my $signal (qw(KILL TERM)) {
     my @events = history($broker, qw(fork exit));
     my @wrong  = miscounted([map { { pid => $_->{pid} } } @made], @events);
     is(scalar @wrong, 0, 'an overrun that the ring covers: each has one fork and one exit') or diag(some(@wrong));
-    is_deeply([losses(@events)], [], 'and nothing is told to be lost');
+    is_deeply([losses(@events)], [], 'and nothing is reported as lost');
     my $source = $broker->status->{source};
     cmp_ok($source->{overruns}, '>', 0, 'the socket was overrun') or diag(json($source));
     $broker->stop('overrun');
 }
 
-# The ring goes on meanwhile: what is lost is told by number.
+# The ring goes on meanwhile: what is lost is reported by number.
 {
     load('ring=64');
     my $broker = Forkbus->broker(source => 'connector', log_size => '32M', config => { Source => { SocketBuffer => '64K' } });
@@ -141,7 +141,7 @@ for my $signal (qw(KILL TERM)) {
     $stream->wait_for(sub { $_->{type} eq 'exit' && $_->{pid} == $pid }, 'a process after it');
     my $after = $broker->status;
     my @lost  = losses(history($broker, 'exit'));
-    cmp_ok(scalar @lost, '>', 0, 'an overrun that the ring does not cover is told');
+    cmp_ok(scalar @lost, '>', 0, 'an overrun that the ring does not cover is reported');
     is(scalar(grep { ($_->{reason} // '') ne 'netlink' && ($_->{reason} // '') ne 'kernel' } @lost), 0, 'as such');
 
     # Every record has a number, and so has every loss. The end of who ended unseen is no record.
@@ -168,8 +168,8 @@ for my $signal (qw(KILL TERM)) {
     my @lost   = losses(history($broker, 'exit'));
     my $kernel = sum0(values %{ $status->{source}{kernelLost} });
     cmp_ok($kernel, '>', 1000, 'a full ring loses');
-    is(sum0(map { $_->{count} // 0 } grep { $_->{reason} eq 'kernel' } @lost), $kernel, 'as many as are told to be lost');
-    # What was sent to the broker that was killed counts as sent, and may be overwritten: it is told by number, too.
+    is(sum0(map { $_->{count} // 0 } grep { $_->{reason} eq 'kernel' } @lost), $kernel, 'as many as are reported as lost');
+    # What was sent to the broker that was killed counts as sent, and may be overwritten: it is reported by number, too.
     is(scalar(grep { $_->{reason} ne 'kernel' && !$_->{count} } @lost), 0, 'and whatever else is missing, by number');
     $broker->stop('kernel');
 }
@@ -190,7 +190,7 @@ for my $signal (qw(KILL TERM)) {
     for my $round (1 .. 3) {
         ok(unload(), "round $round: it is unloaded under a broker");
         ok($stream->wait_for($is_source->('connector'), 'the connector'), 'the connector takes its place, as the stream says');
-        ok($is_told->(), 'processes are told');
+        ok($is_told->(), 'processes are reported');
         ok(load(), 'it is loaded again');
         ok($stream->wait_for($is_source->('module'), 'the module'), 'the module takes its place again');
         ok(exists $is_told->()->{cgroupId}, 'and tells what the module knows');
@@ -204,7 +204,7 @@ for my $signal (qw(KILL TERM)) {
     ok($limit->(1024), 'when it may again');
     ok($stream->wait_for($is_source->('connector'), 'the connector'), 'the connector is tried again');
     ok($is_told->(), 'and tells');
-    is(scalar(grep { $_->{reason} ne 'source' } losses($stream->events)), 0, 'what is lost between them is told as such');
+    is(scalar(grep { $_->{reason} ne 'source' } losses($stream->events)), 0, 'what is lost between them is reported as such');
     $broker->stop('auto');
 }
 
@@ -248,7 +248,7 @@ for my $signal (qw(KILL TERM)) {
     my $root = $broker->subscribe({ types => ['chroot'] });
     $root->wait_ready;
     $pid = ended_child(sub { chroot '/tmp'; 0 });
-    is($root->wait_for(sub { $_->{type} eq 'chroot' && $_->{pid} == $pid }, 'chroot')->{root}, '/tmp', 'the new root is told');
+    is($root->wait_for(sub { $_->{type} eq 'chroot' && $_->{pid} == $pid }, 'chroot')->{root}, '/tmp', 'the new root');
     $broker->stop('kernel knows');
 }
 ok(unload(), 'it is unloaded');

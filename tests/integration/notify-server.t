@@ -68,7 +68,7 @@ like($shown->{body}, qr{^/\x{fffd}\x{fffd}, pid}m, 'and a path');
 $from = clear();
 feed(map { ending(comm => 'many', status => { code => $_ % 50 == 0 ? 1 : 0 }) } 1 .. 200);
 $shown = $desktop->shows(qr/^198 commands ended$/m, $from);
-ok($shown, 'of 200 that end at once two are told of, and the rest counted');
+ok($shown, 'of 200 that end at once two are shown, and the rest counted');
 is($shown->{body} // '', "194 done, 4 failed\nmany (198)", 'by how they ended');
 is($shown->{hints}{urgency} // '', 'y1', 'as urgent as the most urgent one');
 my @flood  = $desktop->notices($from);
@@ -91,7 +91,7 @@ $desktop->order('close 4711 1');
 
 $desktop->order('refuse');
 feed(ending(comm => 'refused'));
-ok($notify->says(qr/refused a notification: org\.forkbus\.test\.Refused/), 'a server that refuses is told of');
+ok($notify->says(qr/refused a notification: org\.forkbus\.test\.Refused/), 'a refusal of the server is logged');
 $desktop->order('accept');
 feed(ending(comm => 'accepted'));
 ok($desktop->shows(qr/^accepted is done/, $from), 'and is not given up');
@@ -158,11 +158,11 @@ feed(
 );
 ok($notify->reload("[Notifications]\nQuietHours=$quiet\nQuietCrashes=yes\n"), 'but for crashes');
 feed(ending(comm => 'ghost', status => { signal => 6 }));
-ok($desktop->shows(qr/^ghost crashed/, $from), 'those are told');
+ok($desktop->shows(qr/^ghost crashed/, $from), 'those are shown');
 
 ok($notify->reload(''), 'the night is over');
 $shown = $desktop->shows(qr/^In quiet hours: /, $from);
-is($shown->{summary}, 'In quiet hours: 2 commands ended, 1 crash', 'what was held is told at once');
+is($shown->{summary}, 'In quiet hours: 2 commands ended, 1 crash', 'what was held is shown at once');
 # Crashes come on a way of their own.
 like($shown->{body}, qr/^1 done, 1 failed\n(?:lullaby \(2\), nightmare|nightmare, lullaby \(2\))$/, 'by how they ended');
 is(scalar(grep { $_->{summary} =~ /lullaby|nightmare/ } $desktop->notices($from)), 0, 'and not one by one');
@@ -174,7 +174,7 @@ feed({ type => 'lost', reason => 'netlink', count => 3 }, { type => 'lost', reas
 ok($notify->says(qr/some process exits were missed \(netlink\)/), 'a loss is said');
 feed(ending(comm => 'found'));
 ok($desktop->shows(qr/^found/, $from), 'it goes on');
-is($notify->count(qr/were missed/), 1, 'and is said once');
+is($notify->count(qr/were missed/), 1, 'and only once');
 $broker->end('KILL');
 ok($notify->says(qr/lost the broker at/), 'the broker is gone');
 $broker->restart;
@@ -183,7 +183,7 @@ feed(ending(comm => 'later'));
 ok($desktop->shows(qr/^later/, $from), 'and comes back');
 feed(ending(comm => 'boom', status => { signal => 4 }));
 ok($desktop->shows(qr/^boom/, $from), 'on both ways');
-is(scalar(grep { $_->{summary} =~ /^(?:found|later|boom)/ } $desktop->notices($from)), 3, 'each is told once');
+is(scalar(grep { $_->{summary} =~ /^(?:found|later|boom)/ } $desktop->notices($from)), 3, 'each is reported once');
 is($notify->count(qr/were missed/), 1, 'no more was lost');
 $notify->stop('the end');
 

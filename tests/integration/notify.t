@@ -107,7 +107,7 @@ is(names(try('no crashes but one', "[Commands]\nShow=failure\nMinElapsedSec=70\n
 my %quiet = map { (split ' ', $_->{summary})[0] => $_->{quiet} } try('quiet', "[Notifications]\nQuietHours=22:00-07:00\n");
 is_deeply([map { "$_ " . ($quiet{$_} ? 1 : 0) } sort keys %quiet],
     ['crash 1', 'end 1', 'end-crash 1', 'failed 1', 'killed 1', 'long 1', 'long-crash 1', 'noon 0', 'tool 1'],
-    'quiet hours hold what is told');
+    'quiet hours hold what is shown');
 %quiet = map { (split ' ', $_->{summary})[0] => $_->{quiet} }
   try('quiet, but for crashes', "[Notifications]\nQuietHours=22:00-07:00\nQuietCrashes=yes\n");
 is_deeply([map { $quiet{$_} ? 1 : 0 } qw(long crash long-crash)], [1, 0, 0], 'crashes may break the silence');
@@ -144,7 +144,7 @@ for (
 }
 my ($status, $help, $errors) = run([$program, '--help'], %$nowhere);
 is("$status$errors", '0', '--help');
-like($help, qr/^  --test .*^  --since=WHEN /ms, 'it tells of the options');
+like($help, qr/^  --test .*^  --since=WHEN /ms, 'it reports the options');
 my $manual     = Forkbus->read_file("$Bin/../../docs/forkbus-notify.1") =~ s/\\-/-/gr;
 my $completion = Forkbus->read_file("$Bin/../../clients/notify/forkbus-notify.bash");
 my @options    = $help =~ /^  (?:-h, )?--([a-z-]+)/mg;

@@ -74,7 +74,7 @@ ok(Forkbus->wait_until(sub { $broker->status->{source}{resyncs} > 0 }), 'the tab
 my @lost = grep { $_->{type} eq 'lost' } $stream->events;
 my ($messages) = grep { $_->{detail} !~ /taskstats/ } @lost;
 my ($records)  = grep { $_->{detail} =~ /taskstats/ } @lost;
-ok($messages && $records, 'messages and records are told as lost') or diag(json(\@lost));
+ok($messages && $records, 'messages and records are reported as lost') or diag(json(\@lost));
 is_deeply([grep { $_->{reason} ne 'netlink' || !$_->{count} } @lost], [], 'by the kernel, and how many');
 cmp_ok($messages->{sinceUsec}, '<=', $end,   'since some time');
 cmp_ok($messages->{untilUsec}, '>=', $begin, 'until some time');
@@ -82,9 +82,9 @@ my $total = 0;
 $total += $_->{count} for grep { $_->{detail} !~ /taskstats/ } @lost;
 is($broker->status->{source}{lostMessages}, $total, "status counts as many: $total");
 is($witness->status->{source}{lostMessages}, 0, 'the witness has lost nothing');
-is(difference(), $before, 'with what is told as lost it is what the kernel made, exactly');
+is(difference(), $before, 'with what is reported as lost it is what the kernel made, exactly');
 
-# Whoever was told to be born and then not heard of is told to have gone, once that is sure.
+# A process whose fork was reported and whose exit was lost is reported as gone, once that is sure.
 my @burst  = grep { $_->{kind} eq 'burst' } @made;
 my $leaked = sub {
     my $processes = Forkbus::Processes->new($stream->events);
@@ -92,9 +92,9 @@ my $leaked = sub {
 };
 my %unheard = map { $_->{pid} => 1 } $leaked->();
 $stream->wait_for(sub { delete $unheard{ $_->{pid} } if $_->{type} eq 'exit'; !%unheard }, 'the ends of all') if %unheard;
-is_deeply([$leaked->()], [], 'whoever was told to be born is told to have gone');
+is_deeply([$leaked->()], [], 'a process whose fork was reported is reported as gone');
 
-# Of each process: its fork and its exit are messages; those that were told, and those that were lost, are all of ours.
+# Of each process: its fork and its exit are messages; those that were reported, and those that were lost, are all of ours.
 my $processes = Forkbus::Processes->new($stream->events);
 my ($forks, $exits, @doubled, @misordered) = (0, 0);
 for my $made (@burst) {
@@ -109,22 +109,22 @@ for my $made (@burst) {
 }
 my $untold = 2 * (BURST + 200) - $forks - $exits;
 cmp_ok($untold, '>', 0,      "of the burst $untold messages are missing");
-cmp_ok($untold, '<=', $total, 'which are among those that are told as lost: others were, too');
-is_deeply(\@doubled,    [], 'nobody is told twice');
+cmp_ok($untold, '<=', $total, 'which are among those that are reported as lost: others were, too');
+is_deeply(\@doubled,    [], 'nobody is reported twice');
 is_deeply(\@misordered, [], 'nor in the wrong order');
 my @wrong = grep {
     my ($exit) = grep { $_->{type} eq 'exit' && $_->{status} } $processes->of($_);
     $exit && json($exit->{status}) ne json({ code => $_->{code} })
 } grep { exists $_->{code} } @made;
-is_deeply(\@wrong, [], 'what is told of an end is right');
+is_deeply(\@wrong, [], 'what is reported of an end is right');
 my @after = grep { $_->{bornAfterUsec} > $made[BURST]{goneUsec} } @made;
 my @incomplete = grep { join(' ', map { $_->{type} } $processes->of($_)) !~ /^fork (?:exec )?exit$/ } @after;
 is(scalar @after, 201, 'two hundred were started afterwards');
-is_deeply(\@incomplete, [], 'and are told as if nothing had been');
+is_deeply(\@incomplete, [], 'and are reported as if nothing had been');
 
 # Who lives.
 my %exit = map { $_->{pid} => $_ } grep { $_->{type} eq 'exit' } $stream->events;
-is_deeply([grep { !$exit{$_} } @leave], [], 'who went meanwhile is told to have gone');
+is_deeply([grep { !$exit{$_} } @leave], [], 'who went meanwhile is reported as gone');
 my %living;
 my $same = Forkbus->wait_until(sub {
     my $snapshot = $broker->subscribe({ snapshot => Cpanel::JSON::XS::true });
@@ -144,7 +144,7 @@ ok($same, 'it has exactly those who live') or diag("dead: @dead; missing: @missi
 $_->go->finish for $stays, $comes;
 my %left = map { $_ => 1 } @stay, @come;
 $stream->wait_for(sub { delete $left{ $_->{pid} } if $_->{type} eq 'exit'; !%left }, 'the exits of all');
-pass('and tells of their ends');
+pass('and reports their ends');
 is($broker->status->{lost}{unarmed}{times}, 0, 'nothing of this is taken for silence');
 $_->stop for $broker, $witness;
 done_testing;

@@ -53,7 +53,7 @@ my $last = $all->wait_for(sub { $_->{type} eq 'exit' && $is_born->($_) }, 'the e
 
 my $processes = Forkbus::Processes->new($all->events);
 
-# What is wrong with what was told of one process?
+# What is wrong with what was reported of one process?
 sub complaints {
     my ($made) = @_;
     my @events = $processes->of($made);
@@ -69,7 +69,7 @@ sub complaints {
     return @wrong if $types ne $wanted;
     my ($fork, $exit) = @events[0, -1];
     $check->($fork->{type} eq 'fork' && $exit->{type} eq 'exit', 'something comes before the fork or after the exit');
-    # The module has it from the task, which is made a moment before its fork is told.
+    # The module has it from the task, which is made a moment before its fork is reported.
     my $early = $fork->{bootUsec} - $fork->{startUsec};
     $check->($module ? $early >= 0 && $early < 1e6 : $early == 0, "it starts $early us before its fork");
     for my $event (@events) {
@@ -155,7 +155,7 @@ for my $kind (@order) {
     my @wrong = map { complaints($_) } @{ $by_kind{$kind} };
     ok(!@wrong, "$kind: " . @{ $by_kind{$kind} } . ' of them') or diag(join "\n", @wrong[0 .. min($#wrong, 19)]);
 }
-cmp_ok(scalar @stolen, '<=', @made / 200, 'all of their time is told, but where the host took it') or diag(join "\n", @stolen);
+cmp_ok(scalar @stolen, '<=', @made / 200, 'all of their time is reported, unless the host took it') or diag(join "\n", @stolen);
 is(scalar @made, @{ $by_kind{burst} } + @made - 2256, 'the burst was 2,256 processes');
 cmp_ok(scalar(grep { $_->{coreDumped} } @made), '>', 0, 'some dumped core')
   if Forkbus->read_file('/proc/sys/kernel/core_pattern') =~ /^core/ && !slow();
@@ -181,7 +181,7 @@ for my $made (@{ $by_kind{name} }) {
     my $comms = grep { $_->{type} eq 'comm' } $processes->of($made);
     push @wrong, "$made->{comm}: $comms comm events" if $comms != 1;
 }
-ok(!@wrong, 'names of any bytes are told as they are') or diag(join "\n", @wrong);
+ok(!@wrong, 'names of any bytes are reported as they are') or diag(join "\n", @wrong);
 for my $event (grep { $_->{type} eq 'exec' } $processes->of($by_kind{shebang}[0]), $exit{shebang}) {
     is($event->{comm}, 'script', "a script's $event->{type} has the name of the script") if exists $event->{comm};
 }
@@ -196,12 +196,12 @@ is_deeply(
         [65534, 65534, 65534, 65534, 0,     0,     65534, 65534],
         [0,     0,     65534, 65534, 65534, 65534, 65534, 65534],
     ],
-    'changes of ids are told with what was before'
+    'changes of ids are reported with what was before'
 ) or diag(json(\@ids));
 my ($session) = grep { $_->{type} eq 'session' } $processes->of($by_kind{session}[0]);
-is($session->{session}, $by_kind{session}[0]{pid}, 'a new session is told');
+is($session->{session}, $by_kind{session}[0]{pid}, 'a new session is reported');
 
-# Nobody who was not made, and whoever was made.
+# Exactly the processes that were made.
 my %made = map { my ($fork) = $processes->of($_); $fork ? ("$fork->{pid}/$fork->{startUsec}" => 1) : () } @made;
 my @tree = grep { exists $_->{pid} } $tree->catch_up($broker, $last);
 my @own  = grep { $is_born->($_) || $made{ join '/', map { $_ // '' } @$_{qw(pid startUsec)} } } $all->events;
@@ -225,15 +225,15 @@ for my $made (grep { $_->{threads} > 1 } @made) {
 
     # The thread that execs takes the place of the leader: its own id never ends.
     my $unended = grep { ($_->{fork} // 0) != 1 || ($_->{exit} // 0) != 1 } values %told;
-    push @threads_wrong, "$made->{kind}: $unended threads are not told once as fork and as exit"
+    push @threads_wrong, "$made->{kind}: $unended threads are not reported once as fork and as exit"
       if $unended != ($made->{kind} eq 'exec-from-thread' ? 1 : 0);
 }
-ok(!@threads_wrong, 'threads are told once as fork and as exit to who asked') or diag(join "\n", @threads_wrong);
+ok(!@threads_wrong, 'threads are reported once as fork and as exit if requested') or diag(join "\n", @threads_wrong);
 is(scalar(grep { exists $_->{tid} } $all->events), 0, 'and to nobody else');
 my @whole = grep { exists $_->{pid} && !exists $_->{tid} } $threads->events;
 is_deeply(\@whole, \@own, 'beside all that others get');
 my ($armed) = grep { $_->{type} eq 'source' } $threads->events;
-like($armed->{armed}, qr/\bthreads\b/, 'that threads are told from then on, the stream says') or diag(json($armed));
+like($armed->{armed}, qr/\bthreads\b/, 'that threads are reported from then on, the stream says') or diag(json($armed));
 
 my $status = $broker->status;
 is(json($status->{lost}{$_}), '{"count":0,"times":0}', "nothing was lost: $_") for qw(kernel netlink unarmed source);

@@ -64,7 +64,7 @@ sub without_number {
 
 my $first = Forkbus->write_file("$dir/first.jsonl", join '', map { json($_) . "\n" } @recording);
 my ($events, $own, $status) = play($first, 'flat', 'first');
-is_deeply(without_number($events), \@recording, 'what is replayed is told');
+is_deeply(without_number($events), \@recording, 'what is replayed is reported');
 is($status->{source}{malformed}, 0, 'and understood');
 is_deeply([map { $_->{reason} } @$own], ['started', 'end of file'], 'the stream says when the file begins and ends');
 
@@ -85,7 +85,7 @@ my @rest = map { json($_) } @recording;
 my $bad = Forkbus->write_file("$dir/bad.jsonl",
     join "\n", '', 'no JSON', $rest[0], '{"type":"nonsense"}', '{"pid":1}', 'x' x 300000, "\0\xff", $rest[1]);
 my ($good, undef, $bad_status) = play($bad, 'flat', 'bad');
-is_deeply(without_number($good), [@recording[0, 1]], 'of a file with errors the rest is told');
+is_deeply(without_number($good), [@recording[0, 1]], 'of a file with errors the rest is reported');
 is($bad_status->{source}{malformed}, 5, 'and the errors are counted');
 
 # Time. That something takes no longer a busy machine cannot promise; that it takes as long it has to.

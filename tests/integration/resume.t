@@ -49,7 +49,7 @@ sub outage {
     my @seen = $stream->events;
     push @seen, map { Forkbus::parse($_) } $stream->rest;
 
-    # Somebody whom nobody tells of.
+    # A process that nobody reports.
     my %untold = (kind => 'untold', beginUsec => now_usec());
     $untold{pid} = fork // die "fork: $!\n";
     POSIX::_exit(0) if !$untold{pid};
@@ -69,27 +69,27 @@ sub outage {
     is_deeply([holes(position($cursor) + 1, @told)], [], "$signal: nothing is missing or doubled after the cursor");
     my %told = map { $_->{seq} => $_ } @told;
     is_deeply([map { $told{ $_->{seq} } } grep { exists $_->{seq} } @seen], [grep { exists $_->{seq} } @seen],
-        "$signal: what was told before is told in the same words");
+        "$signal: what was reported before is reported in the same words");
     my @lost = grep { is_outage($_) } @told;
     is(scalar @lost, 1, "$signal: there is one loss");
     is($lost[0]{reason}, 'unarmed', "$signal: because nobody listened");
     cmp_ok($lost[0]{sinceUsec}, '<=', $gone, "$signal: it begins before the broker was gone");
     cmp_ok($lost[0]{untilUsec}, '>=', $back_after,  "$signal: and ends after it came back");
-    ok(!(grep { is_exit_of($_, \%untold) } @told), "$signal: who lived meanwhile is not told");
+    ok(!(grep { is_exit_of($_, \%untold) } @told), "$signal: who lived meanwhile is not reported");
 
-    # Whoever is not told ended in the time that is told as lost.
+    # A process that is not reported ended in the time that is reported as lost.
     my %exits;
     push @{ $exits{ $_->{pid} } }, $_ for grep { $_->{type} eq 'exit' } @told;
     my $is_told = sub { my ($made) = @_; grep { is_exit_of($_, $made) } @{ $exits{ $made->{pid} } // [] } };
     shift @lived while @lived && !$is_told->($lived[0]);
     my @missing = grep { !$is_told->($_) } @lived;
-    cmp_ok(@lived - @missing, '>', 100, "$signal: many are told: of " . @lived . ' all but ' . @missing);
+    cmp_ok(@lived - @missing, '>', 100, "$signal: many are reported: of " . @lived . ' all but ' . @missing);
     my @losses      = grep { $_->{type} eq 'lost' } @told;
     my @unexplained = grep {
         my $made = $_;
         !grep { $made->{endUsec} >= $_->{sinceUsec} && $made->{beginUsec} <= $_->{untilUsec} } @losses
     } @missing;
-    is_deeply(\@unexplained, [], "$signal: who is not told ended in the time that is told as lost")
+    is_deeply(\@unexplained, [], "$signal: who is not reported ended in the time that is reported as lost")
       or diag(json([\@losses, \@unexplained]));
     $broker->stop($signal);
 }
@@ -134,7 +134,7 @@ is(scalar(told_since('-0s')), 0, 'since now: nothing');
 
 my @other = told_since('0123456789abcdef:5');
 is($other[0]{type} . ' ' . ($other[0]{reason} // ''), 'lost epoch', 'a cursor of another log: its events are lost');
-is(scalar(grep { $_->{type} eq 'session' } @other), 100, 'and all of this one is told');
+is(scalar(grep { $_->{type} eq 'session' } @other), 100, 'and all of this one is reported');
 
 # Requests that cannot be.
 for my $since ("$epoch:" . ($last + 1), "$epoch:18446744073709551615") {

@@ -56,7 +56,7 @@ for my $below (0, 3) {
 
     cmp_ok($lost->{sinceUsec}, '<=', $silent,  'the loss begins before');
     cmp_ok($lost->{untilUsec}, '<=', $noticed, 'and ends when it listened again');
-    ok(!exists $lost->{count}, 'nobody knows how many were lost');
+    ok(!exists $lost->{count}, 'the count is unknown');
     my %exits;
     push @{ $exits{ $_->{pid} } }, $_ for grep { $_->{type} eq 'exit' } $stream->events;
     my @missing     = grep { my $made = $_; !grep { is_exit_of($_, $made) } @{ $exits{ $made->{pid} } // [] } } @lived;
@@ -66,7 +66,7 @@ for my $below (0, 3) {
         !grep { $made->{endUsec} >= $_->{sinceUsec} && $made->{beginUsec} <= $_->{untilUsec} } @losses
     } @missing;
     cmp_ok(scalar @missing, '>', 0, 'some were: ' . @missing . ' of ' . @lived);
-    is_deeply(\@unexplained, [], 'who is not told lived in the time that is told as lost') or diag(json(\@losses));
+    is_deeply(\@unexplained, [], 'who is not reported lived in the time that is reported as lost') or diag(json(\@losses));
 
     # Those who came and went.
     my $gone = Forkbus->wait_until(sub {
@@ -79,7 +79,7 @@ for my $below (0, 3) {
     delete @left{ map { $_->{pid} } grep { $_->{type} eq 'exit' } $stream->events };
     $stream->wait_for(sub { delete $left{ $_->{pid} } if $_->{type} eq 'exit'; !%left }, 'the exits of those who stayed')
       if %left;
-    pass('whoever went meanwhile is told to have gone');
+    pass('a process that ended meanwhile is reported as gone');
 }
 
 # Somebody else listens, and so ends a silence before the broker notices.
@@ -92,7 +92,7 @@ my $lost  = $stream->wait_for(sub { $_->{type} eq 'lost' && $_->{reason} eq 'una
 my @told  = grep { my $made = $_; grep { is_exit_of($_, $made) } $stream->events } @lived;
 my @apart = grep { $_->{endUsec} < $lost->{sinceUsec} || $_->{beginUsec} > $lost->{untilUsec} } @lived;
 is(@told + 0, 0, 'nobody heard of those who lived in it') or diag(json(\@told));
-is_deeply(\@apart, [], 'but that somebody did is told') or diag(json([$lost, \@apart]));
+is_deeply(\@apart, [], 'but that somebody did is reported') or diag(json([$lost, \@apart]));
 $known->go->finish;
 $stream->settle;
 ok((grep { $_->{type} eq 'exit' && $_->{pid} == $known[0] } $stream->events), 'and all goes on');

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # A subscriber that never reads: it costs no memory beyond its socket and the rest of one line, delays nobody, and when it
-# reads again it is told exactly what it missed.
+# reads again it is notified exactly of what it missed.
 use strict;
 use warnings;
 use FindBin '$Bin';
@@ -92,7 +92,7 @@ sub follow {
 sub position_of { return (split /:/, $_[0]{cursor})[1] }
 
 my ($next, $lost, @wrong) = follow(position_of($ready{$reader}) + 1, @lines);
-is_deeply(\@wrong, [], 'who reads gets all, or is told exactly what not');
+is_deeply(\@wrong, [], 'who reads gets all, or is notified exactly of what is missing');
 is($next, $last + 1, 'up to the end');
 diag("the reader lost $lost times");
 
@@ -100,7 +100,7 @@ diag("the reader lost $lost times");
 $log   = $broker->status->{log};
 @lines = @{ $stuck->catch_up_lines($broker, $last) };
 ($next, $lost, @wrong) = follow(position_of($ready{$stuck}) + 1, @lines);
-is_deeply(\@wrong, [], 'who was stuck gets whole lines, and what it missed is told exactly');
+is_deeply(\@wrong, [], 'who was stuck gets whole lines, and what it missed is reported exactly');
 is($lost, 1, 'in one loss');
 is($next, $last + 1, 'and all else up to the end');
 my ($loss) = map { Forkbus::parse($_) } grep { /"lost"/ } @lines;
@@ -121,7 +121,7 @@ for my $one (@stuck) {
     my @numbers = map { /^\{"seq":(\d+),/ ? $1 : () } @told;
     push @wrong, @lost . ' losses' if @lost > 1;
     push @wrong, 'out of order' if "@numbers" ne join ' ', sort { $a <=> $b } @numbers;
-    push @wrong, 'an event that was told as lost'
+    push @wrong, 'an event that was reported as lost'
       if @lost && grep { $_ >= $lost[0]{from} && $_ <= $lost[0]{to} } @numbers;
     push @wrong, "a loss of $lost[0]{count}" if @lost && $lost[0]{count} != $lost[0]{to} - $lost[0]{from} + 1;
 }

@@ -70,7 +70,7 @@ for my $who (sort keys %as) {
     my %secret = map { $_->{pid} => 1 } grep { $_->{args} || exists(($_->{usage} // {})->{readBytes}) } @told;
     my %seen   = map { $_->{pid} => 1 } grep { $_->{type} =~ /^ex/ } @told;
     delete $seen{3009} if $who eq 'other';    # a setuid program's
-    is_deeply([sort keys %secret], [sort keys %seen], "$who: what a program of another user reads and is told is not told");
+    is_deeply([sort keys %secret], [sort keys %seen], "$who: what a program of another user reads and writes is not reported");
     $history->close;
 
     my @living = grep { !/[0129]$/ } map { $_->{pid} } grep { $_->{type} eq 'fork' } @events;
@@ -151,7 +151,7 @@ ok($again, 'when one goes another may come');
 $broker->stop;
 
 $broker = Forkbus::Feed->new(config => { Limits => { Connections => 4, ConnectionsPerUser => 4 } })->broker;
-# Whoever looked whether it is there is gone.
+# The connection that checked whether it is there is closed.
 Forkbus->wait_until(sub { ($broker->varlink->ask('GetStatus')->{connections} // 0) == 1 }) or die "there is somebody else\n";
 my @all = map { $broker->varlink } 1 .. 4;
 is($_->ask(SERVICE . '.GetInfo')->{product}, 'forkbusd', 'as many as the broker takes') for @all;

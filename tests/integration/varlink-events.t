@@ -38,7 +38,7 @@ sub publish {
 
 sub place { return (split /:/, $_[0])[1] }
 
-# All that somebody is told who asks for it, up to now.
+# All events of a subscription, up to now.
 sub told {
     my ($parameters, %options) = @_;
     my $link = $broker->varlink(%options)->subscribe($parameters);
@@ -69,7 +69,7 @@ my $other = $broker->varlink->subscribe({ filter => { comm => 'nothing' } });
 $other->wait_ready;
 $end = publish(5);
 Forkbus->wait_until(sub { place($other->reply->{parameters}{cursor}) == $end }) or die 'it does not follow';
-pass('the cursor follows what is not told');
+pass('the cursor follows what is not reported');
 is_deeply([$other->events], [], 'without events');
 
 # The same as the stream, event by event, through filters.
@@ -160,7 +160,7 @@ for my $case (@filters) {
           if $error ne 'org.forkbus1.InvalidFilter' || json($told) ne $expected || length $reason < 10;
     }
 }
-is_deeply(\@wrong, [], 'a filter that is none is told by its key');
+is_deeply(\@wrong, [], 'a filter that is none is reported by its key');
 my $described = Forkbus::Idl->new(Forkbus::Varlink->description('org.forkbus1'));
 is_deeply([grep { !$keys{$_} } sort keys %{ $described->fields(['name', 'Filter']) }], [], 'each key was tried');
 

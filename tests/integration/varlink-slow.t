@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # Subscribers on the Varlink face that do not read: they cost no memory beyond their sockets and the rest of one reply, delay
-# nobody, and when they read again they are told exactly what they missed. So it is with those who call and do not read.
+# nobody, and when they read again they are notified exactly of what they missed. So it is with those who call and do not read.
 use strict;
 use warnings;
 use FindBin '$Bin';
@@ -89,13 +89,13 @@ sub follow {
 }
 
 my ($next, $lost, @wrong) = follow($told[0]{type} eq 'lost' ? $told[0]{from} : $told[0]{seq}, @told);
-is_deeply(\@wrong, [], "who reads gets all, or is told exactly what not ($lost losses)");
+is_deeply(\@wrong, [], "who reads gets all, or is notified exactly of what is missing ($lost losses)");
 is($next, $goal + 1, 'up to the end');
 
 $log = $broker->status->{log};
 my @late = $stuck[0]->catch_up($broker, $goal);
 ($next, $lost, @wrong) = follow($place + 1, @late);
-is_deeply(\@wrong, [], 'who was stuck gets whole replies, and what it missed is told exactly');
+is_deeply(\@wrong, [], 'who was stuck gets whole replies, and what it missed is reported exactly');
 is($lost, 1, 'in one loss');
 is((grep { $_->{type} eq 'lost' } @late)[0]{to}, $log->{firstSeq} - 1, 'which ends where the log begins');
 is($next, $goal + 1, 'and all else up to the end');
@@ -111,7 +111,7 @@ for my $one (@stuck[1 .. $#stuck]) {
     my @numbers = map { $_->{seq} // () } @events;
     push @wrong, @losses . ' losses' if @losses > 1;
     push @wrong, 'out of order' if "@numbers" ne join ' ', sort { $a <=> $b } @numbers;
-    push @wrong, 'an event that was told as lost'
+    push @wrong, 'an event that was reported as lost'
       if @losses && grep { $_ >= $losses[0]{from} && $_ <= $losses[0]{to} } @numbers;
 }
 is_deeply(\@wrong, [], 'so it is with all ' . STUCK);

@@ -266,7 +266,7 @@ for my $case (@parameters) {
     push @wrong, "$method " . json($parameters) . ': ' . json($told)
       if json($told) ne json({ error => SERVICE . '.InvalidParameter', parameter => $parameter });
 }
-is_deeply(\@wrong, [], 'wrong parameters are told by their names');
+is_deeply(\@wrong, [], 'wrong parameters are reported by their names');
 
 # Integers that nothing here can hold are as wrong as others.
 for my $number ('9223372036854775808', '18446744073709551616', '-9223372036854775809', '9' x 100) {
@@ -313,7 +313,7 @@ while (defined(my $count = syswrite $link->{socket}, $info x 1000)) {
 ok($!{EAGAIN}, 'who goes on calling is not listened to') or diag($!);
 cmp_ok($sent, '<', 4 << 20, "after $sent bytes");
 cmp_ok($broker->memory - $before, '<', 256, 'for which the broker has no room') if !Forkbus::slow();
-ok($link->reply->{continues}, 'and is told events as ever');
+ok($link->reply->{continues}, 'and gets events as before');
 $link->close;
 
 # --- half-closed -----------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 /*
  * workload KIND[=N]... - start processes in many ways, and say what became of them
  *
- * Does nothing before a line comes on standard input. Says one JSON line a process, with what wait4(2) told of it:
+ * Does nothing before a line comes on standard input. Says one JSON line a process, with what wait4(2) returned:
  *
  *   {"kind":"core","pid":7,"ppid":6,"execs":0,"threads":1,"signal":6,"coreDumped":true,"bornAfterUsec":…,
  *    "goneUsec":…,"usage":{…}}

@@ -21,7 +21,7 @@ my $makefile = content('Makefile');
 my $help     = qx(make -s help);
 for my $target (split ' ', $makefile =~ s/\\\n//gr =~ /^\.PHONY: (all .*)$/m ? $1 : die 'no .PHONY') {
     next if $target eq 'prove';    # not for people
-    like($help, qr/^  \Q$target\E +\S/m, "make help tells of $target");
+    like($help, qr/^  \Q$target\E +\S/m, "make help reports $target");
 }
 
 # The configuration names every key that the man page does, and the other way round.

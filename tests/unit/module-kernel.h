@@ -3,7 +3,7 @@
 
 /*
  * The forkbus module of a kernel that is not there, by the book (proto/forkbus_netlink.h): a ring of records, a group that
- * is told of them, replays; and what it says, as messages.
+ * gets them, replays; and what it sends, as messages.
  */
 
 #include "random-event.h"

@@ -53,9 +53,9 @@ struct subscriber {
 	uint64_t lost_from, lost_to, lost_count; /* the last; 0 where not told */
 	uint64_t lost_since, lost_until;
 	char lost_reason[16];
-	uint64_t told;	/* up to which number the last heartbeat says that all was told */
+	uint64_t told;	/* up to which number the last heartbeat says that all was reported */
 	size_t checked; /* bytes of @got */
-	uint64_t next;	/* all before was told, or is of no interest */
+	uint64_t next;	/* all before was reported, or is of no interest */
 	bool is_ready;
 };
 
@@ -63,7 +63,7 @@ struct subscriber {
 
 /*
  * subscribe() - begin what a request asks for
- * @error: where a failure is told. Return: as cursor_init(), and what request_parse() refuses.
+ * @error: where a failure is reported. Return: as cursor_init(), and what request_parse() refuses.
  */
 int subscribe(struct subscriber *subscriber, struct stage *stage, const char *request,
 	      struct visibility visibility, struct filter_error *error);
@@ -72,7 +72,7 @@ void unsubscribe(struct subscriber *subscriber);
 /*
  * subscriber_read() - take what there is
  * @piece: at most so many bytes at a time, a random number of them; @limit: and then so many in all, and the socket is full
- * Return: whether all is told.
+ * Return: whether all is reported.
  */
 bool subscriber_read(struct subscriber *subscriber, size_t piece, size_t limit);
 

@@ -66,7 +66,7 @@ static int set_up(uint64_t blocks)
 	base = event_base_new();
 	assert_non_null(base);
 	assert_int_equal(budget_new(&budget, 100, 50), 0);
-	/* Whoever runs this is a member, so that all of the world is seen. */
+	/* The user who runs this is a member, and so sees all processes. */
 	options = (struct face_options){ .group = getegid(),
 					 .request_max = REQUEST_MAX,
 					 .request_usec = 60 * USEC_PER_SEC,

@@ -22,7 +22,7 @@ void file_write(const char *path, const void *data, size_t size);
 
 /*
  * seq_event() - the event that a log of these tests has under a sequence number
- * Derived from the number (and @salt, so that two logs differ) alone: whoever reads it can tell whether it is right. Some
+ * Derived from the number (and @salt, so that two logs differ) alone: a reader can check whether it is right. Some
  * are tiny, most are small, few are as large as they can be.
  */
 void seq_event(struct random_event *ret, uint64_t seq, uint64_t salt);

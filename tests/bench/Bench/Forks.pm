@@ -63,7 +63,7 @@ sub start_tools {
     my ($it, $command, $n) = @_;
     my @tools = map { Bench::Program->start($command->()) } 1 .. $n;
     $it->{tools} = \@tools;
-    # They are there when they tell of a process.
+    # They are there when they report a process.
     my $pulse = Bench::Program->start([Bench::Program->path('pulse'), 100, 10000 * $n]);
     for my $tool (@tools) {
         my $line = eval { $tool->line };
@@ -91,7 +91,7 @@ sub finish {
 # Events of a process.
 my %events = (vfork => 2, spawn => 3);
 
-# measure($it, $kind, $workers, $msec): the rate; of what happened, what the average listener was told by then; what it lost, if
+# measure($it, $kind, $workers, $msec): the rate; how much of it the average listener had received by then; what it lost, if
 # it reads the log, and how often sockets were overrun
 sub measure {
     my ($it, $kind, $workers, $msec) = @_;
@@ -158,7 +158,7 @@ sub run {
         lines => { rate => [map { [$_, Bench::Report::spread(@{ $rates{vfork}{ $shown[$_]{name} } })] } 0 .. $#shown] });
 }
 
-# Who is told less while processes are started than others leaves more of the machine to these.
+# A listener that receives less while processes are started than others leaves more of the machine to these.
 sub note_unheard {
     my ($report, $heard, $kind) = @_;
     for my $name (sort keys %$heard) {

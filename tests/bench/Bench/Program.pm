@@ -120,7 +120,7 @@ sub end {
     $self->wait;
 }
 
-# Whoever loses it ends it.
+# If the handle goes, the program ends.
 sub DESTROY {
     my ($self) = @_;
     local ($?, $!, $@);

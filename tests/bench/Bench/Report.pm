@@ -158,7 +158,7 @@ sub from_file {
     return $class->new(%{ JSON::PP->new->decode(<$file>) });
 }
 
-# What all plots have, and what bars ("xtics" name them) and lines have: those are told apart by points, too.
+# What all plots have, and what bars ("xtics" name them) and lines have: those are distinguished by points, too.
 sub script {
     my ($plot, $path) = @_;
     my @script = (

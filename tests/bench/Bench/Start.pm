@@ -42,7 +42,7 @@ sub forkstat {
     return $took;
 }
 
-# Seconds until all processes are told.
+# Seconds until all processes are reported.
 sub snapshot {
     my ($broker) = @_;
     my $began  = time;

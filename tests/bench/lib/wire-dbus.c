@@ -172,7 +172,7 @@ static const char *find_field(const char *head, int code)
 	return "";
 }
 
-/* Whoever is asked whether he lives says so. */
+/* Answer Ping: the broker checks that a subscriber is alive. */
 static void answer(const struct wire_peer *peer)
 {
 	static struct message message;

@@ -83,7 +83,7 @@ sub leave {
     waitpid $pid, 0;
 }
 
-# At the end of what it is told: so it closes the connection.
+# At the end of its input, where it closes the connection.
 sub end {
     my ($self) = @_;
     close $self->{to};
@@ -195,7 +195,7 @@ sub wait_signal {
     return $self->wait_line(sub { exists $_->{signal} && $is_it->($_) }, $what // 'signal');
 }
 
-# Wait until a subscription has been told of the event with a number, or of a later one. Return: its signals.
+# Wait until a subscription has been notified of the event with a number, or of a later one. Return: its signals.
 sub catch_up {
     my ($self, $path, $seq) = @_;
     $self->wait_signal(sub { $_->{path} eq $path && number_of($_) >= $seq }, "event $seq");
@@ -209,7 +209,7 @@ sub number_of {
       :                                -1;
 }
 
-# A signal as the event that it tells of, with names as in the other faces.
+# A signal as the event that it reports, with names as in the other faces.
 my %types = (ProcessForked => 'fork', ProcessExecuted => 'exec', ProcessExited => 'exit', ProcessListed => 'process');
 
 sub event_of {

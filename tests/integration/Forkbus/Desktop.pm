@@ -55,8 +55,8 @@ sub output_to {
     };
 }
 
-# The end of a process, as it is told: by default of a command of ours at a shell's prompt, which took a minute. What is undef
-# is not told.
+# The end of a process, as it is reported: by default of a command of ours at a shell's prompt, which took a minute. What is undef
+# is not reported.
 my $last_pid = 5000;
 
 sub ending {

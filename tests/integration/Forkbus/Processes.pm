@@ -6,7 +6,7 @@ package Forkbus::Processes;
 use strict;
 use warnings;
 
-# When a workload's clock says that a process lived, and when it started, are told by readings of two clocks.
+# When a workload's clock says that a process lived, and when it started, are reported by readings of two clocks.
 use constant SLACK_USEC => 1000;
 
 sub new {
@@ -18,7 +18,7 @@ sub new {
     return bless \%by_pid, $class;
 }
 
-# The events of one that a workload told of, in the order in which they came.
+# The events of one that a workload reported, in the order in which they came.
 sub of {
     my ($self, $made) = @_;
     my $starts = $self->{ $made->{pid} } // {};

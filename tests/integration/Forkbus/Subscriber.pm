@@ -160,7 +160,7 @@ sub place_of {
     return undef;
 }
 
-# Read until all is told up to a place in the log: that of the broker's last event now, unless given. An event that the
+# Read until all is reported up to a place in the log: that of the broker's last event now, unless given. An event that the
 # filter leaves out shows by a heartbeat.
 sub catch_up {
     my ($self, $broker, $seq) = @_;
@@ -187,7 +187,7 @@ sub catch_up_lines {
     return \@lines;
 }
 
-# Wait until all is told that processes did up to now: a child ends, and when that is told, so is all before. Where a loss
+# Wait until all that processes did up to now is reported: a child ends, and its exit comes after all before. Where a loss
 # swallows it, what comes a second later shows so, and another child follows. Return: the event of its end.
 sub settle {
     my ($self) = @_;
@@ -202,7 +202,7 @@ sub settle {
         my $event = $self->wait_for($is_it, 'the end of a child');
         return $event if $event->{type} eq 'exit' && $event->{timeUsec} <= $end + 1_000_000;
     }
-    confess 'the end of no child is told';
+    confess 'the end of no child is reported';
 }
 
 # All that comes until the other side closes. Return: the lines.

@@ -127,7 +127,7 @@ sub wait_ready {
     return $self->wait_event(sub { $_->{type} eq 'ready' }, 'ready');
 }
 
-# Read until all is told up to a place in the log: that of the broker's last event now, unless given. Return: all events so
+# Read until all is reported up to a place in the log: that of the broker's last event now, unless given. Return: all events so
 # far that are not the subscription's own.
 sub catch_up {
     my ($self, $broker, $seq) = @_;

@@ -10,7 +10,7 @@
 
 #include "clients/notify/queue.h"
 
-/* A server: what is on its screen by id, and what it was told; time passes as it is told to. */
+/* A server: what is on its screen by id, and the calls that it got. The test moves the clock. */
 static struct queue queue;
 static uint64_t now, calls;
 static char screen[64][NOTICE_SUMMARY_MAX];

@@ -177,7 +177,7 @@ static void test_crashes(void **state)
 	struct ending crash = by_signal(SIGSEGV, true);
 
 	(void)state;
-	/* However short, of whoever's child, and whatever commands are ignored. */
+	/* However short, with any parent, and with any commands ignored. */
 	crash.tty = (struct ending_text){};
 	crash.has_elapsed = false;
 	crash.ppid = 1;
@@ -237,7 +237,7 @@ static void test_ignore(void **state)
 		assert_int_equal(judge(&command), cases[i].verdict);
 		set("Commands", cases[i].key, "");
 	}
-	/* All lists have to hold; what is not told is in none. */
+	/* All lists have to hold; an unknown text is in none. */
 	set("Commands", "OnlyComm", "make");
 	set("Commands", "OnlyExe", "/usr/*");
 	assert_int_equal(judge(&command), VERDICT_SHOW);

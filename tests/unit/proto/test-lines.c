@@ -69,7 +69,7 @@ static void test_simple(void **state)
 	lines_close(&lines);
 }
 
-/* 15 bytes and a newline fit; longer lines are told once each, wherever the pieces end. */
+/* 15 bytes and a newline fit; longer lines are reported once each, wherever the pieces end. */
 static void test_too_long(void **state)
 {
 	struct lines lines;
