@@ -37,7 +37,7 @@ SKIP: {
     ($status, $text) = said("$Bin/checkpatch", @files);
     is($status, 0, 'checkpatch.pl --strict finds nothing') or diag($text);
 
-    # Kernels differ, which is what is told apart there.
+    # Kernels differ: some distinguish them there.
     my @compat = glob("$top/kmod/compat-include/*.h $top/kmod/compat-include/*/*.h");
     skip('nothing in compat-include', 1) if !@compat;
     ($status, $text) = said("$Bin/checkpatch", '--ignore=LINUX_VERSION_CODE,CONSTANT_COMPARISON', @compat);

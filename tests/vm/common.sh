@@ -88,7 +88,7 @@ private() {
 		-o APT::Sandbox::User=root -o DPkg::Lock::Timeout=300 "$@"
 }
 
-# What there is, fetched anew at most once a run. A suite that cannot be had is missed by whoever wants something of it.
+# What there is, fetched anew at most once a run. A suite that cannot be had is missed by the tests that want something of it.
 apt_update() {
 	[ -z "${apt_updated:-}" ] || return 0
 	apt_updated=1

@@ -149,7 +149,7 @@ SKIP: {
     my ($after) = @{ $told{after} };
     is_deeply([sort @{ $after->{armed} }], [qw(exec exit fork)], 'status: what is armed');
     cmp_ok($after->{last}, '>', $head->{last}, '... and how far it is');
-    like("@{ $said{mask} }", qr/'miss-type': 'mask'/, 'start without a mask: it is told what is missing');
+    like("@{ $said{mask} }", qr/'miss-type': 'mask'/, 'start without a mask: it names what is missing');
     like("@{ $said{stale} }", qr/Stale file handle/, 'replay of another instance is refused');
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * storm WORKERS PROCESSES - start so many processes, that do whatever the kernel module tells of, all at once
+ * storm WORKERS PROCESSES - start so many processes, that do whatever the kernel module reports, all at once
  *
  * At its end, or at SIGTERM, it says how many there were, in a comment of each kind. What becomes of each is not looked
  * at: the kernel under it is what is tried. Works in the current directory.
@@ -248,7 +248,7 @@ static void change_root(void)
 		nap(1000);
 }
 
-/* Whoever asks for a path meanwhile has to begin anew. */
+/* A reader of a path has to begin anew meanwhile. */
 static void move_directories(void)
 {
 	char one[32], other[32];
@@ -265,7 +265,7 @@ static void move_directories(void)
 	rmdir(one);
 }
 
-/* Terminals: the end of one while its processes begin, end and are told of. */
+/* Terminals: the end of one while its processes begin, end and are reported. */
 static void have_terminal(void)
 {
 	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);

@@ -186,7 +186,7 @@ static void test_errors(void **state)
 		assert_non_null(strstr(heard(), cases[i].words));
 		snprintf(content, sizeof(content), "forkbusd: %s:4: ", path);
 		assert_memory_equal(got, content, strlen(content));
-		/* The first mistake is told, once. */
+		/* Only the first mistake is reported. */
 		assert_ptr_equal(strchr(got, '\n'), got + strlen(got) - 1);
 		assert_defaults(&config);
 	}

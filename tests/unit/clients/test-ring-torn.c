@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * Readers of a tiny log that is written flat out, and so comes by while they copy: nothing torn may pass for an event, and all
- * that is missing must be told.
+ * that is missing must be reported.
  *
  * RING_SEC= is for how many seconds, 3 if not given, and longer where a reader had no loss until then: threads may be scheduled
  * as unfairly as valgrind does. Half of the readers use the mapping of the writer: ThreadSanitizer, which knows addresses only,
@@ -237,7 +237,7 @@ static void *read_ring(void *userdata)
 		set_wrong(reader, "there is no ring");
 	pthread_barrier_wait(&opened);
 	while (!wrong(reader) && !take(reader, ring_next(ring, &event), &event, &seq)) {
-		/* At times it goes back: what it finds there is told as it was, or is gone. */
+		/* At times it goes back: what it finds there is reported as it was, or is gone. */
 		if (random_below(&random, 20000) == 0) {
 			seq -= random_below(&random, seq < 3000 ? seq + 1 : 3000);
 			if (ring_seek(ring, log_epoch(log_of_broker), seq) != 0)

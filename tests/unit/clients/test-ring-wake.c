@@ -78,7 +78,7 @@ static void test_pace(void **state)
 	uint32_t before = word();
 
 	(void)state;
-	/* Whoever wrote the log before may have owed one. */
+	/* The previous writer of the log may have owed one. */
 	assert_int_equal(log_wake(log_of_broker, now), 0);
 	assert_int_equal(word(), ++before);
 	now += LOG_WAKE_USEC;
@@ -106,7 +106,7 @@ static void test_pace(void **state)
 		(void)log_wake(log_of_broker, now);
 	}
 	assert_in_range(word() - before, 99, 100);
-	/* Whoever closes the log leaves nobody waiting. */
+	/* Closing the log leaves no reader waiting. */
 	before = word();
 	append();
 	log_of_broker = log_free(log_of_broker);
@@ -144,7 +144,7 @@ static void test_bus(void **state)
 	assert_int_equal(word(), before);
 	hub_flush(hub);
 	assert_int_equal(word(), before + 1);
-	/* Nobody is there to be told; one of so many is before a millisecond has passed. */
+	/* There is nobody to wake; one of so many is before a millisecond has passed. */
 	for (int i = 0; i < 2000; i++) {
 		if (i == 1000)
 			hub_set_ops(hub, &hub_ops, &bus_early);
@@ -333,7 +333,7 @@ static struct ring *open_ring(struct pollfd *pollfd)
 	return ring;
 }
 
-/* Readable for nothing, it is so once: whoever polls would come back at once until something happens. */
+/* Readable for nothing, it is so once: a program that polls would come back at once until something happens. */
 static void test_readable_once(void **state)
 {
 	struct pollfd pollfd;

@@ -305,7 +305,7 @@ static void test_damaged(void **state)
 	close(fd);
 }
 
-/* Another broker goes on with the log, and so does who reads it. One that begins another is told, when all is read. */
+/* Another broker continues the log, and so does its reader. A new log is reported when all of the old one is read. */
 static void test_replaced(void **state)
 {
 	uint64_t next;

@@ -59,7 +59,7 @@ static void test_pool(void **state)
 	assert_int_equal(count(&lists[0]), 2);
 	assert_int_equal(count(&lists[1]), 2);
 
-	/* The one that was not used for longest goes, and leaves whoever had it. */
+	/* The one that was not used for longest goes, whatever view had it. */
 	chunks[2]->open = true;
 	chunk_use(pool, chunks[0]);
 	assert_ptr_equal(chunk_take(pool, &lists[2], 1), chunks[1]);

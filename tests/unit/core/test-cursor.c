@@ -113,7 +113,7 @@ static void test_pieces(void **state)
 	}
 }
 
-/* One that does not read loses what the log forgets, and is told what that was. */
+/* One that does not read loses what the log forgets, and gets an exact report of it. */
 static void test_slow(void **state)
 {
 	(void)state;
@@ -151,7 +151,7 @@ static void test_slow(void **state)
 	unsubscribe(&two);
 }
 
-/* Nobody is told to have lost what he did not want. */
+/* No loss is reported of events that the filter did not want. */
 static void test_quiet(void **state)
 {
 	struct fb_event event;
@@ -295,7 +295,7 @@ static void test_resume(void **state)
 	assert_int_equal(subscribe(&one, &stage, since(epoch, UINT64_MAX, ""), SEE_ALL, &error),
 			 FILTER_E_INVALID);
 
-	/* What is no longer there is told, exactly, whatever the filter. */
+	/* What is no longer there is reported, exactly, with any filter. */
 	stage_lap(&stage);
 	first = log_first(hub_log(stage.hub));
 	assert_true(first > 51);
@@ -355,7 +355,7 @@ static void test_other_epoch(void **state)
 	unsubscribe(&one);
 }
 
-/* Since a time: the events tell of the world's, so it is brought near now. */
+/* Since a time: the events report the world's, so it is brought near now. */
 static void test_since_time(void **state)
 {
 	const struct log *log = hub_log(stage.hub);
@@ -409,7 +409,7 @@ static void test_since_time(void **state)
 	unsubscribe(&one);
 }
 
-/* Who lived at the time is told once, and from then on what became of them. */
+/* Who lived at the time is reported once, and from then on what became of them. */
 static void check_snapshot(const struct subscriber *subscriber, const uint32_t *pids, size_t n)
 {
 	const char *at = subscriber->got;
@@ -431,7 +431,7 @@ static void check_snapshot(const struct subscriber *subscriber, const uint32_t *
 		seen[j] = true;
 		at = end + 1;
 	}
-	/* Those that are not there ended before it came to them, and that is told after. */
+	/* Those that are not there ended before it came to them, and that is reported after. */
 	for (size_t j = 0; j < n; j++) {
 		char text[64];
 
@@ -716,7 +716,7 @@ static bool is_shown(const struct log_header *header)
 	return position_of(&header->head) - position_of(&header->tail) == log_used(hub_log(stage.hub));
 }
 
-/* Nobody is told of what the file does not show, nor given a position beyond it, also where nothing was flushed. */
+/* No subscriber gets what the file does not show, nor given a position beyond it, also where nothing was flushed. */
 static void test_shown(void **state)
 {
 	int fd = log_share(hub_log(stage.hub));

@@ -244,7 +244,7 @@ static void test_source(void **state)
 	unsubscribe(&two);
 }
 
-/* Nobody told anything before a source does: that is told with it, once. */
+/* Before the first source there was none: that is reported with it, once. */
 static void test_outage(void **state)
 {
 	struct fb_event event;

@@ -458,7 +458,7 @@ static void test_describe(void **state)
 	assert_true(event.has == (EVENT_BIT(uid) | EVENT_BIT(gid)));
 	assert_int_equal(event.uid, 99);
 
-	/* What was told goes in again, texts of the table itself among it, even when it goes to another
+	/* What was reported goes in again, texts of the table itself among it, even when it goes to another
 	 * process. */
 	full = make(EVENT_COMM, 30, 0);
 	process_describe(process, &full, FIELDS_ALL);
@@ -500,7 +500,7 @@ static void test_no_allocations(void **state)
 	assert_int_equal(allocations, before);
 }
 
-/* Whoever publishes an exit needs its texts when the process has left the table. */
+/* The publisher of an exit needs its texts when the process has left the table. */
 static void test_last_words(void **state)
 {
 	enum { N = 10000 };
@@ -553,7 +553,7 @@ static void test_resolve(void **state)
 	assert_string_equal(error.key, "pids");
 	assert_non_null(strstr(error.detail, "4343"));
 
-	/* One whose start nobody told cannot be told from those who get its pid later. */
+	/* One whose start is unknown cannot be distinguished from those who get its pid later. */
 	apply_fork(table, 4343, 0, 1, 0);
 	assert_int_equal(table_resolve(table, &filter, &error), FILTER_E_INVALID);
 	assert_non_null(strstr(error.detail, "4343"));

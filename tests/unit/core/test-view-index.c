@@ -211,7 +211,7 @@ static bool can_want(size_t i, const struct fb_event *event)
 	return types == 0 || (types & EVENT_TYPE_BIT(event->type));
 }
 
-/* Many come and go: whoever can want an event is found, and of whom it can be told that he does not is not. */
+/* Many come and go: every view that may want an event is found, and none that certainly does not. */
 static void test_random(void **state)
 {
 	static const enum event_type types[] = { EVENT_FORK, EVENT_EXEC, EVENT_EXIT, EVENT_ID };

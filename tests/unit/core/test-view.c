@@ -215,7 +215,7 @@ static void test_encoded_once(void **state)
 	for (int i = 0; i < MANY; i++)
 		assert_int_equal(many[i].size, bytes + strcspn(many[i].got, "\n") + 1);
 
-	/* Then all are told, and nothing is. */
+	/* Then all are offered it, and nothing is wrong. */
 	assert_int_equal(
 		subscribe(&later, &stage, "{\"threads\":true,\"since\":\"-500000h\"}", SEE_ALL, NULL), 0);
 	subscriber_read_all(&later);
@@ -234,7 +234,7 @@ static bool is_kept(const struct subscriber *of)
 	return !LIST_EMPTY(&of->cursor.reader.view->chunks);
 }
 
-/* Lines are kept until all have them, whoever comes or goes meanwhile, and not longer. */
+/* Lines are kept until all have them, even if cursors come and go meanwhile, and not longer. */
 static void test_kept(void **state)
 {
 	static struct subscriber some[4];
@@ -451,7 +451,7 @@ static void test_stripes(void **state)
 	}
 }
 
-/* An id event is told once to each side: to who loses a process, to who gets one, to who sees all. */
+/* An id event is reported once to each side: to who loses a process, to who gets one, to who sees all. */
 static void test_id_events(void **state)
 {
 	static const char *const requests[] = { "", "{\"uids\":[0,1000]}", "{\"uids\":[0]}",

@@ -99,7 +99,7 @@ static void test_stops(void **state)
 	assert_nobody();
 }
 
-/* One who never reads costs no more than at first, is told of its loss, and goes on. */
+/* One who never reads costs no more than at first, is notified of its loss, and goes on. */
 static void test_never_reads(void **state)
 {
 	const struct views_stats *stats = views_stats(hub_views(stage.hub));

@@ -278,7 +278,7 @@ static void test_quota(void **state)
 	assert_nobody();
 }
 
-/* Who asks decides what is told. */
+/* Who asks decides what is reported. */
 static void test_tenant(void **state)
 {
 	const struct visibility mine = { .uid = 1001 };
@@ -399,7 +399,7 @@ static void test_heartbeat(void **state)
 		subscriber_check(&client.subscriber);
 	}
 	assert_true(clock_usec(CLOCK_MONOTONIC) - began >= 900 * USEC_PER_MSEC);
-	/* It says up to where it has been told all that it asked for: to the end of the log, at that time. */
+	/* Its position is the end of the log at that time: it has everything that it asked for. */
 	assert_true(client.subscriber.told > 50);
 	assert_int_equal(client.subscriber.n_events, 0);
 	exchange(&busy);

@@ -107,7 +107,7 @@ static void test_find(void **state)
 		assert_int_equal(find(cgroups, 1, &path), CGROUPS_E_UNKNOWN);
 	assert_int_equal(cgroups_stats(cgroups)->readings, readings);
 
-	/* What was removed may still be told of. */
+	/* A removed cgroup may still be needed. */
 	drop("/before/after");
 	assert_int_equal(find(cgroups, 2, &path), CGROUPS_E_UNKNOWN);
 	assert_path(cgroups, after, "/before/after");

@@ -132,7 +132,7 @@ static void test_life(void **state)
 	assert_int_equal(event.instance, 77);
 	assert_int_equal(event.kernel_seq, 1);
 	assert_int_equal(event.time_usec, event.boot_usec + 1000 * SECOND);
-	/* The parent has the name that was told first. */
+	/* The parent has the name that was reported first. */
 	assert_int_equal(event.parent_start_usec, 9995000);
 	assert_text(event.cgroup, "/system.slice/x.service");
 	assert_text(event.unit, "x.service");

@@ -173,7 +173,7 @@ static void test_hole(void **state)
 	listener_free(listener);
 }
 
-/* More than even the ring holds: exactly what is missing is told. */
+/* More than even the ring holds: exactly what is missing is reported. */
 static void test_overwritten(void **state)
 {
 	struct listener *listener = listener_new(50, 4, 3);
@@ -369,12 +369,12 @@ static void test_chance(void **state)
 				break;
 			}
 		}
-		/* One more, so that the last loss is told. */
+		/* One more, so that the last loss is reported. */
 		drain(listener);
 		happen(listener, 1);
 		drain(listener);
 		assert_int_equal(listener->stream.last, listener->kernel.last);
-		/* Those that told of losses and of what is armed are records, too. */
+		/* Records of losses and of what is armed count, too. */
 		assert_int_equal(listener->stream.stats.records + count(listener, LOST_IN_KERNEL) +
 					 count(listener, LOST_BY_SOCKET),
 				 listener->kernel.last);

@@ -255,7 +255,7 @@ static void test_speed(void **state)
 	assert_in_range(play(by_time, 1), 60000, UINT64_MAX);
 }
 
-/* Clocks that step back, by little and by a reboot, and gaps of hours that are not told as such, end nevertheless. */
+/* Clocks that step back, by little and by a reboot, and gaps of hours that are not reported as such, end nevertheless. */
 static void test_clocks(void **state)
 {
 	static const char content[] =
@@ -277,7 +277,7 @@ static void test_clocks(void **state)
 	assert_source("end of file");
 }
 
-/* An event whose time has not come is not told, and stopping then leaves nothing. */
+/* An event whose time has not come is not reported, and stopping then leaves nothing. */
 static void test_stop_while_waiting(void **state)
 {
 	struct fb_event event;

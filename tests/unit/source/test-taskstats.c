@@ -118,7 +118,7 @@ static void test_shifted(void **state)
 	assert_int_equal(record.tgid, 20);
 }
 
-/* Before version 12 the thread group is not told, and everything else is. */
+/* Before version 12 the thread group is not reported, and everything else is. */
 static void test_old(void **state)
 {
 	struct taskstats from = make(10);

@@ -163,7 +163,7 @@ static void test_counted_and_exec(void **state)
 	assert_int_equal(groups_count(groups), 0);
 }
 
-/* A scan that does not find a group leaves its count alone: its exits may be told still. */
+/* A scan that does not find a group leaves its count alone: its exits may be reported still. */
 static void test_missing_in_scan(void **state)
 {
 	struct groups *groups = *state;
@@ -182,7 +182,7 @@ static void test_missing_in_scan(void **state)
 	assert_end(&end, 0x100, 2);
 }
 
-/* The last exit was lost: the fork of the next one shows it, and what was certain is told. */
+/* The last exit was lost: the fork of the next one shows it, and what was certain is reported. */
 static void test_replaced(void **state)
 {
 	struct cn_event fork = { .what = PROC_EVENT_FORK, .tgid = 20, .tid = 20 };

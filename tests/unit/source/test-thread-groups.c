@@ -27,7 +27,7 @@ static void test_single(void **state)
 	assert_empty(groups);
 }
 
-/* The order that matters is the queue's: a record is there before its exit, also when its fork is not told yet. */
+/* The order that matters is the queue's: a record is there before its exit, also when its fork is not reported yet. */
 static void test_record_before_fork(void **state)
 {
 	struct groups *groups = *state;
@@ -132,7 +132,7 @@ static void test_exec_by_thread_swapped(void **state)
 	assert_empty(groups);
 }
 
-/* An exec's victim may be told after the exec: its memory was the old program's. */
+/* An exec's victim may be reported after the exec: its memory was the old program's. */
 static void test_exec_late_victim(void **state)
 {
 	struct groups *groups = *state;
@@ -350,7 +350,7 @@ static void test_pid_reuse_by_code(void **state)
 	assert_empty(groups);
 }
 
-/* The parent lost its CPU before it told of the fork: the record tells of a longer life than the messages. */
+/* The parent lost its CPU before it reported the fork: the record reports a longer life than the messages. */
 static void test_late_fork(void **state)
 {
 	struct groups *groups = *state;

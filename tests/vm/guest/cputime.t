@@ -13,7 +13,7 @@ use Genl;
 use Guest;
 use Test::More;
 
-# how many, of which kind, what that is, and the least part of wait4's time that is told
+# how many, of which kind, what that is, and the least part of wait4's time that is reported
 my @kinds = (
     [200, 'burst=200',       'fork and _exit',                  0.75],
     [30,  'spawn',           'posix_spawn of a small program',  0.75],

@@ -49,7 +49,7 @@ subtest 'fork, exit' => sub {
     ok(exists $fork->{CGROUP} && $fork->{CGROUP} == (stat '/sys/fs/cgroup')[1], 'the cgroup is an inode number')
       or diag(explain($fork));
     ok(!exists $fork->{LOGIN_UID}, 'no login, no login uid');
-    ok(!exists $fork->{PID_NS}, 'the initial pid namespace is not told');
+    ok(!exists $fork->{PID_NS}, 'the initial pid namespace is not reported');
 };
 
 subtest 'exec' => sub {

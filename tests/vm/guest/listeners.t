@@ -59,7 +59,7 @@ for ([one => @of_one], [two => @of_two]) {
     is(scalar(grep { !$born{ $_->{pid} } } @said), 0, "$name: every fork too");
 }
 my @armed = grep { $_->{TYPE} eq 'armed' } @of_one;
-cmp_ok(scalar @armed, '>', 100, 'each change is told');
+cmp_ok(scalar @armed, '>', 100, 'each change is reported');
 is($armed[-1]{MASK}, Genl::mask(qw(fork exit exec)), 'the last one is back to what the two want');
 
 undef $one;

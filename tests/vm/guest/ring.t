@@ -61,17 +61,17 @@ subtest 'a full ring counts what it lost' => sub {
     is(@held + sum(values %{ $status->{LOST} }), $happened, 'held and lost are what happened');
     is(continuity(0, @held)->{holes}, 0, 'what is held has no hole');
 
-    # Somebody joins, and START has sent what is there: then the loss is told, and what is new.
+    # Somebody joins, and START has sent what is there: then the loss is reported, and what is new.
     $genl->join_group;
     $genl->start(qw(fork exit));
     my @records = $genl->records(0.5);
     my ($pid) = child(sub { 0 });
     push @records, $genl->records(0.5);
     my $found = continuity(0, @records);
-    is_deeply([@$found{qw(holes doubles)}], [0, 0], 'every number is told, or told to be lost');
+    is_deeply([@$found{qw(holes doubles)}], [0, 0], 'every number is reported, or reported as lost');
     is($found->{lost}, sum(values %{ $status->{LOST} }), 'as many as STATUS says');
     is($found->{last}, $genl->status->{LAST}, 'to the last one');
-    is(scalar(of($pid, @records)), 2, 'what came then is told');
+    is(scalar(of($pid, @records)), 2, 'what came then is reported');
     ok((!grep { $_->{TYPE} eq 'lost' && !($_->{SINCE} > 0 && $_->{SINCE} <= $_->{TIME}) } @records), 'it says since when');
     my %count = (fork => types('fork', @records), exit => types('exit', @records));
     # Beside those: the shell that starts them, both sides of its pipe, and the one at the end.

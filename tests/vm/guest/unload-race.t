@@ -16,7 +16,7 @@ use Time::HiRes 'time';
 
 use constant { ROUNDS => 10, LISTENERS => 4 };
 
-# Comes and goes until the module is going, which a refused START tells. Whoever STOPs then leaves others behind, who want
+# Comes and goes until the module is going, which a refused START shows. One that STOPs then leaves others behind, that want
 # something still. Ends with 1 if it came to that.
 sub come_and_go {
     my ($stays, $leaves, $changes) = map { Genl->new } 1 .. 3;
@@ -49,7 +49,7 @@ for (1 .. ROUNDS) {
     workload('burst=50');
 }
 is($loaded,   ROUNDS, 'it was loaded ' . ROUNDS . ' times');
-is($unloaded, ROUNDS, 'and unloaded, whoever was just listening');
+is($unloaded, ROUNDS, 'and unloaded, with any listeners');
 cmp_ok($late, '>', 0, "somebody went while it was going: $late times");
 unlike(scalar(qx(dmesg)), qr/cannot be (?:dis)?armed/, 'nobody armed anything by that');
 done_testing;

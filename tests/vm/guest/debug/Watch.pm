@@ -45,7 +45,7 @@ sub forget {
     ask('clear');
 }
 
-# Memory that nobody knows of any more. What was allocated a moment ago is passed over, so it takes two looks.
+# Memory that is not referenced any more. What was allocated a moment ago is passed over, so it takes two looks.
 sub leaks {
     for (1 .. 2) {
         sleep 6;

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# The module in a kernel that watches over it, with all that it tells of happening at once, listeners that come and go,
+# The module in a kernel that watches over it, with all that it reports happening at once, listeners that come and go,
 # and itself coming and going. What the kernel found is the result; of the records only order and form are looked at.
 use strict;
 use warnings;
@@ -29,7 +29,7 @@ sub any { return int rand $_[0] }
 
 # Listeners
 
-# What it does next, by chance. It is told what it does not get an answer to: its own buffer may be full.
+# What it does next, by chance. It may get no answer: its own buffer may be full.
 sub act {
     my ($genl, $count) = @_;
     my $what = any(24);
@@ -63,7 +63,7 @@ sub act {
 # At times nobody reads, for as long as it takes to fill the ring where ten processes a second are many.
 sub quiet { return time % 60 < 20 }
 
-# One after the other, until it is told to end: some joined, some slow, some with little room, most of them just gone.
+# One after the other, until it is asked to end: some joined, some slow, some with little room, most of them just gone.
 sub listen_on {
     my ($number, $out) = @_;
     my %count = map { $_ => 0 } qw(sockets records replayed starts lost overruns unanswered);
@@ -148,7 +148,7 @@ sub told {
     return join ', ', map { ($sum->{$_} // 0) . " $_" } @names;
 }
 
-# A crash may write a file, or start a program, whose processes are told too.
+# A crash may write a file, or start a program, whose processes are reported too.
 sub dump_cores {
     my ($pattern) = @_;
     open my $file, '>', '/proc/sys/kernel/core_pattern' or return;
@@ -214,7 +214,7 @@ for my $round (1 .. ROUNDS) {
     }
     undef $own if $round % 3 == 0;
     my $tries = 0;
-    # Whoever has asked for a replay holds it meanwhile.
+    # A listener that requested a replay holds it meanwhile.
     sleep 0.05 while !gone() && $tries++ < 200;
     push @bad, "round $round: not unloaded" if loaded();
     push @bad, "round $round: not loaded"   if !load(ring => 64 << $round % 2, grace => $round % 3);
