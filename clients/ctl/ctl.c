@@ -41,7 +41,7 @@ static int set_json(struct ctl *ctl, const char *value)
 			return CTL_GO_ON;
 		}
 	}
-	ctl_error("--json: '%s' is none of short, pretty, off", value);
+	ctl_error("--json: expected short, pretty or off, not '%s'", value);
 	return CTL_USAGE;
 }
 
@@ -82,7 +82,7 @@ int ctl_option(struct ctl *ctl, int option, const char *text)
 	case CTL_OPTION_JSON:
 		return set_json(ctl, optarg);
 	default:
-		return CTL_USAGE; /* getopt_long() has said why */
+		return CTL_USAGE; /* getopt_long() has printed why */
 	}
 }
 
@@ -90,6 +90,6 @@ int ctl_no_arguments(int argc, char *argv[])
 {
 	if (optind >= argc)
 		return CTL_GO_ON;
-	ctl_error("what is '%s'? This command takes options alone; see --help", argv[optind]);
+	ctl_error("unexpected argument '%s'; see --help", argv[optind]);
 	return CTL_USAGE;
 }

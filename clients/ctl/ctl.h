@@ -23,7 +23,7 @@ enum ctl_json { CTL_JSON_OFF, CTL_JSON_SHORT, CTL_JSON_PRETTY };
 
 #define CTL_RUNTIME_DIR "/run/forkbus"
 
-/* So long the broker has for an answer. */
+/* How long to wait for an answer of the broker. */
 #define CTL_TIMEOUT_USEC (10 * UINT64_C(1000000))
 
 struct ctl {

@@ -113,7 +113,7 @@ static void put_root(const struct term *term, FILE *file, const struct forkbus_e
 	put_text(term, file, event, FORKBUS_FIELD_ROOT);
 }
 
-/* Those ids that changed; where nobody knows what was before, those that are. */
+/* The ids that changed; where the old ones are not known, the new ones. */
 static void put_ids(const struct term *term, FILE *file, const struct forkbus_event *event)
 {
 	static const struct {
@@ -208,7 +208,7 @@ static void put_lost(const struct term *term, FILE *file, const struct forkbus_e
 		fprintf(file, "lost %" PRIu64 " event%s", UINT(event, COUNT),
 			UINT(event, COUNT) == 1 ? "" : "s");
 	else
-		fputs("lost events, nobody knows how many", file);
+		fputs("lost events, count unknown", file);
 	if (HAS(event, REASON)) {
 		fputs(" (", file);
 		put_text(term, file, event, FORKBUS_FIELD_REASON);
@@ -236,7 +236,7 @@ static void put_source(const struct term *term, FILE *file, const struct forkbus
 		fputs(")", file);
 	}
 	if (HAS(event, ARMED)) {
-		fputs(": tells ", file);
+		fputs(": reports ", file);
 		put_text(term, file, event, FORKBUS_FIELD_ARMED);
 	}
 }
@@ -251,7 +251,7 @@ void details_write_sentence(const struct term *term, FILE *file, const struct fo
 		put_source(term, file, event);
 		break;
 	default:
-		fputs("all told up to ", file);
+		fputs("caught up to ", file);
 		if (HAS(event, CURSOR))
 			put_text(term, file, event, FORKBUS_FIELD_CURSOR);
 		else

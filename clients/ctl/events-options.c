@@ -15,7 +15,7 @@ static int parse_count(const char *text, uint64_t *count)
 	*count = strtoull(text, &end, 10);
 	if (errno == 0 && isdigit((unsigned char)*text) && *end == '\0' && *count > 0 && *count < OUTPUT_ALL)
 		return CTL_GO_ON;
-	ctl_error("-n: '%s' is no positive number", text);
+	ctl_error("-n: expected a positive number, not '%s'", text);
 	return CTL_USAGE;
 }
 

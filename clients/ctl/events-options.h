@@ -17,7 +17,7 @@ struct events_options {
 /*
  * events_options_parse() - read all options
  * @options: for getopt_long(), any of CTL_OPTIONS, CTL_OPTIONS_JSON, FILTER_OPTIONS and 'n'
- * Return: an exit status, all said; or CTL_GO_ON, with optind at the first argument.
+ * Return: an exit status, after a message; or CTL_GO_ON, with optind at the first argument.
  */
 int events_options_parse(struct events_options *wanted, struct ctl *ctl, int argc, char *argv[],
 			 const struct option *options, const char *help);

@@ -54,7 +54,7 @@ enum filter_option {
 
 enum {
 	_FILTER_OPTIONS_E_SUCCESS,
-	FILTER_OPTIONS_E_INVALID, /* told in struct filter_error, whose key is the option */
+	FILTER_OPTIONS_E_INVALID, /* explained in struct filter_error, whose key is the option */
 	FILTER_OPTIONS_E_OTHER,	  /* not one of these */
 };
 

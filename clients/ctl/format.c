@@ -18,7 +18,7 @@
 #define COMM_WIDTH 15
 #define AGE_WIDTH  9
 
-/* Below this width the parent's pid is left out: its fork tells it too. */
+/* Below this width the parent's pid is left out: its fork has it too. */
 #define WIDE 100
 
 struct user {

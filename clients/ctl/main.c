@@ -8,16 +8,16 @@
 static const char help[] =
 	"forkbusctl [OPTIONS...] COMMAND [OPTIONS...]\n"
 	"\n"
-	"Watch what the processes of this machine do, as the forkbus broker tells it.\n"
+	"Watch what the processes of this machine do, as the forkbus broker reports it.\n"
 	"\n"
 	"Commands:\n"
 	"  monitor                   show events as they happen\n"
-	"  ps                        show the processes that live\n"
+	"  ps                        show the living processes\n"
 	"  tree [PID]                show them as a tree\n"
-	"  wait PID                  wait until a process has ended, and show how\n"
-	"  status                    show how the broker does\n"
+	"  wait PID                  wait until a process has ended, and show its exit status\n"
+	"  status                    show the broker's status\n"
 	"  doctor                    find out which sources of events work here\n"
-	"  log FILE                  show the events in a log, of a broker that runs or not\n"
+	"  log FILE                  show the events in a log, whether a broker runs or not\n"
 	"\n"
 	"Options:\n" CTL_HELP_RUNTIME_DIR CTL_HELP_COMMON "\n"
 	"Each command has a --help of its own. See forkbusctl(1).\n";
@@ -57,6 +57,6 @@ int main(int argc, char *argv[])
 		optind = 0;
 		return commands[i].run(&ctl, argc - first, argv + first);
 	}
-	ctl_error("there is no command '%s'; see --help", argv[optind]);
+	ctl_error("unknown command '%s'; see --help", argv[optind]);
 	return CTL_USAGE;
 }

@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * Events on standard output, as lines for people or as JSON, until enough were shown or nobody reads on.
+ * Events on standard output, as lines for people or as JSON, until enough were shown or the reader has gone.
  */
 
 #include <stdint.h>
@@ -25,7 +25,7 @@ struct output {
 enum {
 	_OUTPUT_E_SUCCESS,
 	OUTPUT_E_ENOUGH, /* that was the last one wanted */
-	OUTPUT_E_CLOSED, /* nobody reads it any more */
+	OUTPUT_E_CLOSED, /* its reader has gone */
 };
 
 /* output_init() - @count: how many events are wanted, or OUTPUT_ALL. Return: 0 or -ENOMEM. */

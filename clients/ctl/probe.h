@@ -12,7 +12,7 @@
 enum {
 	_PROBE_E_SUCCESS,
 	PROBE_E_NO_BROKER, /* no forkbusd was found */
-	PROBE_E_SILENT,	   /* it said nothing that could be understood */
+	PROBE_E_SILENT,	   /* its answer was not understood */
 };
 
 /*

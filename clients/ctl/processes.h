@@ -21,7 +21,7 @@ struct processes {
 
 /*
  * processes_get() - those that match a request (see filter-options.h); NULL: all that one may see
- * Return: CTL_GO_ON, or an exit status, all said.
+ * Return: CTL_GO_ON; or an exit status, after a message.
  */
 int processes_get(struct processes *processes, const struct ctl *ctl, json_t *request);
 void processes_done(struct processes *processes);

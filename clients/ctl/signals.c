@@ -29,7 +29,7 @@ static void take_resized(int number)
 
 void signals_init(void)
 {
-	/* One who does not like to wait sends a second one, which kills. */
+	/* A second one kills. */
 	const struct sigaction noted = { .sa_handler = take_stop, .sa_flags = (int)SA_RESETHAND };
 	const struct sigaction again = { .sa_handler = take_stop };
 	const struct sigaction restarted = { .sa_handler = take_resized, .sa_flags = SA_RESTART };

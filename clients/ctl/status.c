@@ -12,7 +12,7 @@
 
 static const char help[] = "forkbusctl status [OPTIONS...]\n"
 			   "\n"
-			   "Show how the broker does: its source, what it told, what was lost, its log.\n"
+			   "Show the broker's status: its source, its events, its losses, its log.\n"
 			   "\n"
 			   "Options:\n" CTL_HELP_JSON CTL_HELP_RUNTIME_DIR CTL_HELP_COMMON;
 
@@ -126,7 +126,7 @@ static void put_version(json_t *status)
 	clock_gettime(CLOCK_REALTIME, &now);
 	uint64_t usec = (uint64_t)now.tv_sec * USEC_PER_SEC;
 
-	/* Whole seconds: nobody wants to know it more exactly. */
+	/* Whole seconds are exact enough. */
 	printf(", since %s (%s)", human_time(time, started),
 	       human_duration(ago, usec > started ? (usec - started) / USEC_PER_SEC * USEC_PER_SEC : 0));
 }
@@ -150,7 +150,7 @@ static void put_source(json_t *status)
 	if (json_object_get(source, "armed")) {
 		fputc('\n', stdout);
 		put_label("");
-		fputs("tells ", stdout);
+		fputs("reports ", stdout);
 		put_value(json_object_get(source, "armed"));
 	}
 	if (has_pairs(source, shown)) {
@@ -192,7 +192,7 @@ static void put_lost(json_t *status)
 			continue;
 		printf("%s%s", space, term_colour(&term, TERM_ALARM));
 		put_string(key);
-		/* Where nobody can know how many there were, only the times are counted. */
+		/* Where the number of events is unknown, only the times are counted. */
 		if (count > 0)
 			printf(" %" PRIu64 " event%s at", count, count == 1 ? "" : "s");
 		printf(" %" PRIu64 " time%s%s", times, times == 1 ? "" : "s", term_colour(&term, TERM_PLAIN));

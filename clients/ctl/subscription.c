@@ -29,7 +29,7 @@ static int set_request(struct forkbus *bus, json_t *request)
 	return r < 0 || !since ? r : forkbus_set_since(bus, since);
 }
 
-/* The library names a key, "KEY: REASON"; who typed an option reads its name. */
+/* The library names a key, "KEY: REASON"; the user typed the option. */
 static int explain_request(const struct ctl *ctl, const struct forkbus *bus, int error)
 {
 	const char *why = forkbus_get_error(bus), *option;
@@ -68,7 +68,7 @@ int subscription_explain(const struct ctl *ctl, const struct forkbus *bus, int e
 			  ctl->runtime_dir, strerror(-error));
 		return CTL_FAILURE;
 	case -EBADMSG:
-		ctl_error("what answers at %s/org.forkbus1 is no forkbus broker", ctl->runtime_dir);
+		ctl_error("%s/org.forkbus1 is not a forkbus broker", ctl->runtime_dir);
 		return CTL_FAILURE;
 	case -ETIMEDOUT:
 		ctl_error("the broker at %s did not answer in time", ctl->runtime_dir);

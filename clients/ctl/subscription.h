@@ -17,8 +17,8 @@ static inline void forkbus_p(struct forkbus **bus)
 
 /*
  * subscription_new() - a handle with the request's filter, snapshot and since; not started
- * @request: its since is not looked at by all commands; NULL: all that one may see
- * Return: CTL_GO_ON, or an exit status, all said.
+ * @request: NULL: all that the caller may see
+ * Return: CTL_GO_ON; or an exit status, after a message.
  */
 int subscription_new(struct forkbus **ret, const struct ctl *ctl, uint64_t flags, json_t *request);
 

@@ -9,19 +9,20 @@
 #include "subscription.h"
 #include "util.h"
 
-static const char help[] = "forkbusctl wait [OPTIONS...] PID[@START]\n"
-			   "\n"
-			   "Wait until a process has ended, and show how. It need be no child of anybody in\n"
-			   "particular.\n"
-			   "\n"
-			   "Options:\n" CTL_HELP_JSON CTL_HELP_RUNTIME_DIR CTL_HELP_COMMON;
+static const char help[] =
+	"forkbusctl wait [OPTIONS...] PID[@START]\n"
+	"\n"
+	"Wait until a process has ended, and show its exit status. It need not be a child\n"
+	"of the caller.\n"
+	"\n"
+	"Options:\n" CTL_HELP_JSON CTL_HELP_RUNTIME_DIR CTL_HELP_COMMON;
 
 static const struct option options[] = { CTL_OPTIONS, CTL_OPTIONS_JSON, {} };
 
 struct waiting {
 	const struct ctl *ctl;
 	struct forkbus *bus;
-	uint64_t pid, start_usec; /* start: once the snapshot has told it */
+	uint64_t pid, start_usec; /* start: known from the snapshot on */
 };
 
 static int show(const struct ctl *ctl, const struct forkbus_event *event)
@@ -34,7 +35,7 @@ static int show(const struct ctl *ctl, const struct forkbus_event *event)
 	return output_end(&output, output_result(r));
 }
 
-/* Where events are missing, the one that is waited for may be among them. */
+/* The exit may be among the events that were lost. */
 static int look(const struct waiting *waiting)
 {
 	struct forkbus_event *process = NULL;
@@ -46,7 +47,7 @@ static int look(const struct waiting *waiting)
 		return CTL_GO_ON;
 	if (r != -ESRCH)
 		return subscription_explain(waiting->ctl, waiting->bus, r);
-	ctl_error("process %" PRIu64 " has ended; how it did was lost", waiting->pid);
+	ctl_error("process %" PRIu64 " has ended; its exit status was lost", waiting->pid);
 	return CTL_FAILURE;
 }
 
@@ -64,7 +65,7 @@ static int take(struct waiting *waiting, const struct forkbus_event *event)
 	case FORKBUS_TYPE_READY:
 		if (waiting->start_usec)
 			return CTL_GO_ON;
-		ctl_error("there is no process %" PRIu64 " that you may see", waiting->pid);
+		ctl_error("no process %" PRIu64 " that you may see", waiting->pid);
 		return CTL_FAILURE;
 	default:
 		return CTL_GO_ON;

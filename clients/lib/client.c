@@ -14,7 +14,7 @@
 #include "delivery.h"
 #include "session.h"
 
-/* One call of forkbus_process() ends, whatever the other side does. */
+/* A bound on one call of forkbus_process(), whatever the other side does. */
 #define STEPS_MAX 64
 
 int forkbus_new(struct forkbus **ret, const char *runtime_dir, uint64_t flags)
@@ -67,7 +67,7 @@ const char *forkbus_get_error(const struct forkbus *client)
 	return client->reason.known ? client->reason.text : NULL;
 }
 
-/* The broker would say the same, later. */
+/* The broker would refuse the same, later. */
 static int check_filter(struct forkbus *client)
 {
 	json_t *object = filter_set_json(&client->set);
@@ -107,7 +107,7 @@ static int fail(struct forkbus *client, int error)
 		return error;
 	}
 	if (error == -EBADMSG && !client->reason.known)
-		reason_set(&client->reason, error, "what answers does not speak like a forkbus broker");
+		reason_set(&client->reason, error, "not a forkbus broker: its answer is malformed");
 	session_disconnect(client);
 	client->state = CLIENT_FAILED;
 	client->failure = error;

@@ -2,16 +2,16 @@
 #pragma once
 
 /*
- * libforkbus: what the processes of this machine do, as forkbusd tells it. libforkbus(3) is the way in, forkbus_event(3)
- * says what an event can tell.
+ * libforkbus: events of the processes of this machine, from forkbusd. Begin with libforkbus(3); forkbus_event(3) describes
+ * the fields of an event.
  *
  * Errors    Functions that return int return a negative errno where they fail. Out parameters are written on success only,
  *           unless said otherwise.
- * Waiting   Nothing here blocks but forkbus_wait() and the calls with a timeout.
- * Threads   A handle, and what came of it, belongs to one thread at a time. Different handles have nothing in common: no
- *           function here uses a signal, a global variable or exit(3).
- * Texts     Names and paths in Linux are bytes, not characters: texts have a length, and may be no valid UTF-8. They are
- *           terminated by a NUL beside.
+ * Waiting   Only forkbus_wait() and the calls with a timeout block.
+ * Threads   A handle, and all that it returns, belongs to one thread at a time. Handles share nothing: no function here uses
+ *           a signal, a global variable or exit(3).
+ * Texts     Names and paths in Linux are bytes, not characters: a text has a length, and may not be valid UTF-8. A NUL
+ *           follows it.
  * Times     are in microseconds. "usec" of an event counts from 1970, "boot" and "start" from the start of the machine
  *           (CLOCK_BOOTTIME).
  */
@@ -27,15 +27,12 @@ extern "C" {
 struct forkbus;	       /* a handle: a filter, and a subscription that may have been started */
 struct forkbus_event;  /* something that happened, or a process that lives */
 struct forkbus_list;   /* processes, as of one moment */
-struct forkbus_status; /* how the broker does, as of one moment */
+struct forkbus_status; /* the broker's status, as of one moment */
 
 /* Timeouts: for ever */
 #define FORKBUS_FOREVER UINT64_MAX
 
-/*
- * What an event is about. The numbers stay; there may come more, so that a program has to pass over those that it does
- * not know.
- */
+/* The types of events. The numbers stay. More may be added: a program ignores types that it does not know. */
 enum forkbus_type {
 	FORKBUS_TYPE_FORK = 1,	  /* a process was born: pid is the child */
 	FORKBUS_TYPE_EXEC = 2,	  /* it began to run another program */
@@ -43,11 +40,11 @@ enum forkbus_type {
 	FORKBUS_TYPE_ID = 4,	  /* its user or group ids changed */
 	FORKBUS_TYPE_COMM = 5,	  /* its name changed, other than by an exec */
 	FORKBUS_TYPE_SESSION = 6, /* it leads a new session */
-	FORKBUS_TYPE_CHROOT = 7,  /* these three only for who asks for them, and not from every source */
+	FORKBUS_TYPE_CHROOT = 7,  /* these three only on request, and not from every source */
 	FORKBUS_TYPE_COREDUMP = 8,
 	FORKBUS_TYPE_PTRACE = 9,
-	FORKBUS_TYPE_SOURCE = 10,  /* where events come from changed. Told whatever the filter is */
-	FORKBUS_TYPE_LOST = 11,	   /* events are missing here. Told whatever the filter is */
+	FORKBUS_TYPE_SOURCE = 10,  /* the source of events changed. Sent whatever the filter is */
+	FORKBUS_TYPE_LOST = 11,	   /* events are missing here. Sent whatever the filter is */
 	FORKBUS_TYPE_PROCESS = 12, /* a process that lives: of a snapshot, or a list */
 	FORKBUS_TYPE_READY = 13	   /* the snapshot is over, if there was one; what happens follows */
 };
@@ -207,11 +204,11 @@ enum forkbus_kind {
 /* --- a handle ----------------------------------------------------------------------------------------------------- */
 
 /* Flags of forkbus_new() */
-#define FORKBUS_RING	(UINT64_C(1) << 0) /* read the broker's log in shared memory, where that can be */
+#define FORKBUS_RING	(UINT64_C(1) << 0) /* read the broker's log in shared memory, where possible */
 #define FORKBUS_PATIENT (UINT64_C(1) << 1) /* where no broker runs at forkbus_start(), wait for one */
 
 /*
- * forkbus_new() - a handle without a filter: all that one may see
+ * forkbus_new() - a handle without a filter: all that the caller may see
  * @ret: to be freed by forkbus_free()
  * @runtime_dir: where the broker's sockets are; NULL: /run/forkbus
  * @flags: of FORKBUS_RING, FORKBUS_PATIENT
@@ -219,52 +216,55 @@ enum forkbus_kind {
  */
 int forkbus_new(struct forkbus **ret, const char *runtime_dir, uint64_t flags);
 
-/* forkbus_free() - end the subscription and free all; what the handle lent is gone. NULL is fine. Return: NULL. */
-struct forkbus *forkbus_free(struct forkbus *bus);
+/*
+ * forkbus_free() - end the subscription and free all, also what the handle lent
+ * The child of a fork may do this, and nothing else, with its parent's handle. NULL is fine. Return: NULL.
+ */
+struct forkbus *forkbus_free(struct forkbus *client);
 
 /*
- * forkbus_get_error() - a sentence for people on why the last call with this handle failed
- * Return: valid until the next call with this handle; NULL where there is nothing to say beyond the errno.
+ * forkbus_get_error() - why the last call with this handle failed, as a sentence for people
+ * Return: valid until the next call with this handle; NULL where the errno says it all.
  */
-const char *forkbus_get_error(const struct forkbus *bus);
+const char *forkbus_get_error(const struct forkbus *client);
 
 /* --- what is wanted ----------------------------------------------------------------------------------------------- */
 
 /*
- * All that is set has to hold, of the values of one kind any. An event without the field that is asked for does not match.
- * All return 0, -EBUSY once the handle is started, -EINVAL where a value is none that there can be, -E2BIG beyond 1,024 values
- * of a kind, -ENOMEM.
+ * An event matches if it matches every kind of value that is set, and of one kind at least one value. An event without the
+ * field in question does not match. All return 0; -EBUSY once the handle is started, -EINVAL for an invalid value, -E2BIG
+ * beyond 1,024 values of a kind, -ENOMEM.
  */
 
 /*
- * forkbus_set_filter() - the whole filter at once, in place of all that was set and added before
- * @json: one JSON object in the grammar of the protocol: "{\"types\":[\"exit\"],\"uids\":[1000]}"; "{}" is no filter
- * What follows adds to it. Where it is refused, forkbus_get_error() is "KEY: REASON", and the filter stays what it was.
+ * forkbus_set_filter() - replace all that was set and added before by a filter in JSON
+ * @json: one JSON object in the grammar of the protocol: "{\"types\":[\"exit\"],\"uids\":[1000]}"; "{}": no filter
+ * Later calls add to it. If it is refused, forkbus_get_error() returns "KEY: REASON", and the filter does not change.
  * Return: as above, but -EINVAL in place of -E2BIG.
  */
-int forkbus_set_filter(struct forkbus *bus, const char *json);
+int forkbus_set_filter(struct forkbus *client, const char *json);
 
 /* forkbus_add_type() - events of this type (none added: all). FORKBUS_TYPE_PROCESS and _READY cannot be asked for. */
-int forkbus_add_type(struct forkbus *bus, enum forkbus_type type);
+int forkbus_add_type(struct forkbus *client, enum forkbus_type type);
 
 /*
  * forkbus_add_pid() - events of this process
  * @start_usec: its FORKBUS_FIELD_START_USEC; 0: that of the process which has this pid when the subscription begins
  */
-int forkbus_add_pid(struct forkbus *bus, uint32_t pid, uint64_t start_usec);
+int forkbus_add_pid(struct forkbus *client, uint32_t pid, uint64_t start_usec);
 
 /* forkbus_set_tree() - events of this process and all its descendants; arguments as of forkbus_add_pid() */
-int forkbus_set_tree(struct forkbus *bus, uint32_t pid, uint64_t start_usec);
+int forkbus_set_tree(struct forkbus *client, uint32_t pid, uint64_t start_usec);
 
 /* forkbus_add_uid() - events of processes with this real user id */
-int forkbus_add_uid(struct forkbus *bus, uint32_t uid);
+int forkbus_add_uid(struct forkbus *client, uint32_t uid);
 
 /*
  * forkbus_add_glob() - events in which a text matches a pattern
  * @field: FORKBUS_FIELD_COMM, _EXE, _CGROUP or _UNIT
  * @pattern: valid UTF-8; * ? [ ] and backslash as in a shell, where * and ? match slashes too
  */
-int forkbus_add_glob(struct forkbus *bus, enum forkbus_field field, const char *pattern);
+int forkbus_add_glob(struct forkbus *client, enum forkbus_field field, const char *pattern);
 
 /* Ends of processes, for forkbus_set_exits() */
 #define FORKBUS_EXITS_ANY     (1u << 0)
@@ -273,38 +273,38 @@ int forkbus_add_glob(struct forkbus *bus, enum forkbus_field field, const char *
 #define FORKBUS_EXITS_SIGNAL  (1u << 3)
 
 /* forkbus_set_exits() - only ends of processes, of these kinds; 0: not only them */
-int forkbus_set_exits(struct forkbus *bus, unsigned int exits);
+int forkbus_set_exits(struct forkbus *client, unsigned int exits);
 
 /* forkbus_set_min_elapsed() - only ends of processes that lived at least so long */
-int forkbus_set_min_elapsed(struct forkbus *bus, uint64_t usec);
+int forkbus_set_min_elapsed(struct forkbus *client, uint64_t usec);
 
 /* forkbus_set_threads() - events of threads other than the first one of each process too */
-int forkbus_set_threads(struct forkbus *bus, bool threads);
+int forkbus_set_threads(struct forkbus *client, bool threads);
 
 /* forkbus_set_snapshot() - begin with an event of FORKBUS_TYPE_PROCESS for each process that lives and matches */
-int forkbus_set_snapshot(struct forkbus *bus, bool snapshot);
+int forkbus_set_snapshot(struct forkbus *client, bool snapshot);
 
 /*
  * forkbus_set_since() - begin in the past
  * @since: a cursor, for all that came after it; or a span before now, like "-5min" or "-1h 30min" (us ms s min h d w), for all
- *         of it that the log holds. What it does not hold any more is told by an event of FORKBUS_TYPE_LOST. NULL: begin now
+ *         of it that the log holds. For what it no longer holds there is an event of FORKBUS_TYPE_LOST. NULL: begin now
  */
-int forkbus_set_since(struct forkbus *bus, const char *since);
+int forkbus_set_since(struct forkbus *client, const char *since);
 
-/* forkbus_set_complete() - fail by -ESTALE rather than begin with a loss, where the log does not reach back to the cursor */
-int forkbus_set_complete(struct forkbus *bus, bool complete);
+/* forkbus_set_complete() - if the log does not reach back to the cursor, fail by -ESTALE instead of beginning with a loss */
+int forkbus_set_complete(struct forkbus *client, bool complete);
 
 /* --- what happens ------------------------------------------------------------------------------------------------- */
 
 /*
  * forkbus_start() - begin the subscription
- * The connection is made; what the broker says comes by forkbus_process(). Return: 0; -EINVAL where the filter is none
- * (forkbus_get_error() says why), -EALREADY; without FORKBUS_PATIENT also what connect(2) says: -ENOENT and -ECONNREFUSED where
- * no broker runs, -EACCES. After those it can be called again.
+ * This connects; forkbus_process() then returns what the broker sends. Return: 0; -EINVAL for an invalid filter
+ * (forkbus_get_error() has the reason), -EALREADY; without FORKBUS_PATIENT also the errors of connect(2): -ENOENT and
+ * -ECONNREFUSED where no broker runs, -EACCES. After those it can be called again.
  */
-int forkbus_start(struct forkbus *bus);
+int forkbus_start(struct forkbus *client);
 
-/* What forkbus_process() brings. More may come; a program passes over those that it does not know. */
+/* What forkbus_process() returns. More may be added; a program ignores those that it does not know. */
 enum forkbus_item {
 	FORKBUS_NOTHING = 0,	  /* for now */
 	FORKBUS_EVENT = 1,	  /* something happened */
@@ -313,54 +313,54 @@ enum forkbus_item {
 };
 
 /*
- * forkbus_process() - the next thing that is here
- * @ret: the event, where FORKBUS_EVENT is returned, NULL else. The handle's; valid until the next call with the handle, see
+ * forkbus_process() - return the next item, if there is one
+ * @ret: the event, where FORKBUS_EVENT is returned, else NULL. The handle's, valid until the next call with the handle: see
  *       forkbus_event_copy()
- * To be called when the descriptor is ready or the timeout is over, until it returns FORKBUS_NOTHING; one that returns to its
- * loop before is woken up at once.
+ * Call it when the descriptor is ready or the timeout is over, until it returns FORKBUS_NOTHING; a program that returns to
+ * its loop before that is woken at once.
  *
- * Return: of enum forkbus_item, or a negative errno. After -ENOMEM it can be called again: nothing was lost. All others
- * stay, and are returned by each further call: -ENOTCONN (not started), -EBADMSG (what answers is no broker), -EMSGSIZE (it
- * answers more than is believed); and what the broker refused: -EINVAL (the filter), -ERANGE (the cursor is of the future),
- * -ESTALE (see forkbus_set_complete()), -ESRCH (a pid that nobody has), -EUSERS (too many connections), -ENOBUFS (the broker has
- * no memory), -EACCES, -EOPNOTSUPP, -EPROTO (anything else). A broker that had accepted us, and has no room now, is asked again.
+ * Return: of enum forkbus_item, or a negative errno. After -ENOMEM it can be called again: nothing was lost. All other
+ * errors are final, and each further call returns them: -ENOTCONN (not started), -EBADMSG (not a broker), -EMSGSIZE (a message
+ * is too long); and the broker's refusals: -EINVAL (the filter), -ERANGE (the cursor is in the future), -ESTALE (see
+ * forkbus_set_complete()), -ESRCH (no process has this pid), -EUSERS (too many connections), -ENOBUFS (the broker is out of
+ * memory), -EACCES, -EOPNOTSUPP, -EPROTO (anything else). A broker that accepted the handle before, and has no room now, is
+ * asked again.
  */
-int forkbus_process(struct forkbus *bus, const struct forkbus_event **ret);
+int forkbus_process(struct forkbus *client, const struct forkbus_event **ret);
 
 /*
  * forkbus_wait() - block until forkbus_process() has something to do
  * @timeout_usec: 0: do not, FORKBUS_FOREVER
- * Return: 1 if it has; 0 after the timeout; -EINTR after a signal; what forkbus_process() fails with.
+ * Return: 1 if it has; 0 after the timeout; -EINTR after a signal; the final error of forkbus_process().
  */
-int forkbus_wait(struct forkbus *bus, uint64_t timeout_usec);
+int forkbus_wait(struct forkbus *client, uint64_t timeout_usec);
 
 /*
  * forkbus_get_fd() - the one descriptor to poll
- * Of an epoll instance: the same for the handle's whole life, whatever becomes of the connection; not to be read, closed, or
- * used after fork(2). Return: the descriptor.
+ * It is an epoll instance, and stays the same for the handle's whole life, also when the connection is lost. Do not read or
+ * close it, or use it after fork(2). Return: the descriptor.
  */
-int forkbus_get_fd(const struct forkbus *bus);
+int forkbus_get_fd(const struct forkbus *client);
 
 /* forkbus_get_events() - what to poll it for. Return: POLLIN, which does not change. */
-int forkbus_get_events(const struct forkbus *bus);
+int forkbus_get_events(const struct forkbus *client);
 
 /*
  * forkbus_get_timeout() - when forkbus_process() is to be called even if the descriptor is not ready
  * @usec: set to a time of CLOCK_MONOTONIC, 0 for at once, FORKBUS_FOREVER for never. May change with each forkbus_process()
  * Return: 0.
  */
-int forkbus_get_timeout(const struct forkbus *bus, uint64_t *usec);
+int forkbus_get_timeout(const struct forkbus *client, uint64_t *usec);
 
 /*
- * forkbus_get_cursor() - where this subscriber is: up to the last event that forkbus_process() brought
- * To be kept where it outlives the program, and given to forkbus_set_since() of another handle. One event per cursor: who keeps
- * it after having dealt with an event misses none and gets none twice. Return: valid until the next call with this handle;
- * NULL before FORKBUS_TYPE_READY.
+ * forkbus_get_cursor() - the position of this subscriber: after the last event that forkbus_process() returned
+ * Store it, and give it to forkbus_set_since() of another handle. A program that stores it after it has handled each event
+ * misses none and gets none twice. Return: valid until the next call with this handle; NULL before FORKBUS_TYPE_READY.
  */
-const char *forkbus_get_cursor(const struct forkbus *bus);
+const char *forkbus_get_cursor(const struct forkbus *client);
 
 /* forkbus_uses_ring() - whether events come by shared memory right now */
-bool forkbus_uses_ring(const struct forkbus *bus);
+bool forkbus_uses_ring(const struct forkbus *client);
 
 /* --- events ------------------------------------------------------------------------------------------------------- */
 
@@ -372,7 +372,7 @@ enum forkbus_type forkbus_type_from_name(const char *name);
 
 /*
  * forkbus_field_name() - the name that the protocol has for it: "startUsec", "status.code", "usage.userUsec", "old.uid"
- * Fields are numbered from 1 without a gap. Return: a constant; NULL for a number that is no field.
+ * Return: a constant; NULL for a number that is no field.
  */
 const char *forkbus_field_name(enum forkbus_field field);
 
@@ -385,23 +385,23 @@ enum forkbus_kind forkbus_field_kind(enum forkbus_field field);
 /* forkbus_event_copy() - one to keep. @ret: to be freed by forkbus_event_free(). Return: 0 or -ENOMEM. */
 int forkbus_event_copy(const struct forkbus_event *event, struct forkbus_event **ret);
 
-/* forkbus_event_free() - of a copy, or what forkbus_get_process() gave; never of what is lent. NULL is fine. Return: NULL. */
+/* forkbus_event_free() - free an event that is the caller's, never one that is lent. NULL is fine. Return: NULL. */
 struct forkbus_event *forkbus_event_free(struct forkbus_event *event);
 
 enum forkbus_type forkbus_event_get_type(const struct forkbus_event *event);
 
-/* forkbus_event_has() - is this told? What a source could not know is absent, and nothing is invented. */
+/* forkbus_event_has() - is this field there? What a source could not know is absent, and nothing is invented. */
 bool forkbus_event_has(const struct forkbus_event *event, enum forkbus_field field);
 
 /*
  * Getters. What they point to belongs to the event, and lives as long as it does.
- * All return 0; -ENODATA where the event does not tell it; -EINVAL where the field is of another kind, or none.
+ * All return 0; -ENODATA where the field is absent; -EINVAL where it is of another kind, or there is no such field.
  */
 
 int forkbus_event_get_uint(const struct forkbus_event *event, enum forkbus_field field, uint64_t *ret);
 int forkbus_event_get_bool(const struct forkbus_event *event, enum forkbus_field field, bool *ret);
 
-/* forkbus_event_get_text() - @ret: @len bytes as they are, any but NUL as a rule, then a NUL. @len may be NULL. */
+/* forkbus_event_get_text() - @ret: @len bytes as they are, rarely with a NUL among them, then a NUL. @len may be NULL. */
 int forkbus_event_get_text(const struct forkbus_event *event, enum forkbus_field field, const char **ret,
 			   size_t *len);
 
@@ -421,23 +421,23 @@ int forkbus_event_to_json(const struct forkbus_event *event, uint64_t flags, cha
  * forkbus_event_from_json() - the inverse, for an event that was kept as JSON
  * @text: @len bytes; keys that are not known are ignored
  * @ret: to be freed by forkbus_event_free()
- * Return: 0; -EBADMSG where it is no event, -EOPNOTSUPP where it is of a type that is not known here, -ENOMEM.
+ * Return: 0; -EBADMSG where it is not an event, -EOPNOTSUPP where its type is not known here, -ENOMEM.
  */
 int forkbus_event_from_json(const char *text, size_t len, struct forkbus_event **ret);
 
 /* --- questions ---------------------------------------------------------------------------------------------------- */
 
 /*
- * Questions open a connection of their own, started handle or not, and wait for the answer.
- * All return 0 or a negative errno: what connect(2) says, -ETIMEDOUT, -EINTR after a signal, -ECONNRESET where the broker went
- * away, and what forkbus_process() is refused with.
+ * Questions open a connection of their own, whether the handle is started or not, and wait for the answer.
+ * All return 0 or a negative errno: an error of connect(2), -ETIMEDOUT, -EINTR after a signal, -ECONNRESET where the broker
+ * closed the connection, and the refusals of forkbus_process().
  */
 
 /*
  * forkbus_list_processes() - the processes that live and match the handle's filter, as of one moment
  * @ret: to be freed by forkbus_list_free()
  */
-int forkbus_list_processes(struct forkbus *bus, uint64_t timeout_usec, struct forkbus_list **ret);
+int forkbus_list_processes(struct forkbus *client, uint64_t timeout_usec, struct forkbus_list **ret);
 
 struct forkbus_list *forkbus_list_free(struct forkbus_list *list);
 
@@ -455,13 +455,13 @@ const char *forkbus_list_get_cursor(const struct forkbus_list *list);
  * forkbus_get_process() - one process that lives
  * @start_usec: when it began, or 0, whenever it did
  * @ret: of FORKBUS_TYPE_PROCESS, to be freed by forkbus_event_free()
- * Return: as above; -ESRCH where there is none, or it may not be seen.
+ * Return: as above; -ESRCH where there is none, or the caller may not see it.
  */
-int forkbus_get_process(struct forkbus *bus, uint32_t pid, uint64_t start_usec, uint64_t timeout_usec,
+int forkbus_get_process(struct forkbus *client, uint32_t pid, uint64_t start_usec, uint64_t timeout_usec,
 			struct forkbus_event **ret);
 
-/* forkbus_get_status() - how the broker does. @ret: to be freed by forkbus_status_free(). */
-int forkbus_get_status(struct forkbus *bus, uint64_t timeout_usec, struct forkbus_status **ret);
+/* forkbus_get_status() - the broker's status. @ret: to be freed by forkbus_status_free(). */
+int forkbus_get_status(struct forkbus *client, uint64_t timeout_usec, struct forkbus_status **ret);
 
 struct forkbus_status *forkbus_status_free(struct forkbus_status *status);
 
@@ -474,7 +474,7 @@ const char *forkbus_status_get_json(
 	const struct forkbus_status *status); /* all of it, as the protocol has it */
 uint64_t forkbus_status_get_processes(const struct forkbus_status *status); /* that live */
 
-/* forkbus_status_get_events() - events of this type that were told since the broker began */
+/* forkbus_status_get_events() - events of this type that were published since the broker began */
 uint64_t forkbus_status_get_events(const struct forkbus_status *status, enum forkbus_type type);
 
 /*
@@ -489,7 +489,7 @@ void forkbus_status_get_lost(const struct forkbus_status *status, const char *re
  * forkbus_open_ring() - the broker's log, to be mapped for reading while it is written
  * For those who see all processes; FORKBUS_RING reads it for you. @fd: the caller's. Return: as above; -EACCES for others.
  */
-int forkbus_open_ring(struct forkbus *bus, uint64_t timeout_usec, int *fd);
+int forkbus_open_ring(struct forkbus *client, uint64_t timeout_usec, int *fd);
 
 #ifdef __cplusplus
 }

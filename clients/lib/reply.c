@@ -10,17 +10,16 @@ static const struct {
 	int error;
 	const char *sentence;
 } refusals[] = {
-	{ "org.forkbus1.InvalidFilter", -EINVAL, "the filter is not understood" },
-	{ "org.forkbus1.InvalidCursor", -ERANGE, "the cursor is none of this log" },
+	{ "org.forkbus1.InvalidFilter", -EINVAL, "the filter is invalid" },
+	{ "org.forkbus1.InvalidCursor", -ERANGE, "the cursor does not belong to this log" },
 	{ "org.forkbus1.CursorExpired", -ESTALE, "the log does not reach back to the cursor" },
-	{ "org.forkbus1.NoSuchProcess", -ESRCH, "there is no such process, or it may not be seen" },
-	{ "org.forkbus1.TooManySubscriptions", -EUSERS, "there are too many connections to the broker" },
-	{ "org.forkbus1.OutOfMemory", -ENOBUFS, "the broker has no memory left for this" },
-	{ "org.varlink.service.PermissionDenied", -EACCES, "the broker does not allow this to the caller" },
-	{ "org.varlink.service.InterfaceNotFound", -EOPNOTSUPP, "what answers is no forkbus broker" },
-	{ "org.varlink.service.MethodNotFound", -EOPNOTSUPP, "this broker does not know how to do that" },
-	{ "org.varlink.service.MethodNotImplemented", -EOPNOTSUPP,
-	  "this broker does not know how to do that" },
+	{ "org.forkbus1.NoSuchProcess", -ESRCH, "no such process, or you may not see it" },
+	{ "org.forkbus1.TooManySubscriptions", -EUSERS, "too many connections to the broker" },
+	{ "org.forkbus1.OutOfMemory", -ENOBUFS, "the broker is out of memory" },
+	{ "org.varlink.service.PermissionDenied", -EACCES, "the broker does not permit this" },
+	{ "org.varlink.service.InterfaceNotFound", -EOPNOTSUPP, "not a forkbus broker" },
+	{ "org.varlink.service.MethodNotFound", -EOPNOTSUPP, "this broker does not support this" },
+	{ "org.varlink.service.MethodNotImplemented", -EOPNOTSUPP, "this broker does not support this" },
 	{ "org.varlink.service.InvalidParameter", -EINVAL, "the broker does not understand a parameter" },
 };
 #define REFUSALS_N (sizeof(refusals) / sizeof(refusals[0]))

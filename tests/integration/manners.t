@@ -321,10 +321,10 @@ $broker->stop;
 mkdir "$base/false" or die "$base/false: $!\n";
 for my $case (
     ['',                        qr/closed the connection/],
-    ["rubbish\0",               qr/no forkbus broker/],
-    ["[1]\0",                   qr/no forkbus broker/],
-    ["\0\xff" x 100 . "\0",     qr/no forkbus broker/],
-    ['{"parameters":{}}' . "\0", qr/no forkbus broker/],
+    ["rubbish\0",               qr/not a forkbus broker/],
+    ["[1]\0",                   qr/not a forkbus broker/],
+    ["\0\xff" x 100 . "\0",     qr/not a forkbus broker/],
+    ['{"parameters":{}}' . "\0", qr/not a forkbus broker/],
     ['x' x (4 << 20),           qr/too long|closed|Message too long/],
   )
 {

@@ -132,14 +132,14 @@ static void test_sentences(void **state)
 	assert_formatted(&piped,
 			 "{\"type\":\"lost\",\"reason\":\"netlink\",\"detail\":\"overrun\","
 			 "\"sinceUsec\":1795419194437896,\"untilUsec\":1795419195000000}",
-			 "-            lost     lost events, nobody knows how many (netlink)  "
+			 "-            lost     lost events, count unknown (netlink)  "
 			 "after 2026-11-23 07:33:14.437  until 2026-11-23 07:33:15.000  overrun\n");
 	assert_formatted(&piped,
 			 "{\"type\":\"source\",\"source\":\"connector\",\"armed\":\"fork exec\","
 			 "\"reason\":\"start\",\"detail\":\"no module\"}",
-			 "-            source   source is connector (start): tells fork exec  no module\n");
+			 "-            source   source is connector (start): reports fork exec  no module\n");
 	assert_formatted(&piped, "{\"type\":\"ready\",\"cursor\":\"0123456789abcdef:5\"}",
-			 "-            ready    all told up to 0123456789abcdef:5\n");
+			 "-            ready    caught up to 0123456789abcdef:5\n");
 }
 
 static void test_hostile_names(void **state)
@@ -157,7 +157,7 @@ static void test_hostile_names(void **state)
 			 "-            comm           -       - -        \"\"              new name\n");
 	assert_formatted(&piped,
 			 "{\"type\":\"lost\",\"reason\":\"\\u001b]0;\\u0007\",\"detail\":\"\\u0007\"}",
-			 "-            lost     lost events, nobody knows how many (\\x1b]0;\\x07)  \\x07\n");
+			 "-            lost     lost events, count unknown (\\x1b]0;\\x07)  \\x07\n");
 }
 
 static void test_users(void **state)
