@@ -30,13 +30,13 @@ static const struct option options[] = { CTL_OPTIONS, CTL_OPTIONS_JSON, {} };
 /* What it says of itself is what the status says; why it says nothing is for the reader alone. */
 static json_t *ask_broker(const char *runtime_dir, const char **why)
 {
-	_cleanup_(forkbus_p) struct forkbus *bus = NULL;
+	_cleanup_(forkbus_p) struct forkbus *client = NULL;
 	struct forkbus_status *status = NULL;
 	json_t *told = NULL;
-	int r = forkbus_new(&bus, runtime_dir, 0);
+	int r = forkbus_new(&client, runtime_dir, 0);
 
 	if (r == 0)
-		r = forkbus_get_status(bus, CTL_TIMEOUT_USEC, &status);
+		r = forkbus_get_status(client, CTL_TIMEOUT_USEC, &status);
 	if (r == 0)
 		told = json_loads(forkbus_status_get_json(status), JSON_ALLOW_NUL, NULL);
 	forkbus_status_free(status);

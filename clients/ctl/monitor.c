@@ -35,15 +35,15 @@ static int show_event(struct output *output, const struct forkbus_event *event)
 }
 
 /* Return: an exit status or CTL_GO_ON. */
-static int wait_for_more(struct forkbus *bus)
+static int wait_for_more(struct forkbus *client)
 {
 	uint64_t until;
 	int r = output_flush();
 
 	if (r != 0)
 		return output_result(r);
-	forkbus_get_timeout(bus, &until);
-	r = signals_wait(forkbus_get_fd(bus), STDOUT_FILENO, until);
+	forkbus_get_timeout(client, &until);
+	r = signals_wait(forkbus_get_fd(client), STDOUT_FILENO, until);
 	if (r == SIGNALS_E_CLOSED)
 		return CTL_OK;
 	if (r == -EINTR)
@@ -56,15 +56,16 @@ static int wait_for_more(struct forkbus *bus)
 }
 
 /* A process that does not live was named by an option. */
-static int explain(const struct ctl *ctl, const struct forkbus *bus, const json_t *request, int error)
+static int explain(const struct ctl *ctl, const struct forkbus *client, const json_t *request, int error)
 {
 	if (error != -ESRCH)
-		return subscription_explain(ctl, bus, error);
-	ctl_error("%s: %s", json_object_get(request, "tree") ? "--tree" : "--pid", forkbus_get_error(bus));
+		return subscription_explain(ctl, client, error);
+	ctl_error("%s: %s", json_object_get(request, "tree") ? "--tree" : "--pid", forkbus_get_error(client));
 	return CTL_USAGE;
 }
 
-static int monitor(const struct ctl *ctl, struct forkbus *bus, const json_t *request, struct output *output)
+static int monitor(const struct ctl *ctl, struct forkbus *client, const json_t *request,
+		   struct output *output)
 {
 	const struct forkbus_event *event;
 	int r = CTL_GO_ON, item;
@@ -73,18 +74,18 @@ static int monitor(const struct ctl *ctl, struct forkbus *bus, const json_t *req
 	while (r == CTL_GO_ON) {
 		if (signals_stop())
 			return CTL_OK;
-		item = forkbus_process(bus, &event);
+		item = forkbus_process(client, &event);
 		switch (item) {
 		case FORKBUS_EVENT:
 			accepted = true;
 			r = show_event(output, event);
 			break;
 		case FORKBUS_NOTHING:
-			r = wait_for_more(bus);
+			r = wait_for_more(client);
 			break;
 		case FORKBUS_DISCONNECTED:
 			if (!accepted)
-				return subscription_explain(ctl, bus, -ECONNRESET);
+				return subscription_explain(ctl, client, -ECONNRESET);
 			ctl_error("the broker closed the connection; waiting for it to come back");
 			break;
 		case FORKBUS_RECONNECTED:
@@ -92,7 +93,7 @@ static int monitor(const struct ctl *ctl, struct forkbus *bus, const json_t *req
 			break;
 		default:
 			if (item < 0)
-				r = explain(ctl, bus, request, item);
+				r = explain(ctl, client, request, item);
 		}
 	}
 	return r;
@@ -100,7 +101,7 @@ static int monitor(const struct ctl *ctl, struct forkbus *bus, const json_t *req
 
 int ctl_monitor(struct ctl *ctl, int argc, char *argv[])
 {
-	_cleanup_(forkbus_p) struct forkbus *bus = NULL;
+	_cleanup_(forkbus_p) struct forkbus *client = NULL;
 	_cleanup_(events_options_done) struct events_options wanted = {};
 	struct output output;
 	int r;
@@ -109,16 +110,16 @@ int ctl_monitor(struct ctl *ctl, int argc, char *argv[])
 	if (r == CTL_GO_ON)
 		r = ctl_no_arguments(argc, argv);
 	if (r == CTL_GO_ON)
-		r = subscription_new(&bus, ctl, ring ? FORKBUS_RING : 0, wanted.request);
+		r = subscription_new(&client, ctl, ring ? FORKBUS_RING : 0, wanted.request);
 	if (r != CTL_GO_ON)
 		return r;
 
-	r = forkbus_start(bus);
+	r = forkbus_start(client);
 	if (r < 0)
-		return subscription_explain(ctl, bus, r);
+		return subscription_explain(ctl, client, r);
 	signals_init();
 	r = output_init(&output, ctl->json, wanted.count);
 	if (r < 0)
 		return output_end(&output, output_result(r));
-	return output_end(&output, monitor(ctl, bus, wanted.request, &output));
+	return output_end(&output, monitor(ctl, client, wanted.request, &output));
 }

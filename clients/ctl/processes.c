@@ -49,20 +49,20 @@ static int take_list(struct processes *processes, struct forkbus_list *list)
 
 int processes_get(struct processes *processes, const struct ctl *ctl, json_t *request)
 {
-	_cleanup_(forkbus_p) struct forkbus *bus = NULL;
+	_cleanup_(forkbus_p) struct forkbus *client = NULL;
 	struct forkbus_list *list = NULL;
 	struct timespec now;
 	int r;
 
-	r = subscription_new(&bus, ctl, 0, request);
+	r = subscription_new(&client, ctl, 0, request);
 	if (r != CTL_GO_ON)
 		return r;
-	r = forkbus_list_processes(bus, CTL_TIMEOUT_USEC, &list);
+	r = forkbus_list_processes(client, CTL_TIMEOUT_USEC, &list);
 	if (r == 0)
 		r = take_list(processes, list);
 	forkbus_list_free(list);
 	if (r < 0)
-		return subscription_explain(ctl, bus, r);
+		return subscription_explain(ctl, client, r);
 	qsort(processes->list, processes->n, sizeof(*processes->list), compare);
 	clock_gettime(CLOCK_BOOTTIME, &now);
 	processes->boot_usec = (uint64_t)now.tv_sec * USEC_PER_SEC + (uint64_t)now.tv_nsec / 1000;

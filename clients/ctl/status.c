@@ -310,15 +310,15 @@ static void put_status(json_t *status)
 
 static int status_query(json_t **ret, const struct ctl *ctl)
 {
-	_cleanup_(forkbus_p) struct forkbus *bus = NULL;
+	_cleanup_(forkbus_p) struct forkbus *client = NULL;
 	struct forkbus_status *status = NULL;
-	int r = subscription_new(&bus, ctl, 0, NULL);
+	int r = subscription_new(&client, ctl, 0, NULL);
 
 	if (r != CTL_GO_ON)
 		return r;
-	r = forkbus_get_status(bus, CTL_TIMEOUT_USEC, &status);
+	r = forkbus_get_status(client, CTL_TIMEOUT_USEC, &status);
 	if (r < 0)
-		return subscription_explain(ctl, bus, r);
+		return subscription_explain(ctl, client, r);
 	*ret = json_loads(forkbus_status_get_json(status), JSON_ALLOW_NUL, NULL);
 	forkbus_status_free(status);
 	if (json_is_object(*ret))

@@ -18,48 +18,48 @@ static char *filter_text(json_t *request)
 	return json_dumps(filter, JSON_COMPACT);
 }
 
-static int set_request(struct forkbus *bus, json_t *request)
+static int set_request(struct forkbus *client, json_t *request)
 {
 	const char *since = json_string_value(json_object_get(request, "since"));
 	_cleanup_free_ char *filter = filter_text(request);
-	int r = filter ? forkbus_set_filter(bus, filter) : -ENOMEM;
+	int r = filter ? forkbus_set_filter(client, filter) : -ENOMEM;
 
 	if (r == 0)
-		r = forkbus_set_snapshot(bus, json_is_true(json_object_get(request, "snapshot")));
-	return r < 0 || !since ? r : forkbus_set_since(bus, since);
+		r = forkbus_set_snapshot(client, json_is_true(json_object_get(request, "snapshot")));
+	return r < 0 || !since ? r : forkbus_set_since(client, since);
 }
 
 /* The library names a key, "KEY: REASON"; the user typed the option. */
-static int explain_request(const struct ctl *ctl, const struct forkbus *bus, int error)
+static int explain_request(const struct ctl *ctl, const struct forkbus *client, int error)
 {
-	const char *why = forkbus_get_error(bus), *option;
+	const char *why = forkbus_get_error(client), *option;
 	_cleanup_free_ char *key = why ? strndup(why, strcspn(why, ":")) : NULL;
 
 	option = key ? filter_option_of_key(key) : NULL;
 	if (error != -EINVAL || !option)
-		return subscription_explain(ctl, bus, error);
+		return subscription_explain(ctl, client, error);
 	ctl_error("%s%s", option, why + strlen(key));
 	return CTL_USAGE;
 }
 
 int subscription_new(struct forkbus **ret, const struct ctl *ctl, uint64_t flags, json_t *request)
 {
-	_cleanup_(forkbus_p) struct forkbus *bus = NULL;
-	int r = forkbus_new(&bus, ctl->runtime_dir, flags);
+	_cleanup_(forkbus_p) struct forkbus *client = NULL;
+	int r = forkbus_new(&client, ctl->runtime_dir, flags);
 
 	if (r < 0)
-		return subscription_explain(ctl, bus, r);
-	r = set_request(bus, request);
+		return subscription_explain(ctl, client, r);
+	r = set_request(client, request);
 	if (r < 0)
-		return explain_request(ctl, bus, r);
-	*ret = bus;
-	bus = NULL;
+		return explain_request(ctl, client, r);
+	*ret = client;
+	client = NULL;
 	return CTL_GO_ON;
 }
 
-int subscription_explain(const struct ctl *ctl, const struct forkbus *bus, int error)
+int subscription_explain(const struct ctl *ctl, const struct forkbus *client, int error)
 {
-	const char *why = bus ? forkbus_get_error(bus) : NULL;
+	const char *why = client ? forkbus_get_error(client) : NULL;
 
 	switch (error) {
 	case -ENOENT:

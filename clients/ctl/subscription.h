@@ -10,9 +10,9 @@
 #include "clients/lib/forkbus.h"
 #include "ctl.h"
 
-static inline void forkbus_p(struct forkbus **bus)
+static inline void forkbus_p(struct forkbus **client)
 {
-	forkbus_free(*bus);
+	forkbus_free(*client);
 }
 
 /*
@@ -23,4 +23,4 @@ static inline void forkbus_p(struct forkbus **bus)
 int subscription_new(struct forkbus **ret, const struct ctl *ctl, uint64_t flags, json_t *request);
 
 /* subscription_explain() - say why a function of the library failed. Return: the exit status that it means. */
-int subscription_explain(const struct ctl *ctl, const struct forkbus *bus, int error);
+int subscription_explain(const struct ctl *ctl, const struct forkbus *client, int error);

@@ -21,7 +21,7 @@ static const struct option options[] = { CTL_OPTIONS, CTL_OPTIONS_JSON, {} };
 
 struct waiting {
 	const struct ctl *ctl;
-	struct forkbus *bus;
+	struct forkbus *client;
 	uint64_t pid, start_usec; /* start: known from the snapshot on */
 };
 
@@ -39,14 +39,14 @@ static int show(const struct ctl *ctl, const struct forkbus_event *event)
 static int look(const struct waiting *waiting)
 {
 	struct forkbus_event *process = NULL;
-	int r = forkbus_get_process(waiting->bus, (uint32_t)waiting->pid, waiting->start_usec,
+	int r = forkbus_get_process(waiting->client, (uint32_t)waiting->pid, waiting->start_usec,
 				    CTL_TIMEOUT_USEC, &process);
 
 	forkbus_event_free(process);
 	if (r == 0)
 		return CTL_GO_ON;
 	if (r != -ESRCH)
-		return subscription_explain(waiting->ctl, waiting->bus, r);
+		return subscription_explain(waiting->ctl, waiting->client, r);
 	ctl_error("process %" PRIu64 " has ended; its exit status was lost", waiting->pid);
 	return CTL_FAILURE;
 }
@@ -79,14 +79,14 @@ static int wait_for_it(struct waiting *waiting)
 	uint64_t until;
 
 	while (r == CTL_GO_ON && !signals_stop()) {
-		item = forkbus_process(waiting->bus, &event);
+		item = forkbus_process(waiting->client, &event);
 		if (item == FORKBUS_EVENT) {
 			r = take(waiting, event);
 		} else if (item == FORKBUS_NOTHING) {
-			forkbus_get_timeout(waiting->bus, &until);
-			(void)signals_wait(forkbus_get_fd(waiting->bus), STDOUT_FILENO, until);
+			forkbus_get_timeout(waiting->client, &until);
+			(void)signals_wait(forkbus_get_fd(waiting->client), STDOUT_FILENO, until);
 		} else if (item < 0) {
-			r = subscription_explain(waiting->ctl, waiting->bus, item);
+			r = subscription_explain(waiting->ctl, waiting->client, item);
 		}
 	}
 	return r == CTL_GO_ON ? CTL_FAILURE : r;
@@ -95,7 +95,7 @@ static int wait_for_it(struct waiting *waiting)
 int ctl_wait(struct ctl *ctl, int argc, char *argv[])
 {
 	_cleanup_(events_options_done) struct events_options wanted = {};
-	_cleanup_(forkbus_p) struct forkbus *bus = NULL;
+	_cleanup_(forkbus_p) struct forkbus *client = NULL;
 	struct waiting waiting = { .ctl = ctl };
 	struct filter_error error;
 	int r;
@@ -118,13 +118,13 @@ int ctl_wait(struct ctl *ctl, int argc, char *argv[])
 	waiting.pid = strtoul(argv[optind], NULL, 10);
 	(void)filter_options_take(wanted.request, FILTER_OPTION_TYPE, "exit", &error);
 	(void)filter_options_take(wanted.request, FILTER_OPTION_SNAPSHOT, NULL, &error);
-	r = subscription_new(&bus, ctl, 0, wanted.request);
+	r = subscription_new(&client, ctl, 0, wanted.request);
 	if (r != CTL_GO_ON)
 		return r;
-	waiting.bus = bus;
-	r = forkbus_start(bus);
+	waiting.client = client;
+	r = forkbus_start(client);
 	if (r < 0)
-		return subscription_explain(ctl, bus, r);
+		return subscription_explain(ctl, client, r);
 	signals_init();
 	return wait_for_it(&waiting);
 }

@@ -12,19 +12,19 @@ int main(int argc, char **argv)
 {
 	const struct forkbus_event *event;
 	const char *comm;
-	struct forkbus *bus;
+	struct forkbus *client;
 	uint64_t pid, code;
 	int r;
 
-	r = forkbus_new(&bus, argc > 1 ? argv[1] : NULL, 0);
+	r = forkbus_new(&client, argc > 1 ? argv[1] : NULL, 0);
 	if (r >= 0)
-		r = forkbus_set_exits(bus, FORKBUS_EXITS_FAILURE);
+		r = forkbus_set_exits(client, FORKBUS_EXITS_FAILURE);
 	if (r >= 0)
-		r = forkbus_start(bus);
+		r = forkbus_start(client);
 	while (r >= 0) {
-		r = forkbus_process(bus, &event);
+		r = forkbus_process(client, &event);
 		if (r == FORKBUS_NOTHING)
-			r = forkbus_wait(bus, FORKBUS_FOREVER);
+			r = forkbus_wait(client, FORKBUS_FOREVER);
 		else if (r == FORKBUS_EVENT && forkbus_event_get_type(event) == FORKBUS_TYPE_EXIT &&
 			 forkbus_event_get_uint(event, FORKBUS_FIELD_PID, &pid) == 0 &&
 			 forkbus_event_get_uint(event, FORKBUS_FIELD_CODE, &code) == 0 &&

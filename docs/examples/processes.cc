@@ -8,13 +8,13 @@
 
 int main(int argc, char **argv)
 {
-	struct forkbus *bus;
+	struct forkbus *client;
 	struct forkbus_list *list = nullptr;
-	int r = forkbus_new(&bus, argc > 1 ? argv[1] : nullptr, 0);
+	int r = forkbus_new(&client, argc > 1 ? argv[1] : nullptr, 0);
 
 	if (r == 0) {
-		std::unique_ptr<struct forkbus, decltype(&forkbus_free)> owner(bus, forkbus_free);
-		r = forkbus_list_processes(bus, 5000000, &list);
+		std::unique_ptr<struct forkbus, decltype(&forkbus_free)> owner(client, forkbus_free);
+		r = forkbus_list_processes(client, 5000000, &list);
 	}
 	if (r < 0) {
 		std::cerr << "forkbus: " << std::strerror(-r) << '\n';

@@ -26,9 +26,9 @@ static struct forkbus *handles[HANDLES_MAX];
 static unsigned long count;
 static unsigned int n_handles = 1;
 
-static void check(int r, const char *what, const struct forkbus *bus)
+static void check(int r, const char *what, const struct forkbus *client)
 {
-	const char *why = bus ? forkbus_get_error(bus) : NULL;
+	const char *why = client ? forkbus_get_error(client) : NULL;
 
 	if (r >= 0)
 		return;
@@ -102,26 +102,26 @@ static void print_event(unsigned int handle, const struct forkbus_event *event, 
 static void *listen_to(void *argument)
 {
 	unsigned int handle = (unsigned int)(uintptr_t)argument;
-	struct forkbus *bus = handles[handle];
+	struct forkbus *client = handles[handle];
 	const struct forkbus_event *event;
 	unsigned long n = 0;
 
-	check(forkbus_start(bus), "start", bus);
+	check(forkbus_start(client), "start", client);
 	while (count == 0 || n < count) {
-		int r = forkbus_process(bus, &event);
+		int r = forkbus_process(client, &event);
 
-		check(r, "process", bus);
+		check(r, "process", client);
 		if (r == FORKBUS_EVENT) {
-			print_event(handle, event, forkbus_get_cursor(bus), forkbus_uses_ring(bus));
+			print_event(handle, event, forkbus_get_cursor(client), forkbus_uses_ring(client));
 			n++;
 		} else if (r == FORKBUS_NOTHING) {
-			check(forkbus_wait(bus, FORKBUS_FOREVER), "wait", bus);
+			check(forkbus_wait(client, FORKBUS_FOREVER), "wait", client);
 		} else {
 			printf("{\"item\":\"%s\",\"handle\":%u}\n",
 			       r == FORKBUS_DISCONNECTED ? "disconnected" : "reconnected", handle);
 		}
 	}
-	forkbus_free(bus);
+	forkbus_free(client);
 	return NULL;
 }
 
@@ -140,7 +140,7 @@ static void print_status(const struct forkbus_status *status)
 }
 
 /* Return: whether it was a question, which is answered. */
-static bool ask(struct forkbus *bus, const char *question)
+static bool ask(struct forkbus *client, const char *question)
 {
 	const struct forkbus_event *process;
 	struct forkbus_event *one;
@@ -150,22 +150,22 @@ static bool ask(struct forkbus *bus, const char *question)
 	int fd, r;
 
 	if (strcmp(question, "list") == 0) {
-		check(forkbus_list_processes(bus, ANSWER_USEC, &list), question, bus);
+		check(forkbus_list_processes(client, ANSWER_USEC, &list), question, client);
 		while ((r = forkbus_list_next(list, &process)) > 0)
 			print_event(0, process, forkbus_list_get_cursor(list), false);
 		check(r, "list_next", NULL);
 		forkbus_list_free(list);
 	} else if (strncmp(question, "process=", 8) == 0) {
-		check(forkbus_get_process(bus, (uint32_t)atoi(question + 8), 0, ANSWER_USEC, &one), "process",
-		      bus);
+		check(forkbus_get_process(client, (uint32_t)atoi(question + 8), 0, ANSWER_USEC, &one),
+		      "process", client);
 		print_event(0, one, NULL, false);
 		forkbus_event_free(one);
 	} else if (strcmp(question, "status") == 0) {
-		check(forkbus_get_status(bus, ANSWER_USEC, &status), question, bus);
+		check(forkbus_get_status(client, ANSWER_USEC, &status), question, client);
 		print_status(status);
 		forkbus_status_free(status);
 	} else if (strcmp(question, "open-ring") == 0) {
-		check(forkbus_open_ring(bus, ANSWER_USEC, &fd), question, bus);
+		check(forkbus_open_ring(client, ANSWER_USEC, &fd), question, client);
 		printf("{\"item\":\"ring\",\"size\":%lld,\"writable\":%s}\n",
 		       fstat(fd, &file) == 0 ? (long long)file.st_size : -1,
 		       write(fd, "", 0) == 0 ? "true" : "false");
@@ -176,28 +176,28 @@ static bool ask(struct forkbus *bus, const char *question)
 	return true;
 }
 
-static int set(struct forkbus *bus, const char *key, const char *value)
+static int set(struct forkbus *client, const char *key, const char *value)
 {
 	if (strcmp(key, "snapshot") == 0)
-		return forkbus_set_snapshot(bus, true);
+		return forkbus_set_snapshot(client, true);
 	if (strcmp(key, "complete") == 0)
-		return forkbus_set_complete(bus, true);
+		return forkbus_set_complete(client, true);
 	if (strcmp(key, "threads") == 0)
-		return forkbus_set_threads(bus, true);
+		return forkbus_set_threads(client, true);
 	if (strcmp(key, "since") == 0)
-		return forkbus_set_since(bus, value);
+		return forkbus_set_since(client, value);
 	if (strcmp(key, "type") == 0)
-		return forkbus_add_type(bus, forkbus_type_from_name(value));
+		return forkbus_add_type(client, forkbus_type_from_name(value));
 	if (strcmp(key, "pid") == 0)
-		return forkbus_add_pid(bus, (uint32_t)atoi(value), 0);
+		return forkbus_add_pid(client, (uint32_t)atoi(value), 0);
 	if (strcmp(key, "tree") == 0)
-		return forkbus_set_tree(bus, (uint32_t)atoi(value), 0);
+		return forkbus_set_tree(client, (uint32_t)atoi(value), 0);
 	if (strcmp(key, "uid") == 0)
-		return forkbus_add_uid(bus, (uint32_t)atoi(value));
+		return forkbus_add_uid(client, (uint32_t)atoi(value));
 	if (strcmp(key, "comm") == 0)
-		return forkbus_add_glob(bus, FORKBUS_FIELD_COMM, value);
+		return forkbus_add_glob(client, FORKBUS_FIELD_COMM, value);
 	if (strcmp(key, "exits") == 0)
-		return forkbus_set_exits(bus, (unsigned int)atoi(value));
+		return forkbus_set_exits(client, (unsigned int)atoi(value));
 	return -ENOSYS;
 }
 

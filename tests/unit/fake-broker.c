@@ -117,42 +117,42 @@ void fake_say_with_fd(const char *text, int fd)
 	assert_int_equal(sendmsg(fake.link, &header, MSG_NOSIGNAL), data.iov_len);
 }
 
-struct forkbus *bus_open(uint64_t flags)
+struct forkbus *handle_open(uint64_t flags)
 {
-	struct forkbus *bus;
+	struct forkbus *client;
 
-	assert_int_equal(forkbus_new(&bus, test_path("."), flags), 0);
-	return bus;
+	assert_int_equal(forkbus_new(&client, test_path("."), flags), 0);
+	return client;
 }
 
-void bus_started(struct forkbus *bus, const char *expected)
+void handle_started(struct forkbus *client, const char *expected)
 {
-	assert_int_equal(forkbus_start(bus), 0);
-	assert_nothing(bus);
+	assert_int_equal(forkbus_start(client), 0);
+	assert_nothing(client);
 	fake_accept();
 	fake_expect(expected);
 }
 
-void assert_item(struct forkbus *bus, int item)
+void assert_item(struct forkbus *client, int item)
 {
 	const struct forkbus_event *event;
 
-	assert_int_equal(forkbus_process(bus, &event), item);
+	assert_int_equal(forkbus_process(client, &event), item);
 	assert_null(event);
 }
 
-void assert_nothing(struct forkbus *bus)
+void assert_nothing(struct forkbus *client)
 {
-	assert_item(bus, FORKBUS_NOTHING);
+	assert_item(client, FORKBUS_NOTHING);
 }
 
-void assert_event(struct forkbus *bus, enum forkbus_type type, uint64_t seq)
+void assert_event(struct forkbus *client, enum forkbus_type type, uint64_t seq)
 {
 	const struct forkbus_event *event;
 	uint64_t got = 0;
 	int r;
 
-	assert_int_equal(forkbus_process(bus, &event), FORKBUS_EVENT);
+	assert_int_equal(forkbus_process(client, &event), FORKBUS_EVENT);
 	assert_int_equal(forkbus_event_get_type(event), type);
 	r = forkbus_event_get_uint(event, FORKBUS_FIELD_SEQ, &got);
 	assert_int_equal(r, seq == 0 ? -ENODATA : 0);

@@ -33,17 +33,17 @@ void fake_say(const char *text);
 void fake_say_bytes(const char *data, size_t size);
 void fake_say_with_fd(const char *text, int fd);
 
-/* bus_open() - a handle, not started */
-struct forkbus *bus_open(uint64_t flags);
+/* handle_open() - a handle, not started */
+struct forkbus *handle_open(uint64_t flags);
 
-/* bus_started() - start it, accept it, and see that it subscribes */
-void bus_started(struct forkbus *bus, const char *expected);
+/* handle_started() - start it, accept it, and see that it subscribes */
+void handle_started(struct forkbus *client, const char *expected);
 
 /* Next item; nothing else is there. */
-void assert_nothing(struct forkbus *bus);
+void assert_nothing(struct forkbus *client);
 /* An event of a type, with a seq (0: none) */
-void assert_event(struct forkbus *bus, enum forkbus_type type, uint64_t seq);
-void assert_item(struct forkbus *bus, int item);
+void assert_event(struct forkbus *client, enum forkbus_type type, uint64_t seq);
+void assert_item(struct forkbus *client, int item);
 
 #define SUBSCRIBE "{\"method\":\"org.forkbus1.Subscribe\",\"parameters\":{\"filter\":{}},\"more\":true}"
 #define EVENTS(_events, _seq)                                                            \

@@ -28,174 +28,174 @@ static uint64_t clock_usec(void)
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-static uint64_t timeout_of(struct forkbus *bus)
+static uint64_t timeout_of(struct forkbus *client)
 {
 	uint64_t usec = 1;
 
-	assert_int_equal(forkbus_get_timeout(bus, &usec), 0);
+	assert_int_equal(forkbus_get_timeout(client, &usec), 0);
 	return usec;
 }
 
-static bool is_readable(struct forkbus *bus)
+static bool is_readable(struct forkbus *client)
 {
-	struct pollfd fd = { .fd = forkbus_get_fd(bus), .events = (short)forkbus_get_events(bus) };
+	struct pollfd fd = { .fd = forkbus_get_fd(client), .events = (short)forkbus_get_events(client) };
 
 	assert_int_equal(fd.events, POLLIN);
 	return poll(&fd, 1, 0) == 1;
 }
 
 /* The library waits for its time, and comes back. */
-static void come_back(struct forkbus *bus, const char *expected)
+static void come_back(struct forkbus *client, const char *expected)
 {
-	uint64_t usec = timeout_of(bus);
+	uint64_t usec = timeout_of(client);
 
 	/* On a slow machine it is back already. */
 	if (usec != FORKBUS_FOREVER) {
 		assert_int_not_equal(usec, 0);
-		assert_false(is_readable(bus));
-		assert_int_equal(forkbus_wait(bus, FORKBUS_FOREVER), 1);
+		assert_false(is_readable(client));
+		assert_int_equal(forkbus_wait(client, FORKBUS_FOREVER), 1);
 		assert_true(clock_usec() >= usec);
-		assert_nothing(bus);
+		assert_nothing(client);
 	}
 	fake_accept();
 	fake_expect(expected);
-	assert_int_equal(timeout_of(bus), FORKBUS_FOREVER);
+	assert_int_equal(timeout_of(client), FORKBUS_FOREVER);
 }
 
 static void events_come_one_by_one(void **state)
 {
-	struct forkbus *bus = bus_open(0);
+	struct forkbus *client = handle_open(0);
 
 	(void)state;
-	assert_item(bus, -ENOTCONN);
-	assert_int_equal(forkbus_wait(bus, 0), -ENOTCONN);
-	assert_null(forkbus_get_cursor(bus));
-	bus_started(bus, SUBSCRIBE);
-	assert_int_equal(forkbus_start(bus), -EALREADY);
-	assert_int_equal(forkbus_add_uid(bus, 5), -EBUSY);
-	assert_false(is_readable(bus));
-	assert_int_equal(forkbus_wait(bus, 0), 0);
+	assert_item(client, -ENOTCONN);
+	assert_int_equal(forkbus_wait(client, 0), -ENOTCONN);
+	assert_null(forkbus_get_cursor(client));
+	handle_started(client, SUBSCRIBE);
+	assert_int_equal(forkbus_start(client), -EALREADY);
+	assert_int_equal(forkbus_add_uid(client, 5), -EBUSY);
+	assert_false(is_readable(client));
+	assert_int_equal(forkbus_wait(client, 0), 0);
 	fake_say(EVENTS(READY(10), 10));
-	assert_true(is_readable(bus));
-	assert_int_equal(forkbus_wait(bus, FORKBUS_FOREVER), 1);
-	assert_event(bus, FORKBUS_TYPE_READY, 0);
-	assert_string_equal(forkbus_get_cursor(bus), CURSOR(10));
-	assert_int_equal(timeout_of(bus), 0);
-	assert_nothing(bus);
+	assert_true(is_readable(client));
+	assert_int_equal(forkbus_wait(client, FORKBUS_FOREVER), 1);
+	assert_event(client, FORKBUS_TYPE_READY, 0);
+	assert_string_equal(forkbus_get_cursor(client), CURSOR(10));
+	assert_int_equal(timeout_of(client), 0);
+	assert_nothing(client);
 	fake_say(EVENTS(FORK(12) "," FORK(15), 20));
-	assert_event(bus, FORKBUS_TYPE_FORK, 12);
-	assert_string_equal(forkbus_get_cursor(bus), CURSOR(12));
+	assert_event(client, FORKBUS_TYPE_FORK, 12);
+	assert_string_equal(forkbus_get_cursor(client), CURSOR(12));
 	/* One who returns to the loop now is woken up by the timeout. */
-	assert_false(is_readable(bus));
-	assert_int_equal(timeout_of(bus), 0);
-	assert_int_equal(forkbus_wait(bus, FORKBUS_FOREVER), 1);
-	assert_event(bus, FORKBUS_TYPE_FORK, 15);
-	assert_string_equal(forkbus_get_cursor(bus), CURSOR(20));
-	assert_nothing(bus);
-	assert_int_equal(timeout_of(bus), FORKBUS_FOREVER);
+	assert_false(is_readable(client));
+	assert_int_equal(timeout_of(client), 0);
+	assert_int_equal(forkbus_wait(client, FORKBUS_FOREVER), 1);
+	assert_event(client, FORKBUS_TYPE_FORK, 15);
+	assert_string_equal(forkbus_get_cursor(client), CURSOR(20));
+	assert_nothing(client);
+	assert_int_equal(timeout_of(client), FORKBUS_FOREVER);
 	/* Silence moves the cursor, too. */
 	fake_say(EVENTS("", 30));
-	assert_nothing(bus);
-	assert_string_equal(forkbus_get_cursor(bus), CURSOR(30));
-	assert_false(forkbus_uses_ring(bus));
-	forkbus_free(bus);
+	assert_nothing(client);
+	assert_string_equal(forkbus_get_cursor(client), CURSOR(30));
+	assert_false(forkbus_uses_ring(client));
+	forkbus_free(client);
 }
 
 /* The child of a fork may free a handle, and its parent goes on with it. */
 static void freed_in_a_child(void **state)
 {
-	struct forkbus *bus = bus_open(0);
+	struct forkbus *client = handle_open(0);
 	int status;
 	pid_t child;
 
 	(void)state;
-	bus_started(bus, SUBSCRIBE);
-	assert_nothing(bus);
+	handle_started(client, SUBSCRIBE);
+	assert_nothing(client);
 	child = fork();
 	if (child == 0) {
-		forkbus_free(bus);
+		forkbus_free(client);
 		_exit(0);
 	}
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_int_equal(status, 0);
 	fake_say(EVENTS(READY(10), 10));
-	assert_true(is_readable(bus));
-	assert_event(bus, FORKBUS_TYPE_READY, 0);
-	forkbus_free(bus);
+	assert_true(is_readable(client));
+	assert_event(client, FORKBUS_TYPE_READY, 0);
+	forkbus_free(client);
 }
 
 /* What a newer broker may say. */
 static void unknown_things_are_passed_over(void **state)
 {
-	struct forkbus *bus = bus_open(0);
+	struct forkbus *client = handle_open(0);
 
 	(void)state;
-	bus_started(bus, SUBSCRIBE);
+	handle_started(client, SUBSCRIBE);
 	fake_say(EVENTS(READY(1) ",{\"type\":\"quux\",\"seq\":2},{\"type\":\"exit\",\"seq\":3,\"quux\":[1]}",
 			4));
-	assert_event(bus, FORKBUS_TYPE_READY, 0);
-	assert_event(bus, FORKBUS_TYPE_EXIT, 3);
-	assert_nothing(bus);
-	assert_string_equal(forkbus_get_cursor(bus), CURSOR(4));
-	forkbus_free(bus);
+	assert_event(client, FORKBUS_TYPE_READY, 0);
+	assert_event(client, FORKBUS_TYPE_EXIT, 3);
+	assert_nothing(client);
+	assert_string_equal(forkbus_get_cursor(client), CURSOR(4));
+	forkbus_free(client);
 }
 
 static void a_reply_comes_in_pieces(void **state)
 {
 	static const char text[] = EVENTS(READY(10) "," FORK(11), 11);
-	struct forkbus *bus = bus_open(0);
+	struct forkbus *client = handle_open(0);
 
 	(void)state;
-	bus_started(bus, SUBSCRIBE);
+	handle_started(client, SUBSCRIBE);
 	for (size_t i = 0; i < sizeof(text); i++) {
-		assert_nothing(bus);
+		assert_nothing(client);
 		fake_say_bytes(text + i, 1);
 	}
-	assert_event(bus, FORKBUS_TYPE_READY, 0);
-	assert_event(bus, FORKBUS_TYPE_FORK, 11);
-	forkbus_free(bus);
+	assert_event(client, FORKBUS_TYPE_READY, 0);
+	assert_event(client, FORKBUS_TYPE_FORK, 11);
+	forkbus_free(client);
 }
 
 static void without_a_broker(void **state)
 {
-	struct forkbus *bus = bus_open(0);
+	struct forkbus *client = handle_open(0);
 
 	(void)state;
 	fake_stop_listening();
-	assert_int_equal(forkbus_start(bus), -ECONNREFUSED);
+	assert_int_equal(forkbus_start(client), -ECONNREFUSED);
 	unlink(test_path("org.forkbus1"));
-	assert_int_equal(forkbus_start(bus), -ENOENT);
+	assert_int_equal(forkbus_start(client), -ENOENT);
 	fake_listen();
-	bus_started(bus, SUBSCRIBE);
-	forkbus_free(bus);
+	handle_started(client, SUBSCRIBE);
+	forkbus_free(client);
 }
 
 static void patience(void **state)
 {
-	struct forkbus *bus = bus_open(FORKBUS_PATIENT);
+	struct forkbus *client = handle_open(FORKBUS_PATIENT);
 	uint64_t last = 0;
 
 	(void)state;
 	fake_stop_listening();
-	assert_int_equal(forkbus_start(bus), 0);
-	assert_item(bus, FORKBUS_DISCONNECTED);
-	assert_nothing(bus);
+	assert_int_equal(forkbus_start(client), 0);
+	assert_item(client, FORKBUS_DISCONNECTED);
+	assert_nothing(client);
 	/* It waits longer and longer. */
 	for (int i = 0; i < 4; i++) {
-		uint64_t before = clock_usec(), usec = timeout_of(bus);
+		uint64_t before = clock_usec(), usec = timeout_of(client);
 
 		assert_true(in_valgrind() || (usec > before && usec - before > last));
 		last = (usec - before) / 2;
-		assert_int_equal(forkbus_wait(bus, FORKBUS_FOREVER), 1);
-		assert_nothing(bus);
+		assert_int_equal(forkbus_wait(client, FORKBUS_FOREVER), 1);
+		assert_nothing(client);
 	}
 	fake_listen();
-	come_back(bus, SUBSCRIBE);
+	come_back(client, SUBSCRIBE);
 	fake_say(EVENTS(READY(1), 1));
-	assert_item(bus, FORKBUS_RECONNECTED);
-	assert_event(bus, FORKBUS_TYPE_READY, 0);
-	assert_nothing(bus);
-	forkbus_free(bus);
+	assert_item(client, FORKBUS_RECONNECTED);
+	assert_event(client, FORKBUS_TYPE_READY, 0);
+	assert_nothing(client);
+	forkbus_free(client);
 }
 
 #define RESUME(_seq)                                                                                \
@@ -205,70 +205,70 @@ static void patience(void **state)
 
 static void it_comes_back_where_it_was(void **state)
 {
-	struct forkbus *bus = bus_open(0);
+	struct forkbus *client = handle_open(0);
 
 	(void)state;
-	bus_started(bus, SUBSCRIBE);
+	handle_started(client, SUBSCRIBE);
 	fake_say(EVENTS(READY(10), 10));
 	fake_say(EVENTS(FORK(11) "," FORK(12), 14));
 	/* The end of a reply never comes. */
 	fake_say_bytes("{\"parameters\":{\"events\":[" FORK(15), 40);
 	fake_hang_up();
-	assert_event(bus, FORKBUS_TYPE_READY, 0);
-	assert_event(bus, FORKBUS_TYPE_FORK, 11);
-	assert_event(bus, FORKBUS_TYPE_FORK, 12);
-	assert_item(bus, FORKBUS_DISCONNECTED);
-	assert_nothing(bus);
-	assert_string_equal(forkbus_get_cursor(bus), CURSOR(14));
-	come_back(bus, RESUME(14));
-	assert_nothing(bus);
+	assert_event(client, FORKBUS_TYPE_READY, 0);
+	assert_event(client, FORKBUS_TYPE_FORK, 11);
+	assert_event(client, FORKBUS_TYPE_FORK, 12);
+	assert_item(client, FORKBUS_DISCONNECTED);
+	assert_nothing(client);
+	assert_string_equal(forkbus_get_cursor(client), CURSOR(14));
+	come_back(client, RESUME(14));
+	assert_nothing(client);
 	/* What was told is not told again, whatever the broker says. */
 	fake_say(EVENTS(READY(14) "," FORK(13) "," FORK(14) "," FORK(15), 15));
-	assert_item(bus, FORKBUS_RECONNECTED);
-	assert_event(bus, FORKBUS_TYPE_FORK, 15);
-	assert_nothing(bus);
+	assert_item(client, FORKBUS_RECONNECTED);
+	assert_event(client, FORKBUS_TYPE_FORK, 15);
+	assert_nothing(client);
 	/* Another death, before it said anything. */
 	fake_hang_up();
-	assert_item(bus, FORKBUS_DISCONNECTED);
-	assert_nothing(bus);
-	come_back(bus, RESUME(15));
+	assert_item(client, FORKBUS_DISCONNECTED);
+	assert_nothing(client);
+	come_back(client, RESUME(15));
 	fake_hang_up();
-	assert_nothing(bus);
-	come_back(bus, RESUME(15));
+	assert_nothing(client);
+	come_back(client, RESUME(15));
 	fake_say("{\"error\":\"org.forkbus1.TooManySubscriptions\",\"parameters\":{\"limit\":\"user\"}}");
-	assert_nothing(bus);
-	come_back(bus, RESUME(15));
+	assert_nothing(client);
+	come_back(client, RESUME(15));
 	/* A loss of our own ends somewhere. */
 	fake_say(EVENTS(
 		READY(15) ",{\"type\":\"lost\",\"reason\":\"expired\",\"from\":16,\"to\":20,\"count\":5}",
 		20));
-	assert_item(bus, FORKBUS_RECONNECTED);
-	assert_event(bus, FORKBUS_TYPE_LOST, 0);
-	assert_string_equal(forkbus_get_cursor(bus), CURSOR(20));
-	forkbus_free(bus);
+	assert_item(client, FORKBUS_RECONNECTED);
+	assert_event(client, FORKBUS_TYPE_LOST, 0);
+	assert_string_equal(forkbus_get_cursor(client), CURSOR(20));
+	forkbus_free(client);
 }
 
 /* The machine was started anew, or the log is another one: numbers begin again. */
 static void another_log(void **state)
 {
-	struct forkbus *bus = bus_open(0);
+	struct forkbus *client = handle_open(0);
 
 	(void)state;
-	bus_started(bus, SUBSCRIBE);
+	handle_started(client, SUBSCRIBE);
 	fake_say(EVENTS(READY(10), 10));
-	assert_event(bus, FORKBUS_TYPE_READY, 0);
+	assert_event(client, FORKBUS_TYPE_READY, 0);
 	fake_hang_up();
-	assert_item(bus, FORKBUS_DISCONNECTED);
-	assert_nothing(bus);
-	come_back(bus, RESUME(10));
+	assert_item(client, FORKBUS_DISCONNECTED);
+	assert_nothing(client);
+	come_back(client, RESUME(10));
 	fake_say("{\"parameters\":{\"events\":[" READY(10) ",{\"type\":\"lost\",\"reason\":\"epoch\"}," FORK(
 		1) "],"
 		   "\"cursor\":\"fedcba9876543210:2\"},\"continues\":true}");
-	assert_item(bus, FORKBUS_RECONNECTED);
-	assert_event(bus, FORKBUS_TYPE_LOST, 0);
-	assert_event(bus, FORKBUS_TYPE_FORK, 1);
-	assert_string_equal(forkbus_get_cursor(bus), "fedcba9876543210:2");
-	forkbus_free(bus);
+	assert_item(client, FORKBUS_RECONNECTED);
+	assert_event(client, FORKBUS_TYPE_LOST, 0);
+	assert_event(client, FORKBUS_TYPE_FORK, 1);
+	assert_string_equal(forkbus_get_cursor(client), "fedcba9876543210:2");
+	forkbus_free(client);
 }
 
 #define PROCESS(_pid) "{\"type\":\"process\",\"pid\":" #_pid ",\"startUsec\":" #_pid "}"
@@ -276,30 +276,31 @@ static void another_log(void **state)
 /* A snapshot that breaks off is made anew, and followed by all that happened since the first one. */
 static void half_a_snapshot(void **state)
 {
-	struct forkbus *bus = bus_open(0);
+	struct forkbus *client = handle_open(0);
 
 	(void)state;
-	assert_int_equal(forkbus_set_snapshot(bus, true), 0);
-	bus_started(bus,
-		    "{\"method\":\"org.forkbus1.Subscribe\",\"parameters\":{\"filter\":{},\"snapshot\":true},"
-		    "\"more\":true}");
+	assert_int_equal(forkbus_set_snapshot(client, true), 0);
+	handle_started(
+		client,
+		"{\"method\":\"org.forkbus1.Subscribe\",\"parameters\":{\"filter\":{},\"snapshot\":true},"
+		"\"more\":true}");
 	fake_say(EVENTS(PROCESS(1) "," PROCESS(2), 5));
-	assert_event(bus, FORKBUS_TYPE_PROCESS, 0);
-	assert_event(bus, FORKBUS_TYPE_PROCESS, 0);
-	assert_null(forkbus_get_cursor(bus));
+	assert_event(client, FORKBUS_TYPE_PROCESS, 0);
+	assert_event(client, FORKBUS_TYPE_PROCESS, 0);
+	assert_null(forkbus_get_cursor(client));
 	fake_hang_up();
-	assert_item(bus, FORKBUS_DISCONNECTED);
-	assert_nothing(bus);
-	come_back(bus,
+	assert_item(client, FORKBUS_DISCONNECTED);
+	assert_nothing(client);
+	come_back(client,
 		  "{\"method\":\"org.forkbus1.Subscribe\",\"parameters\":{\"filter\":{},\"snapshot\":true,"
 		  "\"since\":\"" CURSOR(5) "\"},\"more\":true}");
 	fake_say(EVENTS(PROCESS(2) "," READY(5) "," FORK(6), 6));
-	assert_item(bus, FORKBUS_RECONNECTED);
-	assert_event(bus, FORKBUS_TYPE_PROCESS, 0);
-	assert_event(bus, FORKBUS_TYPE_READY, 0);
-	assert_string_equal(forkbus_get_cursor(bus), CURSOR(5));
-	assert_event(bus, FORKBUS_TYPE_FORK, 6);
-	forkbus_free(bus);
+	assert_item(client, FORKBUS_RECONNECTED);
+	assert_event(client, FORKBUS_TYPE_PROCESS, 0);
+	assert_event(client, FORKBUS_TYPE_READY, 0);
+	assert_string_equal(forkbus_get_cursor(client), CURSOR(5));
+	assert_event(client, FORKBUS_TYPE_FORK, 6);
+	forkbus_free(client);
 }
 
 /* A bare pid is the process that has it at the beginning, for good. */
@@ -309,31 +310,31 @@ static void bare_pids(void **state)
 		"{\"method\":\"org.forkbus1.Subscribe\",\"parameters\":{\"filter\":{\"pids\":["
 		"{\"pid\":7,\"startUsec\":7},8],\"tree\":{\"pid\":9,\"startUsec\":9}}},"
 		"\"more\":true}";
-	struct forkbus *bus = bus_open(0);
+	struct forkbus *client = handle_open(0);
 
 	(void)state;
-	assert_int_equal(forkbus_add_pid(bus, 7, 0), 0);
-	assert_int_equal(forkbus_add_pid(bus, 8, 0), 0);
-	assert_int_equal(forkbus_set_tree(bus, 9, 0), 0);
-	bus_started(bus, "{\"method\":\"org.forkbus1.GetProcess\",\"parameters\":{\"pid\":7}}");
+	assert_int_equal(forkbus_add_pid(client, 7, 0), 0);
+	assert_int_equal(forkbus_add_pid(client, 8, 0), 0);
+	assert_int_equal(forkbus_set_tree(client, 9, 0), 0);
+	handle_started(client, "{\"method\":\"org.forkbus1.GetProcess\",\"parameters\":{\"pid\":7}}");
 	fake_say("{\"parameters\":{\"process\":" PROCESS(7) "}}");
-	assert_nothing(bus);
+	assert_nothing(client);
 	fake_expect("{\"method\":\"org.forkbus1.GetProcess\",\"parameters\":{\"pid\":8}}");
 	fake_hang_up();
-	assert_item(bus, FORKBUS_DISCONNECTED);
-	assert_nothing(bus);
-	come_back(bus, "{\"method\":\"org.forkbus1.GetProcess\",\"parameters\":{\"pid\":8}}");
+	assert_item(client, FORKBUS_DISCONNECTED);
+	assert_nothing(client);
+	come_back(client, "{\"method\":\"org.forkbus1.GetProcess\",\"parameters\":{\"pid\":8}}");
 	/* When it began, nobody knows. */
 	fake_say("{\"parameters\":{\"process\":{\"type\":\"process\",\"pid\":8}}}");
-	assert_nothing(bus);
+	assert_nothing(client);
 	fake_expect("{\"method\":\"org.forkbus1.GetProcess\",\"parameters\":{\"pid\":9}}");
 	fake_say("{\"parameters\":{\"process\":" PROCESS(9) "}}");
-	assert_nothing(bus);
+	assert_nothing(client);
 	fake_expect(subscribe);
 	fake_hang_up();
-	assert_nothing(bus);
-	come_back(bus, subscribe);
-	forkbus_free(bus);
+	assert_nothing(client);
+	come_back(client, subscribe);
+	forkbus_free(client);
 }
 
 static void refusals(void **state)
@@ -363,19 +364,19 @@ static void refusals(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct forkbus *bus = bus_open(0);
+		struct forkbus *client = handle_open(0);
 
-		bus_started(bus, SUBSCRIBE);
+		handle_started(client, SUBSCRIBE);
 		fake_say(cases[i].reply);
-		assert_item(bus, cases[i].error);
-		assert_item(bus, cases[i].error);
-		assert_int_equal(forkbus_wait(bus, FORKBUS_FOREVER), cases[i].error);
+		assert_item(client, cases[i].error);
+		assert_item(client, cases[i].error);
+		assert_int_equal(forkbus_wait(client, FORKBUS_FOREVER), cases[i].error);
 		if (cases[i].text)
-			assert_string_equal(forkbus_get_error(bus), cases[i].text);
-		assert_true(strlen(forkbus_get_error(bus)) > 0);
-		assert_false(is_readable(bus));
-		assert_int_equal(timeout_of(bus), FORKBUS_FOREVER);
-		forkbus_free(bus);
+			assert_string_equal(forkbus_get_error(client), cases[i].text);
+		assert_true(strlen(forkbus_get_error(client)) > 0);
+		assert_false(is_readable(client));
+		assert_int_equal(timeout_of(client), FORKBUS_FOREVER);
+		forkbus_free(client);
 	}
 }
 
@@ -410,14 +411,14 @@ static void malformed_replies(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof(malformed) / sizeof(malformed[0]); i++) {
-		struct forkbus *bus = bus_open(0);
+		struct forkbus *client = handle_open(0);
 
-		bus_started(bus, SUBSCRIBE);
+		handle_started(client, SUBSCRIBE);
 		fake_say(malformed[i]);
-		assert_item(bus, -EBADMSG);
-		assert_item(bus, -EBADMSG);
-		assert_true(strlen(forkbus_get_error(bus)) > 0);
-		forkbus_free(bus);
+		assert_item(client, -EBADMSG);
+		assert_item(client, -EBADMSG);
+		assert_true(strlen(forkbus_get_error(client)) > 0);
+		forkbus_free(client);
 	}
 }
 
@@ -433,13 +434,13 @@ static void malformed_processes(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {
-		struct forkbus *bus = bus_open(0);
+		struct forkbus *client = handle_open(0);
 
-		assert_int_equal(forkbus_add_pid(bus, 7, 0), 0);
-		bus_started(bus, "{\"method\":\"org.forkbus1.GetProcess\",\"parameters\":{\"pid\":7}}");
+		assert_int_equal(forkbus_add_pid(client, 7, 0), 0);
+		handle_started(client, "{\"method\":\"org.forkbus1.GetProcess\",\"parameters\":{\"pid\":7}}");
 		fake_say(replies[i]);
-		assert_item(bus, -EBADMSG);
-		forkbus_free(bus);
+		assert_item(client, -EBADMSG);
+		forkbus_free(client);
 	}
 }
 
@@ -452,17 +453,17 @@ static void changed_replies(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(good) - 1; i++) {
-		struct forkbus *bus = bus_open(0);
+		struct forkbus *client = handle_open(0);
 		int r;
 
-		bus_started(bus, SUBSCRIBE);
+		handle_started(client, SUBSCRIBE);
 		memcpy(text, good, sizeof(good));
 		text[i] = (char)(text[i] ^ (i % 2 ? 1 : 0x80));
 		fake_say_bytes(text, sizeof(text));
-		while ((r = forkbus_process(bus, &event)) > 0)
+		while ((r = forkbus_process(client, &event)) > 0)
 			assert_true(r == FORKBUS_EVENT || r == FORKBUS_RECONNECTED);
 		assert_true(r == 0 || r == -EBADMSG || r == -EPROTO);
-		forkbus_free(bus);
+		forkbus_free(client);
 	}
 }
 
@@ -470,53 +471,53 @@ static void changed_replies(void **state)
 static void a_message_too_long(void **state)
 {
 	static char block[65536];
-	struct forkbus *bus = bus_open(0);
+	struct forkbus *client = handle_open(0);
 	const struct forkbus_event *event;
 	size_t sent = 0;
 	int r = 0;
 
 	(void)state;
 	memset(block, ' ', sizeof(block));
-	bus_started(bus, SUBSCRIBE);
+	handle_started(client, SUBSCRIBE);
 	while (r == 0 && sent < 2 * (size_t)WIRE_MESSAGE_MAX) {
 		fake_say_bytes(block, sizeof(block));
 		sent += sizeof(block);
-		r = forkbus_process(bus, &event);
+		r = forkbus_process(client, &event);
 	}
 	assert_int_equal(r, -EMSGSIZE);
 	assert_true(sent > WIRE_MESSAGE_MAX && sent <= WIRE_MESSAGE_MAX + 2 * sizeof(block));
-	forkbus_free(bus);
+	forkbus_free(client);
 }
 
 /* One who talks without end keeps nobody in a call. */
 static void empty_replies_without_end(void **state)
 {
-	struct forkbus *bus = bus_open(0);
+	struct forkbus *client = handle_open(0);
 
 	(void)state;
-	bus_started(bus, SUBSCRIBE);
+	handle_started(client, SUBSCRIBE);
 	for (int i = 0; i < 200; i++)
 		fake_say(EVENTS("", 5));
-	assert_nothing(bus);
-	assert_int_equal(timeout_of(bus), 0);
+	assert_nothing(client);
+	assert_int_equal(timeout_of(client), 0);
 	for (int i = 0; i < 10; i++)
-		assert_nothing(bus);
-	assert_int_equal(timeout_of(bus), FORKBUS_FOREVER);
-	forkbus_free(bus);
+		assert_nothing(client);
+	assert_int_equal(timeout_of(client), FORKBUS_FOREVER);
+	forkbus_free(client);
 }
 
 /* Descriptors that nobody asked for are closed: the teardown counts. */
 static void unasked_descriptors(void **state)
 {
-	struct forkbus *bus = bus_open(0);
+	struct forkbus *client = handle_open(0);
 
 	(void)state;
-	bus_started(bus, SUBSCRIBE);
+	handle_started(client, SUBSCRIBE);
 	for (int i = 0; i < 20; i++) {
 		fake_say_with_fd(EVENTS("", 5), STDIN_FILENO);
-		assert_nothing(bus);
+		assert_nothing(client);
 	}
-	forkbus_free(bus);
+	forkbus_free(client);
 }
 
 #define OPEN_RING "{\"method\":\"org.forkbus1.OpenRing\",\"parameters\":{}}"
@@ -528,31 +529,31 @@ static void no_ring(void **state)
 
 	(void)state;
 	for (int i = 0; i < 4; i++) {
-		struct forkbus *bus = bus_open(FORKBUS_RING);
+		struct forkbus *client = handle_open(FORKBUS_RING);
 
 		if (i == 3) {
-			assert_int_equal(forkbus_set_tree(bus, 7, 70), 0);
-			bus_started(
-				bus,
+			assert_int_equal(forkbus_set_tree(client, 7, 70), 0);
+			handle_started(
+				client,
 				"{\"method\":\"org.forkbus1.Subscribe\",\"parameters\":{\"filter\":{\"tree\":"
 				"{\"pid\":7,\"startUsec\":70}}},\"more\":true}");
-			forkbus_free(bus);
+			forkbus_free(client);
 			continue;
 		}
-		bus_started(bus, OPEN_RING);
+		handle_started(client, OPEN_RING);
 		if (i == 0)
 			fake_say("{\"error\":\"org.varlink.service.PermissionDenied\"}");
 		else if (i == 1)
 			fake_say("{\"error\":\"org.varlink.service.MethodNotFound\"}");
 		else
 			fake_say_with_fd("{\"parameters\":{\"ring\":0}}", null);
-		assert_nothing(bus);
+		assert_nothing(client);
 		fake_expect(SUBSCRIBE);
 		fake_say(EVENTS(READY(1) "," FORK(2), 2));
-		assert_event(bus, FORKBUS_TYPE_READY, 0);
-		assert_false(forkbus_uses_ring(bus));
-		assert_event(bus, FORKBUS_TYPE_FORK, 2);
-		forkbus_free(bus);
+		assert_event(client, FORKBUS_TYPE_READY, 0);
+		assert_false(forkbus_uses_ring(client));
+		assert_event(client, FORKBUS_TYPE_FORK, 2);
+		forkbus_free(client);
 	}
 	close(null);
 }
@@ -565,33 +566,33 @@ static void a_ring_that_does_not_come(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {
-		struct forkbus *bus = bus_open(FORKBUS_RING);
+		struct forkbus *client = handle_open(FORKBUS_RING);
 
-		bus_started(bus, OPEN_RING);
+		handle_started(client, OPEN_RING);
 		fake_say(replies[i]);
-		assert_item(bus, -EBADMSG);
-		forkbus_free(bus);
+		assert_item(client, -EBADMSG);
+		forkbus_free(client);
 	}
 }
 
 /* --- without memory ----------------------------------------------------------------------------------------------- */
 
 /* As the caller has to: again where there was no memory. */
-static int process_again(struct forkbus *bus, const struct forkbus_event **event)
+static int process_again(struct forkbus *client, const struct forkbus_event **event)
 {
 	int r;
 
-	while ((r = forkbus_process(bus, event)) == -ENOMEM)
-		assert_int_equal(timeout_of(bus), 0);
+	while ((r = forkbus_process(client, event)) == -ENOMEM)
+		assert_int_equal(timeout_of(client), 0);
 	return r;
 }
 
-static void expect_again(struct forkbus *bus, int item, uint64_t seq)
+static void expect_again(struct forkbus *client, int item, uint64_t seq)
 {
 	const struct forkbus_event *event;
 	uint64_t got = 0;
 
-	assert_int_equal(process_again(bus, &event), item);
+	assert_int_equal(process_again(client, &event), item);
 	if (event)
 		(void)forkbus_event_get_uint(event, FORKBUS_FIELD_SEQ, &got);
 	assert_int_equal(got, seq);
@@ -603,48 +604,48 @@ static bool session(unsigned long nth)
 	static const char big[] = EVENTS(READY(10) ",{\"seq\":11,\"type\":\"exec\",\"args\":[\"a\",\"b\"],"
 						   "\"commRaw\":\"Y2Fm6Q==\"}",
 					 11);
-	struct forkbus *bus = NULL;
+	struct forkbus *client = NULL;
 	uint64_t usec;
 	int r;
 
 	allocations_until_failure = nth;
-	while ((r = forkbus_new(&bus, test_path("."), 0)) == -ENOMEM)
+	while ((r = forkbus_new(&client, test_path("."), 0)) == -ENOMEM)
 		;
 	assert_int_equal(r, 0);
-	while ((r = forkbus_add_type(bus, FORKBUS_TYPE_EXEC)) == -ENOMEM)
+	while ((r = forkbus_add_type(client, FORKBUS_TYPE_EXEC)) == -ENOMEM)
 		;
-	while (r == 0 && (r = forkbus_add_pid(bus, 7, 70)) == -ENOMEM)
+	while (r == 0 && (r = forkbus_add_pid(client, 7, 70)) == -ENOMEM)
 		r = 0;
-	while (r == 0 && (r = forkbus_add_glob(bus, FORKBUS_FIELD_COMM, "a*")) == -ENOMEM)
+	while (r == 0 && (r = forkbus_add_glob(client, FORKBUS_FIELD_COMM, "a*")) == -ENOMEM)
 		r = 0;
-	while ((r = forkbus_set_exits(bus, FORKBUS_EXITS_ANY)) == -ENOMEM)
+	while ((r = forkbus_set_exits(client, FORKBUS_EXITS_ANY)) == -ENOMEM)
 		;
-	while ((r = forkbus_set_threads(bus, false)) == -ENOMEM)
+	while ((r = forkbus_set_threads(client, false)) == -ENOMEM)
 		;
-	while ((r = forkbus_set_since(bus, "-5min")) == -ENOMEM)
+	while ((r = forkbus_set_since(client, "-5min")) == -ENOMEM)
 		;
-	while ((r = forkbus_start(bus)) == -ENOMEM)
+	while ((r = forkbus_start(client)) == -ENOMEM)
 		;
 	assert_int_equal(r, 0);
-	expect_again(bus, FORKBUS_NOTHING, 0);
+	expect_again(client, FORKBUS_NOTHING, 0);
 	fake_accept();
 	fake_say(big);
-	expect_again(bus, FORKBUS_EVENT, 0);
-	expect_again(bus, FORKBUS_EVENT, 11);
+	expect_again(client, FORKBUS_EVENT, 0);
+	expect_again(client, FORKBUS_EVENT, 11);
 	fake_hang_up();
-	expect_again(bus, FORKBUS_DISCONNECTED, 0);
-	expect_again(bus, FORKBUS_NOTHING, 0);
-	forkbus_get_timeout(bus, &usec);
+	expect_again(client, FORKBUS_DISCONNECTED, 0);
+	expect_again(client, FORKBUS_NOTHING, 0);
+	forkbus_get_timeout(client, &usec);
 	while (clock_usec() < usec)
-		(void)forkbus_wait(bus, 10000);
-	expect_again(bus, FORKBUS_NOTHING, 0);
+		(void)forkbus_wait(client, 10000);
+	expect_again(client, FORKBUS_NOTHING, 0);
 	fake_accept();
 	fake_say(EVENTS(READY(11) "," FORK(12), 12));
-	expect_again(bus, FORKBUS_RECONNECTED, 0);
-	expect_again(bus, FORKBUS_EVENT, 12);
+	expect_again(client, FORKBUS_RECONNECTED, 0);
+	expect_again(client, FORKBUS_EVENT, 12);
 	r = allocations_until_failure == 0;
 	allocations_until_failure = 0;
-	forkbus_free(bus);
+	forkbus_free(client);
 	return r;
 }
 

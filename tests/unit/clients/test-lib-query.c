@@ -67,16 +67,16 @@ static void answered(void)
 
 static void lists(void **state)
 {
-	struct forkbus *bus = bus_open(0);
+	struct forkbus *client = handle_open(0);
 	const struct forkbus_event *event;
 	struct forkbus_list *list;
 	uint64_t pid;
 
 	(void)state;
-	assert_int_equal(forkbus_add_uid(bus, 5), 0);
+	assert_int_equal(forkbus_add_uid(client, 5), 0);
 	expect("{\"method\":\"org.forkbus1.ListProcesses\",\"parameters\":{\"filter\":{\"uids\":[5]}}}",
 	       LIST(PROCESS "," PROCESS, 9));
-	assert_int_equal(forkbus_list_processes(bus, ENOUGH, &list), 0);
+	assert_int_equal(forkbus_list_processes(client, ENOUGH, &list), 0);
 	answered();
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(forkbus_list_next(list, &event), 1);
@@ -89,7 +89,7 @@ static void lists(void **state)
 	assert_string_equal(forkbus_list_get_cursor(list), CURSOR(9));
 	assert_null(forkbus_list_free(list));
 	assert_null(forkbus_list_free(NULL));
-	forkbus_free(bus);
+	forkbus_free(client);
 }
 
 static void malformed_lists(void **state)
@@ -105,7 +105,7 @@ static void malformed_lists(void **state)
 	};
 	static const char *const members[] = { "5", "{\"type\":\"fork\",\"pid\":7}", "{\"type\":\"newer\"}",
 					       "{\"type\":\"process\",\"pid\":\"x\"}" };
-	struct forkbus *bus = bus_open(0);
+	struct forkbus *client = handle_open(0);
 	const struct forkbus_event *event;
 	struct forkbus_list *list = NULL;
 	char text[200];
@@ -113,48 +113,48 @@ static void malformed_lists(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {
 		expect(NULL, replies[i]);
-		assert_int_equal(forkbus_list_processes(bus, ENOUGH, &list), -EBADMSG);
+		assert_int_equal(forkbus_list_processes(client, ENOUGH, &list), -EBADMSG);
 		answered();
 		assert_null(list);
 	}
 	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
 		snprintf(text, sizeof(text), LIST("%s", 9), members[i]);
 		expect(NULL, text);
-		assert_int_equal(forkbus_list_processes(bus, ENOUGH, &list), 0);
+		assert_int_equal(forkbus_list_processes(client, ENOUGH, &list), 0);
 		answered();
 		assert_int_equal(forkbus_list_next(list, &event), -EBADMSG);
 		list = forkbus_list_free(list);
 	}
-	forkbus_free(bus);
+	forkbus_free(client);
 }
 
 static void processes(void **state)
 {
-	struct forkbus *bus = bus_open(0);
+	struct forkbus *client = handle_open(0);
 	struct forkbus_event *event = NULL;
 	const char *comm;
 
 	(void)state;
 	expect("{\"method\":\"org.forkbus1.GetProcess\",\"parameters\":{\"pid\":7,\"startUsec\":70}}",
 	       "{\"parameters\":{\"process\":" PROCESS "}}");
-	assert_int_equal(forkbus_get_process(bus, 7, 70, ENOUGH, &event), 0);
+	assert_int_equal(forkbus_get_process(client, 7, 70, ENOUGH, &event), 0);
 	answered();
 	assert_int_equal(forkbus_event_get_text(event, FORKBUS_FIELD_COMM, &comm, NULL), 0);
 	assert_string_equal(comm, "x");
 	event = forkbus_event_free(event);
 	expect("{\"method\":\"org.forkbus1.GetProcess\",\"parameters\":{\"pid\":7}}",
 	       "{\"error\":\"org.forkbus1.NoSuchProcess\"}");
-	assert_int_equal(forkbus_get_process(bus, 7, 0, ENOUGH, &event), -ESRCH);
+	assert_int_equal(forkbus_get_process(client, 7, 0, ENOUGH, &event), -ESRCH);
 	answered();
-	assert_non_null(forkbus_get_error(bus));
+	assert_non_null(forkbus_get_error(client));
 	expect(NULL, "{\"parameters\":{\"process\":{\"type\":\"fork\"}}}");
-	assert_int_equal(forkbus_get_process(bus, 7, 0, ENOUGH, &event), -EBADMSG);
+	assert_int_equal(forkbus_get_process(client, 7, 0, ENOUGH, &event), -EBADMSG);
 	answered();
 	expect(NULL, "{\"parameters\":{}}");
-	assert_int_equal(forkbus_get_process(bus, 7, 0, ENOUGH, &event), -EBADMSG);
+	assert_int_equal(forkbus_get_process(client, 7, 0, ENOUGH, &event), -EBADMSG);
 	answered();
 	assert_null(event);
-	forkbus_free(bus);
+	forkbus_free(client);
 }
 
 static void statuses(void **state)
@@ -167,13 +167,13 @@ static void statuses(void **state)
 		"}}",
 		"{\"parameters\":{\"version\":\"1\",\"cursor\":\"0123456789abcdef:9\",\"source\":5}}",
 	};
-	struct forkbus *bus = bus_open(0);
+	struct forkbus *client = handle_open(0);
 	struct forkbus_status *status = NULL;
 	uint64_t times, count;
 
 	(void)state;
 	expect("{\"method\":\"org.forkbus1.GetStatus\",\"parameters\":{}}", STATUS);
-	assert_int_equal(forkbus_get_status(bus, ENOUGH, &status), 0);
+	assert_int_equal(forkbus_get_status(client, ENOUGH, &status), 0);
 	answered();
 	assert_string_equal(forkbus_status_get_version(status), "1.2.3");
 	assert_string_equal(forkbus_status_get_cursor(status), CURSOR(9));
@@ -197,16 +197,16 @@ static void statuses(void **state)
 	assert_null(forkbus_status_free(NULL));
 	for (size_t i = 0; i < sizeof(malformed) / sizeof(malformed[0]); i++) {
 		expect(NULL, malformed[i]);
-		assert_int_equal(forkbus_get_status(bus, ENOUGH, &status), -EBADMSG);
+		assert_int_equal(forkbus_get_status(client, ENOUGH, &status), -EBADMSG);
 		answered();
 		assert_null(status);
 	}
-	forkbus_free(bus);
+	forkbus_free(client);
 }
 
 static void rings(void **state)
 {
-	struct forkbus *bus = bus_open(0);
+	struct forkbus *client = handle_open(0);
 	int ends[2], fd = -1;
 
 	(void)state;
@@ -215,7 +215,7 @@ static void rings(void **state)
 	answer = "{\"parameters\":{\"ring\":0}}";
 	answer_fd = ends[0];
 	assert_int_equal(pthread_create(&broker, NULL, answer_once, NULL), 0);
-	assert_int_equal(forkbus_open_ring(bus, ENOUGH, &fd), 0);
+	assert_int_equal(forkbus_open_ring(client, ENOUGH, &fd), 0);
 	answered();
 	assert_true(fd >= 0 && fd != ends[0]);
 	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
@@ -224,52 +224,52 @@ static void rings(void **state)
 	close(ends[1]);
 	fd = -1;
 	expect(NULL, "{\"parameters\":{\"ring\":0}}");
-	assert_int_equal(forkbus_open_ring(bus, ENOUGH, &fd), -EBADMSG);
+	assert_int_equal(forkbus_open_ring(client, ENOUGH, &fd), -EBADMSG);
 	answered();
 	expect(NULL, "{\"parameters\":{\"ring\":\"x\"}}");
-	assert_int_equal(forkbus_open_ring(bus, ENOUGH, &fd), -EBADMSG);
+	assert_int_equal(forkbus_open_ring(client, ENOUGH, &fd), -EBADMSG);
 	answered();
 	expect(NULL, "{\"error\":\"org.varlink.service.PermissionDenied\"}");
-	assert_int_equal(forkbus_open_ring(bus, ENOUGH, &fd), -EACCES);
+	assert_int_equal(forkbus_open_ring(client, ENOUGH, &fd), -EACCES);
 	answered();
 	assert_int_equal(fd, -1);
-	forkbus_free(bus);
+	forkbus_free(client);
 }
 
 static void no_answer(void **state)
 {
-	struct forkbus *bus = bus_open(0), *others[32];
+	struct forkbus *client = handle_open(0), *others[32];
 	struct forkbus_status *status = NULL;
 	size_t n = 0;
 
 	(void)state;
 	/* Nobody accepts. */
-	assert_int_equal(forkbus_get_status(bus, 0, &status), -ETIMEDOUT);
-	assert_int_equal(forkbus_get_status(bus, 20000, &status), -ETIMEDOUT);
+	assert_int_equal(forkbus_get_status(client, 0, &status), -ETIMEDOUT);
+	assert_int_equal(forkbus_get_status(client, 20000, &status), -ETIMEDOUT);
 	fake_stop_listening();
 	fake_listen();
 	expect(NULL, NULL);
-	assert_int_equal(forkbus_get_status(bus, FORKBUS_FOREVER, &status), -ECONNRESET);
+	assert_int_equal(forkbus_get_status(client, FORKBUS_FOREVER, &status), -ECONNRESET);
 	answered();
 	/* The queue of those who connect is full; a subscription waits for its turn. */
 	do {
-		others[n] = bus_open(0);
+		others[n] = handle_open(0);
 		assert_int_equal(forkbus_start(others[n]), 0);
 	} while (n++ < 16);
 	assert_item(others[n - 1], FORKBUS_DISCONNECTED);
-	assert_int_equal(forkbus_get_status(bus, 30000, &status), -ETIMEDOUT);
+	assert_int_equal(forkbus_get_status(client, 30000, &status), -ETIMEDOUT);
 	while (n > 0)
 		forkbus_free(others[--n]);
 	fake_stop_listening();
-	assert_int_equal(forkbus_get_status(bus, ENOUGH, &status), -ECONNREFUSED);
+	assert_int_equal(forkbus_get_status(client, ENOUGH, &status), -ECONNREFUSED);
 	assert_null(status);
-	forkbus_free(bus);
+	forkbus_free(client);
 }
 
 /* Ask all, where the Nth allocation fails, until none does. */
 static void questions_without_memory(void **state)
 {
-	struct forkbus *bus = bus_open(0);
+	struct forkbus *client = handle_open(0);
 	const struct forkbus_event *process;
 	struct forkbus_status *status;
 	struct forkbus_event *event;
@@ -289,9 +289,9 @@ static void questions_without_memory(void **state)
 			expect(NULL, answers[kind]);
 			/* The thread's own allocations were made. */
 			allocations_until_failure = nth;
-			r = kind == 0	? forkbus_list_processes(bus, ENOUGH, &list)
-			    : kind == 1 ? forkbus_get_process(bus, 7, 70, ENOUGH, &event)
-					: forkbus_get_status(bus, ENOUGH, &status);
+			r = kind == 0	? forkbus_list_processes(client, ENOUGH, &list)
+			    : kind == 1 ? forkbus_get_process(client, 7, 70, ENOUGH, &event)
+					: forkbus_get_status(client, ENOUGH, &status);
 			failed = allocations_until_failure == 0;
 			allocations_until_failure = 0;
 			failures += r == -ENOMEM;
@@ -301,7 +301,7 @@ static void questions_without_memory(void **state)
 			if (r == -ENOMEM) {
 				struct forkbus_status *ignored = NULL;
 
-				(void)forkbus_get_status(bus, 0, &ignored);
+				(void)forkbus_get_status(client, 0, &ignored);
 				forkbus_status_free(ignored);
 			}
 			answered();
@@ -318,7 +318,7 @@ static void questions_without_memory(void **state)
 		}
 	}
 	assert_true(failures > 50 || !allocations_can_fail());
-	forkbus_free(bus);
+	forkbus_free(client);
 }
 
 int main(void)

@@ -70,35 +70,35 @@ static void say_cursor(const char *before, uint64_t epoch, uint64_t seq)
 }
 
 /* It hands out its log; a connection is there. */
-static void give_ring(struct forkbus *bus, const char *then)
+static void give_ring(struct forkbus *client, const char *then)
 {
 	int fd = log_share(log_of_broker);
 
 	fake_say_with_fd("{\"parameters\":{\"ring\":0}}", fd);
 	close(fd);
-	assert_nothing(bus);
+	assert_nothing(client);
 	fake_expect(then);
 }
 
-static void ring_started(struct forkbus *bus)
+static void ring_started(struct forkbus *client)
 {
-	bus_started(bus, OPEN_RING);
-	give_ring(bus, GET_STATUS);
+	handle_started(client, OPEN_RING);
+	give_ring(client, GET_STATUS);
 	say_cursor("", log_epoch(log_of_broker), last());
-	assert_event(bus, FORKBUS_TYPE_READY, 0);
-	assert_true(forkbus_uses_ring(bus));
-	assert_nothing(bus);
+	assert_event(client, FORKBUS_TYPE_READY, 0);
+	assert_true(forkbus_uses_ring(client));
+	assert_nothing(client);
 }
 
-static void come_back(struct forkbus *bus, const char *expected)
+static void come_back(struct forkbus *client, const char *expected)
 {
 	uint64_t usec;
 
 	/* On a slow machine it is back already. */
-	forkbus_get_timeout(bus, &usec);
+	forkbus_get_timeout(client, &usec);
 	if (usec != FORKBUS_FOREVER) {
-		assert_int_equal(forkbus_wait(bus, FORKBUS_FOREVER), 1);
-		assert_nothing(bus);
+		assert_int_equal(forkbus_wait(client, FORKBUS_FOREVER), 1);
+		assert_nothing(client);
 	}
 	fake_accept();
 	fake_expect(expected);
@@ -107,112 +107,113 @@ static void come_back(struct forkbus *bus, const char *expected)
 /* The child of a fork may free a handle, and its parent goes on with the ring. */
 static void freed_in_a_child(void **state)
 {
-	struct forkbus *bus = bus_open(FORKBUS_RING);
+	struct forkbus *client = handle_open(FORKBUS_RING);
 	int status;
 	pid_t child;
 
 	(void)state;
-	ring_started(bus);
+	ring_started(client);
 	child = fork();
 	if (child == 0) {
-		forkbus_free(bus);
+		forkbus_free(client);
 		_exit(0);
 	}
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_int_equal(status, 0);
 	append(EVENT_FORK, "a");
 	(void)log_wake(log_of_broker, UINT64_MAX / 2);
-	assert_int_equal(forkbus_wait(bus, 10000000), 1);
-	assert_event(bus, FORKBUS_TYPE_FORK, last());
-	forkbus_free(bus);
+	assert_int_equal(forkbus_wait(client, 10000000), 1);
+	assert_event(client, FORKBUS_TYPE_FORK, last());
+	forkbus_free(client);
 }
 
 static void events_by_the_ring(void **state)
 {
-	struct forkbus *bus = bus_open(FORKBUS_RING);
+	struct forkbus *client = handle_open(FORKBUS_RING);
 	char cursor[CURSOR_TEXT_MAX];
 	uint64_t usec;
 
 	(void)state;
 	append(EVENT_FORK, "before");
-	assert_int_equal(forkbus_add_type(bus, FORKBUS_TYPE_FORK), 0);
-	assert_int_equal(forkbus_add_glob(bus, FORKBUS_FIELD_COMM, "a*"), 0);
-	ring_started(bus);
-	assert_int_equal(forkbus_wait(bus, 0), 0);
+	assert_int_equal(forkbus_add_type(client, FORKBUS_TYPE_FORK), 0);
+	assert_int_equal(forkbus_add_glob(client, FORKBUS_FIELD_COMM, "a*"), 0);
+	ring_started(client);
+	assert_int_equal(forkbus_wait(client, 0), 0);
 	append(EVENT_FORK, "abc");
 	append(EVENT_FORK, "b");
 	append(EVENT_EXEC, "a");
 	append(EVENT_FORK, "ab");
 	append(EVENT_FORK, "c");
 	(void)log_wake(log_of_broker, UINT64_MAX / 2);
-	assert_int_equal(forkbus_wait(bus, FORKBUS_FOREVER), 1);
-	assert_event(bus, FORKBUS_TYPE_FORK, last() - 4);
+	assert_int_equal(forkbus_wait(client, FORKBUS_FOREVER), 1);
+	assert_event(client, FORKBUS_TYPE_FORK, last() - 4);
 	/* One who returns to the loop now comes again. */
-	forkbus_get_timeout(bus, &usec);
+	forkbus_get_timeout(client, &usec);
 	assert_int_equal(usec, 0);
-	assert_event(bus, FORKBUS_TYPE_FORK, last() - 1);
-	assert_nothing(bus);
+	assert_event(client, FORKBUS_TYPE_FORK, last() - 1);
+	assert_nothing(client);
 	/* What the filter left out is behind us, too. */
-	assert_string_equal(forkbus_get_cursor(bus), cursor_print(cursor, log_epoch(log_of_broker), last()));
-	forkbus_get_timeout(bus, &usec);
+	assert_string_equal(forkbus_get_cursor(client),
+			    cursor_print(cursor, log_epoch(log_of_broker), last()));
+	forkbus_get_timeout(client, &usec);
 	assert_true(usec == FORKBUS_FOREVER);
-	forkbus_free(bus);
+	forkbus_free(client);
 }
 
 static void a_broker_that_goes_and_comes(void **state)
 {
-	struct forkbus *bus = bus_open(FORKBUS_RING);
+	struct forkbus *client = handle_open(FORKBUS_RING);
 	char cursor[CURSOR_TEXT_MAX], text[300];
 
 	(void)state;
-	ring_started(bus);
+	ring_started(client);
 	append(EVENT_FORK, "x");
 	fake_hang_up();
 	append(EVENT_FORK, "y");
 	/* All that it wrote is had before it is gone. */
-	assert_event(bus, FORKBUS_TYPE_FORK, last() - 1);
-	assert_event(bus, FORKBUS_TYPE_FORK, last());
-	assert_item(bus, FORKBUS_DISCONNECTED);
-	assert_nothing(bus);
-	assert_false(forkbus_uses_ring(bus));
+	assert_event(client, FORKBUS_TYPE_FORK, last() - 1);
+	assert_event(client, FORKBUS_TYPE_FORK, last());
+	assert_item(client, FORKBUS_DISCONNECTED);
+	assert_nothing(client);
+	assert_false(forkbus_uses_ring(client));
 	append(EVENT_FORK, "z");
-	come_back(bus, OPEN_RING);
-	give_ring(bus, GET_STATUS);
+	come_back(client, OPEN_RING);
+	give_ring(client, GET_STATUS);
 	say_cursor("", log_epoch(log_of_broker), last());
-	assert_item(bus, FORKBUS_RECONNECTED);
-	assert_event(bus, FORKBUS_TYPE_FORK, last());
-	assert_nothing(bus);
+	assert_item(client, FORKBUS_RECONNECTED);
+	assert_event(client, FORKBUS_TYPE_FORK, last());
+	assert_nothing(client);
 	fake_hang_up();
-	assert_item(bus, FORKBUS_DISCONNECTED);
-	assert_nothing(bus);
+	assert_item(client, FORKBUS_DISCONNECTED);
+	assert_nothing(client);
 	/* With another log the broker has something to say. */
-	come_back(bus, OPEN_RING);
-	give_ring(bus, GET_STATUS);
+	come_back(client, OPEN_RING);
+	give_ring(client, GET_STATUS);
 	say_cursor("", log_epoch(log_of_broker) ^ 1, 5);
-	assert_item(bus, FORKBUS_RECONNECTED);
-	assert_nothing(bus);
+	assert_item(client, FORKBUS_RECONNECTED);
+	assert_nothing(client);
 	snprintf(text, sizeof(text),
 		 "{\"method\":\"org.forkbus1.Subscribe\",\"parameters\":{\"filter\":{},\"since\":\"%s\"},"
 		 "\"more\":true}",
 		 cursor_print(cursor, log_epoch(log_of_broker), last()));
 	fake_expect(text);
-	assert_false(forkbus_uses_ring(bus));
-	forkbus_free(bus);
+	assert_false(forkbus_uses_ring(client));
+	forkbus_free(client);
 }
 
 static void one_that_is_slow(void **state)
 {
-	struct forkbus *bus = bus_open(FORKBUS_RING);
+	struct forkbus *client = handle_open(FORKBUS_RING);
 	const struct forkbus_event *event;
 	const char *reason;
 	uint64_t from, to, first;
 
 	(void)state;
-	ring_started(bus);
+	ring_started(client);
 	first = last() + 1;
 	while (log_first(log_of_broker) <= first)
 		append(EVENT_EXIT, "x");
-	assert_int_equal(forkbus_process(bus, &event), FORKBUS_EVENT);
+	assert_int_equal(forkbus_process(client, &event), FORKBUS_EVENT);
 	assert_int_equal(forkbus_event_get_type(event), FORKBUS_TYPE_LOST);
 	assert_int_equal(forkbus_event_get_text(event, FORKBUS_FIELD_REASON, &reason, NULL), 0);
 	assert_int_equal(forkbus_event_get_uint(event, FORKBUS_FIELD_FROM, &from), 0);
@@ -221,127 +222,127 @@ static void one_that_is_slow(void **state)
 	assert_int_equal(from, first);
 	assert_int_equal(to, log_first(log_of_broker) - 1);
 	for (uint64_t seq = to + 1; seq <= last(); seq++)
-		assert_event(bus, FORKBUS_TYPE_EXIT, seq);
-	assert_nothing(bus);
-	forkbus_free(bus);
+		assert_event(client, FORKBUS_TYPE_EXIT, seq);
+	assert_nothing(client);
+	forkbus_free(client);
 }
 
 /* Nothing for us in many: a call looks at some, and is made again. */
 static void many_that_are_left_out(void **state)
 {
-	struct forkbus *bus = bus_open(FORKBUS_RING);
+	struct forkbus *client = handle_open(FORKBUS_RING);
 	uint64_t usec;
 	int calls = 0;
 
 	(void)state;
-	assert_int_equal(forkbus_add_type(bus, FORKBUS_TYPE_FORK), 0);
-	ring_started(bus);
+	assert_int_equal(forkbus_add_type(client, FORKBUS_TYPE_FORK), 0);
+	ring_started(client);
 	for (int i = 0; i < 2500; i++)
 		append(EVENT_EXIT, "x");
 	append(EVENT_FORK, "x");
 	(void)log_wake(log_of_broker, UINT64_MAX / 2);
 	for (;; calls++) {
 		const struct forkbus_event *event;
-		int r = forkbus_process(bus, &event);
+		int r = forkbus_process(client, &event);
 
 		if (r == FORKBUS_EVENT)
 			break;
 		assert_int_equal(r, 0);
-		forkbus_get_timeout(bus, &usec);
+		forkbus_get_timeout(client, &usec);
 		assert_int_equal(usec, 0);
 	}
 	assert_true(calls > 0 && calls < 10);
-	forkbus_free(bus);
+	forkbus_free(client);
 }
 
 #define LIST "{\"method\":\"org.forkbus1.ListProcesses\",\"parameters\":{\"filter\":{}}}"
 
 static void a_snapshot_before(void **state)
 {
-	struct forkbus *bus = bus_open(FORKBUS_RING);
+	struct forkbus *client = handle_open(FORKBUS_RING);
 
 	(void)state;
-	assert_int_equal(forkbus_set_snapshot(bus, true), 0);
-	bus_started(bus, OPEN_RING);
-	give_ring(bus, LIST);
+	assert_int_equal(forkbus_set_snapshot(client, true), 0);
+	handle_started(client, OPEN_RING);
+	give_ring(client, LIST);
 	append(EVENT_FORK, "one more");
 	say_cursor("\"processes\":[{\"type\":\"process\",\"pid\":1},{\"type\":\"process\",\"pid\":2}],",
 		   log_epoch(log_of_broker), last() - 1);
-	assert_event(bus, FORKBUS_TYPE_PROCESS, 0);
-	assert_null(forkbus_get_cursor(bus));
-	assert_event(bus, FORKBUS_TYPE_PROCESS, 0);
-	assert_event(bus, FORKBUS_TYPE_READY, 0);
-	assert_event(bus, FORKBUS_TYPE_FORK, last());
-	assert_nothing(bus);
-	forkbus_free(bus);
+	assert_event(client, FORKBUS_TYPE_PROCESS, 0);
+	assert_null(forkbus_get_cursor(client));
+	assert_event(client, FORKBUS_TYPE_PROCESS, 0);
+	assert_event(client, FORKBUS_TYPE_READY, 0);
+	assert_event(client, FORKBUS_TYPE_FORK, last());
+	assert_nothing(client);
+	forkbus_free(client);
 }
 
 /* More processes than a message may have come by the socket. */
 static void a_snapshot_too_long(void **state)
 {
 	static char block[65536];
-	struct forkbus *bus = bus_open(FORKBUS_RING);
+	struct forkbus *client = handle_open(FORKBUS_RING);
 
 	(void)state;
 	memset(block, ' ', sizeof(block));
-	assert_int_equal(forkbus_set_snapshot(bus, true), 0);
-	bus_started(bus, OPEN_RING);
-	give_ring(bus, LIST);
+	assert_int_equal(forkbus_set_snapshot(client, true), 0);
+	handle_started(client, OPEN_RING);
+	give_ring(client, LIST);
 	for (size_t sent = 0; sent <= WIRE_ANSWER_MAX; sent += sizeof(block)) {
 		fake_say_bytes(block, sizeof(block));
-		assert_nothing(bus);
+		assert_nothing(client);
 	}
 	fake_accept();
 	fake_expect("{\"method\":\"org.forkbus1.Subscribe\",\"parameters\":{\"filter\":{},\"snapshot\":true},"
 		    "\"more\":true}");
 	fake_say(EVENTS(READY(1), 1));
-	assert_event(bus, FORKBUS_TYPE_READY, 0);
-	forkbus_free(bus);
+	assert_event(client, FORKBUS_TYPE_READY, 0);
+	forkbus_free(client);
 }
 
 static void things_that_do_not_belong(void **state)
 {
-	struct forkbus *bus = bus_open(FORKBUS_RING);
+	struct forkbus *client = handle_open(FORKBUS_RING);
 
 	(void)state;
-	ring_started(bus);
+	ring_started(client);
 	fake_say("{\"parameters\":{}}");
-	assert_item(bus, -EBADMSG);
-	forkbus_free(bus);
-	bus = bus_open(FORKBUS_RING);
-	bus_started(bus, OPEN_RING);
-	give_ring(bus, GET_STATUS);
+	assert_item(client, -EBADMSG);
+	forkbus_free(client);
+	client = handle_open(FORKBUS_RING);
+	handle_started(client, OPEN_RING);
+	give_ring(client, GET_STATUS);
 	fake_say("{\"parameters\":{}}");
-	assert_item(bus, -EBADMSG);
-	forkbus_free(bus);
+	assert_item(client, -EBADMSG);
+	forkbus_free(client);
 }
 
 static void without_memory(void **state)
 {
-	struct forkbus *bus = bus_open(FORKBUS_RING);
+	struct forkbus *client = handle_open(FORKBUS_RING);
 	const struct forkbus_event *event;
 	char comm[256];
 	int failures = 0;
 
 	(void)state;
-	ring_started(bus);
+	ring_started(client);
 	for (int i = 0; i < 200; i++) {
 		int r;
 
 		snprintf(comm, sizeof(comm), "%0*d", i + 1, 0);
 		append(EVENT_FORK, comm);
 		allocations_until_failure = 1;
-		r = forkbus_process(bus, &event);
+		r = forkbus_process(client, &event);
 		allocations_until_failure = 0;
 		if (r == -ENOMEM) {
 			failures++;
-			r = forkbus_process(bus, &event);
+			r = forkbus_process(client, &event);
 		}
 		assert_int_equal(r, FORKBUS_EVENT);
-		assert_nothing(bus);
+		assert_nothing(client);
 	}
 	assert_true(failures > 0 || !allocations_can_fail());
-	forkbus_free(bus);
+	forkbus_free(client);
 }
 
 int main(void)
