@@ -4,17 +4,13 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <time.h>
 
 #include "ctl.h"
-#include "event-json.h"
 #include "events-options.h"
-#include "log-reader.h"
+#include "fields.h"
 #include "output.h"
-#include "request.h"
 #include "signals.h"
+#include "subscription.h"
 #include "util.h"
 
 static const char help[] = "forkbusctl log [OPTIONS...] FILE\n"
@@ -29,12 +25,6 @@ static const struct option options[] = {
 	CTL_OPTIONS, CTL_OPTIONS_JSON, FILTER_OPTIONS, { "lines", required_argument, NULL, 'n' }, {}
 };
 
-struct log_view {
-	struct log_reader reader;
-	struct request request;
-	uint64_t since_usec, after_seq; /* 0: all */
-};
-
 /* A file that shrinks while it is mapped; a broker never does that to its log. */
 static void truncated(int number)
 {
@@ -45,168 +35,80 @@ static void truncated(int number)
 	_exit(CTL_FAILURE);
 }
 
-/* What the options ask for, as the broker would understand it. Return: an exit status or CTL_GO_ON. */
-static int understand(struct log_view *view, const json_t *wanted)
+static void log_p(struct forkbus_log **log)
 {
-	_cleanup_free_ char *line = json_dumps(wanted, JSON_COMPACT);
-	struct filter_error error;
-	struct timespec now;
-	int r;
+	forkbus_log_free(*log);
+}
 
-	if (json_object_get(wanted, "tree") || json_object_get(wanted, "snapshot")) {
-		ctl_error("%s: only a running broker knows which processes live; see monitor",
-			  json_object_get(wanted, "tree") ? "--tree" : "--snapshot");
-		return CTL_USAGE;
-	}
-	r = line ? request_parse(&view->request, line, strlen(line), &error) : -ENOMEM;
-	if (r == FILTER_E_INVALID) {
-		const char *option = filter_option_of_key(error.key);
-
-		ctl_error("%s: %s", option ? option : error.key, error.detail);
-		return CTL_USAGE;
-	}
-	if (r < 0) {
-		ctl_error("%s", strerror(-r));
-		return CTL_FAILURE;
-	}
-	for (size_t i = 0; i < view->request.filter->n_pids; i++) {
-		const struct process_id *pid = &view->request.filter->pids[i];
-
-		if (pid->start_usec == 0) {
-			ctl_error("--pid: only a running broker knows which process %" PRIu32
-				  " is now; give it as %" PRIu32 "@STARTUSEC",
-				  pid->pid, pid->pid);
-			return CTL_USAGE;
-		}
-	}
-	if (view->request.since == REQUEST_SINCE_TIME) {
-		clock_gettime(CLOCK_REALTIME, &now);
-		uint64_t usec = (uint64_t)now.tv_sec * USEC_PER_SEC + (uint64_t)now.tv_nsec / 1000;
-
-		view->since_usec = usec > view->request.ago_usec ? usec - view->request.ago_usec : 0;
-	}
-	return CTL_GO_ON;
+static int explain(const struct ctl *ctl, const struct forkbus *client, const char *path, int error)
+{
+	if (forkbus_get_error(client))
+		return subscription_explain_request(ctl, client, error);
+	if (error == -EPROTONOSUPPORT)
+		ctl_error("%s: written by another version of forkbusd, or on another kind of machine", path);
+	else if (error == -EBADMSG)
+		ctl_error("%s: not a log of forkbusd, or a damaged one", path);
+	else
+		ctl_error("%s: %s", path, strerror(-error));
+	return CTL_FAILURE;
 }
 
 /* Return: an exit status or CTL_GO_ON. */
-static int open_log(struct log_view *view, const char *path)
+static int open_log(struct forkbus_log **ret, const struct ctl *ctl, struct forkbus *client, const char *path)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	struct stat stat;
-	void *map = MAP_FAILED;
-	int r;
+	int r = fd < 0 ? -errno : forkbus_read_log(client, fd, ret);
 
-	if (fd >= 0 && fstat(fd, &stat) == 0) {
-		if (!S_ISREG(stat.st_mode) || stat.st_size == 0) {
-			ctl_error("%s: not a log of forkbusd", path);
-			return CTL_FAILURE;
-		}
-		map = mmap(NULL, (size_t)stat.st_size, PROT_READ, MAP_SHARED, fd, 0);
-	}
-	if (map == MAP_FAILED) {
-		ctl_error("%s: %s", path, strerror(errno));
-		return CTL_FAILURE;
-	}
-	r = log_reader_init(&view->reader, map, (uint64_t)stat.st_size);
-	if (r == LOG_READER_E_FOREIGN) {
-		ctl_error("%s: written by another version of forkbusd, or on another kind of machine", path);
-		return CTL_FAILURE;
-	}
-	if (r != 0) {
-		ctl_error("%s: not a log of forkbusd, or a damaged one", path);
-		return CTL_FAILURE;
-	}
-	if (view->request.since == REQUEST_SINCE_CURSOR) {
-		if (view->request.epoch != view->reader.header.epoch) {
-			ctl_error("--since: this cursor is of another log");
-			return CTL_USAGE;
-		}
-		view->after_seq = view->request.seq;
-	}
-	return CTL_GO_ON;
+	return r < 0 ? explain(ctl, client, path, r) : CTL_GO_ON;
 }
 
-static bool wanted(const struct log_view *view, const struct fb_event *event)
+/* Losses that are in the log have a number there. This one happened while it was read: the writer was faster. */
+static bool was_overwritten(const struct forkbus_event *event)
 {
-	if (EVENT_HAS(event, seq) && event->seq <= view->after_seq)
-		return false;
-	if (EVENT_HAS(event, time_usec) && event->time_usec < view->since_usec)
-		return false;
-	return filter_match(view->request.filter, event);
+	return forkbus_event_get_type(event) == FORKBUS_TYPE_LOST && !HAS(event, SEQ);
 }
 
-/*
- * The writer came round before all was read: go on at the oldest event that is left.
- * @next: the sequence number that was to come; 0 where none was read yet
- */
-static int skip_overwritten(struct log_view *view, struct fb_event *event, uint64_t next)
+static int explain_damage(struct forkbus_log *log, const char *path, int error)
 {
-	int r = LOG_READER_E_LAPPED;
+	const char *cursor = forkbus_log_get_cursor(log);
 
-	while (r == LOG_READER_E_LAPPED) {
-		r = log_reader_rewind(&view->reader);
-		if (r == 0)
-			r = log_reader_next(&view->reader, event);
-	}
 	fflush(stdout);
-	if (r == 0 && next > 0)
-		ctl_error("%" PRIu64 " events were overwritten before they could be read", event->seq - next);
+	if (error == -EBADMSG)
+		ctl_error("%s: damaged: nothing can be read after event %s", path, strchr(cursor, ':') + 1);
 	else
-		ctl_error("events were overwritten before they could be read");
-	return r;
+		ctl_error("%s: %s", path, strerror(-error));
+	return CTL_FAILURE;
 }
 
-/* Return: as output_event(). */
-static int show_event(struct output *output, const struct fb_event *event)
+static int show_log(struct forkbus_log *log, const char *path, struct output *output)
 {
-	static char line[EVENT_JSON_MAX];
-	size_t len = event_json_encode(event, ~UINT64_C(0), line);
-	struct forkbus_event *shown;
-	int r = forkbus_event_from_json(line, len, &shown);
-
-	if (r < 0)
-		return r;
-	r = output_event(output, shown);
-	forkbus_event_free(shown);
-	return r;
-}
-
-static int show_log(struct log_view *view, const char *path, struct output *output)
-{
-	uint64_t next = 0;
-	struct fb_event event;
+	const struct forkbus_event *event;
 	int r;
 
 	while (!signals_stop()) {
-		r = log_reader_next(&view->reader, &event);
-		if (r == LOG_READER_E_LAPPED)
-			r = skip_overwritten(view, &event, next);
-		if (r == LOG_READER_E_END)
+		r = forkbus_log_next(log, &event);
+		if (r == 0)
 			return CTL_OK;
-		if (r != 0) {
+		if (r < 0)
+			return explain_damage(log, path, r);
+		if (was_overwritten(event)) {
 			fflush(stdout);
-			ctl_error("%s: damaged: nothing can be read from event %" PRIu64 " on", path, next);
-			return CTL_FAILURE;
-		}
-		next = event.seq + 1;
-		if (!wanted(view, &event))
+			ctl_error("%" PRIu64 " events were overwritten before they could be read",
+				  UINT(event, COUNT));
 			continue;
-		r = show_event(output, &event);
+		}
+		r = output_event(output, event);
 		if (r != 0)
 			return output_result(r);
 	}
 	return CTL_OK;
 }
 
-static void log_view_done(struct log_view *view)
-{
-	request_done(&view->request);
-}
-
 int ctl_log(struct ctl *ctl, int argc, char *argv[])
 {
 	_cleanup_(events_options_done) struct events_options wanted = {};
-	_cleanup_(log_view_done) struct log_view view = {};
+	_cleanup_(forkbus_p) struct forkbus *client = NULL;
+	_cleanup_(log_p) struct forkbus_log *log = NULL;
 	struct output output;
 	int r;
 
@@ -217,17 +119,17 @@ int ctl_log(struct ctl *ctl, int argc, char *argv[])
 		ctl_error("log takes one file; see --help");
 		return CTL_USAGE;
 	}
-	r = understand(&view, wanted.request);
+	r = subscription_new(&client, ctl, 0, wanted.request);
 	if (r != CTL_GO_ON)
 		return r;
 
 	signals_init();
 	sigaction(SIGBUS, &(struct sigaction){ .sa_handler = truncated }, NULL);
-	r = open_log(&view, argv[optind]);
+	r = open_log(&log, ctl, client, argv[optind]);
 	if (r != CTL_GO_ON)
 		return r;
 	r = output_init(&output, ctl->json, wanted.count);
 	if (r < 0)
 		return output_end(&output, output_result(r));
-	return output_end(&output, show_log(&view, argv[optind], &output));
+	return output_end(&output, show_log(log, argv[optind], &output));
 }

@@ -30,13 +30,13 @@ static int set_request(struct forkbus *client, json_t *request)
 }
 
 /* The library names a key, "KEY: REASON"; the user typed the option. */
-static int explain_request(const struct ctl *ctl, const struct forkbus *client, int error)
+int subscription_explain_request(const struct ctl *ctl, const struct forkbus *client, int error)
 {
 	const char *why = forkbus_get_error(client), *option;
 	_cleanup_free_ char *key = why ? strndup(why, strcspn(why, ":")) : NULL;
 
 	option = key ? filter_option_of_key(key) : NULL;
-	if (error != -EINVAL || !option)
+	if ((error != -EINVAL && error != -ERANGE) || !option)
 		return subscription_explain(ctl, client, error);
 	ctl_error("%s%s", option, why + strlen(key));
 	return CTL_USAGE;
@@ -51,7 +51,7 @@ int subscription_new(struct forkbus **ret, const struct ctl *ctl, uint64_t flags
 		return subscription_explain(ctl, client, r);
 	r = set_request(client, request);
 	if (r < 0)
-		return explain_request(ctl, client, r);
+		return subscription_explain_request(ctl, client, r);
 	*ret = client;
 	client = NULL;
 	return CTL_GO_ON;

@@ -22,5 +22,8 @@ static inline void forkbus_p(struct forkbus **client)
  */
 int subscription_new(struct forkbus **ret, const struct ctl *ctl, uint64_t flags, json_t *request);
 
+/* subscription_explain_request() - the same of a function that looks at the request: names the option that is wrong */
+int subscription_explain_request(const struct ctl *ctl, const struct forkbus *client, int error);
+
 /* subscription_explain() - say why a function of the library failed. Return: the exit status that it means. */
 int subscription_explain(const struct ctl *ctl, const struct forkbus *client, int error);

@@ -26,6 +26,7 @@ extern "C" {
 
 struct forkbus;	       /* a handle: a filter, and a subscription that may have been started */
 struct forkbus_event;  /* something that happened, or a process that lives */
+struct forkbus_log;    /* a log that is read without its broker */
 struct forkbus_list;   /* processes, as of one moment */
 struct forkbus_status; /* the broker's status, as of one moment */
 
@@ -490,6 +491,31 @@ void forkbus_status_get_lost(const struct forkbus_status *status, const char *re
  * For those who see all processes; FORKBUS_RING reads it for you. @fd: the caller's. Return: as above; -EACCES for others.
  */
 int forkbus_open_ring(struct forkbus *client, uint64_t timeout_usec, int *fd);
+
+/* --- a log without its broker ------------------------------------------------------------------------------------- */
+
+/*
+ * forkbus_read_log() - read the file of a log from its oldest event on, whether or not a broker writes it
+ * The handle's filter and since apply. A tree, a snapshot and a pid without its start cannot be asked for: only a broker knows
+ * which processes live. A file that is cut short while it is read raises SIGBUS; brokers never do that.
+ * @fd: stays the caller's, and may be closed. @ret: to be freed by forkbus_log_free()
+ * Return: 0; -EBADMSG where it is not a log, -EPROTONOSUPPORT where it is of another version or machine, -ERANGE where the
+ * cursor is of another log, -EINVAL for the filter (forkbus_get_error() has the reason), -ENOMEM, errors of mmap(2).
+ */
+int forkbus_read_log(struct forkbus *client, int fd, struct forkbus_log **ret);
+
+struct forkbus_log *forkbus_log_free(struct forkbus_log *log);
+
+/*
+ * forkbus_log_next() - the next event that matches
+ * Events that were overwritten before they were read are one of FORKBUS_TYPE_LOST, with FORKBUS_FIELD_FROM and _TO.
+ * @ret: the log's, valid until the next call
+ * Return: 1; 0 at the end, for now; -EBADMSG where the log is damaged; after -ENOMEM it can be called again.
+ */
+int forkbus_log_next(struct forkbus_log *log, const struct forkbus_event **ret);
+
+/* forkbus_log_get_cursor() - the position after the last event that was read. Return: the log's, until the next call. */
+const char *forkbus_log_get_cursor(struct forkbus_log *log);
 
 #ifdef __cplusplus
 }
