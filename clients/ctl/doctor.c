@@ -32,16 +32,16 @@ static json_t *ask_broker(const char *runtime_dir, const char **why)
 {
 	_cleanup_(forkbus_p) struct forkbus *client = NULL;
 	struct forkbus_status *status = NULL;
-	json_t *told = NULL;
+	json_t *answer = NULL;
 	int r = forkbus_new(&client, runtime_dir, 0);
 
 	if (r == 0)
 		r = forkbus_get_status(client, CTL_TIMEOUT_USEC, &status);
 	if (r == 0)
-		told = json_loads(forkbus_status_get_json(status), JSON_ALLOW_NUL, NULL);
+		answer = json_loads(forkbus_status_get_json(status), JSON_ALLOW_NUL, NULL);
 	forkbus_status_free(status);
 	*why = strerror(r < 0 ? -r : EBADMSG);
-	return told;
+	return answer;
 }
 
 static json_t *examine_broker(const char *runtime_dir)
@@ -110,7 +110,7 @@ static json_t *examine_sources(void)
 				 "no forkbusd was found, neither beside this program nor in $PATH");
 	case PROBE_E_SILENT:
 		return json_pack("{sssbss}", "program", program, "works", false, "error",
-				 "it does not tell what it finds");
+				 "it does not report what it finds");
 	default:
 		return json_pack("{ss?sbss}", "program", program, "works", false, "error", strerror(-r));
 	}

@@ -11,7 +11,7 @@
 static volatile sig_atomic_t stop, resized;
 
 /*
- * Without SA_RESTART, so that a write to a pipe that nobody empties ends too. It may have taken a part, after which stdio
+ * Without SA_RESTART, so that a write to a full pipe ends too. It may have taken a part, after which stdio
  * writes the rest, or it may begin only now, after the last look at @stop: so SIGALRM goes on interrupting what waits.
  */
 static void take_stop(int number)

@@ -15,7 +15,7 @@ bool signals_stop(void);    /* has one asked to end? */
 bool signals_resized(void); /* has the terminal changed since this was last asked? */
 
 /*
- * signals_wait() - until @fd can be read, a signal comes, or nobody can read any more what is written to @out
+ * signals_wait() - until @fd can be read, a signal comes, or @out has no reader any more
  * @until_usec: or this time of CLOCK_MONOTONIC has come; UINT64_MAX: never
  * Return: 0, SIGNALS_E_CLOSED when @out is of no use any more, or a negative errno; -EINTR for any signal.
  */

@@ -3,7 +3,7 @@
 
 /*
  * What the output may look like, and how text from elsewhere becomes fit to print. Names of processes and
- * paths are chosen by whoever runs them: a terminal must not be able to take any of it for a command.
+ * paths are chosen by the users who run them: a terminal must not take any of it for a command.
  */
 
 #include <stdbool.h>
@@ -41,7 +41,7 @@ const char *term_colour(const struct term *term, enum term_colour colour);
 /*
  * term_escape() - write text from elsewhere
  * Control characters, characters that change the direction or are invisible, and bytes that are not UTF-8
- * become \xNN, a byte each; a backslash is doubled, so that what was written can be told.
+ * become \xNN, a byte each; a backslash is doubled, so that the original can be recovered.
  */
 void term_escape(const struct term *term, FILE *file, const char *text, size_t len);
 

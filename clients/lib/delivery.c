@@ -140,7 +140,7 @@ static int ring_deliver(struct forkbus *client, enum forkbus_item *item)
 		int r = take(client);
 
 		if (r != 0) {
-			/* A log that nobody writes: its broker is gone, even where the connection has not ended. */
+			/* A log without a writer: its broker is gone, even where the connection has not ended. */
 			client->ring_ending |= r == RING_E_REPLACED;
 			client->ring_more = false;
 			/* The broker can still send what cannot be read here. */

@@ -14,7 +14,7 @@ struct query {
  * query_ask() - ask, and wait for the answer
  * @parameters: taken; NULL: there was no memory for them
  * @query: no error; to be freed by query_done()
- * Return: 0 or a negative errno, as told in forkbus.h.
+ * Return: 0 or a negative errno, as described in forkbus.h.
  */
 int query_ask(struct forkbus *client, const char *method, json_t *parameters, uint64_t timeout_usec,
 	      struct query *query);

@@ -115,7 +115,7 @@ static int report_end(struct ring *ring)
 
 	if (end == 0)
 		return RING_E_END;
-	ring_waiter_signal(&ring->waiter); /* nobody shall wait */
+	ring_waiter_signal(&ring->waiter); /* so that no reader waits */
 	return end;
 }
 

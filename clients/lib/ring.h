@@ -17,10 +17,10 @@ struct ring;
 
 enum {
 	_RING_E_SUCCESS,
-	RING_E_END,  /* nothing for now: the descriptor becomes readable when there is more */
-	RING_E_LOST, /* the event is of the type lost: these are missing */
-	RING_E_REPLACED, /* all is read, and nothing will follow: the log has lost its name, and nobody writes it */
-	RING_E_EPOCH, /* ring_seek(): the cursor is of another log */
+	RING_E_END,	 /* nothing for now: the descriptor becomes readable when there is more */
+	RING_E_LOST,	 /* the event is of the type lost: these are missing */
+	RING_E_REPLACED, /* all is read, and nothing will follow: the log has lost its name, and has no writer */
+	RING_E_EPOCH,	 /* ring_seek(): the cursor is of another log */
 };
 
 /*
