@@ -127,38 +127,37 @@ static void wake(unsigned long delay)
 		queue_delayed_work(workqueue, &send_work, delay);
 }
 
-/* A listener whose socket is full does not get it, and asks for it again: see REPLAY. */
-static int send_some(struct forkbus_reader *reader, u32 size)
+/*
+ * A listener whose socket is full does not get it, and asks for it again: see REPLAY. Sockets count
+ * as listeners that joined the group's number in a network namespace of their own, where anybody may.
+ * None of them gets anything, and what nobody got stays unsent (ESRCH). Where a socket that sent
+ * START is there, ESRCH may also mean that its queue is full. Returns whether it was sent.
+ */
+static bool send_some(struct forkbus_reader *reader, u32 size)
 {
 	struct sk_buff *skb = genlmsg_new(nla_total_size_64bit(sizeof(u64)) + size, GFP_KERNEL);
 	void *head;
+	int err;
 
-	if (!skb)
-		return -ENOMEM;
+	if (!skb) {
+		wake(RETRY_JIFFIES);
+		return false;
+	}
 	head = genlmsg_put(skb, 0, 0, &family, 0, FORKBUS_CMD_EVENTS);
 	nla_put_u64_64bit(skb, FORKBUS_A_INSTANCE, instance, FORKBUS_A_PAD);
 	skb_put(skb, forkbus_ring_read(reader, skb_tail_pointer(skb), skb_tailroom(skb)));
 	genlmsg_end(skb, head);
-	return genlmsg_multicast(&family, skb, 0, 0, GFP_KERNEL) == -ESRCH ? -ESRCH : 0;
+	err = genlmsg_multicast(&family, skb, 0, 0, GFP_KERNEL);
+	return err != -ESRCH || !list_empty(&listeners);
 }
 
-/*
- * Sockets count as listeners that joined the group's number in a network namespace of their own,
- * where anybody may. None of them gets anything, and nothing is sent because of them: ESRCH.
- */
 static void do_send(struct work_struct *work)
 {
 	struct forkbus_ring_status ring;
-	int err = 0;
 
-	while (!err && (ring = forkbus_ring_get_status()).unsent) {
-		err = send_some(&ring.sent, min_t(u32, ring.unsent, MESSAGE_SIZE));
-		if (err == -ENOMEM)
-			wake(RETRY_JIFFIES);
-		else if (!err)
-			forkbus_ring_sent(&ring.sent);
-		cond_resched();
-	}
+	while ((ring = forkbus_ring_get_status()).unsent &&
+	       send_some(&ring.sent, min_t(u32, ring.unsent, MESSAGE_SIZE)))
+		forkbus_ring_sent(&ring.sent);
 }
 
 /* Commands */
