@@ -80,7 +80,7 @@ static void probe_rename(void *data, struct task_struct *task, const char *comm)
 	report(forkbus_record_begin(FORKBUS_TYPE_COMM, task, NULL, comm));
 }
 
-/* In do_exit(), for each thread; the end of the process is told elsewhere. */
+/* In do_exit(), for each thread; the end of the process has a hook of its own. */
 static void probe_exit(void *data, struct task_struct *task)
 {
 	struct sk_buff *record;
@@ -111,7 +111,7 @@ static void probe_exit_of_group(void *data, struct task_struct *task, bool group
 
 /*
  * The end of a process is reported where do_exit() lets go of the terminal, which only the last
- * thread does, before its parent is told and may reap it: so exactly once, and never too late for
+ * thread does, before its parent is notified and may reap it: so exactly once, and never too late for
  * the next process with its pid. Memory is freed by then, so that this is in what it used; files
  * too, up to 6.19. The last work for files that nobody else holds comes later on any kernel, with
  * exit_task_work(). The tracepoint comes once a thread, since 6.16 before the memory is freed.
@@ -272,7 +272,7 @@ static void hooks_off(u32 types)
 
 /*
  * Returns the types whose hooks are silent. A kprobe misses its function when that is called from the
- * handler of another one, whoever owns it: such events are lost, some of them perhaps none at all.
+ * handler of another one, of any owner. Such events are lost; some may have been none of a process.
  */
 static u32 check_kprobes(void)
 {

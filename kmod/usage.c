@@ -7,7 +7,7 @@
  * its first sleeps: which is what taskstats and accounting files say. So what ran since the last
  * update is added here. When that update was is in exec_start, on the scheduler's own clock,
  * clock_task: that of the processor (local_clock()) without the time that interrupts and the
- * hypervisor took, where the kernel is built to tell them apart. How far the one lags behind the
+ * hypervisor took, where the kernel is built to keep them apart. How far the one lags behind the
  * other can't be asked for, but be seen:
  *
  *   When a task was switched in, both clocks were read at once: last_arrival is the one, the other

@@ -4,7 +4,7 @@
 
 #include_next <trace/events/sched.h>
 
-/* Since 6.16 the probe is told whether the thread is the last one of its process. */
+/* Since 6.16 the probe gets whether the thread is the last one of its process. */
 #define forkbus_exit_probe(before, since)                                                     \
 	__builtin_choose_expr(__builtin_types_compatible_p(typeof(&trace_sched_process_exit), \
 							   void (*)(struct task_struct *)),   \
