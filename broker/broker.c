@@ -59,8 +59,7 @@ static void apply(struct broker *broker)
 
 	set_group(broker);
 	msg_set_level(config->log_level);
-	budget_set(broker->budget, (unsigned int)config->connections,
-		   (unsigned int)config->connections_per_user);
+	budget_set(broker->budget, BUDGET_CONNECTIONS, config->connections, config->connections_per_user);
 	get_face_options(broker, &options);
 	faces_set_options(broker->faces, &options);
 }
@@ -212,10 +211,12 @@ static int begin(struct broker *broker)
 	if (r == 0)
 		r = begin_hub(broker);
 	if (r == 0)
-		r = budget_new(&broker->budget, (unsigned int)config->connections,
-			       (unsigned int)config->connections_per_user);
-	if (r == 0)
+		r = budget_new(&broker->budget);
+	if (r == 0) {
+		budget_set(broker->budget, BUDGET_CONNECTIONS, config->connections,
+			   config->connections_per_user);
 		r = sources_new(&broker->sources, config, broker->hub, broker->base);
+	}
 	return r == 0 ? begin_faces(broker) : r;
 }
 

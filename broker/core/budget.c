@@ -9,49 +9,54 @@
 
 struct budget_user {
 	uint32_t uid;
-	unsigned int used; /* never 0: who holds nothing is not here */
+	uint64_t used[_BUDGET_RESOURCE_MAX]; /* not all 0: a user who uses nothing is not kept */
 	UT_hash_handle hh;
 };
 
 struct budget {
 	struct budget_user *users;
-	unsigned int used, total_max, user_max;
+	struct {
+		uint64_t used, total_max, user_max;
+	} resources[_BUDGET_RESOURCE_MAX];
 };
 
-int budget_new(struct budget **ret, unsigned int total_max, unsigned int user_max)
+int budget_new(struct budget **ret)
 {
 	struct budget *budget = calloc(1, sizeof(*budget));
 
 	if (!budget)
 		return -ENOMEM;
-	budget_set(budget, total_max, user_max);
+	for (unsigned int i = 0; i < _BUDGET_RESOURCE_MAX; i++)
+		budget_set(budget, (enum budget_resource)i, UINT64_MAX, UINT64_MAX);
 	*ret = budget;
 	return 0;
 }
 
+static void user_free(struct budget *budget, struct budget_user *user)
+{
+	HASH_DEL(budget->users, user);
+	free(user);
+}
+
 struct budget *budget_free(struct budget *budget)
 {
-	struct budget_user *user;
-
 	if (!budget)
 		return NULL;
-	while ((user = budget->users)) {
-		HASH_DEL(budget->users, user);
-		free(user);
-	}
+	while (budget->users)
+		user_free(budget, budget->users);
 	free(budget);
 	return NULL;
 }
 
-void budget_set(struct budget *budget, unsigned int total_max, unsigned int user_max)
+void budget_set(struct budget *budget, enum budget_resource resource, uint64_t total_max, uint64_t user_max)
 {
-	budget->total_max = total_max;
-	budget->user_max = user_max;
+	budget->resources[resource].total_max = total_max;
+	budget->resources[resource].user_max = user_max;
 }
 
-unsigned int budget_used(const struct budget *budget)
+uint64_t budget_used(const struct budget *budget, enum budget_resource resource)
 {
-	return budget->used;
+	return budget->resources[resource].used;
 }
 
 static struct budget_user *user_find(const struct budget *budget, uint32_t uid)
@@ -78,35 +83,45 @@ static struct budget_user *user_new(struct budget *budget, uint32_t uid)
 	return user;
 }
 
-int budget_take(struct budget *budget, uint32_t uid)
+static bool has_room(uint64_t used, uint64_t max, uint64_t n)
+{
+	return used <= max && n <= max - used;
+}
+
+int budget_take(struct budget *budget, uint32_t uid, enum budget_resource resource, uint64_t n)
 {
 	struct budget_user *user = user_find(budget, uid);
-	unsigned int used = user ? user->used : 0;
+	uint64_t total = budget->resources[resource].used;
 
-	/* A user who is over is told of the own limit, which that user can do something about. */
-	if (uid != 0 && used >= budget->user_max)
+	if (n == 0)
+		return 0;
+	/* The user's own limit first: about that one the user can do something. */
+	if (uid != 0 && !has_room(user ? user->used[resource] : 0, budget->resources[resource].user_max, n))
 		return BUDGET_E_USER;
-	if (budget->used >= budget->total_max)
+	if (!has_room(total, budget->resources[resource].total_max, n))
 		return BUDGET_E_TOTAL;
 	if (!user) {
 		user = user_new(budget, uid);
 		if (!user)
 			return -ENOMEM;
 	}
-	user->used++;
-	budget->used++;
+	user->used[resource] += n;
+	budget->resources[resource].used += n;
 	return 0;
 }
 
-void budget_give(struct budget *budget, uint32_t uid)
+void budget_give(struct budget *budget, uint32_t uid, enum budget_resource resource, uint64_t n)
 {
 	struct budget_user *user = user_find(budget, uid);
 
 	if (!user)
 		return;
-	budget->used--;
-	if (--user->used > 0)
-		return;
-	HASH_DEL(budget->users, user);
-	free(user);
+	if (n > user->used[resource])
+		n = user->used[resource];
+	user->used[resource] -= n;
+	budget->resources[resource].used -= n;
+	for (unsigned int i = 0; i < _BUDGET_RESOURCE_MAX; i++)
+		if (user->used[i] > 0)
+			return;
+	user_free(budget, user);
 }

@@ -37,7 +37,7 @@ static void release(struct connection *connection)
 	free_event(connection->writable);
 	free_event(connection->deadline);
 	close(connection->fd);
-	budget_give(all->context.budget, connection->peer.uid);
+	budget_give(all->context.budget, connection->peer.uid, BUDGET_CONNECTIONS, 1);
 	free(connection->input);
 	free(connection->last);
 	free(connection);
@@ -319,7 +319,7 @@ void connection_new(struct connections *all, int fd, const struct peer *peer)
 	int size = SEND_BUFFER;
 
 	if (!connection) {
-		budget_give(all->context.budget, peer->uid);
+		budget_give(all->context.budget, peer->uid, BUDGET_CONNECTIONS, 1);
 		close(fd);
 		return;
 	}

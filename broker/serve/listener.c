@@ -39,7 +39,7 @@ static void admit(struct listener *listener, int fd)
 		close(fd);
 		return;
 	}
-	r = budget_take(listener->budget, peer.uid);
+	r = budget_take(listener->budget, peer.uid, BUDGET_CONNECTIONS, 1);
 	if (r == 0) {
 		listener->ops->accept(listener->userdata, fd, &peer);
 		return;

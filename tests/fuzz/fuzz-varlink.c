@@ -117,7 +117,8 @@ static void open_all(void)
 	rmdir(directory);
 	base = event_base_new();
 	check(base != NULL);
-	check(budget_new(&budget, 100, 100) == 0);
+	check(budget_new(&budget) == 0);
+	budget_set(budget, BUDGET_CONNECTIONS, 100, 100);
 	open_face();
 	for (uint32_t pid = 1; pid <= PROCESSES; pid++)
 		publish(EVENT_FORK, pid);
@@ -267,7 +268,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		varlink = varlink->ops->free(varlink);
 		open_face();
 	}
-	check(budget_used(budget) == 0 && views_stats(hub_views(hub))->views == 0);
+	check(budget_used(budget, BUDGET_CONNECTIONS) == 0 && views_stats(hub_views(hub))->views == 0);
 	free(sent);
 	return 0;
 }

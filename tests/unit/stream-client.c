@@ -65,7 +65,8 @@ static int set_up(uint64_t blocks)
 	stage_open(&stage, blocks, 1 << 20, 5, 3);
 	base = event_base_new();
 	assert_non_null(base);
-	assert_int_equal(budget_new(&budget, 100, 50), 0);
+	assert_int_equal(budget_new(&budget), 0);
+	budget_set(budget, BUDGET_CONNECTIONS, 100, 50);
 	/* The user who runs this is a member, and so sees all processes. */
 	options = (struct face_options){ .group = getegid(),
 					 .request_max = REQUEST_MAX,
@@ -93,7 +94,7 @@ int stream_teardown(void **state)
 	(void)state;
 	assert_null(stream->ops->free(stream));
 	assert_int_equal(access(test_path("stream"), F_OK), -1);
-	assert_int_equal(budget_used(budget), 0);
+	assert_int_equal(budget_used(budget, BUDGET_CONNECTIONS), 0);
 	assert_int_equal(views_stats(hub_views(stage.hub))->views, 0);
 	budget_free(budget);
 	event_base_free(base);
@@ -235,5 +236,5 @@ void assert_nobody(void)
 	turn();
 	assert_int_equal(stream->ops->stats(stream)->connections, 0);
 	assert_int_equal(stream->ops->stats(stream)->subscribers, 0);
-	assert_int_equal(budget_used(budget), 0);
+	assert_int_equal(budget_used(budget, BUDGET_CONNECTIONS), 0);
 }

@@ -71,10 +71,8 @@ struct dbus {
 	uint64_t last_subscription;
 
 	TAILQ_HEAD(, dbus_peer) unasked; /* wait for their turn to be pinged */
-	struct budget *pings;		 /* pending ones */
 	uint64_t ping_pause_usec;	 /* CLOCK_MONOTONIC: no ping before, since the bus has refused one */
 	bool ping_reported;
-	struct budget *queries; /* to polkit, pending */
 
 	/* Values of the properties whose changes are signalled, as they were signalled last. */
 	struct dbus_properties {

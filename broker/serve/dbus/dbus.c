@@ -219,8 +219,6 @@ static void dbus_done(struct dbus *dbus)
 		event_free(dbus->timer);
 	if (dbus->reopen)
 		event_free(dbus->reopen);
-	budget_free(dbus->pings);
-	budget_free(dbus->queries);
 	free(dbus);
 }
 
@@ -243,9 +241,10 @@ static int dbus_new(struct face **ret, const struct face_context *context)
 	dbus->io = event_new(context->base, -1, 0, on_turn, dbus);
 	dbus->timer = event_new(context->base, -1, 0, on_turn, dbus);
 	dbus->reopen = event_new(context->base, -1, 0, on_reopen, dbus);
-	if (!dbus->io || !dbus->timer || !dbus->reopen || dbus_pings_new(dbus) < 0 ||
-	    dbus_polkit_new(dbus) < 0)
+	if (!dbus->io || !dbus->timer || !dbus->reopen)
 		return -ENOMEM;
+	dbus_pings_limit(dbus);
+	dbus_polkit_limit(dbus);
 	try_connect(dbus);
 	*ret = &steal(dbus)->face;
 	return 0;

@@ -54,7 +54,7 @@ static void remove_from_ready(struct dbus_job *job)
 
 int dbus_job_reserve(struct dbus_peer *peer, sd_bus_message *call)
 {
-	int r = budget_take(peer->dbus->context.budget, peer->identity.uid);
+	int r = budget_take(peer->dbus->context.budget, peer->identity.uid, BUDGET_CONNECTIONS, 1);
 
 	if (r == 0)
 		return 0;
@@ -90,7 +90,7 @@ void dbus_job_end(struct dbus_job *job)
 	TAILQ_REMOVE(&job->peer->jobs, job, of_peer);
 	cursor_done(&job->cursor);
 	dbus->stats.connections--;
-	budget_give(dbus->context.budget, job->peer->identity.uid);
+	budget_give(dbus->context.budget, job->peer->identity.uid, BUDGET_CONNECTIONS, 1);
 }
 
 static bool has_room(const struct dbus *dbus)

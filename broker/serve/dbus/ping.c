@@ -22,9 +22,9 @@
 /* The bus refused one: no other before this is over. */
 #define PAUSE_USEC    USEC_PER_SEC
 
-int dbus_pings_new(struct dbus *dbus)
+void dbus_pings_limit(struct dbus *dbus)
 {
-	return budget_new(&dbus->pings, PINGS_MAX, PINGS_OF_USER);
+	budget_set(dbus->context.budget, BUDGET_PINGS, PINGS_MAX, PINGS_OF_USER);
 }
 
 unsigned int dbus_ping_room(const struct dbus_peer *peer)
@@ -55,7 +55,7 @@ static void forget_ping(struct dbus_peer *peer)
 	if (!peer->window.ping)
 		return;
 	peer->window.ping = sd_bus_slot_unref(peer->window.ping);
-	budget_give(peer->dbus->pings, peer->identity.uid);
+	budget_give(peer->dbus->context.budget, peer->identity.uid, BUDGET_PINGS, 1);
 }
 
 void dbus_ping_end(struct dbus_peer *peer)
@@ -138,11 +138,11 @@ uint64_t dbus_ping_run(struct dbus *dbus, uint64_t now_usec)
 		uint32_t uid = peer->identity.uid;
 
 		next = TAILQ_NEXT(peer, window.turn);
-		r = budget_take(dbus->pings, uid);
+		r = budget_take(dbus->context.budget, uid, BUDGET_PINGS, 1);
 		if (r != 0)
 			continue;
 		if (ask(peer) < 0) {
-			budget_give(dbus->pings, uid);
+			budget_give(dbus->context.budget, uid, BUDGET_PINGS, 1);
 			dbus->ping_pause_usec = now_usec + PAUSE_USEC;
 			return PAUSE_USEC;
 		}

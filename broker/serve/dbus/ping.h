@@ -7,8 +7,8 @@
 
 #include "serve/dbus/context.h"
 
-/* dbus_pings_new() - the limits of pings. Return: 0 or -ENOMEM. */
-int dbus_pings_new(struct dbus *dbus);
+/* dbus_pings_limit() - set the limits of pings in the budget */
+void dbus_pings_limit(struct dbus *dbus);
 
 /* dbus_ping_room() - how many more signals may be sent now */
 unsigned int dbus_ping_room(const struct dbus_peer *peer);

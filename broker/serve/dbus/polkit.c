@@ -25,16 +25,16 @@ struct dbus_query {
 	LIST_ENTRY(dbus_query) link;
 };
 
-int dbus_polkit_new(struct dbus *dbus)
+void dbus_polkit_limit(struct dbus *dbus)
 {
-	return budget_new(&dbus->queries, QUERIES_MAX, QUERIES_OF_USER);
+	budget_set(dbus->context.budget, BUDGET_QUERIES, QUERIES_MAX, QUERIES_OF_USER);
 }
 
 void dbus_query_free(struct dbus_query *query)
 {
 	struct dbus_peer *peer = query->peer;
 
-	budget_give(peer->dbus->queries, peer->identity.uid);
+	budget_give(peer->dbus->context.budget, peer->identity.uid, BUDGET_QUERIES, 1);
 	LIST_REMOVE(query, link);
 	peer->n_queries--;
 	sd_bus_slot_unref(query->slot);
@@ -80,12 +80,12 @@ int dbus_polkit_ask(struct dbus_peer *peer, sd_bus_message *call,
 
 	if (peer->n_queries == QUERIES_OF_PEER)
 		return -EBUSY;
-	r = budget_take(peer->dbus->queries, peer->identity.uid);
+	r = budget_take(peer->dbus->context.budget, peer->identity.uid, BUDGET_QUERIES, 1);
 	if (r != 0)
 		return r < 0 ? r : -EBUSY;
 	query = calloc(1, sizeof(*query));
 	if (!query) {
-		budget_give(peer->dbus->queries, peer->identity.uid);
+		budget_give(peer->dbus->context.budget, peer->identity.uid, BUDGET_QUERIES, 1);
 		return -ENOMEM;
 	}
 	query->peer = peer;

@@ -9,8 +9,8 @@
 
 struct dbus_query;
 
-/* dbus_polkit_new() - the limits of questions. Return: 0 or -ENOMEM. */
-int dbus_polkit_new(struct dbus *dbus);
+/* dbus_polkit_limit() - set the limits of questions in the budget */
+void dbus_polkit_limit(struct dbus *dbus);
 
 /*
  * dbus_polkit_ask() - ask for a peer

@@ -10,7 +10,12 @@
 
 static int setup(void **state)
 {
-	return budget_new((struct budget **)state, 5, 2);
+	struct budget *budget;
+
+	assert_int_equal(budget_new(&budget), 0);
+	budget_set(budget, BUDGET_CONNECTIONS, 5, 2);
+	*state = budget;
+	return 0;
 }
 
 static int teardown(void **state)
@@ -19,45 +24,103 @@ static int teardown(void **state)
 	return 0;
 }
 
+static int take(struct budget *budget, uint32_t uid)
+{
+	return budget_take(budget, uid, BUDGET_CONNECTIONS, 1);
+}
+
+static void give(struct budget *budget, uint32_t uid)
+{
+	budget_give(budget, uid, BUDGET_CONNECTIONS, 1);
+}
+
 static void test_limits(void **state)
 {
 	struct budget *budget = *state;
 
 	assert_null(budget_free(NULL));
-	assert_int_equal(budget_take(budget, 7), 0);
-	assert_int_equal(budget_take(budget, 7), 0);
-	assert_int_equal(budget_take(budget, 7), BUDGET_E_USER);
-	assert_int_equal(budget_used(budget), 2);
-	assert_int_equal(budget_take(budget, 0), 0);
-	assert_int_equal(budget_take(budget, 0), 0);
-	assert_int_equal(budget_take(budget, 0), 0);
-	assert_int_equal(budget_take(budget, 0), BUDGET_E_TOTAL);
-	assert_int_equal(budget_take(budget, 8), BUDGET_E_TOTAL);
-	assert_int_equal(budget_take(budget, 7), BUDGET_E_USER);
-	budget_give(budget, 0);
-	assert_int_equal(budget_take(budget, 8), 0);
-	budget_give(budget, 7);
-	assert_int_equal(budget_take(budget, 7), 0);
-	assert_int_equal(budget_used(budget), 5);
+	assert_int_equal(take(budget, 7), 0);
+	assert_int_equal(take(budget, 7), 0);
+	assert_int_equal(take(budget, 7), BUDGET_E_USER);
+	assert_int_equal(budget_used(budget, BUDGET_CONNECTIONS), 2);
+	assert_int_equal(take(budget, 0), 0);
+	assert_int_equal(take(budget, 0), 0);
+	assert_int_equal(take(budget, 0), 0);
+	assert_int_equal(take(budget, 0), BUDGET_E_TOTAL);
+	assert_int_equal(take(budget, 8), BUDGET_E_TOTAL);
+	assert_int_equal(take(budget, 7), BUDGET_E_USER);
+	give(budget, 0);
+	assert_int_equal(take(budget, 8), 0);
+	give(budget, 7);
+	assert_int_equal(take(budget, 7), 0);
+	assert_int_equal(budget_used(budget, BUDGET_CONNECTIONS), 5);
 }
 
 static void test_set(void **state)
 {
 	struct budget *budget = *state;
 
-	assert_int_equal(budget_take(budget, 7), 0);
-	assert_int_equal(budget_take(budget, 7), 0);
-	budget_set(budget, 5, 1);
-	assert_int_equal(budget_used(budget), 2);
-	budget_give(budget, 7);
-	assert_int_equal(budget_take(budget, 7), BUDGET_E_USER);
-	budget_give(budget, 7);
-	assert_int_equal(budget_take(budget, 7), 0);
-	budget_set(budget, 0, 9);
-	assert_int_equal(budget_take(budget, 7), BUDGET_E_TOTAL);
+	assert_int_equal(take(budget, 7), 0);
+	assert_int_equal(take(budget, 7), 0);
+	budget_set(budget, BUDGET_CONNECTIONS, 5, 1);
+	assert_int_equal(budget_used(budget, BUDGET_CONNECTIONS), 2);
+	give(budget, 7);
+	assert_int_equal(take(budget, 7), BUDGET_E_USER);
+	give(budget, 7);
+	assert_int_equal(take(budget, 7), 0);
+	budget_set(budget, BUDGET_CONNECTIONS, 0, 9);
+	assert_int_equal(take(budget, 7), BUDGET_E_TOTAL);
 	/* What nobody took cannot be given back. */
-	budget_give(budget, 99);
-	assert_int_equal(budget_used(budget), 1);
+	give(budget, 99);
+	assert_int_equal(budget_used(budget, BUDGET_CONNECTIONS), 1);
+}
+
+/* Each resource is counted for itself, under limits of its own. */
+static void test_resources(void **state)
+{
+	struct budget *budget = *state;
+
+	budget_set(budget, BUDGET_PINGS, 10, 1);
+	assert_int_equal(take(budget, 7), 0);
+	assert_int_equal(take(budget, 7), 0);
+	assert_int_equal(budget_take(budget, 7, BUDGET_PINGS, 1), 0);
+	assert_int_equal(budget_take(budget, 7, BUDGET_PINGS, 1), BUDGET_E_USER);
+	assert_int_equal(take(budget, 7), BUDGET_E_USER);
+	/* No limit was set. */
+	assert_int_equal(budget_take(budget, 7, BUDGET_QUERIES, UINT64_MAX), 0);
+	assert_int_equal(budget_take(budget, 7, BUDGET_QUERIES, 1), BUDGET_E_USER);
+	budget_give(budget, 7, BUDGET_QUERIES, UINT64_MAX);
+	give(budget, 7);
+	give(budget, 7);
+	/* One resource given back leaves the user's others. */
+	assert_int_equal(budget_used(budget, BUDGET_PINGS), 1);
+	assert_int_equal(budget_take(budget, 7, BUDGET_PINGS, 1), BUDGET_E_USER);
+	budget_give(budget, 7, BUDGET_PINGS, 1);
+	assert_int_equal(budget_used(budget, BUDGET_PINGS), 0);
+	assert_int_equal(budget_used(budget, BUDGET_CONNECTIONS), 0);
+	assert_int_equal(budget_used(budget, BUDGET_QUERIES), 0);
+}
+
+/* Of what comes in bytes, all is taken or nothing. */
+static void test_amounts(void **state)
+{
+	struct budget *budget = *state;
+
+	budget_set(budget, BUDGET_CONNECTIONS, 1000, 600);
+	assert_int_equal(budget_take(budget, 7, BUDGET_CONNECTIONS, 601), BUDGET_E_USER);
+	assert_int_equal(budget_take(budget, 7, BUDGET_CONNECTIONS, 600), 0);
+	assert_int_equal(budget_take(budget, 7, BUDGET_CONNECTIONS, 0), 0);
+	assert_int_equal(budget_take(budget, 8, BUDGET_CONNECTIONS, 401), BUDGET_E_TOTAL);
+	assert_int_equal(budget_take(budget, 8, BUDGET_CONNECTIONS, UINT64_MAX), BUDGET_E_USER);
+	assert_int_equal(budget_take(budget, 0, BUDGET_CONNECTIONS, UINT64_MAX), BUDGET_E_TOTAL);
+	assert_int_equal(budget_take(budget, 8, BUDGET_CONNECTIONS, 400), 0);
+	/* No more than was taken. */
+	budget_give(budget, 8, BUDGET_CONNECTIONS, 500);
+	assert_int_equal(budget_used(budget, BUDGET_CONNECTIONS), 600);
+	budget_give(budget, 7, BUDGET_CONNECTIONS, 1);
+	assert_int_equal(budget_used(budget, BUDGET_CONNECTIONS), 599);
+	budget_give(budget, 7, BUDGET_CONNECTIONS, 599);
+	assert_int_equal(budget_used(budget, BUDGET_CONNECTIONS), 0);
 }
 
 /* Many users, come and gone, against counters */
@@ -68,7 +131,7 @@ static void test_many(void **state)
 	struct budget *budget = *state;
 	unsigned int total = 0;
 
-	budget_set(budget, TOTAL, EACH);
+	budget_set(budget, BUDGET_CONNECTIONS, TOTAL, EACH);
 	srandom(1);
 	for (int op = 0; op < 50000; op++) {
 		uint32_t uid = (uint32_t)random() % USERS;
@@ -78,20 +141,20 @@ static void test_many(void **state)
 				       : total >= TOTAL		     ? BUDGET_E_TOTAL
 								     : 0;
 
-			assert_int_equal(budget_take(budget, uid), expected);
+			assert_int_equal(take(budget, uid), expected);
 			used[uid] += expected == 0;
 			total += expected == 0;
 		} else if (used[uid] > 0) {
-			budget_give(budget, uid);
+			give(budget, uid);
 			used[uid]--;
 			total--;
 		}
-		assert_int_equal(budget_used(budget), total);
+		assert_int_equal(budget_used(budget, BUDGET_CONNECTIONS), total);
 	}
 	for (uint32_t uid = 0; uid < USERS; uid++)
 		while (used[uid]-- > 0)
-			budget_give(budget, uid);
-	assert_int_equal(budget_used(budget), 0);
+			give(budget, uid);
+	assert_int_equal(budget_used(budget, BUDGET_CONNECTIONS), 0);
 }
 
 int main(void)
@@ -99,6 +162,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_set, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_resources, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_amounts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
 	};
 

@@ -175,7 +175,7 @@ static void test_gone(void **state)
 		subscriber_check(&stays.subscriber);
 		assert_int_equal(stream->ops->stats(stream)->connections, 1);
 		assert_int_equal(stream->ops->stats(stream)->subscribers, 1);
-		assert_int_equal(budget_used(budget), 1);
+		assert_int_equal(budget_used(budget, BUDGET_CONNECTIONS), 1);
 		assert_int_equal(count_descriptors(), held);
 	}
 	assert_int_equal(stays.subscriber.n_lost, 0);

@@ -256,7 +256,7 @@ static void test_quota(void **state)
 	struct client clients[4], more;
 
 	(void)state;
-	budget_set(budget, 4, 3);
+	budget_set(budget, BUDGET_CONNECTIONS, 4, 3);
 	for (int i = 0; i < 4; i++) {
 		client_open(&clients[i]);
 		turn();
@@ -268,7 +268,7 @@ static void test_quota(void **state)
 	}
 	client_open(&more);
 	assert_refused(&more, "tooManyConnections", NULL);
-	assert_int_equal(budget_used(budget), geteuid() ? 3 : 4);
+	assert_int_equal(budget_used(budget, BUDGET_CONNECTIONS), geteuid() ? 3 : 4);
 	client_done(&clients[0]);
 	turn();
 	client_subscribe(&more, "");
@@ -287,7 +287,7 @@ static void test_tenant(void **state)
 	(void)state;
 	if (geteuid() != 0)
 		return;
-	budget_set(budget, 100, 2);
+	budget_set(budget, BUDGET_CONNECTIONS, 100, 2);
 	options.group = (gid_t)-1;
 	stream->ops->set_options(stream, &options);
 	assert_int_equal(seteuid(1001), 0);

@@ -71,7 +71,7 @@ static void assert_no_links(void)
 	assert_int_equal(varlink->ops->stats(varlink)->connections, 0);
 	assert_int_equal(varlink->ops->stats(varlink)->subscribers, 0);
 	assert_int_equal(views_stats(hub_views(stage.hub))->views, 0);
-	assert_int_equal(budget_used(budget), 0);
+	assert_int_equal(budget_used(budget, BUDGET_CONNECTIONS), 0);
 }
 
 /* Return: the reply that begins there, whole or not at all; NULL: there is none. */
