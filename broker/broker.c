@@ -8,7 +8,6 @@
 #include "base/clock.h"
 #include "base/message.h"
 #include "hub-open.h"
-#include "status.h"
 
 /* Descriptors beside those of connections. */
 #define OTHER_FILES 512

@@ -33,6 +33,9 @@ struct broker {
 	struct event *flush, *wake; /* hub_flush(), hub_wake() */
 };
 
+/* status_print() - the figures as JSON on one line. Return: a string to free(), or NULL without memory. */
+char *status_print(const struct broker *broker);
+
 /*
  * broker_run() - begin, report readiness, serve until SIGTERM or SIGINT, end cleanly
  * @ready: called once clients can connect

@@ -5,7 +5,6 @@
 #include "base/clock.h"
 #include "broker.h"
 #include "request.h"
-#include "status.h"
 
 static json_t *pack_loss(const struct hub_loss *loss)
 {
