@@ -140,7 +140,7 @@ static void answer_alive(struct connector *connector, const struct proc_question
 
 	if (!group || !group->ending_nsec || question->start_usec != group->ending_nsec)
 		return;
-	if (!question->found || procfs_stat_is_dead(&question->stat))
+	if (question->gone)
 		connector_tell_gone(connector, question->pid, question->read_nsec);
 }
 

@@ -40,12 +40,20 @@ static ssize_t read_at(int dir, const char *name, char *buf, size_t size)
 	return (ssize_t)len;
 }
 
+/* Only these mean that there is no such process; without descriptors or memory nothing is known of it. */
+static int error_of(int r)
+{
+	return r == -ENOENT || r == -ESRCH ? PROCFS_E_GONE : r;
+}
+
 static int open_pid(int proc, uint32_t pid)
 {
 	char name[PID_TEXT_MAX];
+	int fd;
 
 	snprintf(name, sizeof(name), "%u", pid);
-	return openat(proc, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = openat(proc, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
 }
 
 bool procfs_start_matches(uint64_t in_stat, uint64_t start_usec)
@@ -60,8 +68,10 @@ static int read_stat(int dir, struct procfs_stat *stat, struct fb_event *event, 
 	char buf[1024];
 	ssize_t len = read_at(dir, "stat", buf, sizeof(buf));
 
-	if (len <= 0 || procfs_parse_stat(stat, buf, (size_t)len) != 0)
-		return PROCFS_E_GONE;
+	if (len < 0)
+		return error_of((int)len);
+	if (procfs_parse_stat(stat, buf, (size_t)len) != 0)
+		return -EBADMSG;
 	if (stat->comm.len > sizeof(text->comm))
 		stat->comm.len = sizeof(text->comm);
 	memcpy(text->comm, stat->comm.data, stat->comm.len);
@@ -156,7 +166,7 @@ int procfs_read(int proc, uint32_t pid, uint64_t start_usec, field_set fields, s
 	struct procfs_stat unused;
 
 	if (dir < 0)
-		return PROCFS_E_GONE;
+		return error_of(dir);
 	fb_event_init(event, EVENT_PROCESS);
 	EVENT_SET(event, pid, pid);
 	return read_dir(dir, start_usec, fields, event, text, stat ? stat : &unused);
@@ -179,7 +189,7 @@ static int numbers_read(struct numbers *numbers, DIR *dir)
 	uint32_t *values;
 
 	numbers->n = 0;
-	while ((entry = readdir(dir))) {
+	while (errno = 0, entry = readdir(dir)) {
 		if (!is_number(entry->d_name))
 			continue;
 		if (numbers->n == numbers->max) {
@@ -191,7 +201,7 @@ static int numbers_read(struct numbers *numbers, DIR *dir)
 		}
 		numbers->values[numbers->n++] = (uint32_t)strtoul(entry->d_name, NULL, 10);
 	}
-	return 0;
+	return -errno;
 }
 
 static int numbers_read_at(struct numbers *numbers, int dir, const char *name)
@@ -202,7 +212,7 @@ static int numbers_read_at(struct numbers *numbers, int dir, const char *name)
 
 	numbers->n = 0;
 	if (fd < 0)
-		return errno == ENOENT || errno == ESRCH ? 0 : -errno;
+		return -errno;
 	stream = fdopendir(fd);
 	if (!stream)
 		return -errno;
@@ -222,39 +232,54 @@ static void numbers_drop(struct numbers *numbers, uint32_t value)
 		}
 }
 
-static int scan_one(int proc, uint32_t pid, struct numbers *tids, struct procfs_text *text, procfs_scan_fn fn,
-		    void *userdata)
+/* Return: 0, PROCFS_E_GONE, or a negative errno: it may live. */
+static int read_one(int proc, uint32_t pid, struct fb_event *event, struct procfs_text *text,
+		    struct numbers *tids)
 {
 	_cleanup_close_ int dir = open_pid(proc, pid);
 	struct procfs_stat stat;
-	struct fb_event event;
 	int r;
 
 	if (dir < 0)
-		return 0;
-	fb_event_init(&event, EVENT_PROCESS);
-	EVENT_SET(&event, pid, pid);
-	if (read_dir(dir, 0, FIELDS_ALL, &event, text, &stat) != 0 || procfs_stat_is_dead(&stat))
-		return 0;
+		return error_of(dir);
+	fb_event_init(event, EVENT_PROCESS);
+	EVENT_SET(event, pid, pid);
+	r = read_dir(dir, 0, FIELDS_ALL, event, text, &stat);
+	if (r != 0)
+		return r;
+	if (procfs_stat_is_dead(&stat))
+		return PROCFS_E_GONE;
 	r = numbers_read_at(tids, dir, "task");
 	if (r < 0)
-		return r;
+		return error_of(r);
 	if (stat.state == 'Z' || stat.state == 'X')
 		numbers_drop(tids, pid);
-	return tids->n > 0 ? fn(&event, tids->values, tids->n, userdata) : 0;
+	return tids->n > 0 ? 0 : PROCFS_E_GONE;
 }
 
-int procfs_scan(int proc, procfs_scan_fn fn, void *userdata)
+static bool is_lasting(int r)
+{
+	return r == 0 || r == -EPERM || r == -EACCES;
+}
+
+int procfs_scan(int proc, procfs_scan_fn fn, void *userdata, int *skipped)
 {
 	_cleanup_free_ struct procfs_text *text = malloc(sizeof(*text));
 	struct numbers pids = {}, tids = {};
-	int r;
+	struct fb_event event;
+	int r, got;
 
+	*skipped = 0;
 	if (!text)
 		return -ENOMEM;
 	r = numbers_read_at(&pids, proc, ".");
-	for (size_t i = 0; r == 0 && i < pids.n; i++)
-		r = scan_one(proc, pids.values[i], &tids, text, fn, userdata);
+	for (size_t i = 0; r == 0 && i < pids.n; i++) {
+		got = read_one(proc, pids.values[i], &event, text, &tids);
+		if (got == 0)
+			r = fn(&event, tids.values, tids.n, userdata);
+		else if (got < 0 && is_lasting(*skipped))
+			*skipped = got;
+	}
 	free(pids.values);
 	free(tids.values);
 	return r;

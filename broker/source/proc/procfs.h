@@ -77,15 +77,16 @@ int procfs_open(void);
  * @fields: EVENT_BIT()s of fields that cost a file of their own (ids, exe, cgroup, login_uid); the others are always read
  * @stat: NULL, or what is not in the event
  * All is read through one descriptor of /proc/PID, so that no other process' figures get in. Texts point into @text.
- * Return: 0, PROCFS_E_GONE.
+ * Return: 0, PROCFS_E_GONE, or a negative errno: whether the process lives is not known.
  */
 int procfs_read(int proc, uint32_t pid, uint64_t start_usec, field_set fields, struct fb_event *event,
 		struct procfs_text *text, struct procfs_stat *stat);
 
 /*
  * procfs_scan() - call @fn for each process that is not dead, with the ids of its threads that live
+ * @skipped: 0, or why processes that may live could not be read: a negative errno, one that may pass rather than a refusal
  * Return: 0, what @fn returned if not 0 (the scan ends there), or a negative errno.
  */
 typedef int (*procfs_scan_fn)(const struct fb_event *event, const uint32_t *tids, size_t n_tids,
 			      void *userdata);
-int procfs_scan(int proc, procfs_scan_fn fn, void *userdata);
+int procfs_scan(int proc, procfs_scan_fn fn, void *userdata, int *skipped);

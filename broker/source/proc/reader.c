@@ -38,8 +38,11 @@ struct proc_helper {
 
 static void helper_answer(struct proc_helper *helper, struct proc_question *question)
 {
-	question->found = procfs_read(helper->proc, question->pid, 0, question->fields, &question->event,
-				      &question->text, &question->stat) == 0;
+	int r = procfs_read(helper->proc, question->pid, 0, question->fields, &question->event,
+			    &question->text, &question->stat);
+
+	question->found = r == 0;
+	question->gone = r == PROCFS_E_GONE || (r == 0 && procfs_stat_is_dead(&question->stat));
 	question->read_nsec = monotonic_nsec();
 }
 
@@ -189,7 +192,7 @@ struct proc_question *proc_helper_ask(struct proc_helper *helper, uint32_t pid, 
 	TAILQ_INSERT_TAIL(&helper->all, question, link);
 	question->pid = pid;
 	question->fields = fields;
-	question->answered = question->found = question->awaited = false;
+	question->answered = question->found = question->gone = question->awaited = false;
 	question->start_usec = question->exec_nsec = question->comm_nsec = 0;
 
 	pthread_mutex_lock(&helper->lock);

@@ -20,6 +20,7 @@ struct proc_question {
 	/* The answer */
 	bool answered;
 	bool found;
+	bool gone;	    /* there is no such process, or a dead one; neither: not known */
 	uint64_t read_nsec; /* CLOCK_MONOTONIC, after it was read */
 	struct fb_event event;
 	struct procfs_text text;

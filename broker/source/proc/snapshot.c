@@ -62,7 +62,7 @@ int proc_snapshot_take(struct proc_snapshot *snapshot, int proc)
 
 	snapshot->size = 0;
 	snapshot->begin_nsec = monotonic_nsec();
-	r = procfs_scan(proc, snapshot_add, snapshot);
+	r = procfs_scan(proc, snapshot_add, snapshot, &snapshot->skipped);
 	snapshot->end_nsec = monotonic_nsec();
 	return r;
 }

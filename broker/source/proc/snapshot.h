@@ -14,6 +14,7 @@
 struct proc_snapshot {
 	unsigned char *data; /* owned: one struct after the other of what proc_snapshot_next() reads */
 	size_t size, max;
+	int skipped;		       /* not all are in it: see procfs_scan() */
 	uint64_t begin_nsec, end_nsec; /* CLOCK_MONOTONIC */
 };
 

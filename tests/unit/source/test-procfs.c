@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -294,6 +296,7 @@ static void test_scan(void **state)
 {
 	struct fake *fake = *state;
 	struct scanned scanned = {};
+	int skipped;
 
 	/* One that lives, a dead one, a leader that ended before its threads, what is no process, one half gone. */
 	fake_process(fake, "21", "21 (a)" STAT_REST);
@@ -306,14 +309,56 @@ static void test_scan(void **state)
 	assert_int_equal(mkdirat(fake->fd, "sys", 0755), 0);
 	assert_int_equal(mkdirat(fake->fd, "51", 0755), 0);
 
-	assert_int_equal(procfs_scan(fake->fd, on_process, &scanned), 0);
+	assert_int_equal(procfs_scan(fake->fd, on_process, &scanned, &skipped), 0);
+	assert_int_equal(skipped, 0);
 	assert_int_equal(scanned.n_pids, 2);
 	assert_int_equal(scanned.n_tids, 2);
 	assert_int_equal(scanned.pids[0] + scanned.pids[1], 21 + 41);
 	assert_int_equal(scanned.tids[0] + scanned.tids[1], 21 + 42);
 
 	/* The callback ends it. */
-	assert_int_equal(procfs_scan(fake->fd, on_process, &scanned), 7);
+	assert_int_equal(procfs_scan(fake->fd, on_process, &scanned, &skipped), 7);
+}
+
+/* Without descriptors nobody knows who lives. */
+static void test_scan_incomplete(void **state)
+{
+	struct fake *fake = *state;
+	struct scanned scanned = {};
+	struct procfs_text text;
+	struct rlimit before, few;
+	struct fb_event event;
+	int skipped, next, r;
+
+	fake_process(fake, "21", "21 (a)" STAT_REST);
+	assert_int_equal(mkdirat(fake->fd, "21/task/21", 0755), 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	next = dup(fake->fd);
+	close(next);
+
+	/* One for the directory of the process, none for what is in it. */
+	few = (struct rlimit){ (rlim_t)next + 1, before.rlim_max };
+	setrlimit(RLIMIT_NOFILE, &few);
+	r = procfs_read(fake->fd, 21, 0, 0, &event, &text, NULL);
+	assert_int_equal(procfs_scan(fake->fd, on_process, &scanned, &skipped), 0);
+	setrlimit(RLIMIT_NOFILE, &before);
+	assert_int_equal(r, -EMFILE);
+	assert_int_equal(scanned.n_pids, 0);
+	assert_int_equal(skipped, -EMFILE);
+
+	/* Nor for that, nor for the list of processes. */
+	few.rlim_cur = (rlim_t)next;
+	setrlimit(RLIMIT_NOFILE, &few);
+	r = procfs_read(fake->fd, 21, 0, 0, &event, &text, NULL);
+	assert_int_equal(procfs_scan(fake->fd, on_process, &scanned, &skipped), -EMFILE);
+	setrlimit(RLIMIT_NOFILE, &before);
+	assert_int_equal(r, -EMFILE);
+
+	/* What is not what the kernel writes does not show that a process is gone. */
+	fake_write(fake, "21/stat", "?");
+	assert_int_equal(procfs_scan(fake->fd, on_process, &scanned, &skipped), 0);
+	assert_int_equal(skipped, -EBADMSG);
+	assert_int_equal(scanned.n_pids, 0);
 }
 
 static void test_real(void **state)
@@ -366,6 +411,7 @@ int main(void)
 		cmocka_unit_test(test_tty),
 		cmocka_unit_test_setup_teardown(test_read, fake_setup, fake_teardown),
 		cmocka_unit_test_setup_teardown(test_scan, fake_setup, fake_teardown),
+		cmocka_unit_test_setup_teardown(test_scan_incomplete, fake_setup, fake_teardown),
 		cmocka_unit_test(test_real),
 	};
 
