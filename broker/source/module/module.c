@@ -18,6 +18,8 @@ static const struct module_ops stream_ops = {
 	.lost = module_tell_lost,
 };
 
+static const struct resync_ops resync_ops = { .gone = module_tell_gone };
+
 static struct source *module_stop(struct source *source);
 
 static inline struct module *to_module(struct source *source)
@@ -49,6 +51,8 @@ static int module_new(struct module **ret, struct hub *hub, struct event_base *b
 	module->arguments = (uint32_t)options->arguments;
 	module->buffer = malloc(MODULE_BUFFER_SIZE);
 	r = module_stream_init(&module->stream, &stream_ops, module);
+	if (r == 0)
+		r = resync_new(&module->resync, hub, &module->clocks, &resync_ops, module);
 	if (r < 0 || !module->buffer)
 		return -ENOMEM;
 	r = proc_helper_new(&module->helper);
@@ -142,7 +146,7 @@ static int module_start(struct source **ret, struct hub *hub, struct event_base 
 		set_supported(module);
 		r = begin_telling(module, &from);
 		if (r == 0)
-			r = module_sync_first(module);
+			r = resync_first(module->resync);
 		if (r < 0)
 			msg_err("Cannot start reporting events: %s", strerror(-r));
 		hub_flush(hub);
@@ -164,7 +168,7 @@ static int module_take_over(struct source *source, uint64_t since_usec)
 	set_supported(module);
 	if (hub_armed(module->hub) != armed)
 		module_arm(module);
-	module->resync_wanted = true;
+	resync_want(module->resync);
 	r = begin_telling(module, &(struct hub_origin){});
 	hub_flush(module->hub);
 	return r;
@@ -175,7 +179,7 @@ static uint64_t module_finish(struct source *source)
 	struct module *module = to_module(source);
 	uint64_t told;
 
-	module->scanning = false;
+	resync_release(module->resync);
 	module_drain(module);
 	told = clocks_real_usec(&module->clocks, module->stream.last_nsec);
 	hub_flush(module->hub);
@@ -265,7 +269,7 @@ static struct source *module_stop(struct source *source)
 	module_seam_done(&module->seam);
 	proc_helper_free(module->helper);
 	cgroups_free(module->cgroups);
-	free(module->missing);
+	resync_free(module->resync);
 	free(module->buffer);
 	free(module);
 	return NULL;

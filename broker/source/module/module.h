@@ -11,21 +11,17 @@
  *   publish.c    from a record to the hub
  *   place.c   from the number of a cgroup to its path
  *   read.c    when to read what
- *   sync.c    what keeps the table true: the scan at the start and after losses
  *   seam.c    what another source has told already
  *   probe.c   would it work here?
  */
 
 #include "base/clock.h"
-#include "source/clocks.h"
 #include "source/module/stream.h"
 #include "source/netlink/genl.h"
 #include "source/proc/cgroups.h"
 #include "source/proc/reader.h"
+#include "source/resync.h"
 #include "source/source.h"
-
-/* Ends that are remembered: /proc shows a process for a moment longer. */
-#define MODULE_ENDED_MAX 4096
 
 /* What the source before told of while this one heard already. */
 struct module_seam {
@@ -78,16 +74,7 @@ struct module {
 
 	/* The table */
 	struct proc_helper *helper;
-	bool resync_wanted;
-	bool scanning;				       /* nothing is told until it is done */
-	bool scan_stale;			       /* the scan took too long and is not to be used */
-	uint64_t scan_started_nsec, scan_allowed_nsec; /* CLOCK_MONOTONIC */
-	/* Who was not in /proc: has ended, and what tells of it may be on its way. */
-	struct process_id *missing; /* owned */
-	size_t n_missing;
-	uint64_t missing_until_nsec; /* CLOCK_BOOTTIME */
-	struct process_id ended[MODULE_ENDED_MAX];
-	uint64_t n_ended;
+	struct resync *resync;
 
 	struct module_seam seam;
 	struct module_stats stats;
@@ -115,8 +102,8 @@ int module_ask_replay(void *userdata, uint64_t from);
 /* publish.c */
 enum module_answer module_tell(void *userdata, struct module_record *record);
 void module_tell_lost(void *userdata, const struct module_gap *gap);
-/* A process has ended, of which no more is known than the table does. */
-void module_tell_gone(struct module *module, uint32_t pid, uint64_t boot_nsec);
+/* resync_ops.gone */
+void module_tell_gone(void *userdata, uint32_t pid, uint64_t nsec);
 
 /* place.c: fills in cgroup and unit. Return: MODULE_HOLD while the path is looked for. */
 enum module_answer module_place(struct module *module, struct fb_event *event, uint64_t seq);
@@ -126,18 +113,6 @@ int module_read_start(struct module *module);
 void module_read_stop(struct module *module);
 /* Read without waiting for anything, until there is no more, or it takes too long. */
 void module_drain(struct module *module);
-
-/* sync.c */
-int module_sync_first(struct module *module);
-/* Begin a scan if one is wanted and may be. */
-void module_sync_begin(struct module *module);
-/* Take in the scan, if it is done. */
-void module_sync_end(struct module *module);
-/* If no more can come of the time of the scan; @idle: nothing is queued. */
-void module_sync_close(struct module *module, bool idle);
-/* The ends that were told lately. */
-void module_note_ended(struct module *module, const struct fb_event *event);
-bool module_has_ended(const struct module *module, const struct fb_event *event);
 
 /* seam.c */
 /* Collect what the log tells since then. Return: 0 or -ENOMEM. */

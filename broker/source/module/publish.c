@@ -106,15 +106,15 @@ enum module_answer module_tell(void *userdata, struct module_record *record)
 	}
 	adopt_known_starts(module, event);
 	/* A scan found it gone before. */
-	if (event->type == EVENT_EXIT && !fb_event_is_thread(event) && module_has_ended(module, event)) {
+	if (event->type == EVENT_EXIT && !fb_event_is_thread(event) &&
+	    resync_has_ended(module->resync, event)) {
 		module->stats.told_before++;
 		return MODULE_TAKEN;
 	}
 	if (module_place(module, event, record->seq) == MODULE_HOLD)
 		return MODULE_HOLD;
 	describe(module, record);
-	if (event->type == EVENT_EXIT && !fb_event_is_thread(event))
-		module_note_ended(module, event);
+	resync_note(module->resync, event);
 	module_set_origin(module, record->seq);
 	hub_publish(module->hub, event);
 	if (event->type == EVENT_FORK && EVENT_HAS(event, ppid) && !fb_event_is_thread(event))
@@ -122,8 +122,10 @@ enum module_answer module_tell(void *userdata, struct module_record *record)
 	return MODULE_TAKEN;
 }
 
-void module_tell_gone(struct module *module, uint32_t pid, uint64_t boot_nsec)
+void module_tell_gone(void *userdata, uint32_t pid, uint64_t nsec)
 {
+	struct module *module = userdata;
+	uint64_t boot_nsec = clocks_boot_nsec(&module->clocks, nsec);
 	struct fb_event event;
 
 	fb_event_init(&event, EVENT_EXIT);
@@ -133,7 +135,7 @@ void module_tell_gone(struct module *module, uint32_t pid, uint64_t boot_nsec)
 	lookup_describe(module->hub, &event, FIELDS_ALL);
 	if (EVENT_HAS(&event, start_usec) && event.boot_usec >= event.start_usec)
 		EVENT_SET(&event, elapsed_usec, event.boot_usec - event.start_usec);
-	module_note_ended(module, &event);
+	resync_note(module->resync, &event);
 	hub_publish(module->hub, &event);
 }
 
@@ -152,7 +154,7 @@ void module_tell_lost(void *userdata, const struct module_gap *gap)
 
 	if (gap->loss == MODULE_LOST_UNARMED && gap->count == HUB_COUNT_UNKNOWN)
 		detail = "for a while nobody listened to the kernel module";
-	module->resync_wanted = true;
+	resync_want(module->resync);
 	module_set_origin(module, gap->seq);
 	hub_lost(module->hub, losses[gap->loss].reason, gap->count,
 		 gap->since_nsec ? clocks_real_usec(&module->clocks, gap->since_nsec) : 0,

@@ -29,11 +29,16 @@ static void fail(struct module *module, int r)
 	module->failed = true;
 }
 
+static bool scan_holds(const struct module *module)
+{
+	return resync_holds(module->resync, monotonic_nsec());
+}
+
 static void listen_to(struct module *module, int progress)
 {
 	const struct timeval hold = { .tv_usec = HOLD_USEC };
 	bool live = module_stream_channel(&module->stream) == MODULE_LIVE;
-	bool reads = progress >= 0 && progress != MODULE_HELD && !module->scanning;
+	bool reads = progress >= 0 && progress != MODULE_HELD && !scan_holds(module);
 
 	if (progress == MODULE_HELD)
 		event_add(module->hold, &hold);
@@ -58,14 +63,20 @@ static void run(struct module *module)
 	clocks_read(&module->clocks);
 	if (module->cgroups)
 		cgroups_collect(module->cgroups);
-	module_sync_end(module);
-	if (!module->scanning) {
+	(void)proc_helper_collect(module->helper);
+	if (resync_collect(module->resync, module->helper))
+		module->stats.resyncs++;
+	if (!scan_holds(module)) {
 		progress = module_stream_run(&module->stream, BATCH);
-		module_sync_close(module, progress == MODULE_IDLE && !module->stream.replaying);
+		resync_settle(module->resync,
+			      clocks_monotonic_nsec(&module->clocks, module->stream.last_nsec),
+			      progress == MODULE_IDLE && !module->stream.replaying);
 	}
 	if (progress < 0)
 		fail(module, progress);
-	module_sync_begin(module);
+	/* A record that waits was begun to be published. */
+	if (!module->stream.replaying)
+		resync_begin(module->resync, module->helper);
 	listen_to(module, progress);
 	hub_flush(module->hub);
 }
@@ -79,7 +90,7 @@ static void on_event(evutil_socket_t fd, short what, void *userdata)
 /* A replay that does not end would keep all that follows waiting. */
 static void watch_replay(struct module *module)
 {
-	if (!module->stream.replaying || module->scanning ||
+	if (!module->stream.replaying || scan_holds(module) ||
 	    module->replay_messages != module->stream.stats.messages) {
 		module->replay_messages = module->stream.stats.messages;
 		module->replay_ticks = 0;
@@ -97,7 +108,7 @@ static void check_status(struct module *module)
 		return;
 	run(module);
 	if (module->status.instance == module->stream.instance && module->status.sent > module->stream.last &&
-	    !module->scanning && !module->stream.replaying && !module->stream.feeds[MODULE_LIVE].message &&
+	    !scan_holds(module) && !module->stream.replaying && !module->stream.feeds[MODULE_LIVE].message &&
 	    !netlink_wait(module->live_fd, 0))
 		module->stream.replay_wanted = true;
 }

@@ -22,6 +22,8 @@ static struct hub *hub;
 static struct module *module;
 static uint64_t seq;
 
+static const struct resync_ops resync_ops = { .gone = module_tell_gone };
+
 static int setup(void **state)
 {
 	struct log *log = NULL;
@@ -33,6 +35,7 @@ static int setup(void **state)
 	assert_non_null(module);
 	module->hub = hub;
 	module->stream.instance = 77;
+	assert_int_equal(resync_new(&module->resync, hub, &module->clocks, &resync_ops, module), 0);
 	module->clocks.real_offset_nsec = 1000 * SECOND * 1000;
 	seq = 0;
 	return 0;
@@ -43,6 +46,7 @@ static int teardown(void **state)
 	(void)state;
 	module_seam_done(&module->seam);
 	cgroups_free(module->cgroups);
+	resync_free(module->resync);
 	free(module);
 	hub_free(hub);
 	remove(test_path("log"));
@@ -246,7 +250,7 @@ static void test_lost(void **state)
 	assert_int_equal(event.until_usec, 1021 * SECOND);
 	assert_int_equal(event.instance, 77);
 	assert_int_equal(event.kernel_seq, 30);
-	assert_true(module->resync_wanted);
+	assert_true(resync_is_wanted(module->resync));
 }
 
 /* A program begins in a cgroup that was made just now. Return: whether it had its path: a busy machine may not wait. */

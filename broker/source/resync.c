@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "source/resync.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "source/lookups.h"
+#include "source/recent.h"
+
+/* A storm of losses does not make us read /proc all the time. */
+#define PAUSE_NSEC     (1 * NSEC_PER_SEC)
+#define PAUSE_SHARE    20
+/* A scan that was interrupted for long does not put off the next for ever. */
+#define PAUSE_MAX_NSEC (10 * NSEC_PER_SEC)
+
+struct ids {
+	struct process_id *ids; /* owned */
+	size_t n;
+};
+
+struct resync {
+	struct hub *hub;
+	const struct clocks *clocks;
+	const struct resync_ops *ops;
+	void *userdata;
+
+	bool wanted, scanning;
+	uint64_t started_nsec, hold_until_nsec, allowed_nsec;
+	struct ids before; /* in the table when the scan began */
+
+	struct ids missing; /* of those the ones that it did not find */
+	bool settling;	    /* events may be older than the scan */
+	uint64_t end_nsec;  /* of the scan that settles */
+
+	struct recent ended;   /* ends that were reported: /proc shows a process for a moment longer */
+	struct recent changed; /* events since the scan began */
+};
+
+static void ids_clear(struct ids *ids)
+{
+	free(ids->ids);
+	*ids = (struct ids){};
+}
+
+DEFINE_CLEANUP(struct resync, resync_free)
+
+int resync_new(struct resync **ret, struct hub *hub, const struct clocks *clocks,
+	       const struct resync_ops *ops, void *userdata)
+{
+	_cleanup_(resync_free_p) struct resync *resync = calloc(1, sizeof(*resync));
+
+	if (!resync)
+		return -ENOMEM;
+	resync->hub = hub;
+	resync->clocks = clocks;
+	resync->ops = ops;
+	resync->userdata = userdata;
+	if (recent_init(&resync->ended) < 0 || recent_init(&resync->changed) < 0)
+		return -ENOMEM;
+	*ret = steal(resync);
+	return 0;
+}
+
+struct resync *resync_free(struct resync *resync)
+{
+	if (!resync)
+		return NULL;
+	ids_clear(&resync->before);
+	ids_clear(&resync->missing);
+	recent_done(&resync->ended);
+	recent_done(&resync->changed);
+	free(resync);
+	return NULL;
+}
+
+/* What was reported meanwhile */
+
+static struct process_id id_of(const struct fb_event *event)
+{
+	return (struct process_id){ event->pid, EVENT_HAS(event, start_usec) ? event->start_usec : 0 };
+}
+
+void resync_note(struct resync *resync, const struct fb_event *event)
+{
+	if (fb_event_is_thread(event))
+		return;
+	if (event->type == EVENT_EXIT)
+		recent_add(&resync->ended, id_of(event), event->boot_usec * NSEC_PER_USEC);
+	else if (resync->scanning)
+		recent_add(&resync->changed, id_of(event), event->boot_usec * NSEC_PER_USEC);
+}
+
+static bool find_start(const struct recent *recent, uint32_t pid, uint64_t start_usec)
+{
+	const struct recent_entry *entry = NULL;
+
+	while ((entry = recent_find(recent, pid, entry)))
+		if (event_same_start(entry->id.start_usec, start_usec) ||
+		    procfs_start_matches(start_usec, entry->id.start_usec))
+			return true;
+	return false;
+}
+
+bool resync_has_ended(const struct resync *resync, const struct fb_event *event)
+{
+	/* One that the table holds has not. */
+	return !lookup_process(resync->hub, event) &&
+	       find_start(&resync->ended, event->pid, id_of(event).start_usec);
+}
+
+bool resync_ended_after(const struct resync *resync, uint32_t pid, uint64_t boot_usec)
+{
+	const struct recent_entry *entry = recent_find(&resync->ended, pid, NULL);
+
+	return entry && entry->nsec / NSEC_PER_USEC > boot_usec;
+}
+
+/* Taking a snapshot in */
+
+struct taking {
+	struct resync *resync;
+	const struct proc_snapshot *snapshot;
+	bool late; /* events were published while it was taken */
+};
+
+static void on_reused(void *userdata, uint32_t pid)
+{
+	const struct taking *taking = userdata;
+	const struct resync *resync = taking->resync;
+
+	resync->ops->gone(resync->userdata, pid, taking->snapshot->end_nsec);
+}
+
+/* Is the entry about an older process than the one that the table holds, or has it ended? */
+static bool is_outdated(const struct taking *taking, const struct fb_event *entry)
+{
+	const struct resync *resync = taking->resync;
+	const struct process *process = table_find(hub_table(resync->hub), entry->pid);
+
+	if (!process)
+		return find_start(&resync->ended, entry->pid, entry->start_usec) ||
+		       (taking->late && resync->ended.dropped);
+	return (process->has & EVENT_BIT(start_usec)) && process->start_usec > entry->start_usec &&
+	       !procfs_start_matches(entry->start_usec, process->start_usec);
+}
+
+static void take_entry(struct taking *taking, struct proc_entry *entry)
+{
+	const struct resync *resync = taking->resync;
+	const struct process *process = table_find(hub_table(resync->hub), entry->event.pid);
+
+	if (is_outdated(taking, &entry->event))
+		return;
+	/* What an event said since the scan began is newer than what the scan says. */
+	if (taking->late && process && procfs_start_matches(entry->event.start_usec, process->start_usec) &&
+	    (resync->changed.dropped || recent_find(&resync->changed, entry->event.pid, NULL)))
+		entry->event.has &= ~(process->has & ~(EVENT_BIT(pid) | EVENT_BIT(start_usec)));
+	lookup_take_entry(resync->hub, entry, on_reused, taking);
+	if (resync->ops->living)
+		resync->ops->living(resync->userdata, taking->snapshot, entry);
+}
+
+/* Processes that end */
+
+/* Without memory for them nobody is found missing. */
+static void remember_before(struct resync *resync)
+{
+	const struct table *table = hub_table(resync->hub);
+	struct ids *before = &resync->before;
+	const struct process *process;
+	size_t slot = 0, max = table_count(table);
+
+	ids_clear(before);
+	before->ids = calloc(max + 1, sizeof(*before->ids));
+	if (!before->ids)
+		return;
+	while (before->n < max && (process = table_walk(table, &slot)))
+		before->ids[before->n++] = (struct process_id){ process->pid, process->start_usec };
+}
+
+static int compare_pids(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static bool is_in_table(const struct resync *resync, struct process_id id)
+{
+	const struct process *process = table_find(hub_table(resync->hub), id.pid);
+
+	return process && process->start_usec == id.start_usec;
+}
+
+static bool awaits_end(const struct resync *resync, uint32_t pid)
+{
+	return !resync->ops->awaits_end || resync->ops->awaits_end(resync->userdata, pid);
+}
+
+static void find_missing(struct resync *resync, const struct proc_snapshot *snapshot, const uint32_t *pids,
+			 size_t n)
+{
+	struct ids *missing = &resync->missing;
+	size_t kept = 0;
+
+	ids_clear(missing);
+	*missing = resync->before;
+	resync->before = (struct ids){};
+	for (size_t i = 0; i < missing->n; i++) {
+		struct process_id id = missing->ids[i];
+
+		if (bsearch(&id.pid, pids, n, sizeof(*pids), compare_pids) || !is_in_table(resync, id))
+			continue;
+		if (awaits_end(resync, id.pid))
+			missing->ids[kept++] = id;
+		else
+			resync->ops->gone(resync->userdata, id.pid, snapshot->end_nsec);
+	}
+	missing->n = kept;
+}
+
+static size_t count_entries(const struct proc_snapshot *snapshot)
+{
+	struct proc_entry entry;
+	size_t at = 0, n = 0;
+
+	while (proc_snapshot_next(snapshot, &at, &entry))
+		n++;
+	return n;
+}
+
+/* @before is of the moment when the scan began. */
+static int take_snapshot(struct resync *resync, const struct proc_snapshot *snapshot, bool late)
+{
+	struct taking taking = { resync, snapshot, late };
+	_cleanup_free_ uint32_t *pids = calloc(count_entries(snapshot) + 1, sizeof(*pids));
+	struct proc_entry entry;
+	size_t at = 0, n = 0;
+
+	if (!pids)
+		return -ENOMEM;
+	if (resync->ops->begin)
+		resync->ops->begin(resync->userdata, snapshot);
+	while (proc_snapshot_next(snapshot, &at, &entry)) {
+		pids[n++] = entry.event.pid;
+		take_entry(&taking, &entry);
+	}
+	lookup_take_parents(resync->hub, snapshot);
+	ids_clear(&resync->missing);
+	/* What could not be read may live. */
+	if (snapshot->skipped == 0) {
+		qsort(pids, n, sizeof(*pids), compare_pids);
+		find_missing(resync, snapshot, pids, n);
+	}
+	resync->settling = true;
+	resync->end_nsec = snapshot->end_nsec;
+	return 0;
+}
+
+void resync_settle(struct resync *resync, uint64_t newest_nsec, bool idle)
+{
+	uint64_t until = resync->end_nsec + RESYNC_LATE_NSEC;
+	struct ids missing;
+
+	if (!resync->settling || (newest_nsec <= until && !(idle && monotonic_nsec() > until)))
+		return;
+	resync->settling = false;
+	missing = resync->missing;
+	resync->missing = (struct ids){};
+	for (size_t i = 0; i < missing.n; i++)
+		if (is_in_table(resync, missing.ids[i]))
+			resync->ops->gone(resync->userdata, missing.ids[i].pid, resync->end_nsec);
+	ids_clear(&missing);
+	if (resync->ops->settled)
+		resync->ops->settled(resync->userdata, resync->end_nsec);
+}
+
+/* The scan */
+
+int resync_first(struct resync *resync)
+{
+	struct proc_snapshot snapshot = {};
+	_cleanup_close_ int proc = procfs_open();
+	int r;
+
+	if (proc < 0)
+		return proc;
+	resync_started(resync, monotonic_nsec());
+	r = proc_snapshot_take(&snapshot, proc);
+	/* Nothing was published, however long it took. */
+	resync->hold_until_nsec = UINT64_MAX;
+	r = resync_take(resync, &snapshot, r, monotonic_nsec());
+	resync->allowed_nsec = 0;
+	proc_snapshot_done(&snapshot);
+	return r;
+}
+
+void resync_want(struct resync *resync)
+{
+	resync->wanted = true;
+}
+
+void resync_hurry(struct resync *resync)
+{
+	resync->allowed_nsec = 0;
+}
+
+void resync_started(struct resync *resync, uint64_t now_nsec)
+{
+	resync->wanted = false;
+	resync->scanning = true;
+	resync->started_nsec = now_nsec;
+	resync->hold_until_nsec = now_nsec + RESYNC_WAIT_NSEC;
+	recent_keep(&resync->ended, true);
+	recent_keep(&resync->changed, true);
+	remember_before(resync);
+}
+
+void resync_begin(struct resync *resync, struct proc_helper *helper)
+{
+	uint64_t now = monotonic_nsec();
+
+	if (resync->wanted && !resync->scanning && now >= resync->allowed_nsec &&
+	    proc_helper_scan(helper) == 0)
+		resync_started(resync, now);
+}
+
+/* A refusal is not going to change; all else may. */
+static bool is_worth_repeating(int r)
+{
+	return r < 0 && r != -EPERM && r != -EACCES;
+}
+
+int resync_take(struct resync *resync, const struct proc_snapshot *snapshot, int result, uint64_t now_nsec)
+{
+	uint64_t pause = PAUSE_NSEC + PAUSE_SHARE * (now_nsec - resync->started_nsec);
+	bool late = !resync_holds(resync, now_nsec);
+
+	resync->allowed_nsec = now_nsec + (pause < PAUSE_MAX_NSEC ? pause : PAUSE_MAX_NSEC);
+	resync->scanning = false;
+	if (result == 0)
+		result = take_snapshot(resync, snapshot, late);
+	recent_keep(&resync->ended, false);
+	recent_keep(&resync->changed, false);
+	ids_clear(&resync->before);
+	if (result < 0 || is_worth_repeating(snapshot->skipped))
+		resync->wanted = true;
+	return result;
+}
+
+bool resync_collect(struct resync *resync, struct proc_helper *helper)
+{
+	int result;
+	const struct proc_snapshot *snapshot = proc_helper_scanned(helper, &result);
+
+	return snapshot && resync_take(resync, snapshot, result, monotonic_nsec()) == 0;
+}
+
+bool resync_holds(const struct resync *resync, uint64_t now_nsec)
+{
+	return resync->scanning && now_nsec <= resync->hold_until_nsec;
+}
+
+bool resync_is_wanted(const struct resync *resync)
+{
+	return resync->wanted;
+}
+
+void resync_release(struct resync *resync)
+{
+	resync->hold_until_nsec = 0;
+}

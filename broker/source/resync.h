@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * What keeps the table true after a loss: a scan of /proc by the helper thread, and its result taken into the table.
+ *
+ * Events wait for the scan, but no longer than RESYNC_WAIT_NSEC: where there are many processes it takes longer. What it
+ * brings then is held against what events have reported meanwhile: a process that has ended since it began is not taken in,
+ * and of one that had an event since, what the table knows is newer. Processes that were in the table when the scan began,
+ * and that it did not find, have ended. What reports their end may still be queued, so they are given some time first.
+ *
+ * All times are of CLOCK_MONOTONIC. What differs between sources goes through struct resync_ops.
+ */
+
+#include "core/hub.h"
+#include "source/clocks.h"
+#include "source/proc/reader.h"
+
+#define RESYNC_WAIT_NSEC (2 * NSEC_PER_SEC)
+/* Events of before the end of a scan have arrived so long after it. */
+#define RESYNC_LATE_NSEC (200 * NSEC_PER_MSEC)
+
+struct resync_ops {
+	/* A process has ended some time before @nsec, of which no more is known than the table, or the source, knows. */
+	void (*gone)(void *userdata, uint32_t pid, uint64_t nsec);
+	/* May events that report its end still come? NULL: yes. */
+	bool (*awaits_end)(void *userdata, uint32_t pid);
+	/* The three may be NULL: a snapshot is about to be taken in; one process of it was; no event is older than it now. */
+	void (*begin)(void *userdata, const struct proc_snapshot *snapshot);
+	void (*living)(void *userdata, const struct proc_snapshot *snapshot, const struct proc_entry *entry);
+	void (*settled)(void *userdata, uint64_t nsec);
+};
+
+struct resync;
+
+/* resync_new() - @clocks: the source's */
+int resync_new(struct resync **ret, struct hub *hub, const struct clocks *clocks,
+	       const struct resync_ops *ops, void *userdata);
+/* NULL is fine. Return: NULL. */
+struct resync *resync_free(struct resync *resync);
+
+/* resync_first() - the same at once, when the source starts. Return: 0 or a negative errno. */
+int resync_first(struct resync *resync);
+
+/* resync_want() - events were lost */
+void resync_want(struct resync *resync);
+/* resync_hurry() - and the next scan need not wait for the pause after the last one */
+void resync_hurry(struct resync *resync);
+
+/* resync_begin() - have the helper scan /proc, if that is wanted and may be */
+void resync_begin(struct resync *resync, struct proc_helper *helper);
+/* resync_collect() - take in the scan if it is done. Return: whether it was taken in. */
+bool resync_collect(struct resync *resync, struct proc_helper *helper);
+
+/* resync_started(), resync_take() - the steps of the two above that know no helper; @result: of the scan */
+void resync_started(struct resync *resync, uint64_t now_nsec);
+int resync_take(struct resync *resync, const struct proc_snapshot *snapshot, int result, uint64_t now_nsec);
+
+/* resync_holds() - events wait for a scan */
+bool resync_holds(const struct resync *resync, uint64_t now_nsec);
+bool resync_is_wanted(const struct resync *resync);
+/* resync_release() - they do not wait for this one any longer */
+void resync_release(struct resync *resync);
+
+/*
+ * resync_settle() - report the processes that are missing, once no event of before the end of the scan can come
+ * @newest_nsec: time of the event that is about to be published; @idle: nothing is queued
+ */
+void resync_settle(struct resync *resync, uint64_t newest_nsec, bool idle);
+
+/* resync_note() - an event is about to be published */
+void resync_note(struct resync *resync, const struct fb_event *event);
+/* resync_has_ended() - was the end of the event's process reported lately? */
+bool resync_has_ended(const struct resync *resync, const struct fb_event *event);
+/* resync_ended_after() - was the end of a process with this pid reported that came after this time (CLOCK_BOOTTIME, µs)? */
+bool resync_ended_after(const struct resync *resync, uint32_t pid, uint64_t boot_usec);
