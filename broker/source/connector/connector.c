@@ -43,8 +43,7 @@ static int connector_new(struct connector **ret, struct hub *hub, struct event_b
 	connector->self = (uint32_t)getpid();
 	connector->arena = malloc(sizeof(*connector->arena));
 	connector->cpus = calloc(CONNECTOR_CPUS_MAX, sizeof(*connector->cpus));
-	connector->queue.messages = calloc(CONNECTOR_QUEUE_MAX, sizeof(*connector->queue.messages));
-	if (!connector->arena || !connector->cpus || !connector->queue.messages)
+	if (!connector->arena || !connector->cpus || connector_queue_init(&connector->queue) < 0)
 		return -ENOMEM;
 	netlink_arena_init(connector->arena);
 	*ret = steal(connector);
@@ -97,6 +96,9 @@ static int connector_open(struct connector *connector)
 	r = groups_new(&connector->groups, connector->taskstats != NULL);
 	if (r == 0)
 		r = proc_helper_new(&connector->helper);
+	if (r == 0)
+		r = resync_new(&connector->resync, connector->hub, &connector->clocks, &connector_resync_ops,
+			       connector);
 	if (r < 0) {
 		msg_err("Cannot begin to read /proc: %s", strerror(-r));
 		return r;
@@ -104,7 +106,7 @@ static int connector_open(struct connector *connector)
 	return open_connector(connector);
 }
 
-static int connector_begin_telling(struct connector *connector)
+static int start_reporting(struct connector *connector)
 {
 	const char *detail =
 		connector->taskstats
@@ -118,7 +120,7 @@ static int connector_begin_telling(struct connector *connector)
 	connector->heard_nsec = connector->told_nsec;
 	connector_cover(connector);
 	hub_source_changed(connector->hub, connector_source.name, "started", detail);
-	r = connector_sync_first(connector);
+	r = resync_first(connector->resync);
 	if (r == 0)
 		r = connector_read_start(connector);
 	if (r < 0)
@@ -135,7 +137,7 @@ static int connector_start(struct source **ret, struct hub *hub, struct event_ba
 	if (r == 0)
 		r = connector_open(connector);
 	if (r == 0)
-		r = connector_begin_telling(connector);
+		r = start_reporting(connector);
 	if (r < 0)
 		return r;
 	hub_flush(hub);
@@ -181,14 +183,10 @@ static uint64_t connector_finish(struct source *source)
 {
 	struct connector *connector = to_connector(source);
 
-	unsigned int n;
-
-	do {
-		connector->scan_stale |= connector->scanning;
-		connector->scanning = false;
-		n = connector_cycle(connector);
-	} while (n > 0);
-	connector->scanning = false;
+	do
+		resync_release(connector->resync);
+	while (connector_cycle(connector) > 0);
+	resync_release(connector->resync);
 	connector_process(connector, true);
 	return connector_time_usec(connector, connector->told_nsec);
 }
@@ -207,7 +205,8 @@ static struct source *connector_stop(struct source *source)
 	taskstats_sockets_free(connector->taskstats);
 	proc_helper_free(connector->helper);
 	groups_free(connector->groups);
-	free(connector->queue.messages);
+	connector_queue_done(&connector->queue);
+	resync_free(connector->resync);
 	free(connector->cpus);
 	free(connector->arena);
 	free(connector);

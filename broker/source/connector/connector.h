@@ -4,12 +4,16 @@
 /*
  * The connector source, for its own files:
  *
- *   connector.c        start, stop, describe
- *   read.c   when to wake up; from the sockets into the queue
- *   publish.c   from the queue to the hub: one proc connector message to events
- *   exit.c   the end of threads and processes
- *   sync.c   what keeps the table true: the scan at the start, losses, silence
- *   probe.c  would it work here?
+ *   connector.c  start, stop, describe
+ *   cycle.c      the cycle, and when to run it; losses; the scan
+ *   queue.c      messages that were read and not published yet
+ *   publish.c    from a message to the hub
+ *   exit.c       the end of threads and processes
+ *   describe.c   what all events of a process begin with
+ *   silence.c    does the kernel still send events?
+ *   probe.c      would it work here?
+ *
+ * Calls go down this list; cycle.c alone knows the order of things.
  *
  * A cycle is: read proc connector messages until there are none, then taskstats, then tell what was read in the order of
  * the queue. The order matters: a thread's record is queued before its exit. Reading never waits for telling: an exec
@@ -17,29 +21,15 @@
  */
 
 #include "base/clock.h"
-#include "source/clocks.h"
+#include "source/connector/queue.h"
 #include "source/connector/socket.h"
 #include "source/connector/taskstats-socket.h"
 #include "source/connector/thread-groups.h"
 #include "source/proc/reader.h"
+#include "source/resync.h"
 #include "source/source.h"
 
-#define CONNECTOR_QUEUE_MAX 32768 /* a power of 2 */
-#define CONNECTOR_CPUS_MAX  8192
-
-/* A message between the socket and the hub. */
-struct connector_message {
-	struct cn_event cn;
-	bool lost;  /* messages of this CPU are missing before it */
-	bool asked; /* the question was asked, or could not be */
-	uint64_t read_nsec;
-	struct proc_question *question;
-};
-
-struct connector_queue {
-	struct connector_message *messages;
-	uint64_t head, tail; /* count up; modulo the size they are places */
-};
+#define CONNECTOR_CPUS_MAX 8192
 
 struct connector_stats {
 	uint64_t wakeups, messages, lost_messages, lost_records, resyncs, proc_reads, proc_late, proc_skipped;
@@ -87,13 +77,9 @@ struct connector {
 	uint64_t records_lost, records_since_usec;
 	uint64_t lost, lost_since_nsec,
 		lost_until_nsec; /* messages, of those in the queue; told with the first hole */
-	bool resync_wanted;
-	bool scanning;	 /* nothing is told until it is done */
-	bool scan_stale; /* the scan took too long and is not to be used */
-	uint64_t scan_started_nsec, scan_allowed_nsec;
-	uint64_t counting_until_nsec; /* what is older may be as old as the scan; 0: no scan */
-	uint64_t tick_messages;	      /* stats.messages at the last tick */
-	bool tick_suspicious;	      /* and records had come without messages */
+	struct resync *resync;
+	uint64_t tick_messages; /* stats.messages at the last tick */
+	bool tick_suspicious;	/* and records had come without messages */
 	uint64_t quiet_since_nsec, tested_nsec;
 	uint32_t thread_test; /* silence was tested by a thread of our own */
 	bool cure_failed;
@@ -114,56 +100,45 @@ static inline uint64_t connector_time_usec(const struct connector *connector, ui
 	return clocks_real_usec(&connector->clocks, clocks_boot_nsec(&connector->clocks, nsec));
 }
 
-/* read.c */
+/* describe.c */
+/* An event of a process: its time, and which one it is. */
+void connector_begin(struct connector *connector, struct fb_event *event, enum event_type type, uint64_t nsec,
+		     uint32_t pid);
+void connector_publish(struct connector *connector, struct fb_event *event);
+enum connector_purpose { CONNECTOR_DESCRIBE, CONNECTOR_PARENT, CONNECTOR_ALIVE };
+/* Ask /proc. Return: NULL if it cannot be asked now. */
+struct proc_question *connector_ask(struct connector *connector, uint32_t pid, field_set fields,
+				    unsigned int purpose);
+
+/* silence.c */
+/* Has the kernel stopped sending events? @records: how many have arrived since the last call, without messages. */
+bool connector_is_silent(struct connector *connector, uint64_t now, unsigned int records);
+/* Since when (CLOCK_MONOTONIC) exits are missing whose records have arrived, though the kernel sends events; 0: none are. */
+uint64_t connector_past_silence(const struct connector *connector, uint64_t now);
+
+/* exit.c */
+void connector_publish_exit(struct connector *connector, const struct cn_event *cn);
+/* resync_ops.gone: a process has ended, of which no more is known than its group, if there is one. */
+void connector_publish_gone(void *userdata, uint32_t pid, uint64_t nsec);
+
+/* publish.c */
+void connector_publish_message(struct connector *connector, const struct connector_message *message);
+/* Take answers into the table that came too late for their event. */
+void connector_use_late(struct connector *connector);
+
+/* cycle.c */
+extern const struct resync_ops connector_resync_ops;
 void connector_message(const struct nlmsghdr *message, void *userdata); /* a netlink_fn */
-/* Read all there is and tell what can be told. Return: number of messages. */
+/* Read all there is and publish what can be. Return: number of datagrams. */
 unsigned int connector_cycle(struct connector *connector);
-/* Tell what is in the queue; @now: do not wait for any answer. */
+/* Publish what is in the queue; @now: do not wait for any answer. */
 void connector_process(struct connector *connector, bool now);
-/* The messages that wait: the nth after the one that is being told; NULL: no more. */
-const struct connector_message *connector_peek(const struct connector *connector, uint64_t n);
-/* Read the records that have arrived. Return: how many. */
-unsigned int connector_drain_records(struct connector *connector);
-/* Up to now all is told as lost that was: what the records that have arrived say of it is known. */
+/* Up to now all is reported as lost that was: what the records that have arrived say of it is known. */
 void connector_cover(struct connector *connector);
 int connector_read_start(struct connector *connector);
 void connector_read_stop(struct connector *connector);
 /* Listen to another socket from now on. */
 int connector_read_socket(struct connector *connector);
-
-/* publish.c */
-void connector_tell(struct connector *connector, struct connector_message *message);
-/* An event of a process: its time, and whose it is. */
-void connector_begin(struct connector *connector, struct fb_event *event, enum event_type type, uint64_t nsec,
-		     uint32_t pid);
-/* Ask /proc; @awaited: a message will take the answer. */
-struct proc_question *connector_ask(struct connector *connector, uint32_t pid, field_set fields,
-				    unsigned int purpose);
-/*
- * What the helper has answered since. To be collected before messages are read, and used after: then all that had changed
- * when the answer was read is known.
- */
-void connector_collect(struct connector *connector);
-void connector_use_late(struct connector *connector);
-
-enum connector_purpose { CONNECTOR_DESCRIBE, CONNECTOR_PARENT, CONNECTOR_ALIVE };
-
-/* exit.c */
-void connector_tell_exit(struct connector *connector, const struct cn_event *cn);
-/* A process has ended, of which no more is known than its group, if there is one. */
-void connector_tell_gone(struct connector *connector, uint32_t pid, uint64_t nsec);
-
-/* sync.c */
-int connector_sync_first(struct connector *connector);
-/* Begin a scan if one is wanted and may be. */
-void connector_sync_begin(struct connector *connector);
-/* Take in the scan, if it is done. */
-void connector_sync_end(struct connector *connector);
-/* Events are newer than the scan now. */
-void connector_sync_close(struct connector *connector);
-/* All holes of the messages in the queue at once. */
-void connector_tell_lost(struct connector *connector);
-void connector_tick(struct connector *connector);
 
 /* probe.c */
 bool connector_probe(char found[static SOURCE_SENTENCE_MAX], char advice[static SOURCE_SENTENCE_MAX]);

@@ -26,8 +26,8 @@ static void set_usage(struct fb_event *event, const struct taskstats_usage *usag
 #undef SET
 }
 
-static void tell_thread_exit(struct connector *connector, const struct cn_event *cn,
-			     const struct group_exit *exit)
+static void publish_thread_exit(struct connector *connector, const struct cn_event *cn,
+				const struct group_exit *exit)
 {
 	struct fb_event event;
 
@@ -42,7 +42,7 @@ static void tell_thread_exit(struct connector *connector, const struct cn_event 
 		EVENT_SET(&event, elapsed_usec, exit->record.elapsed_usec);
 	}
 	lookup_describe(connector->hub, &event, ~EVENT_BIT(exe));
-	hub_publish(connector->hub, &event);
+	connector_publish(connector, &event);
 }
 
 /* The children that live get another parent. */
@@ -64,8 +64,8 @@ static void set_parent(struct connector *connector, struct fb_event *event, cons
 	lookup_set_parent(connector->hub, event, ppid);
 }
 
-static void tell_end(struct connector *connector, struct fb_event *event, const struct group_end *end,
-		     uint32_t ppid)
+static void publish_end(struct connector *connector, struct fb_event *event, const struct group_end *end,
+			uint32_t ppid)
 {
 	const struct process *process = lookup_process(connector->hub, event);
 	field_set fields = FIELDS_ALL;
@@ -87,7 +87,7 @@ static void tell_end(struct connector *connector, struct fb_event *event, const 
 	}
 	if (process)
 		ask_orphans(connector, process);
-	hub_publish(connector->hub, event);
+	connector_publish(connector, event);
 }
 
 static void set_elapsed(struct fb_event *event)
@@ -96,14 +96,31 @@ static void set_elapsed(struct fb_event *event)
 		EVENT_SET(event, elapsed_usec, event->boot_usec - event->start_usec);
 }
 
-/* Of a process that nobody told of, its last thread tells; without records, its leader. */
-static void tell_stray(struct connector *connector, const struct cn_event *cn, const struct group_exit *exit)
+static bool is_of_ended(const struct connector *connector, const struct cn_event *cn,
+			const struct group_exit *exit)
+{
+	uint64_t born = connector_boot_usec(connector, cn->nsec);
+
+	if (!exit->has_record)
+		return false;
+	born -= exit->record.elapsed_usec < born ? exit->record.elapsed_usec : born;
+	return resync_ended_after(connector->resync, cn->tgid, born + EVENT_START_SLACK_USEC);
+}
+
+/*
+ * The exit of a thread whose process is not known: its last thread reports the end; without records, its leader. A thread
+ * that began before the end of its process was reported belongs to that one: a scan counts threads whose exit is on its way.
+ */
+static void publish_stray(struct connector *connector, const struct cn_event *cn,
+			  const struct group_exit *exit)
 {
 	struct group_end end = { .has_status = true, .status = cn->exit.code & 0xffff };
 	struct fb_event event;
 
 	if (connector->taskstats ? !exit->has_record || !(exit->record.flags & TASKSTATS_AGROUP)
 				 : cn->tid != cn->tgid)
+		return;
+	if (is_of_ended(connector, cn, exit))
 		return;
 	if (exit->has_record)
 		group_end_stray(exit, &end);
@@ -112,10 +129,10 @@ static void tell_stray(struct connector *connector, const struct cn_event *cn, c
 	if (exit->has_record && !exit->record.has_group)
 		EVENT_SET(&event, start_usec, event.boot_usec - exit->record.elapsed_usec);
 	set_elapsed(&event);
-	tell_end(connector, &event, &end, cn->exit.parent_tgid);
+	publish_end(connector, &event, &end, cn->exit.parent_tgid);
 }
 
-void connector_tell_exit(struct connector *connector, const struct cn_event *cn)
+void connector_publish_exit(struct connector *connector, const struct cn_event *cn)
 {
 	struct group_exit exit;
 	struct group_end end;
@@ -123,21 +140,22 @@ void connector_tell_exit(struct connector *connector, const struct cn_event *cn)
 
 	groups_exit(connector->groups, cn, &exit);
 	if (!exit.group) {
-		tell_stray(connector, cn, &exit);
+		publish_stray(connector, cn, &exit);
 		return;
 	}
-	tell_thread_exit(connector, cn, &exit);
+	publish_thread_exit(connector, cn, &exit);
 	if (!exit.ended)
 		return;
 	connector_begin(connector, &event, EVENT_EXIT, cn->nsec, cn->tgid);
 	group_end(connector->groups, exit.group, &end);
 	set_elapsed(&event);
-	tell_end(connector, &event, &end, cn->exit.parent_tgid);
+	publish_end(connector, &event, &end, cn->exit.parent_tgid);
 	groups_remove(connector->groups, exit.group);
 }
 
-void connector_tell_gone(struct connector *connector, uint32_t pid, uint64_t nsec)
+void connector_publish_gone(void *userdata, uint32_t pid, uint64_t nsec)
 {
+	struct connector *connector = userdata;
 	struct group *group = groups_find(connector->groups, pid);
 	struct group_end end = {};
 	struct fb_event event;
@@ -148,7 +166,7 @@ void connector_tell_gone(struct connector *connector, uint32_t pid, uint64_t nse
 		groups_settle(connector->groups, group, nsec);
 		group_end(connector->groups, group, &end);
 	}
-	tell_end(connector, &event, &end, 0);
+	publish_end(connector, &event, &end, 0);
 	if (group)
 		groups_remove(connector->groups, group);
 }

@@ -17,39 +17,6 @@
 /* How far the queue is searched for the end of a process. */
 #define LOOK_AHEAD 1024
 
-void connector_begin(struct connector *connector, struct fb_event *event, enum event_type type, uint64_t nsec,
-		     uint32_t pid)
-{
-	const struct process *process = table_find(hub_table(connector->hub), pid);
-	const struct group *group = groups_find(connector->groups, pid);
-
-	fb_event_init(event, type);
-	EVENT_SET(event, boot_usec, connector_boot_usec(connector, nsec));
-	EVENT_SET(event, time_usec, connector_time_usec(connector, nsec));
-	EVENT_SET(event, pid, pid);
-	/* The first start that was told of a process is its name for good. */
-	if (process)
-		process_describe(process, event, EVENT_BIT(start_usec));
-	else if (group && group->fork_nsec)
-		EVENT_SET(event, start_usec, connector_boot_usec(connector, group->fork_nsec));
-}
-
-/* Questions and answers */
-
-struct proc_question *connector_ask(struct connector *connector, uint32_t pid, field_set fields,
-				    unsigned int purpose)
-{
-	struct proc_question *question = proc_helper_ask(connector->helper, pid, fields);
-
-	if (question) {
-		question->purpose = purpose;
-		connector->stats.proc_reads++;
-	} else {
-		connector->stats.proc_skipped++;
-	}
-	return question;
-}
-
 /* Is the answer about this process, and about the program that it was asked of? */
 static bool answer_fits(const struct proc_question *question, uint64_t start_usec)
 {
@@ -141,16 +108,7 @@ static void answer_alive(struct connector *connector, const struct proc_question
 	if (!group || !group->ending_nsec || question->start_usec != group->ending_nsec)
 		return;
 	if (question->gone)
-		connector_tell_gone(connector, question->pid, question->read_nsec);
-}
-
-void connector_collect(struct connector *connector)
-{
-	struct proc_question *question;
-
-	while ((question = proc_helper_collect(connector->helper)))
-		if (!question->awaited)
-			connector->late[connector->n_late++] = question;
+		connector_publish_gone(connector, question->pid, question->read_nsec);
 }
 
 void connector_use_late(struct connector *connector)
@@ -183,7 +141,7 @@ static bool threads_wanted(const struct connector *connector, const struct cn_ev
 	return hub_armed(connector->hub) & HUB_ARMED_THREADS && cn->tgid != connector->self;
 }
 
-static void tell_thread_fork(struct connector *connector, const struct cn_event *cn)
+static void publish_thread_fork(struct connector *connector, const struct cn_event *cn)
 {
 	struct fb_event event;
 
@@ -193,7 +151,7 @@ static void tell_thread_fork(struct connector *connector, const struct cn_event 
 	connector_begin(connector, &event, EVENT_FORK, cn->nsec, cn->tgid);
 	EVENT_SET(&event, tid, cn->tid);
 	lookup_describe(connector->hub, &event, ~FIELDS_IMAGE | EVENT_BIT(comm));
-	hub_publish(connector->hub, &event);
+	connector_publish(connector, &event);
 }
 
 static const struct fb_event *message_answer(const struct connector_message *message, uint64_t start_usec)
@@ -206,7 +164,7 @@ static const struct fb_event *message_answer(const struct connector_message *mes
 	return &question->event;
 }
 
-static void tell_fork(struct connector *connector, const struct connector_message *message)
+static void publish_fork(struct connector *connector, const struct connector_message *message)
 {
 	const struct table *table = hub_table(connector->hub);
 	const struct cn_event *cn = &message->cn;
@@ -216,7 +174,7 @@ static void tell_fork(struct connector *connector, const struct connector_messag
 	struct fb_event event, exe;
 
 	if (groups_replaced(connector->groups, cn))
-		connector_tell_gone(connector, cn->tgid, cn->nsec);
+		connector_publish_gone(connector, cn->tgid, cn->nsec);
 	groups_fork(connector->groups, cn);
 
 	/* A scan may have been quicker than the message. */
@@ -231,7 +189,7 @@ static void tell_fork(struct connector *connector, const struct connector_messag
 	else if (answer)
 		take_answer_of_unknown(connector, &event, answer);
 	EVENT_CLEAR(&event, exe);
-	hub_publish(connector->hub, &event);
+	connector_publish(connector, &event);
 
 	lookup_inherit_exe(connector->hub, cn->tgid, start, cn->fork.parent_tgid);
 	if (!answer || !EVENT_HAS(answer, exe) || table_find(table, cn->fork.parent_tgid))
@@ -251,7 +209,7 @@ static const struct taskstats_record *record_of_end(struct connector *connector,
 {
 	const struct connector_message *message;
 
-	for (uint64_t n = 1; n < LOOK_AHEAD && (message = connector_peek(connector, n)); n++) {
+	for (uint64_t n = 1; n < LOOK_AHEAD && (message = connector_queue_peek(&connector->queue, n)); n++) {
 		if (message->cn.tid != exec->tgid || message->cn.tgid != exec->tgid)
 			continue;
 		if (message->cn.what == PROC_EVENT_EXIT)
@@ -262,7 +220,7 @@ static const struct taskstats_record *record_of_end(struct connector *connector,
 	return NULL;
 }
 
-static void tell_exec(struct connector *connector, const struct connector_message *message)
+static void publish_exec(struct connector *connector, const struct connector_message *message)
 {
 	const struct cn_event *cn = &message->cn;
 	field_set described = ~FIELDS_IMAGE;
@@ -296,10 +254,10 @@ static void tell_exec(struct connector *connector, const struct connector_messag
 			EVENT_SET(&event, comm, event_text(record->comm));
 	}
 	lookup_describe(connector->hub, &event, described);
-	hub_publish(connector->hub, &event);
+	connector_publish(connector, &event);
 }
 
-static void tell_comm(struct connector *connector, const struct cn_event *cn)
+static void publish_comm(struct connector *connector, const struct cn_event *cn)
 {
 	const struct process *process = table_find(hub_table(connector->hub), cn->tgid);
 	struct event_text comm = { cn->comm, strnlen(cn->comm, sizeof(cn->comm)) };
@@ -314,10 +272,10 @@ static void tell_comm(struct connector *connector, const struct cn_event *cn)
 	connector_begin(connector, &event, EVENT_COMM, cn->nsec, cn->tgid);
 	EVENT_SET(&event, comm, comm);
 	lookup_describe(connector->hub, &event, ~FIELDS_IMAGE);
-	hub_publish(connector->hub, &event);
+	connector_publish(connector, &event);
 }
 
-static void tell_id(struct connector *connector, const struct cn_event *cn)
+static void publish_id(struct connector *connector, const struct cn_event *cn)
 {
 	const struct process *process = table_find(hub_table(connector->hub), cn->tgid);
 	bool user = cn->what == PROC_EVENT_UID;
@@ -353,21 +311,21 @@ static void tell_id(struct connector *connector, const struct cn_event *cn)
 	if (EVENT_HAS(&old, egid))
 		EVENT_SET(&event, old_egid, old.egid);
 	lookup_describe(connector->hub, &event, ~EVENT_BIT(exe));
-	hub_publish(connector->hub, &event);
+	connector_publish(connector, &event);
 }
 
 /* setsid(2): the caller leads the new session, which has no terminal yet. */
-static void tell_session(struct connector *connector, const struct cn_event *cn)
+static void publish_session(struct connector *connector, const struct cn_event *cn)
 {
 	struct fb_event event;
 
 	connector_begin(connector, &event, EVENT_SESSION, cn->nsec, cn->tgid);
 	EVENT_SET(&event, session, cn->tgid);
 	lookup_describe(connector->hub, &event, ~(EVENT_BIT(exe) | EVENT_BIT(tty)));
-	hub_publish(connector->hub, &event);
+	connector_publish(connector, &event);
 }
 
-static void tell_coredump(struct connector *connector, const struct cn_event *cn)
+static void publish_coredump(struct connector *connector, const struct cn_event *cn)
 {
 	struct fb_event event;
 
@@ -375,10 +333,10 @@ static void tell_coredump(struct connector *connector, const struct cn_event *cn
 		return;
 	connector_begin(connector, &event, EVENT_COREDUMP, cn->nsec, cn->tgid);
 	lookup_describe(connector->hub, &event, ~EVENT_BIT(exe));
-	hub_publish(connector->hub, &event);
+	connector_publish(connector, &event);
 }
 
-static void tell_ptrace(struct connector *connector, const struct cn_event *cn)
+static void publish_ptrace(struct connector *connector, const struct cn_event *cn)
 {
 	struct fb_event event;
 
@@ -389,62 +347,43 @@ static void tell_ptrace(struct connector *connector, const struct cn_event *cn)
 		EVENT_SET(&event, tid, cn->tid);
 	EVENT_SET(&event, tracer_pid, cn->ptrace.tracer_tgid);
 	lookup_describe(connector->hub, &event, ~EVENT_BIT(exe));
-	hub_publish(connector->hub, &event);
+	connector_publish(connector, &event);
 }
 
-static void tell_message(struct connector *connector, const struct connector_message *message)
+void connector_publish_message(struct connector *connector, const struct connector_message *message)
 {
 	const struct cn_event *cn = &message->cn;
 
 	switch (cn->what) {
 	case PROC_EVENT_FORK:
 		if (is_leader(cn))
-			tell_fork(connector, message);
+			publish_fork(connector, message);
 		else
-			tell_thread_fork(connector, cn);
+			publish_thread_fork(connector, cn);
 		break;
 	case PROC_EVENT_EXEC:
-		tell_exec(connector, message);
+		publish_exec(connector, message);
 		break;
 	case PROC_EVENT_UID:
 	case PROC_EVENT_GID:
-		tell_id(connector, cn);
+		publish_id(connector, cn);
 		break;
 	case PROC_EVENT_SID:
-		tell_session(connector, cn);
+		publish_session(connector, cn);
 		break;
 	case PROC_EVENT_PTRACE:
-		tell_ptrace(connector, cn);
+		publish_ptrace(connector, cn);
 		break;
 	case PROC_EVENT_COMM:
-		tell_comm(connector, cn);
+		publish_comm(connector, cn);
 		break;
 	case PROC_EVENT_COREDUMP:
-		tell_coredump(connector, cn);
+		publish_coredump(connector, cn);
 		break;
 	case PROC_EVENT_EXIT:
-		connector_tell_exit(connector, cn);
+		connector_publish_exit(connector, cn);
 		break;
 	default:
 		break;
 	}
-}
-
-void connector_tell(struct connector *connector, struct connector_message *message)
-{
-	struct proc_question *question;
-
-	if (message->lost)
-		connector_tell_lost(connector);
-	if (connector->counting_until_nsec && message->cn.nsec > connector->counting_until_nsec)
-		connector_sync_close(connector);
-	tell_message(connector, message);
-	connector->told_nsec = message->cn.nsec;
-	question = message->question;
-	if (!question)
-		return;
-	/* One that is still open is the table's from now on. */
-	question->awaited = false;
-	if (question->answered)
-		proc_helper_give(connector->helper, question);
 }

@@ -131,7 +131,7 @@ struct group *groups_adopt(struct groups *groups, uint32_t tgid, uint32_t alive,
 	group->alive = alive;
 	group->born_nsec = born_nsec;
 	group->unseen = true;
-	group->missing = false;
+	group->missing = group->old_count = false;
 	group->multithreaded |= alive > 1;
 	return group;
 }
@@ -281,10 +281,11 @@ struct group *groups_fork(struct groups *groups, const struct cn_event *event)
 	if (leader) {
 		group->fork_nsec = event->nsec;
 		group->unseen = false;
-		group->missing = false;
+		group->missing = group->old_count = false;
 	} else {
 		group->multithreaded = true;
 	}
+	group->changed_nsec = event->nsec;
 	if (known)
 		return group;
 	group->alive++;
@@ -367,7 +368,7 @@ static bool exit_counts(struct groups *groups, const struct group *group, const 
 {
 	struct counted *counted;
 
-	if (!groups->counting || (group && group->missing))
+	if (!groups->counting || (group && group->old_count))
 		return true;
 	counted = counted_find(groups, event->tid);
 	if (!counted)
@@ -394,6 +395,7 @@ void groups_exit(struct groups *groups, const struct cn_event *event, struct gro
 	if (!group)
 		return;
 
+	group->changed_nsec = event->nsec;
 	if (record)
 		group_take_record(group, record);
 	else if (groups->records)
@@ -430,6 +432,7 @@ void groups_exec(struct groups *groups, const struct cn_event *event)
 
 	if (!group)
 		return;
+	group->changed_nsec = event->nsec;
 	group->usage.max_rss_kib = 0;
 	group->has_rss = false;
 	/* The thread that lives on has the leader's id now, whichever it was before. */

@@ -38,11 +38,13 @@ struct group {
 	uint64_t fork_nsec; /* CLOCK_MONOTONIC of its fork; 0: older than the source */
 	uint64_t
 		born_nsec; /* not before this did it start; what is older is of one who had its tgid before */
-	uint64_t ending_nsec; /* when it was seen to end although threads are counted still; 0: not so */
-	uint64_t check_nsec;  /* and when to ask /proc next whether it did */
-	bool unseen;	      /* threads of it may have come and gone untold */
-	bool mismatched;      /* an exit had no record: the sums are too low */
-	bool missing;	      /* the last scan of /proc did not find it */
+	uint64_t ending_nsec;  /* when it was seen to end although threads are counted still; 0: not so */
+	uint64_t check_nsec;   /* and when to ask /proc next whether it did */
+	bool unseen;	       /* threads of it may have come and gone untold */
+	bool mismatched;       /* an exit had no record: the sums are too low */
+	bool missing;	       /* the last scan of /proc did not find it */
+	bool old_count;	       /* nor did it count its threads */
+	uint64_t changed_nsec; /* of its last message */
 	bool has_record;
 	enum group_rank rank;
 	uint32_t code;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <errno.h>
-#include <string.h>
+#include <stdio.h>
+#include <unistd.h>
 
-#include "base/clock.h"
-#include "source/clocks.h"
+#include "base/message.h"
 #include "source/connector/connector.h"
 
 /*
@@ -22,18 +22,11 @@
 
 #define TICK_USEC (250 * USEC_PER_MSEC)
 
-static size_t queue_room(const struct connector_queue *queue)
-{
-	return CONNECTOR_QUEUE_MAX - (queue->head - queue->tail);
-}
+/* A record whose exit has not come by then never will, unless its process lives; looked at so often. */
+#define RECORD_AGE_NSEC (10 * NSEC_PER_SEC)
 
-static struct connector_message *queue_push(struct connector_queue *queue)
-{
-	struct connector_message *message = &queue->messages[queue->head++ % CONNECTOR_QUEUE_MAX];
-
-	memset(message, 0, sizeof(*message));
-	return message;
-}
+#define SUSPECTS_MAX 16
+#define LISTEN_USEC  (100 * USEC_PER_MSEC)
 
 /* Sequence numbers count each CPU's messages, so a hole is exactly what was dropped. */
 static void count_lost(struct connector *connector, struct connector_message *message)
@@ -72,9 +65,9 @@ void connector_message(const struct nlmsghdr *header, void *userdata)
 	}
 	connector->stats.messages++;
 	/* Only while something waits for an answer; the next one shows a hole then. */
-	if (queue_room(&connector->queue) == 0)
+	if (connector_queue_room(&connector->queue) == 0)
 		return;
-	message = queue_push(&connector->queue);
+	message = connector_queue_push(&connector->queue);
 	message->cn = cn;
 	message->read_nsec = monotonic_nsec();
 	if (cn.nsec > connector->heard_nsec)
@@ -85,7 +78,6 @@ void connector_message(const struct nlmsghdr *header, void *userdata)
 		proc_helper_changed(connector->helper, cn.tgid, cn.nsec, cn.what == PROC_EVENT_EXEC);
 	if (cn.what != PROC_EVENT_EXEC)
 		return;
-	message->asked = true;
 	message->question = connector_ask(connector, cn.tgid, FIELDS_ALL, CONNECTOR_DESCRIBE);
 	if (message->question)
 		message->question->awaited = true;
@@ -101,7 +93,7 @@ static void on_record(const struct taskstats_record *arrived, void *userdata)
 		connector->records_lost++;
 }
 
-unsigned int connector_drain_records(struct connector *connector)
+static unsigned int drain_records(struct connector *connector)
 {
 	unsigned int n;
 
@@ -115,16 +107,100 @@ unsigned int connector_drain_records(struct connector *connector)
 
 void connector_cover(struct connector *connector)
 {
-	connector_drain_records(connector);
+	drain_records(connector);
 	connector->covered_nsec = monotonic_nsec();
 }
 
-const struct connector_message *connector_peek(const struct connector *connector, uint64_t n)
-{
-	const struct connector_queue *queue = &connector->queue;
+/* The scan */
 
-	return n < queue->head - queue->tail ? &queue->messages[(queue->tail + n) % CONNECTOR_QUEUE_MAX]
-					     : NULL;
+static bool awaits_end(void *userdata, uint32_t pid)
+{
+	const struct connector *connector = userdata;
+
+	return groups_find(connector->groups, pid);
+}
+
+/* Of a group that had messages since, the scan says nothing. */
+static void begin_scan(void *userdata, const struct proc_snapshot *snapshot)
+{
+	struct connector *connector = userdata;
+	struct group *group;
+
+	groups_count_begin(connector->groups);
+	for (group = groups_first(connector->groups); group; group = group_next(group)) {
+		group->old_count = true;
+		group->missing = snapshot->skipped == 0 && group->changed_nsec < snapshot->begin_nsec;
+	}
+}
+
+static void take_threads(void *userdata, const struct proc_snapshot *snapshot, const struct proc_entry *entry)
+{
+	struct connector *connector = userdata;
+	struct group *group = groups_find(connector->groups, entry->event.pid);
+	uint64_t born = entry->event.start_usec * NSEC_PER_USEC;
+
+	if (group && group->changed_nsec >= snapshot->begin_nsec)
+		return;
+	groups_adopt(connector->groups, entry->event.pid, 0, clocks_monotonic_nsec(&connector->clocks, born));
+	for (size_t i = 0; i < entry->n_tids; i++)
+		(void)groups_count_thread(connector->groups, entry->event.pid, entry->tids[i]);
+}
+
+/* What the table does not know of is not among the missing that it reports. */
+static void end_scan(void *userdata, uint64_t nsec)
+{
+	struct connector *connector = userdata;
+	struct group *group, *next;
+
+	groups_count_end(connector->groups);
+	for (group = groups_first(connector->groups); group; group = next) {
+		next = group_next(group);
+		if (group->missing && !table_find(hub_table(connector->hub), group->tgid))
+			connector_publish_gone(connector, group->tgid, nsec);
+	}
+}
+
+const struct resync_ops connector_resync_ops = {
+	.gone = connector_publish_gone,
+	.awaits_end = awaits_end,
+	.begin = begin_scan,
+	.living = take_threads,
+	.settled = end_scan,
+};
+
+/* Publishing */
+
+/* Losses */
+
+/* All holes of the messages in the queue at once. */
+static void report_lost(struct connector *connector)
+{
+	if (!connector->lost)
+		return;
+	connector->stats.lost_messages += connector->lost;
+	resync_want(connector->resync);
+	hub_lost(connector->hub, "netlink", connector->lost,
+		 connector_time_usec(connector, connector->lost_since_nsec),
+		 connector_time_usec(connector, connector->lost_until_nsec), "proc connector");
+	connector->lost = 0;
+	connector_cover(connector);
+}
+
+static void publish_one(struct connector *connector, const struct connector_message *message)
+{
+	struct proc_question *question = message->question;
+
+	if (message->lost)
+		report_lost(connector);
+	resync_settle(connector->resync, message->cn.nsec, false);
+	connector_publish_message(connector, message);
+	connector->told_nsec = message->cn.nsec;
+	if (!question)
+		return;
+	/* One that is still open is the table's from now on. */
+	question->awaited = false;
+	if (question->answered)
+		proc_helper_give(connector->helper, question);
 }
 
 /* Is an answer on its way that is worth waiting for? */
@@ -153,23 +229,40 @@ void connector_process(struct connector *connector, bool now)
 	struct connector_queue *queue = &connector->queue;
 	struct connector_message *message;
 	uint64_t nsec = monotonic_nsec();
-	bool told = false;
+	bool any = false;
 
-	if (queue->head != queue->tail)
+	if (!connector_queue_is_empty(queue))
 		clocks_read(&connector->clocks);
-	while (queue->tail != queue->head && !connector->scanning) {
-		message = &queue->messages[queue->tail % CONNECTOR_QUEUE_MAX];
+	while (!resync_holds(connector->resync, nsec) && (message = connector_queue_peek(queue, 0))) {
 		if (!now && message_waits(connector, message, nsec)) {
 			hold_until(connector, message->read_nsec + connector->coalesce_usec * NSEC_PER_USEC,
 				   nsec);
 			break;
 		}
-		connector_tell(connector, message);
-		queue->tail++;
-		told = true;
+		publish_one(connector, message);
+		connector_queue_drop(queue);
+		any = true;
 	}
-	if (told)
+	if (any)
 		hub_flush(connector->hub);
+}
+
+/*
+ * What the helper has answered since. Collected before messages are read, and used after: then all that had changed when the
+ * answer was read is known.
+ */
+static void collect_answers(struct connector *connector)
+{
+	struct proc_question *question;
+
+	while ((question = proc_helper_collect(connector->helper)))
+		if (!question->awaited)
+			connector->late[connector->n_late++] = question;
+}
+
+static bool scan_holds(const struct connector *connector)
+{
+	return resync_holds(connector->resync, monotonic_nsec());
 }
 
 unsigned int connector_cycle(struct connector *connector)
@@ -177,22 +270,24 @@ unsigned int connector_cycle(struct connector *connector)
 	struct netlink_drain drain = {};
 	int r = 1;
 
-	connector_sync_end(connector);
-	connector_collect(connector);
-	while (r > 0 && queue_room(&connector->queue) >= QUEUE_RESERVE)
+	if (resync_collect(connector->resync, connector->helper)) {
+		connector->stats.resyncs++;
+		hub_flush(connector->hub);
+	}
+	collect_answers(connector);
+	while (r > 0 && connector_queue_room(&connector->queue) >= QUEUE_RESERVE)
 		r = netlink_receive(connector->fd, connector->arena, connector_message, connector, &drain);
 	/* After the messages, before they are told: then every exit among them has its record. */
 	if (drain.datagrams > 0)
-		connector_drain_records(connector);
+		drain_records(connector);
 	/* How much it was is told with the next message of each CPU. */
 	if (drain.overrun) {
-		connector->resync_wanted = true;
+		resync_want(connector->resync);
 		connector_cover(connector);
 	}
 	connector_process(connector, false);
 	connector_use_late(connector);
-	if (connector->resync_wanted)
-		connector_sync_begin(connector);
+	resync_begin(connector->resync, connector->helper);
 	return drain.datagrams;
 }
 
@@ -232,7 +327,7 @@ static void on_readable(evutil_socket_t fd, short what, void *userdata)
 	}
 	connector->window_messages += n;
 	/* A full queue cannot be read, so waking up for it would be in vain. */
-	if (queue_room(&connector->queue) < QUEUE_RESERVE ||
+	if (connector_queue_room(&connector->queue) < QUEUE_RESERVE ||
 	    (connector->coalesce_usec > 0 && connector->window_messages > LOAD_MESSAGES))
 		pace_begin(connector);
 }
@@ -245,7 +340,7 @@ static void on_pace(evutil_socket_t fd, short what, void *userdata)
 	(void)fd, (void)what;
 	connector->stats.wakeups++;
 	n = connector_cycle(connector);
-	if (n > REST_MESSAGES || connector->scanning)
+	if (n > REST_MESSAGES || scan_holds(connector))
 		pace_begin(connector);
 	else
 		pace_end(connector);
@@ -264,10 +359,112 @@ static void on_hold(evutil_socket_t fd, short what, void *userdata)
 	connector_cycle(userdata);
 }
 
+static void report_lost_records(struct connector *connector)
+{
+	uint64_t now = clock_usec(CLOCK_REALTIME);
+	char detail[64];
+
+	if (connector->records_lost > 0) {
+		connector->stats.lost_records += connector->records_lost;
+		snprintf(detail, sizeof(detail), "taskstats: usage of %llu threads is missing",
+			 (unsigned long long)connector->records_lost);
+		hub_lost(connector->hub, "netlink", connector->records_lost, connector->records_since_usec,
+			 now, detail);
+		hub_flush(connector->hub);
+		connector->records_lost = 0;
+	}
+	connector->records_since_usec = now;
+}
+
+/* Silence */
+
+static void cure_silence(struct connector *connector)
+{
+	uint64_t since = connector_time_usec(connector, connector->told_nsec);
+	int fd = cn_socket_open(connector->socket_buffer), old = connector->fd, r = fd;
+	struct netlink_drain drain = {};
+
+	connector_process(connector, true);
+	if (fd >= 0)
+		r = cn_socket_insist(fd, LISTEN_USEC, connector->arena, connector_message, connector, &drain);
+	if (r != 0) {
+		if (!connector->cure_failed)
+			msg_warning("The proc connector is silent and does not answer; retrying.");
+		connector->cure_failed = true;
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	/* The old one is not counted any more: saying that it goes would silence somebody else. */
+	connector->fd = fd;
+	if (connector_read_socket(connector) < 0)
+		msg_err("Out of memory: the proc connector is not read any more.");
+	close(old);
+	connector->cure_failed = false;
+	connector->stats.unarmed++;
+	resync_want(connector->resync);
+	resync_hurry(connector->resync);
+	hub_lost(connector->hub, "unarmed", HUB_COUNT_UNKNOWN, since, clock_usec(CLOCK_REALTIME),
+		 "another program made the kernel stop sending events");
+	hub_flush(connector->hub);
+	msg_warning("The proc connector had fallen silent; listening again.");
+	connector_cover(connector);
+}
+
+static void report_past_silence(struct connector *connector, uint64_t now)
+{
+	uint64_t since;
+
+	if (scan_holds(connector) || !connector_queue_is_empty(&connector->queue))
+		return;
+	since = connector_past_silence(connector, now);
+	if (!since)
+		return;
+	connector->stats.unarmed++;
+	resync_want(connector->resync);
+	hub_lost(connector->hub, "unarmed", HUB_COUNT_UNKNOWN, connector_time_usec(connector, since),
+		 clock_usec(CLOCK_REALTIME), "the kernel stopped sending events for a moment");
+	connector_cover(connector);
+}
+
+/* Groups that ought to have ended */
+
+static void check_suspects(struct connector *connector, uint64_t now)
+{
+	struct proc_question *question;
+	struct group *group;
+
+	for (unsigned int i = 0; i < SUSPECTS_MAX && (group = groups_suspect(connector->groups, now)); i++) {
+		question = connector_ask(connector, group->tgid, 0, CONNECTOR_ALIVE);
+		if (question)
+			question->start_usec = group->ending_nsec;
+	}
+}
+
+static void run_tick(struct connector *connector)
+{
+	uint64_t now = monotonic_nsec();
+	unsigned int records = drain_records(connector);
+	bool silent = connector_is_silent(connector, now, records);
+
+	connector_cycle(connector);
+	if (silent && !scan_holds(connector) && connector->stats.messages == connector->tick_messages)
+		cure_silence(connector);
+	report_lost_records(connector);
+	resync_settle(connector->resync, 0, connector_queue_is_empty(&connector->queue));
+	check_suspects(connector, now);
+	report_past_silence(connector, now);
+	if (now > connector->expired_nsec + RECORD_AGE_NSEC) {
+		connector->expired_nsec = now;
+		groups_expire(connector->groups, now - RECORD_AGE_NSEC);
+	}
+	hub_flush(connector->hub);
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *userdata)
 {
 	(void)fd, (void)what;
-	connector_tick(userdata);
+	run_tick(userdata);
 }
 
 int connector_read_socket(struct connector *connector)

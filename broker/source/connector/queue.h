@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Messages between the socket and the hub, in the order in which they were read.
+ */
+
+#include <stddef.h>
+
+#include "source/connector/proc-event.h"
+#include "source/proc/reader.h"
+
+#define QUEUE_MAX 32768 /* a power of 2 */
+
+struct connector_message {
+	struct cn_event cn;
+	bool lost; /* messages of this CPU are missing before it */
+	uint64_t read_nsec;
+	struct proc_question *question; /* NULL: none was asked, or none could be */
+};
+
+struct connector_queue {
+	struct connector_message *messages; /* owned */
+	uint64_t head, tail;		    /* count up; modulo the size they are places */
+};
+
+/* connector_queue_init() - Return: 0 or -ENOMEM; connector_queue_done() is due in any case. */
+int connector_queue_init(struct connector_queue *queue);
+void connector_queue_done(struct connector_queue *queue);
+
+static inline bool connector_queue_is_empty(const struct connector_queue *queue)
+{
+	return queue->head == queue->tail;
+}
+
+static inline size_t connector_queue_room(const struct connector_queue *queue)
+{
+	return QUEUE_MAX - (queue->head - queue->tail);
+}
+
+/* connector_queue_push() - a new message, all zero; there must be room */
+struct connector_message *connector_queue_push(struct connector_queue *queue);
+
+/* connector_queue_peek() - the nth message from the first one on, which is 0; NULL: no more */
+struct connector_message *connector_queue_peek(const struct connector_queue *queue, uint64_t n);
+
+static inline void connector_queue_drop(struct connector_queue *queue)
+{
+	queue->tail++;
+}

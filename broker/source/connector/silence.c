@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <errno.h>
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "source/connector/connector.h"
+
+/* Without records silence is tested after this, and taken for certain after that. */
+#define QUIET_NSEC   (2 * NSEC_PER_SEC)
+#define DEAF_NSEC    (1 * NSEC_PER_SEC)
+/* An exit follows its record at once. */
+#define UNHEARD_NSEC (2 * NSEC_PER_SEC)
+
+/* An exit whose record came, and that never came itself: its thread is not there any more. */
+struct unheard {
+	const struct connector *connector;
+	uint64_t until_nsec; /* of records that arrived before */
+	uint64_t since_nsec; /* 0: there is none */
+};
+
+static void find_unheard(const struct taskstats_record *record, void *userdata)
+{
+	struct unheard *unheard = userdata;
+	uint32_t tgid = record->tgid ? record->tgid : record->tid;
+
+	if (record->arrival_nsec <= unheard->connector->covered_nsec ||
+	    record->arrival_nsec > unheard->until_nsec)
+		return;
+	/* To free the memory of a large process takes long. */
+	if (syscall(SYS_tgkill, tgid, record->tid, 0) == 0 || errno != ESRCH)
+		return;
+	if (!unheard->since_nsec || record->heard_nsec < unheard->since_nsec)
+		unheard->since_nsec = record->heard_nsec;
+}
+
+/*
+ * Another program that begins to listen ends a silence for all, maybe before it was noticed here. Messages count their
+ * numbers only while somebody listens, so the records of those who ended are all that shows it.
+ */
+uint64_t connector_past_silence(const struct connector *connector, uint64_t now)
+{
+	struct unheard unheard = { .connector = connector, .until_nsec = now - UNHEARD_NSEC };
+
+	groups_each_record(connector->groups, find_unheard, &unheard);
+	return unheard.since_nsec;
+}
+
+static void *thread_nothing(void *userdata)
+{
+	return userdata;
+}
+
+/* A thread of our own makes a message, if any are made. */
+static void test_by_thread(void)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, thread_nothing, NULL) == 0)
+		pthread_join(thread, NULL);
+}
+
+/*
+ * A record without a message that follows it shows silence; where there are no records, only trying does.
+ * Both take a second look, since a record is there a moment before its message.
+ */
+bool connector_is_silent(struct connector *connector, uint64_t now, unsigned int records)
+{
+	bool heard = connector->stats.messages != connector->tick_messages,
+	     suspicious = connector->tick_suspicious;
+
+	connector->tick_messages = connector->stats.messages;
+	connector->tick_suspicious = false;
+	if (heard) {
+		connector->quiet_since_nsec = now;
+		connector->tested_nsec = 0;
+		return false;
+	}
+	if (connector->taskstats) {
+		connector->tick_suspicious = suspicious || records > 0;
+		return suspicious;
+	}
+	if (connector->tested_nsec)
+		return now > connector->tested_nsec + DEAF_NSEC;
+	if (now > connector->quiet_since_nsec + QUIET_NSEC) {
+		test_by_thread();
+		connector->tested_nsec = now;
+	}
+	return false;
+}
