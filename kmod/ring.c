@@ -11,7 +11,7 @@ module_param_named(ring, ring_kib, uint, 0444);
 MODULE_PARM_DESC(ring, "KiB of memory for events, rounded up to a power of two (default 8192)");
 
 /*
- * Waking a reader up is the dearest part of reporting. More records than this in the time of one
+ * Waking a reader up is the most expensive part of reporting. More records than this in the time of one
  * pace are load: then readers are woken once a pace, and otherwise at once.
  */
 #define PACE_MSEC 5
