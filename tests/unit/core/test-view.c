@@ -133,46 +133,6 @@ static void test_wanted_by_many(void **state)
 	assert_int_equal(views_wanted(views), 0);
 }
 
-/* Processor time of the quickest of some calls. */
-static uint64_t quickest_wanted(void)
-{
-	uint64_t least = UINT64_MAX;
-
-	for (int i = 0; i < 50; i++) {
-		struct timespec begin, end;
-		uint64_t nsec;
-
-		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &begin);
-		for (int n = 0; n < 10; n++)
-			(void)views_wanted(hub_views(stage.hub));
-		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
-		nsec = (uint64_t)(end.tv_sec - begin.tv_sec) * 1000000000 + (uint64_t)end.tv_nsec -
-		       (uint64_t)begin.tv_nsec;
-		least = nsec < least ? nsec : least;
-	}
-	return least;
-}
-
-/* It is asked for at each connection: with thousands of views it must not take thousands of times as long. */
-static void test_wanted_is_quick(void **state)
-{
-	enum { MANY = 5000 };
-	static struct view *views[MANY];
-	uint64_t alone, among_many;
-	char filter[64];
-
-	(void)state;
-	alone = quickest_wanted();
-	for (unsigned int i = 0; i < MANY; i++) {
-		snprintf(filter, sizeof(filter), "{\"types\":\"exit\",\"uids\":[%u]}", i);
-		views[i] = get(filter, SEE_ALL);
-	}
-	among_many = quickest_wanted();
-	for (unsigned int i = 0; i < MANY; i++)
-		view_put(views[i]);
-	assert_true(among_many < 20 * (alone + 100));
-}
-
 /* Fifty subscribers cost the encoding of one. */
 static void test_encoded_once(void **state)
 {
@@ -560,7 +520,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_equal, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_wanted, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_wanted_by_many, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_wanted_is_quick, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_encoded_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_encoded_never, setup, teardown),
