@@ -148,12 +148,12 @@ size_t fb_event_pack(const struct fb_event *event, void *data)
 }
 
 /* One field's value from the @left bytes at @at. Return: how many it took, 0 where it does not fit or is none. */
-static size_t unpack_field(const struct event_field_info *info, void *value, const uint8_t *at, size_t left)
+static size_t unpack_field(enum event_kind kind, void *value, const uint8_t *at, size_t left)
 {
-	size_t max = info->kind == EVENT_KIND_TEXT ? EVENT_TEXT_MAX : EVENT_PATH_MAX;
+	size_t max = kind == EVENT_KIND_TEXT ? EVENT_TEXT_MAX : EVENT_PATH_MAX;
 	uint16_t len;
 
-	switch ((enum event_kind)info->kind) {
+	switch (kind) {
 	case EVENT_KIND_U32:
 		if (left < sizeof(uint32_t))
 			return 0;
@@ -215,7 +215,7 @@ static inline int64_t unpack_fields(struct fb_event *event, unsigned int first, 
 	for (; word; word &= word - 1) {
 		const struct event_field_info *info =
 			&event_fields[first + (unsigned int)__builtin_ctzll(word)];
-		size_t took = unpack_field(info, (char *)event + info->offset, *at, left);
+		size_t took = unpack_field(info->kind, (char *)event + info->offset, *at, left);
 
 		if (took == 0)
 			return -EBADMSG;
@@ -225,36 +225,62 @@ static inline int64_t unpack_fields(struct fb_event *event, unsigned int first, 
 	return (int64_t)left;
 }
 
+/* The fields that are known here. Return: as unpack_fields(). */
+static inline int64_t unpack_known(struct fb_event *event, const uint8_t **at, size_t left)
+{
+	int64_t r = unpack_fields(event, 0, (uint64_t)event->has, at, left);
+
+	return r < 0 ? r : unpack_fields(event, 64, (uint64_t)(event->has >> 64), at, (size_t)r);
+}
+
 int fb_event_unpack(struct fb_event *event, const void *data, size_t size)
 {
 	size_t head = unpack_head(event, data, size);
 	const uint8_t *at = (const uint8_t *)data + head;
-	int64_t left;
 
 	if (head == 0 || event->has >> _EVENT_FIELD_MAX)
 		return -EBADMSG;
-	left = unpack_fields(event, 0, (uint64_t)event->has, &at, size - head);
-	if (left >= 0)
-		left = unpack_fields(event, 64, (uint64_t)(event->has >> 64), &at, (size_t)left);
+	return unpack_known(event, &at, size - head) == 0 ? 0 : -EBADMSG;
+}
+
+int fb_event_unpack_newer(struct fb_event *event, const void *data, size_t size,
+			  const uint8_t kinds[static EVENT_FIELDS_MAX])
+{
+	const field_set known = FIELD_BIT(_EVENT_FIELD_MAX) - 1;
+	size_t took = unpack_head(event, data, size);
+	const uint8_t *at = (const uint8_t *)data + took;
+	field_set unknown = event->has & ~known;
+	int64_t left;
+
+	event->has &= known;
+	left = took > 0 ? unpack_known(event, &at, size - took) : -EBADMSG;
+	EVENT_FIELD_FOREACH(field, unknown) {
+		union {
+			uint64_t integer;
+			struct event_text text;
+		} value;
+
+		if (left < 0 || kinds[field] == 0)
+			return -EBADMSG;
+		took = unpack_field(kinds[field] - 1u, &value, at, (size_t)left);
+		if (took == 0)
+			return -EBADMSG;
+		at += took;
+		left -= (int64_t)took;
+	}
 	return left == 0 ? 0 : -EBADMSG;
 }
 
-static uint64_t hash_string(uint64_t hash, const char *string)
+uint64_t event_field_word(unsigned int field)
 {
-	do
-		hash = (hash ^ (uint8_t)*string) * UINT64_C(0x100000001b3);
-	while (*string++ != '\0');
-	return hash;
-}
-
-uint64_t fb_event_schema_hash(void)
-{
-	uint64_t hash = UINT64_C(0xcbf29ce484222325);
-
-#define F(_member, _kind, _group, _key, _privacy) hash = hash_string(hash, #_member " " #_kind);
+	static const char *const members[_EVENT_FIELD_MAX] = {
+#define F(_member, _kind, _group, _key, _privacy) [EVENT_F_##_member] = #_member,
 #include "event-fields.h"
 #undef F
-	for (enum event_type type = EVENT_NONE + 1; type < _EVENT_TYPE_MAX; type++)
-		hash = hash_string(hash, event_types[type].name);
-	return hash;
+	};
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	for (const char *at = members[field]; *at != '\0'; at++)
+		hash = (hash ^ (uint8_t)*at) * UINT64_C(0x100000001b3);
+	return hash >> 16 << 8 | (event_fields[field].kind + 1u);
 }

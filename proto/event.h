@@ -31,6 +31,7 @@ enum event_type {
 	EVENT_PROCESS,
 	EVENT_READY,
 	EVENT_HEARTBEAT,
+	/* a new one stands here: logs keep the numbers */
 	_EVENT_TYPE_MAX,
 };
 
@@ -100,6 +101,7 @@ enum event_kind {
 	EVENT_KIND_PATH,
 	EVENT_KIND_ARGS
 };
+#define EVENT_KINDS (EVENT_KIND_ARGS + 1)
 enum event_group {
 	EVENT_GROUP_TOP,
 	EVENT_GROUP_STATUS,
@@ -229,5 +231,16 @@ size_t fb_event_pack(const struct fb_event *event, void *data);
  */
 int fb_event_unpack(struct fb_event *event, const void *data, size_t size);
 
-/* Changes whenever the list of fields or of types does: logs of another schema are not read. */
-uint64_t fb_event_schema_hash(void);
+/*
+ * fb_event_unpack_newer() - the same of an event that may have fields that are not known here
+ * @kinds: the kind of each field, one more than of enum event_kind; 0: there is no such field
+ * It skips them.
+ */
+int fb_event_unpack_newer(struct fb_event *event, const void *data, size_t size,
+			  const uint8_t kinds[static EVENT_FIELDS_MAX]);
+
+/*
+ * event_field_word() - what a log says of a field, in 56 bits: a hash of its name, and in the lowest byte one more than its kind
+ * It differs where a number was given to another field.
+ */
+uint64_t event_field_word(unsigned int field);

@@ -24,17 +24,24 @@
  * write it. A file without name and without lock is written no more.
  *
  * Every word that a reader relies on checks itself: the header by @check, positions by a parity of their own, records by
- * @check. A file with any byte of these changed, of another size, boot, schema or machine is not believed.
+ * @check. A file with any byte of these changed, of another size, boot, version or machine is not believed.
+ *
+ * Fields and types of events are only ever added, and the header says which ones the records may have: @types is above the
+ * number of each type, and @fields has a word for each field. A broker continues the log of an older one: it adds the fields and
+ * types that it knows before it writes a record. A reader skips fields that it does not know, since their words say how long
+ * they are. It does not read a log with types that it does not know.
  */
 
 #include <stddef.h>
 #include <stdint.h>
 
 #define LOG_MAGIC	UINT64_C(0x676f6c7375626b66) /* "fkbuslog" */
-#define LOG_VERSION	2
+#define LOG_VERSION	3
 #define LOG_HEADER_SIZE 4096
 #define LOG_BLOCK_SIZE	(64 * 1024)
 #define LOG_BLOCKS_MIN	4
+#define LOG_FIELDS_MAX	128
+#define LOG_RECORD_MAX	(LOG_BLOCK_SIZE / 2) /* no record is longer, whatever fields are added */
 
 struct log_header {
 	/* Constant from the moment on when the file gets its name. */
@@ -42,8 +49,7 @@ struct log_header {
 	uint32_t version;
 	uint32_t block_size;
 	uint64_t n_blocks;
-	uint64_t schema; /* fb_event_schema_hash() */
-	uint64_t epoch;	 /* random; the first part of a cursor */
+	uint64_t epoch; /* random; the first part of a cursor */
 	uint8_t boot_id[16];
 	uint64_t first_seq; /* of the first record ever, at position 0 */
 	uint64_t check;	    /* log_check() of all before */
@@ -53,6 +59,10 @@ struct log_header {
 	uint64_t head __attribute__((aligned(64)));
 
 	uint32_t wake __attribute__((aligned(64))); /* any value; nobody believes it */
+
+	/* Grow when a newer broker continues the log. Sealed as positions are. */
+	uint64_t types __attribute__((aligned(64))); /* no record has a type of this number or above */
+	uint64_t fields[LOG_FIELDS_MAX];	     /* event_field_word(); 0: no record has the field */
 };
 
 struct log_record {
@@ -64,8 +74,11 @@ struct log_record {
 };
 
 /* Others read it too: forkbus-ring(7). */
-_Static_assert(offsetof(struct log_header, check) == 64 && offsetof(struct log_header, tail) == 128 &&
-		       offsetof(struct log_header, head) == 192 && offsetof(struct log_header, wake) == 256,
+_Static_assert(offsetof(struct log_header, check) == 56 && offsetof(struct log_header, tail) == 64 &&
+		       offsetof(struct log_header, head) == 128 && offsetof(struct log_header, wake) == 192 &&
+		       offsetof(struct log_header, types) == 256 &&
+		       offsetof(struct log_header, fields) == 264 &&
+		       sizeof(struct log_header) <= LOG_HEADER_SIZE,
 	       "the header is what LOG_VERSION stands for");
 _Static_assert(sizeof(struct log_record) == 24, "and so is the record");
 

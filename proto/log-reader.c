@@ -1,10 +1,55 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <string.h>
+
 #include "log-reader.h"
 
 /* No writer laps a reader so often in a row while it copies one record: then the tail is forged. */
 #define TRIES 1000
 
 #define BLOCK_LEFT(_position) (LOG_BLOCK_SIZE - (_position) % LOG_BLOCK_SIZE)
+
+/* A sealed word of the part that grows. Return: whether it is whole. */
+static bool load_sealed(const uint64_t *word, uint64_t *value)
+{
+	_Bool ok;
+
+	*value = log_position_open(__atomic_load_n(word, __ATOMIC_ACQUIRE), &ok);
+	return ok;
+}
+
+int log_schema_check(const struct log_header *header, uint8_t kinds[static EVENT_FIELDS_MAX])
+{
+	uint64_t types, word;
+
+	if (!load_sealed(&header->types, &types))
+		return LOG_READER_E_CORRUPT;
+	if (types > _EVENT_TYPE_MAX)
+		return LOG_READER_E_FOREIGN;
+	memset(kinds, 0, EVENT_FIELDS_MAX);
+	for (unsigned int field = 0; field < EVENT_FIELDS_MAX; field++) {
+		if (__atomic_load_n(&header->fields[field], __ATOMIC_ACQUIRE) == 0)
+			continue;
+		if (!load_sealed(&header->fields[field], &word))
+			return LOG_READER_E_CORRUPT;
+		if (field < _EVENT_FIELD_MAX ? word != event_field_word(field)
+					     : (uint8_t)(word - 1) >= EVENT_KINDS)
+			return LOG_READER_E_FOREIGN;
+		if (field >= _EVENT_FIELD_MAX)
+			kinds[field] = (uint8_t)word;
+	}
+	return 0;
+}
+
+void log_schema_add(struct log_header *header)
+{
+	uint64_t types;
+
+	for (unsigned int field = 0; field < _EVENT_FIELD_MAX; field++)
+		__atomic_store_n(&header->fields[field], log_position_seal(event_field_word(field)),
+				 __ATOMIC_RELEASE);
+	if (!load_sealed(&header->types, &types) || types < _EVENT_TYPE_MAX)
+		__atomic_store_n(&header->types, log_position_seal(_EVENT_TYPE_MAX), __ATOMIC_RELEASE);
+}
 
 /* A copy of the file's constant part is checked, and only the copy is used: the writer of the file may go on
  * writing. */
@@ -19,7 +64,7 @@ static int check_header(struct log_header *header, const void *map, uint64_t siz
 		return LOG_READER_E_FOREIGN;
 	if (header->check != log_check(0, header, offsetof(struct log_header, check)))
 		return LOG_READER_E_CORRUPT;
-	if (header->schema != fb_event_schema_hash() || header->block_size != LOG_BLOCK_SIZE)
+	if (header->block_size != LOG_BLOCK_SIZE)
 		return LOG_READER_E_FOREIGN;
 	if (header->n_blocks < LOG_BLOCKS_MIN ||
 	    header->n_blocks != (size - LOG_HEADER_SIZE) / LOG_BLOCK_SIZE ||
@@ -70,6 +115,8 @@ int log_reader_init(struct log_reader *reader, const void *map, uint64_t size)
 	reader->map = map;
 	reader->size = size;
 	r = check_header(&reader->header, map, size);
+	if (r == 0)
+		r = log_schema_check(map, reader->kinds);
 	return r ? r : log_reader_rewind(reader);
 }
 
@@ -90,6 +137,23 @@ static int copy_record(struct log_reader *reader, uint64_t head)
 		return LOG_READER_E_CORRUPT;
 	log_words_load(reader->record + 8, reader->map + at + 8, record->size - 8);
 	return 0;
+}
+
+/* The event of a whole record. A newer broker may have continued the log since its header was read. */
+static int unpack_record(struct log_reader *reader, struct fb_event *event)
+{
+	const struct log_record *record = (const struct log_record *)reader->record;
+	int r = fb_event_unpack(event, record->data, record->length);
+
+	if (r < 0)
+		r = fb_event_unpack_newer(event, record->data, record->length, reader->kinds);
+	if (r < 0) {
+		r = log_schema_check((const struct log_header *)reader->map, reader->kinds);
+		if (r)
+			return r;
+		r = fb_event_unpack_newer(event, record->data, record->length, reader->kinds);
+	}
+	return r < 0 || !EVENT_HAS(event, seq) || event->seq != record->seq ? LOG_READER_E_CORRUPT : 0;
 }
 
 int log_reader_next(struct log_reader *reader, struct fb_event *event)
@@ -124,9 +188,9 @@ int log_reader_next(struct log_reader *reader, struct fb_event *event)
 		return lapped_or(reader, LOG_READER_E_CORRUPT);
 	if (reader->seq != 0 && record->seq != reader->seq)
 		return LOG_READER_E_CORRUPT;
-	if (fb_event_unpack(event, record->data, record->length) < 0 || !EVENT_HAS(event, seq) ||
-	    event->seq != record->seq)
-		return LOG_READER_E_CORRUPT;
+	r = unpack_record(reader, event);
+	if (r)
+		return r;
 	reader->seq = record->seq + 1;
 	reader->position += record->size;
 	return 0;

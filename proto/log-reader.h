@@ -15,8 +15,9 @@ struct log_reader {
 	struct log_header header; /* a checked copy of its constant part */
 	uint64_t position;	  /* of the next record */
 	uint64_t seq;		  /* that it must have; 0: not known yet */
-	_Alignas(8) unsigned char record[sizeof(struct log_record) + EVENT_PACKED_MAX +
-					 8]; /* the copy of the last one */
+	uint8_t kinds
+		[EVENT_FIELDS_MAX]; /* of fields that only a newer broker knows, see fb_event_unpack_newer() */
+	_Alignas(8) unsigned char record[LOG_RECORD_MAX]; /* the copy of the last one */
 };
 
 enum {
@@ -24,9 +25,9 @@ enum {
 	LOG_READER_E_END,    /* at the head: nothing more for now */
 	LOG_READER_E_LAPPED, /* the writer has overwritten this place: log_reader_resume() goes on at the tail */
 	LOG_READER_E_CORRUPT, /* this was not written by a broker, or was changed since */
-	LOG_READER_E_FOREIGN, /* another version, schema, byte order or word size */
-	LOG_READER_E_GONE,    /* log_reader_seek(): older than the tail */
-	LOG_READER_E_AHEAD,   /* log_reader_seek(): later than what comes next */
+	LOG_READER_E_FOREIGN, /* another version, byte order or word size; numbers of fields or types that have another meaning */
+	LOG_READER_E_GONE,  /* log_reader_seek(): older than the tail */
+	LOG_READER_E_AHEAD, /* log_reader_seek(): later than what comes next */
 };
 
 /* Sequence numbers that a reader has not got and will not get. */
@@ -34,6 +35,22 @@ struct log_loss {
 	uint64_t from, to; /* the first and the last; not set where there are none */
 	uint64_t count;
 };
+
+_Static_assert(sizeof(struct log_record) + EVENT_PACKED_MAX + 8 <= LOG_RECORD_MAX, "every event fits");
+
+/*
+ * log_schema_check() - are the fields and types of a log those of this program, as far as both know them?
+ * @header: of the mapped log
+ * @kinds: filled with the kinds of fields that are not known here
+ * Return: 0, LOG_READER_E_CORRUPT, LOG_READER_E_FOREIGN.
+ */
+int log_schema_check(const struct log_header *header, uint8_t kinds[static EVENT_FIELDS_MAX]);
+
+/*
+ * log_schema_add() - for the writer: add the fields and types of this program to a log that was checked
+ * Whatever moment the writer is stopped at, the log stays whole.
+ */
+void log_schema_add(struct log_header *header);
 
 /*
  * log_reader_init() - check a mapped log, and stand at its oldest record
@@ -48,7 +65,8 @@ int log_reader_rewind(struct log_reader *reader);
 /*
  * log_reader_next() - the next event
  * Its texts are valid until the next call. After LOG_READER_E_LAPPED the reader stands where it stood, and @seq is the number
- * that was to come. Return: 0, LOG_READER_E_END, LOG_READER_E_LAPPED, LOG_READER_E_CORRUPT.
+ * that was to come. Return: 0, LOG_READER_E_END, LOG_READER_E_LAPPED, LOG_READER_E_CORRUPT;
+ * LOG_READER_E_FOREIGN: a newer broker has continued the log, and this is an event of a type that is not known here.
  */
 int log_reader_next(struct log_reader *reader, struct fb_event *event);
 

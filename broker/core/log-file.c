@@ -11,7 +11,7 @@
 
 #include "base/cleanup.h"
 #include "core/log-file.h"
-#include "event.h"
+#include "log-reader.h"
 
 /* The 128 bits that the kernel draws at boot: a log in memory-backed storage may still outlive what it speaks
  * of. */
@@ -77,12 +77,12 @@ static void fill_header(struct log_file *file, struct log_header *header, uint64
 	header->version = LOG_VERSION;
 	header->block_size = LOG_BLOCK_SIZE;
 	header->n_blocks = (file->size - LOG_HEADER_SIZE) / LOG_BLOCK_SIZE;
-	header->schema = fb_event_schema_hash();
 	header->epoch = epoch;
 	memcpy(header->boot_id, file->boot_id, sizeof(header->boot_id));
 	header->first_seq = 1;
 	header->check = log_check(0, header, offsetof(struct log_header, check));
 	header->tail = header->head = log_position_seal(0);
+	log_schema_add(header);
 }
 
 /* A new file under another name, then given its own. */
@@ -131,6 +131,7 @@ static void refuse(struct log_file *file, const char *reason)
 /* What there is to object to before its records are looked at. NULL: nothing; the file is mapped. */
 static const char *look_at(struct log_file *file, int *fd)
 {
+	uint8_t kinds[EVENT_FIELDS_MAX];
 	struct log_header *header;
 	struct stat st;
 
@@ -147,7 +148,7 @@ static const char *look_at(struct log_file *file, int *fd)
 		return "it is of another version";
 	if (header->check != log_check(0, header, offsetof(struct log_header, check)))
 		return "it is damaged";
-	if (header->schema != fb_event_schema_hash())
+	if (log_schema_check(header, kinds) == LOG_READER_E_FOREIGN)
 		return "it is of another version";
 	if (memcmp(header->boot_id, file->boot_id, sizeof(file->boot_id)) != 0)
 		return "it is from before the machine was booted";

@@ -20,6 +20,7 @@ struct log {
 	struct log_file file;
 	struct log_header *header; /* of the file */
 	uint64_t n_blocks;
+	uint8_t kinds[EVENT_FIELDS_MAX]; /* of fields that only a newer broker knows, which wrote it before */
 
 	uint64_t tail, head; /* positions */
 	unsigned int hidden; /* records before the head that the file's head does not show yet */
@@ -102,7 +103,11 @@ static const char *believe(struct log *log)
 		log->next_seq = event.seq + 1;
 	}
 	/* An empty one has its head at 0; any other holds something. */
-	return r == LOG_READER_E_END && head_ok && log->next_seq != 0 ? NULL : "it is damaged";
+	if (r != LOG_READER_E_END || !head_ok || log->next_seq == 0)
+		return "it is damaged";
+	memcpy(log->kinds, reader->kinds, sizeof(log->kinds));
+	log_schema_add(log->header);
+	return NULL;
 }
 
 static void begin(struct log *log)
@@ -112,6 +117,7 @@ static void begin(struct log *log)
 	log->next_seq = log->hidden = 0;
 	log->woken = UINT64_MAX; /* whoever wrote before may have owed one */
 	memset(log->summaries, 0, log->n_blocks * sizeof(*log->summaries));
+	memset(log->kinds, 0, sizeof(log->kinds));
 }
 
 int log_open(struct log **ret, const char *path, uint64_t size, unsigned int gid)
@@ -345,7 +351,8 @@ int log_read(const struct log *log, struct log_place *place, struct fb_event *ev
 			return LOG_E_END;
 		record = record_at(log, place->position);
 	}
-	if (fb_event_unpack(event, record->data, record->length) < 0)
+	if (fb_event_unpack(event, record->data, record->length) < 0 &&
+	    fb_event_unpack_newer(event, record->data, record->length, log->kinds) < 0)
 		return LOG_E_END; /* cannot be: this process wrote or checked it */
 	place->position += record->size;
 	place->seq = event->seq + 1;

@@ -144,7 +144,9 @@ static int ring_deliver(struct forkbus *client, enum forkbus_item *item)
 			client->ring_ending |= r == RING_E_REPLACED;
 			client->ring_more = false;
 			/* The broker can still send what cannot be read here. */
-			return r == -EBADMSG ? DELIVERY_E_SUBSCRIBE : r < 0 ? r : 0;
+			if (r == -EBADMSG || r == -EPROTONOSUPPORT)
+				return DELIVERY_E_SUBSCRIBE;
+			return r < 0 ? r : 0;
 		}
 		wanted = filter_match(client->ring_filter, event);
 		if (wanted && event_copy_set(&client->event, event) < 0)

@@ -138,7 +138,7 @@ int ring_next(struct ring *ring, struct fb_event *event)
 		else if (r == 0)
 			return 0;
 		if (r != 0)
-			return -EBADMSG;
+			return r == LOG_READER_E_FOREIGN ? -EPROTONOSUPPORT : -EBADMSG;
 		ring->reason = "slow";
 	}
 }
@@ -156,6 +156,8 @@ int ring_seek(struct ring *ring, uint64_t epoch, uint64_t seq)
 		ring->reader.seq = next;
 		return -ERANGE;
 	}
+	if (r == LOG_READER_E_FOREIGN)
+		return -EPROTONOSUPPORT;
 	if (r == LOG_READER_E_CORRUPT)
 		return -EBADMSG;
 	ring->loss = (struct log_loss){};

@@ -26,7 +26,7 @@ enum {
 /*
  * ring_new() - read the log that a descriptor is of, from its oldest event on
  * @fd: taken in any case: closed with the ring, or at once where there will be none
- * Return: 0, -EBADMSG where it is no log, -EPROTONOSUPPORT where it is one of another version, schema or machine, or another
+ * Return: 0, -EBADMSG where it is no log, -EPROTONOSUPPORT where it is one of another version or machine, or another
  * negative errno.
  */
 int ring_new(struct ring **ret, int fd);
@@ -39,13 +39,15 @@ int ring_fd(const struct ring *ring);
  * ring_next() - the next event
  * Its texts are valid until the next call. A loss has reason (slow; expired: what ring_seek() asked for is no longer there),
  * from, to and count.
- * Return: 0, RING_E_END, RING_E_LOST, RING_E_REPLACED, or -EBADMSG where the log is damaged, and is so for good.
+ * Return: 0, RING_E_END, RING_E_LOST, RING_E_REPLACED, -EBADMSG where the log is damaged, -EPROTONOSUPPORT
+ * where a newer broker has continued it with types of events that are not known here; both for good.
  */
 int ring_next(struct ring *ring, struct fb_event *event);
 
 /*
  * ring_seek() - go on behind a cursor
  * The next event is that with the number @seq + 1, or, where it is no longer there, the exact loss up to the oldest one.
- * Return: 0, RING_E_EPOCH, -ERANGE where @seq itself is still to come (either leaves it where it was), -EBADMSG.
+ * Return: 0, RING_E_EPOCH, -ERANGE where @seq itself is still to come (either leaves it where it was), -EBADMSG,
+ * -EPROTONOSUPPORT as above.
  */
 int ring_seek(struct ring *ring, uint64_t epoch, uint64_t seq);

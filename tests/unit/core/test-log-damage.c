@@ -170,6 +170,7 @@ static void mark_used(void)
 	mark(0, offsetof(struct log_header, check) + 8);
 	mark(offsetof(struct log_header, tail), 8);
 	mark(offsetof(struct log_header, head), 8);
+	mark(offsetof(struct log_header, types), 8 + 8 * LOG_FIELDS_MAX);
 	assert_int_equal(log_reader_init(&reader, whole, FILE_SIZE), 0);
 	for (;;) {
 		uint64_t before = reader.position, after;
@@ -368,8 +369,11 @@ static void test_foreign(void **state)
 	*header = kept
 	CHANGED(version, LOG_VERSION + 1, "it is of another version", true);
 	CHANGED(version, LOG_VERSION + 1, "it is of another version", false);
-	CHANGED(schema, header->schema + 1, "it is of another version", true);
-	CHANGED(schema, header->schema + 1, "it is damaged", false);
+	CHANGED(types, log_position_seal(_EVENT_TYPE_MAX + 1), "it is of another version", true);
+	CHANGED(types, 0, "it is damaged", true);
+	CHANGED(fields[EVENT_F_pid], log_position_seal(event_field_word(EVENT_F_tid)),
+		"it is of another version", true);
+	CHANGED(fields[EVENT_F_pid], 1, "it is damaged", true);
 	CHANGED(boot_id[3], header->boot_id[3] ^ 1, "it is from before the machine was booted", true);
 	CHANGED(magic, 0, "it is damaged", true);
 	CHANGED(n_blocks, LOG_BLOCKS_MIN + 1, "it is damaged", true);

@@ -296,8 +296,17 @@ static void test_hostile_header(void **state)
 	CHANGED(block_size, 8, false, LOG_READER_E_CORRUPT);
 	CHANGED(block_size, 8, true, LOG_READER_E_FOREIGN);
 	CHANGED(block_size, 0, true, LOG_READER_E_FOREIGN);
-	CHANGED(schema, 1, true, LOG_READER_E_FOREIGN);
-	CHANGED(schema, 1, false, LOG_READER_E_CORRUPT);
+	CHANGED(types, 0, false, LOG_READER_E_CORRUPT);
+	CHANGED(types, log_position_seal(_EVENT_TYPE_MAX + 1), false, LOG_READER_E_FOREIGN);
+	CHANGED(fields[EVENT_F_pid], 1, false, LOG_READER_E_CORRUPT);
+	CHANGED(fields[EVENT_F_pid], log_position_seal(event_field_word(EVENT_F_tid)), false,
+		LOG_READER_E_FOREIGN);
+	CHANGED(fields[EVENT_FIELDS_MAX - 1], 1, false, LOG_READER_E_CORRUPT);
+	CHANGED(fields[EVENT_FIELDS_MAX - 1], log_position_seal(EVENT_KINDS + 1), false,
+		LOG_READER_E_FOREIGN);
+	CHANGED(fields[EVENT_FIELDS_MAX - 1], log_position_seal(0), false, LOG_READER_E_FOREIGN);
+	CHANGED(fields[EVENT_FIELDS_MAX - 1], log_position_seal(EVENT_KINDS), false, 0);
+	CHANGED(fields[EVENT_F_pid], 0, false, 0);
 	CHANGED(n_blocks, 0, true, LOG_READER_E_CORRUPT);
 	CHANGED(n_blocks, LOG_BLOCKS_MIN - 1, true, LOG_READER_E_CORRUPT);
 	CHANGED(n_blocks, LOG_BLOCKS_MIN + 1, true, LOG_READER_E_CORRUPT);
