@@ -35,15 +35,6 @@ static int setup_large(void **state)
 	return 0;
 }
 
-/* Much history, and no cache for it */
-static int setup_no_cache(void **state)
-{
-	(void)state;
-	test_dir_make();
-	stage_open(&stage, 64, 0, 2, 3);
-	return 0;
-}
-
 static int teardown(void **state)
 {
 	(void)state;
@@ -409,110 +400,6 @@ static void test_since_time(void **state)
 	unsubscribe(&one);
 }
 
-/* Who lived at the time is reported once, and from then on what became of them. */
-static void check_snapshot(const struct subscriber *subscriber, const uint32_t *pids, size_t n)
-{
-	const char *at = subscriber->got;
-	static struct event_store store;
-	struct fb_event event;
-	bool *seen = calloc(n, sizeof(*seen));
-
-	assert_non_null(seen);
-	for (size_t i = 0; i < subscriber->n_processes; i++) {
-		const char *end = strchr(at, '\n');
-		size_t j = 0;
-
-		assert_int_equal(event_json_decode(&event, &store, at, (size_t)(end - at)), 0);
-		assert_int_equal(event.type, EVENT_PROCESS);
-		while (j < n && pids[j] != event.pid)
-			j++;
-		assert_true(j < n);
-		assert_false(seen[j]);
-		seen[j] = true;
-		at = end + 1;
-	}
-	/* Those that are not there ended before it came to them, and that is reported after. */
-	for (size_t j = 0; j < n; j++) {
-		char text[64];
-
-		snprintf(text, sizeof(text), "\"pid\":%u,", pids[j]);
-		assert_true(seen[j] || strstr(at, text));
-		if (!seen[j])
-			assert_non_null(strstr(at, "\"type\":\"exit\""));
-	}
-	free(seen);
-}
-
-static void test_snapshot(void **state)
-{
-	static uint32_t pids[WORLD_LIVING_MAX];
-	static struct world_process *father;
-	struct fb_event event;
-
-	(void)state;
-	/* As many as take some pieces. */
-	while (stage.world.n_living < WORLD_LIVING_MAX - 20) {
-		father = stage.world.n_living ? world_pick(&stage.world) : NULL;
-		struct world_process *process = world_fork(&stage.world, &event, father);
-
-		stage_publish(&stage, &event, process);
-	}
-	for (int run = 0; run < 20; run++) {
-		size_t n = stage.world.n_living;
-		bool done = false;
-
-		for (size_t i = 0; i < n; i++)
-			pids[i] = stage.world.living[i]->pid;
-		begin(&one, "{\"snapshot\":true}");
-		/* Much happens between its pieces. */
-		while (!done) {
-			done = subscriber_read(&one, 3000, 1 + random_below(&stage.world.random, 6000));
-			if (!one.is_ready && !done)
-				stage_run(&stage, 3, 1);
-		}
-		subscriber_check(&one);
-		assert_int_equal(one.n_lost, 0);
-		/* Terminated, for strstr() */
-		one.got = realloc(one.got, one.size + 1);
-		one.got[one.size] = '\0';
-		check_snapshot(&one, pids, n);
-		unsubscribe(&one);
-	}
-}
-
-/* A snapshot through a filter and with little rights */
-static void test_snapshot_filter(void **state)
-{
-	unsigned int all = 0, mine = 0, sh = 0;
-
-	(void)state;
-	stage_run(&stage, 2000, 100);
-	for (size_t i = 0; i < stage.world.n_living; i++) {
-		all++;
-		mine += stage.world.living[i]->uid == 1001;
-		sh += stage.world.living[i]->uid == 1001 && stage.world.living[i]->comm == 0;
-	}
-	begin(&one, "{\"snapshot\":true,\"types\":\"exit\"}");
-	subscriber_read_all(&one);
-	subscriber_check(&one);
-	assert_int_equal(one.n_processes, all);
-	unsubscribe(&one);
-	assert_int_equal(
-		subscribe(&one, &stage, "{\"snapshot\":true}", (struct visibility){ .uid = 1001 }, NULL), 0);
-	subscriber_read_all(&one);
-	subscriber_check(&one);
-	assert_int_equal(one.n_processes, mine);
-	unsubscribe(&one);
-	assert_int_equal(subscribe(&one, &stage, "{\"snapshot\":true,\"comm\":\"sh\"}",
-				   (struct visibility){ .uid = 1001 }, NULL),
-			 0);
-	subscriber_read_all(&one);
-	subscriber_check(&one);
-	assert_int_equal(one.n_processes, sh);
-	assert_true(sh > 0 && sh < mine && mine < all);
-	unsubscribe(&one);
-}
-
 /* Many at different places, of random filters and rights, and no cache to speak of: each gets what is its own. */
 static void run_many(unsigned int steps)
 {
@@ -579,137 +466,6 @@ static void test_many_large(void **state)
 	run_many(in_valgrind() ? 80 : 600);
 }
 
-/* The descendants of one, from its birth: live, after a while, and from the log, while others want the cache */
-static void test_tree(void **state)
-{
-	enum { OTHERS = 8 };
-	static struct subscriber others[OTHERS];
-	char live[100], history[200], cursor[CURSOR_TEXT_MAX];
-	unsigned int events = 0, histories = 0;
-	struct fb_event event;
-
-	(void)state;
-	stage_run(&stage, 300, 100);
-	for (int i = 0; i < OTHERS; i++) {
-		snprintf(live, sizeof(live), "{\"minElapsedUsec\":%d}", i);
-		begin(&others[i], live);
-	}
-	for (int run = 0; run < (in_valgrind() ? 4 : 30); run++) {
-		struct world_process *root = world_fork(&stage.world, &event, world_pick(&stage.world));
-		uint64_t birth = stage_publish(&stage, &event, root);
-
-		snprintf(live, sizeof(live), "{\"tree\":{\"pid\":%u,\"startUsec\":%llu}%s}", root->pid,
-			 (unsigned long long)root->start_usec,
-			 run % 3 ? "" : ",\"types\":[\"exit\",\"comm\"]");
-		snprintf(history, sizeof(history),
-			 "{\"tree\":{\"pid\":%u,\"startUsec\":%llu},\"since\":\"%s\"}", root->pid,
-			 (unsigned long long)root->start_usec,
-			 cursor_print(cursor, log_epoch(hub_log(stage.hub)), birth - 1));
-		begin(&one, live);
-		subscriber_read_all(&one);
-		/* Some generations; the other comes late, when fathers have died. */
-		for (int i = 0; i < 10; i++) {
-			stage_run(&stage, 40, 10);
-			subscriber_read(&one, 1000, random_below(&stage.world.random, 5000));
-		}
-		assert_true(log_first(hub_log(stage.hub)) <= birth);
-		begin(&two, run % 2 ? live : history);
-		histories += run % 2 == 0;
-		/* It has not read what was before when more happens. */
-		stage_run(&stage, 40, 10);
-		for (int i = 0; i < 10; i++) {
-			subscriber_read(&one, 1000, random_below(&stage.world.random, 5000));
-			subscriber_read(&two, 1000, random_below(&stage.world.random, 5000));
-			stage_run(&stage, 40, 10);
-			for (int other = 0; other < OTHERS; other++)
-				subscriber_read_all(&others[other]);
-		}
-		subscriber_read_all(&one);
-		subscriber_read_all(&two);
-		subscriber_check(&one);
-		subscriber_check(&two);
-		assert_int_equal(one.n_lost + two.n_lost, 0);
-		events += one.n_events + two.n_events;
-		unsubscribe(&one);
-		unsubscribe(&two);
-	}
-	for (int i = 0; i < OTHERS; i++) {
-		subscriber_check(&others[i]);
-		unsubscribe(&others[i]);
-	}
-	print_message("# %u events of members\n", events);
-	assert_true(events > (in_valgrind() ? 10 : 500));
-	assert_true(histories > 0);
-}
-
-/* A member that is found in the log alone forks before that is read: it waits in the log with its child. */
-static void test_tree_late(void **state)
-{
-	struct world_process *root, *father, *child, *grandchild;
-	struct fb_event event;
-	char request[100];
-
-	(void)state;
-	stage_run(&stage, 100, 100);
-	root = world_fork(&stage.world, &event, stage.world.living[0]);
-	stage_publish(&stage, &event, root);
-	father = world_fork(&stage.world, &event, root);
-	stage_publish(&stage, &event, father);
-	child = world_fork(&stage.world, &event, father);
-	stage_publish(&stage, &event, child);
-	world_exit(&stage.world, &event, father);
-	stage_publish(&stage, &event, father);
-	snprintf(request, sizeof(request), "{\"tree\":%u,\"types\":\"fork\"}", root->pid);
-	begin(&one, request);
-	grandchild = world_fork(&stage.world, &event, child);
-	stage_publish(&stage, &event, grandchild);
-	hub_flush(stage.hub);
-	subscriber_read_all(&one);
-	subscriber_check(&one);
-	assert_int_equal(one.n_events, 1);
-	/* And is known from then on. */
-	stage_publish(&stage, (world_fork(&stage.world, &event, grandchild), &event),
-		      &stage.world.ever[stage.world.n_ever - 1]);
-	hub_flush(stage.hub);
-	subscriber_read_all(&one);
-	subscriber_check(&one);
-	assert_int_equal(one.n_events, 2);
-	unsubscribe(&one);
-}
-
-/* A dead root's descendants are found in the log; a bare pid must live. */
-static void test_tree_of_the_dead(void **state)
-{
-	struct filter_error error = { 0 };
-	struct world_process *root, *child;
-	struct fb_event event;
-	char request[100];
-
-	(void)state;
-	stage_run(&stage, 100, 100);
-	root = world_fork(&stage.world, &event, stage.world.living[0]);
-	stage_publish(&stage, &event, root);
-	child = world_fork(&stage.world, &event, root);
-	stage_publish(&stage, &event, child);
-	world_exit(&stage.world, &event, root);
-	stage_publish(&stage, &event, root);
-	snprintf(request, sizeof(request), "{\"tree\":%u}", root->pid);
-	assert_int_equal(subscribe(&one, &stage, request, SEE_ALL, &error), FILTER_E_INVALID);
-	assert_string_equal(error.key, "tree");
-	snprintf(request, sizeof(request), "{\"tree\":{\"pid\":%u,\"startUsec\":%llu},\"snapshot\":true}",
-		 root->pid, (unsigned long long)root->start_usec);
-	begin(&one, request);
-	subscriber_read_all(&one);
-	world_exit(&stage.world, &event, child);
-	stage_publish(&stage, &event, child);
-	hub_flush(stage.hub);
-	subscriber_read_all(&one);
-	subscriber_check(&one);
-	assert_int_equal(one.n_processes, 1);
-	assert_int_equal(one.n_events, 1);
-	unsubscribe(&one);
-}
-
 /* Does the file show all that was published? */
 static bool is_shown(const struct log_header *header)
 {
@@ -755,14 +511,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_resume, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_epoch, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_since_time, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_snapshot, setup_large, teardown),
-		cmocka_unit_test_setup_teardown(test_snapshot_filter, setup_large, teardown),
 		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_large, setup_large, teardown),
-		cmocka_unit_test_setup_teardown(test_tree, setup_large, teardown),
-		cmocka_unit_test_setup_teardown(test_tree, setup_no_cache, teardown),
-		cmocka_unit_test_setup_teardown(test_tree_late, setup_large, teardown),
-		cmocka_unit_test_setup_teardown(test_tree_of_the_dead, setup_large, teardown),
 		cmocka_unit_test_setup_teardown(test_shown, setup, teardown),
 	};
 

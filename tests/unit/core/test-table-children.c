@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/table.h"
+#include "tests/unit/allocations.h"
+
+static int setup(void **state)
+{
+	return table_new((struct table **)state);
+}
+
+static int teardown(void **state)
+{
+	assert_null(table_free(*state));
+	return 0;
+}
+
+static struct fb_event make(enum event_type type, uint32_t pid, uint64_t start_usec)
+{
+	struct fb_event event;
+
+	memset(&event, 0xa5, sizeof(event));
+	fb_event_init(&event, type);
+	EVENT_SET(&event, pid, pid);
+	if (start_usec)
+		EVENT_SET(&event, start_usec, start_usec);
+	return event;
+}
+
+static void apply(struct table *table, const struct fb_event *event)
+{
+	assert_int_equal(table_apply(table, event), 0);
+}
+
+static void apply_fork(struct table *table, uint32_t pid, uint64_t start_usec, uint32_t ppid, uint64_t seq)
+{
+	struct fb_event event = make(EVENT_FORK, pid, start_usec);
+
+	EVENT_SET(&event, ppid, ppid);
+	EVENT_SET(&event, seq, seq);
+	apply(table, &event);
+}
+
+static void apply_exit(struct table *table, uint32_t pid, uint64_t start_usec)
+{
+	struct fb_event event = make(EVENT_EXIT, pid, start_usec);
+
+	apply(table, &event);
+}
+
+static bool knows(const struct process *process, field_set bits)
+{
+	return (process->has & bits) == bits;
+}
+
+static size_t count_children(const struct process *process)
+{
+	size_t n = 0;
+
+	for (const struct process *child = process->children; child; child = child->sibling) {
+		assert_ptr_equal(child->parent, process);
+		assert_ptr_equal(*child->sibling_prev, child);
+		n++;
+	}
+	return n;
+}
+
+static void test_children(void **state)
+{
+	struct table *table = *state;
+	struct fb_event event;
+
+	apply_fork(table, 1, 1, 0, 0);
+	for (uint32_t pid = 2; pid <= 5; pid++)
+		apply_fork(table, pid, 100000 * pid, 1, 0);
+	assert_int_equal(count_children(table_find(table, 1)), 4);
+	apply_exit(table, 3, 0);
+	assert_int_equal(count_children(table_find(table, 1)), 3);
+
+	/* A new parent */
+	event = make(EVENT_PROCESS, 5, 500000);
+	EVENT_SET(&event, ppid, 4);
+	EVENT_SET(&event, parent_start_usec, 400000);
+	apply(table, &event);
+	assert_int_equal(count_children(table_find(table, 1)), 2);
+	assert_int_equal(count_children(table_find(table, 4)), 1);
+	event = make(EVENT_COMM, 5, 500000);
+	EVENT_SET(&event, ppid, 2);
+	apply(table, &event);
+	assert_ptr_equal(table_find(table, 5)->parent, table_find(table, 2));
+	assert_false(knows(table_find(table, 5), EVENT_BIT(parent_start_usec)));
+
+	/* Its parent's end leaves it without one, until somebody tells the new one. */
+	apply_exit(table, 2, 0);
+	assert_false(knows(table_find(table, 5), EVENT_BIT(ppid)));
+	assert_null(table_find(table, 5)->parent);
+	event = make(EVENT_PROCESS, 5, 500000);
+	EVENT_SET(&event, ppid, 1);
+	EVENT_SET(&event, parent_start_usec, 1);
+	apply(table, &event);
+	assert_int_equal(count_children(table_find(table, 1)), 2);
+	apply_exit(table, 1, 1);
+	assert_false(knows(table_find(table, 5), EVENT_BIT(ppid)));
+	assert_false(knows(table_find(table, 5), EVENT_BIT(parent_start_usec)));
+}
+
+/* /proc lists by pid: a child may come before its parent. */
+static void test_children_first(void **state)
+{
+	struct table *table = *state;
+	struct fb_event event;
+
+	for (uint32_t pid = 10; pid < 13; pid++) {
+		event = make(EVENT_PROCESS, pid, 900000);
+		EVENT_SET(&event, ppid, 50);
+		EVENT_SET(&event, parent_start_usec, pid == 12 ? 100000 : 500000);
+		apply(table, &event);
+	}
+	event = make(EVENT_PROCESS, 50, 500000);
+	apply(table, &event);
+	assert_int_equal(count_children(table_find(table, 50)), 2);
+	/* 12 is of an older 50, and still says so. */
+	assert_true(knows(table_find(table, 12), EVENT_BIT(ppid)));
+	assert_null(table_find(table, 12)->parent);
+	apply_exit(table, 50, 500000);
+	for (uint32_t pid = 10; pid < 13; pid++)
+		assert_false(knows(table_find(table, pid), EVENT_BIT(ppid)));
+
+	/* Those who wait for somebody who never comes */
+	apply_fork(table, 20, 900000, 60, 0);
+	apply_exit(table, 60, 0);
+	assert_false(knows(table_find(table, 20), EVENT_BIT(ppid)));
+	apply_fork(table, 21, 900000, 61, 0);
+	apply_fork(table, 22, 900000, 61, 0);
+	apply_exit(table, 21, 0);
+	apply_exit(table, 22, 0);
+	apply_fork(table, 61, 900000, 0, 0);
+	assert_null(table_find(table, 61)->children);
+}
+
+static void test_circles(void **state)
+{
+	struct table *table = *state;
+	struct fb_event event;
+
+	apply_fork(table, 5, 100, 5, 0);
+	assert_null(table_find(table, 5)->children);
+	apply_fork(table, 10, 100, 12, 0);
+	apply_fork(table, 11, 100, 10, 0);
+	apply_fork(table, 12, 100, 11, 0);
+	event = make(EVENT_PROCESS, 11, 100);
+	EVENT_SET(&event, ppid, 12);
+	apply(table, &event);
+	event.ppid = 10;
+	apply(table, &event);
+	for (uint32_t pid = 10; pid <= 12; pid++) {
+		const struct process *process = table_find(table, pid);
+
+		for (int depth = 0; process; process = process->parent)
+			assert_true(depth++ < 3);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_children, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_children_first, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_circles, setup, teardown),
+	};
+
+	return cmocka_run_group_tests_name("table-children", tests, NULL, NULL);
+}
