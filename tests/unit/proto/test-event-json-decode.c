@@ -4,7 +4,6 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <sys/mman.h>
 
 #include <cmocka.h>
 #include <jansson.h>
@@ -13,13 +12,6 @@
 #include "event-json.h"
 #include "tests/unit/allocations.h"
 #include "tests/unit/random-event.h"
-
-/* --- memory with nothing behind it ---------------------------------------------------------------------------------- */
-
-struct guarded {
-	char *map, *data; /* data ends where the guard begins */
-	size_t size;
-};
 
 /* What is never in JSON. */
 static const field_set hidden = EVENT_BIT(instance) | EVENT_BIT(kernel_seq);
