@@ -14,9 +14,10 @@ use Test::More;
 use constant {
     HEADER  => 4096,
     VERSION => 8,      # where things are
-    CHECKED => 72,
-    TAIL    => 128,
-    HEAD    => 192,
+    CHECKED => 64,
+    TAIL    => 64,
+    HEAD    => 128,
+    TYPES   => 256,
     RECORD  => 24,     # bytes before the event
 };
 
@@ -94,7 +95,7 @@ ok(!@wrong, 'a log of another version is not believed') or diag(join "\n", @wron
 
 # A bit, in any place that means something: in all of the header, in the first, a middle and the last record.
 my @places = map { $_ * 5 % CHECKED } 0 .. 15;
-push @places, VERSION, TAIL .. TAIL + 7, HEAD .. HEAD + 7;
+push @places, VERSION, TAIL .. TAIL + 7, HEAD .. HEAD + 7, TYPES .. TYPES + 7, TYPES + 8, TYPES + 8 * 20 + 1;
 for my $record (@records[0, 100, -1]) {
     my $size = unpack 'V', substr $whole, $record, 4;
     push @places, map { $record + $_ } 0, 3, 4, 8, 15, 16, 23, RECORD, RECORD + 8, RECORD + 20, $size - 1;
