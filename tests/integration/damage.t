@@ -18,6 +18,7 @@ use constant {
     TAIL    => 64,
     HEAD    => 128,
     TYPES   => 256,
+    FIELDS  => 264,
     RECORD  => 24,     # bytes before the event
 };
 
@@ -95,7 +96,7 @@ ok(!@wrong, 'a log of another version is not believed') or diag(join "\n", @wron
 
 # A bit, in any place that means something: in all of the header, in the first, a middle and the last record.
 my @places = map { $_ * 5 % CHECKED } 0 .. 15;
-push @places, VERSION, TAIL .. TAIL + 7, HEAD .. HEAD + 7, TYPES .. TYPES + 7, TYPES + 8, TYPES + 8 * 20 + 1;
+push @places, VERSION, TAIL .. TAIL + 7, HEAD .. HEAD + 7, TYPES .. TYPES + 7, map { FIELDS + $_ } 0 .. 7, 100, 1023;
 for my $record (@records[0, 100, -1]) {
     my $size = unpack 'V', substr $whole, $record, 4;
     push @places, map { $record + $_ } 0, 3, 4, 8, 15, 16, 23, RECORD, RECORD + 8, RECORD + 20, $size - 1;

@@ -5,6 +5,8 @@
 use strict;
 use warnings;
 use FindBin '$Bin';
+use lib "$Bin/../lint";
+use Calls qw(uses circles);
 use Test::More;
 
 my $top = "$Bin/../..";
@@ -27,6 +29,11 @@ for my $kernel (qw(6.1 6.12 7 6.1-arm64 6.12-arm64)) {
         ($status, $text) = said("$Bin/build", $kernel, 'KCFLAGS=-Werror', $sparse{$kernel} ? 'C=2' : ());
         is($status, 0, "it is built for $kernel") or diag($text);
         unlike($text, qr/warning:|error:|WARNING/, 'and there is nothing to complain about') or diag($text);
+        next if $kernel ne '6.12';
+        my ($built) = $text =~ m{^(\S+)/forkbus\.ko$}m;
+        my @objects = map { "$built/" . s{.*/(.*)c$}{$1o}r } glob "$top/kmod/*.c";
+        my @circles = circles(uses(@objects));
+        ok(!@circles, 'and its parts call each other in no circle') or diag(join "\n", @circles);
     }
 }
 
