@@ -74,7 +74,7 @@ BENCH     := $(filter-out $(BENCH_OWN),$(BENCH_SRC:%.c=$(O)/%))
 FUZZERS  := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/fuzz/%)
 
 # Lists of fields are generated.
-FORMATTED  = $(filter-out proto/event-fields.h proto/event-json-fields.h, \
+FORMATTED  = $(filter-out proto/event-fields.h proto/event-json-fields.h proto/event-kept-fields.h, \
              $(shell find proto kmod broker clients docs tests -name '*.[ch]'))
 
 MAN        := $(wildcard docs/*.[1-8])

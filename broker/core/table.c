@@ -12,11 +12,6 @@
 /* Structs of ended processes that are kept for the next forks. */
 #define SPARE_MAX 4096
 
-/* The number fields of an event that a process keeps as they are. */
-#define PROCESS_NUMBERS(_number)                                                                  \
-	_number(uid) _number(gid) _number(euid) _number(egid) _number(login_uid) _number(session) \
-		_number(cgroup_id) _number(ns_pid) _number(pid_ns)
-
 /* Types of events that are about a process. */
 #define PROCESS_TYPES                                                                                   \
 	(EVENT_TYPE_BIT(EVENT_FORK) | EVENT_TYPE_BIT(EVENT_EXEC) | EVENT_TYPE_BIT(EVENT_EXIT) |         \
@@ -263,13 +258,13 @@ static void process_set_values(struct process *process, const struct fb_event *e
 		process->start_usec = event->start_usec;
 		process->has |= EVENT_BIT(start_usec);
 	}
-#define SET(_member)                                \
+#define K(_member, _type, _changes)                 \
 	if (EVENT_HAS(event, _member)) {            \
 		process->_member = event->_member;  \
 		process->has |= EVENT_BIT(_member); \
 	}
-	PROCESS_NUMBERS(SET)
-#undef SET
+#include "event-kept-fields.h"
+#undef K
 	/* An exec names the process after the file; no session begins with a terminal. */
 	if (event->type == EVENT_EXEC)
 		process->has &= ~EVENT_BIT(comm);
@@ -385,7 +380,9 @@ void process_describe(const struct process *process, struct fb_event *event, fie
 #define SET(_member)                     \
 	if (wanted & EVENT_BIT(_member)) \
 		EVENT_SET(event, _member, process->_member);
-	PROCESS_NUMBERS(SET)
+#define K(_member, _type, _changes) SET(_member)
+#include "event-kept-fields.h"
+#undef K
 	SET(start_usec)
 	SET(ppid)
 	SET(parent_start_usec)

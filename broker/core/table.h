@@ -19,9 +19,11 @@ struct process {
 	uint32_t pid;
 	uint64_t start_usec; /* the first value that was known, for good */
 	field_set has;	     /* EVENT_BIT()s of the fields that are known, start_usec among them */
-	uint32_t ppid, uid, gid, euid, egid, login_uid, session;
-	uint64_t parent_start_usec, cgroup_id, pid_ns;
-	uint32_t ns_pid;
+	uint32_t ppid;
+	uint64_t parent_start_usec;
+#define K(_member, _type, _changes) _type _member;
+#include "event-kept-fields.h"
+#undef K
 	uint8_t tty_len, comm_len;
 	char tty[PROCESS_TTY_MAX];
 	char comm[PROCESS_COMM_MAX];

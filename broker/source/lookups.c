@@ -13,12 +13,21 @@ const struct process *lookup_process(const struct hub *hub, const struct fb_even
 	return process;
 }
 
+/* They may have changed since they were seen, and no event said so. */
+#define K(_member, _type, _changes) | KEPT_##_changes(_member)
+#define KEPT_EXACT(_member)	    0
+#define KEPT_LAST(_member)	    EVENT_BIT(_member)
+static const field_set fields_unsure = 0
+#include "event-kept-fields.h"
+	;
+#undef K
+
 void lookup_describe(const struct hub *hub, struct fb_event *event, field_set fields)
 {
 	const struct process *process = lookup_process(hub, event);
 
 	if (process)
-		process_describe(process, event, fields);
+		process_describe(process, event, fields & ~fields_unsure);
 }
 
 void lookup_set_parent(const struct hub *hub, struct fb_event *event, uint32_t ppid)

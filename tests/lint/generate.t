@@ -15,7 +15,7 @@ use Sources;
 use Test::More;
 
 my $table = 'proto/event-fields.toml';
-my @made  = qw(proto/event-fields.h proto/event-json-fields.h proto/forkbus_netlink.h proto/forkbus.yaml
+my @made  = qw(proto/event-fields.h proto/event-json-fields.h proto/event-kept-fields.h proto/forkbus_netlink.h proto/forkbus.yaml
   proto/org.forkbus1.varlink clients/lib/forkbus.h broker/source/module/decode.c docs/protocol.md docs/forkbus_event.3
   tests/lint/libforkbus.abi);
 
@@ -51,8 +51,8 @@ sub nothing { return }
 my $root = changed(\&nothing);
 for my $file (@made) {
     my $text = content("$root/$file");
-    my $damaged = $text =~ s/^.*(?:tracer_?pid|R_TRACER|name: tracer).*\n//mri;
-    isnt($damaged, $text, "$file has the field tracer_pid");
+    my $damaged = $text =~ s/^.*(?:tracer_?pid|R_TRACER|name: tracer|K\(euid).*\n//mri;
+    isnt($damaged, $text, "$file has the field tracer_pid, or what a process keeps");
     open my $handle, '>', "$root/$file" or die "$file: $!\n";
     print {$handle} $damaged;
     close $handle or die "$file: $!\n";
@@ -73,6 +73,7 @@ number = %d
 type = "u32"
 key = "newNumber"
 sources = "M"
+kept = "last"
 doc = "a field that is new"
 netlink = { name = "new-number", number = %d, type = "u32" }
 netlink_doc = "New."
@@ -85,6 +86,7 @@ is_deeply([sort map { s/\n//r } @said], [sort @made], '... to all files');
 like(content("$root/proto/event-json-fields.h"), qr/"session".*\n(?:REST.*\n)?.*"newNumber".*\n(?:REST.*\n)?.*"tty"/,
     '... in JSON in its place');
 like(content("$root/proto/event-fields.h"), qr/^F\(new_number.*\n\z/m, '... and last by number');
+like(content("$root/proto/event-kept-fields.h"), qr/^K\(new_number, uint32_t, LAST\)\n\z/m, '... and is kept');
 like(content("$root/tests/lint/libforkbus.abi"), qr/^FORKBUS_FIELD_NEW_NUMBER = \d+$/m, '... and is promised');
 
 # What it refuses.
@@ -97,6 +99,8 @@ my %refused = (
     'a promised field that is gone'  => sub { ${ $_[0] } =~ s/^\[field\.tracer_pid\]/[field.tracer]/m },
     'an unknown type'                => sub { ${ $_[0] } =~ s/^type = "u32"/type = "u31"/m },
     'an unknown key'                 => sub { ${ $_[0] } =~ s/^sources = /sauces = "M"\nsources = /m },
+    'keeping what is no number'      => sub { ${ $_[0] } =~ s/^(type = "text"\n)/${1}kept = "last"\n/m },
+    'an unknown way of keeping'      => sub { ${ $_[0] } =~ s/^kept = "exact"/kept = "most"/m },
     'an unknown source'              => sub { ${ $_[0] } =~ s/^sources = "B"/sources = "X"/m },
     'an unknown group'               => sub { ${ $_[0] } =~ s/^group = "usage"/group = "use"/m },
     'an attribute of a wrong type'   => sub { ${ $_[0] } =~ s/(name = "tgid", number = \d+, type = ")u32/${1}flag/ },
