@@ -27,6 +27,18 @@ const struct event_field_info event_fields[EVENT_FIELDS_MAX] = {
 #undef F
 };
 
+void fb_event_copy_fields(struct fb_event *to, const struct fb_event *from, field_set fields)
+{
+	field_set copied = from->has & fields;
+
+#define F(_member, _kind, _group, _key, _privacy) \
+	if (copied & EVENT_BIT(_member))          \
+		to->_member = from->_member;
+#include "event-fields.h"
+#undef F
+	to->has |= copied;
+}
+
 const char *event_type_name(enum event_type type)
 {
 	return type > EVENT_NONE && type < _EVENT_TYPE_MAX ? event_types[type].name : NULL;

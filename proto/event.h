@@ -176,6 +176,9 @@ static inline void fb_event_init(struct fb_event *event, enum event_type type)
 	event->type = type;
 }
 
+/* fb_event_copy_fields() - those of @fields that @from has; texts stay where they are */
+void fb_event_copy_fields(struct fb_event *to, const struct fb_event *from, field_set fields);
+
 /* The name on the wire ("fork"), or NULL outside the enum. */
 const char *event_type_name(enum event_type type);
 /* The type of a name, or EVENT_NONE. */

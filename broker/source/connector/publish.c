@@ -7,8 +7,9 @@
 #include "base/clock.h"
 
 /* What belongs to the image that runs, and is told by exec alone. */
-#define FIELDS_IMAGE (EVENT_BIT(comm) | EVENT_BIT(exe))
-#define FIELDS_PLACE (EVENT_BIT(cgroup) | EVENT_BIT(unit))
+#define FIELDS_IMAGE	(EVENT_BIT(comm) | EVENT_BIT(exe))
+#define FIELDS_IDENTITY (EVENT_BIT(pid) | EVENT_BIT(start_usec))
+#define FIELDS_PLACE	(EVENT_BIT(cgroup) | EVENT_BIT(unit))
 /* What a child has from its parent. */
 #define FIELDS_INHERITED                                                                          \
 	(PROCFS_IDS | FIELDS_PLACE | EVENT_BIT(login_uid) | EVENT_BIT(session) | EVENT_BIT(tty) | \
@@ -31,29 +32,16 @@ static void answer_trim(struct proc_question *question)
 		EVENT_CLEAR(&question->event, comm);
 }
 
-#define COPY(_to, _from, _member)      \
-	if (EVENT_HAS(_from, _member)) \
-	EVENT_SET(_to, _member, (_from)->_member)
-
 /* What follows an exec is no earlier than it; the ids are told by messages of their own. */
 static void take_answer(struct fb_event *event, const struct fb_event *answer)
 {
-	COPY(event, answer, comm);
-	COPY(event, answer, exe);
-	COPY(event, answer, cgroup);
-	COPY(event, answer, unit);
-	COPY(event, answer, session);
-	COPY(event, answer, tty);
-	COPY(event, answer, login_uid);
+	fb_event_copy_fields(event, answer, ~(FIELDS_IDENTITY | PROCFS_IDS | EVENT_BIT(ppid)));
 }
 
 static void take_answer_of_unknown(struct connector *connector, struct fb_event *event,
 				   const struct fb_event *answer)
 {
-	COPY(event, answer, uid);
-	COPY(event, answer, gid);
-	COPY(event, answer, euid);
-	COPY(event, answer, egid);
+	fb_event_copy_fields(event, answer, PROCFS_IDS);
 	if (!EVENT_HAS(event, ppid))
 		lookup_set_parent(connector->hub, event, answer->ppid);
 	if (!EVENT_HAS(event, start_usec))

@@ -187,6 +187,36 @@ static void equal_means_type_fields_and_values(void **state)
 	}
 }
 
+/* Copied are the fields of the set that are there; what the other event has beside them stays. */
+static void copy_of_fields(void **state)
+{
+	struct random random = { 2 };
+	struct random_event from, to;
+
+	(void)state;
+	for (int i = 0; i < 2000; i++) {
+		struct fb_event copy, rest;
+		field_set fields;
+
+		random_event(&random, &from, FIELDS_ALL);
+		random_event(&random, &to, FIELDS_ALL);
+		fields = to.event.has ^ (field_set)random_next(&random) << 32 ^ random_next(&random);
+		copy = rest = to.event;
+		fb_event_copy_fields(&copy, &from.event, fields);
+		assert_true(copy.has == (to.event.has | (from.event.has & fields)));
+		/* Without what was copied both are what they were, */
+		rest.has &= ~(from.event.has & fields);
+		copy.has &= ~(from.event.has & fields);
+		assert_true(fb_event_equal(&copy, &rest));
+		/* and that is what it was where it came from. */
+		copy.has = rest.has = from.event.has & fields;
+		rest = from.event;
+		rest.has = copy.has;
+		rest.type = copy.type;
+		assert_true(fb_event_equal(&copy, &rest));
+	}
+}
+
 static void pack_and_unpack(void **state)
 {
 	struct random random = { 2 };
@@ -351,12 +381,19 @@ static void words_tell_fields_apart(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(types_have_names),	 cmocka_unit_test(fields_are_what_the_list_says),
-		cmocka_unit_test(set_and_clear),	 cmocka_unit_test(foreach_is_in_order),
-		cmocka_unit_test(status_of_wait),	 cmocka_unit_test(equal_means_type_fields_and_values),
-		cmocka_unit_test(pack_and_unpack),	 cmocka_unit_test(packed_texts_are_cut),
-		cmocka_unit_test(unpack_trusts_nothing), cmocka_unit_test(words_tell_fields_apart),
-		cmocka_unit_test(sets_are_wide),	 cmocka_unit_test(unpack_refuses_long_texts),
+		cmocka_unit_test(types_have_names),
+		cmocka_unit_test(fields_are_what_the_list_says),
+		cmocka_unit_test(set_and_clear),
+		cmocka_unit_test(foreach_is_in_order),
+		cmocka_unit_test(status_of_wait),
+		cmocka_unit_test(equal_means_type_fields_and_values),
+		cmocka_unit_test(copy_of_fields),
+		cmocka_unit_test(pack_and_unpack),
+		cmocka_unit_test(packed_texts_are_cut),
+		cmocka_unit_test(unpack_trusts_nothing),
+		cmocka_unit_test(words_tell_fields_apart),
+		cmocka_unit_test(sets_are_wide),
+		cmocka_unit_test(unpack_refuses_long_texts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
