@@ -11,8 +11,8 @@
 #include "log-reader.h"
 
 /*
- * So many records are shown together at most. Whoever reads along looks at the head all the time: each time it is written it
- * has to come back from the cache of that processor, which takes as long as making a record.
+ * The most records that become visible together. A live reader polls the head: after each write of it, the cache line has to
+ * move back from the processor of the reader, which takes as long as making a record.
  */
 #define SHOW_RECORDS 16
 
@@ -82,8 +82,8 @@ static void summarize(struct log *log, uint64_t position, const struct fb_event 
 	}
 }
 
-/* Walk all that the file holds: every record must be whole, and they must lead exactly to the head. */
-static const char *believe(struct log *log)
+/* Read the whole file: every record must be intact, and the last one must end exactly at the head. */
+static const char *validate(struct log *log)
 {
 	_cleanup_free_ struct log_reader *reader = malloc(sizeof(*reader));
 	struct fb_event event;
@@ -91,7 +91,7 @@ static const char *believe(struct log *log)
 	int r;
 
 	if (!reader)
-		return "there is no memory to check it";
+		return "out of memory while checking it";
 	if (log_reader_init(reader, log->header, log->file.size) != 0)
 		return "it is damaged";
 	log->tail = reader->position;
@@ -115,7 +115,7 @@ static void begin(struct log *log)
 	log->header = log->file.header;
 	log->tail = log->head = log->last_time = 0;
 	log->next_seq = log->hidden = 0;
-	log->woken = UINT64_MAX; /* whoever wrote before may have owed one */
+	log->woken = UINT64_MAX; /* the previous writer may have left a reader to wake */
 	memset(log->summaries, 0, log->n_blocks * sizeof(*log->summaries));
 	memset(log->kinds, 0, sizeof(log->kinds));
 }
@@ -137,7 +137,7 @@ int log_open(struct log **ret, const char *path, uint64_t size, unsigned int gid
 	if (r)
 		return r;
 	begin(log);
-	reason = log->file.origin == LOG_REOPENED ? believe(log) : NULL;
+	reason = log->file.origin == LOG_REOPENED ? validate(log) : NULL;
 	if (reason) {
 		r = log_file_replace(&log->file, reason);
 		if (r < 0)
@@ -367,7 +367,7 @@ bool log_skip(const struct log *log, struct log_place *place, uint32_t types, ui
 		return false;
 	if (summary->types & EVENT_TYPES_ALWAYS)
 		return false;
-	/* Whoever wants any user wants also what is of none. */
+	/* A reader that wants all users also wants the events that have no user. */
 	if ((summary->types & types) && (uids == UINT64_MAX || summary->uids & uids))
 		return false;
 	place->seq = summary->first_seq + summary->n_records;

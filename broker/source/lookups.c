@@ -63,7 +63,7 @@ void lookup_take_entry(struct hub *hub, struct proc_entry *entry, void (*gone)(v
 		gone(userdata, entry->event.pid);
 		process = NULL;
 	}
-	/* The first start that was told of a process is its name for good. */
+	/* The start time that was published first identifies the process from then on. */
 	if (process)
 		EVENT_SET(&entry->event, start_usec, process->start_usec);
 	if (parent)

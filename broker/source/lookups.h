@@ -2,13 +2,14 @@
 #pragma once
 
 /*
- * What the table knows of who an event is about, for the sources of live events; and how a snapshot of /proc is taken into it.
+ * Add to an event what the table knows of its process, for the sources of live events; and take a snapshot of /proc into the
+ * table.
  */
 
 #include "core/hub.h"
 #include "source/proc/snapshot.h"
 
-/* lookup_process() - the event's process in the table; NULL where it holds none, or another one with the pid */
+/* lookup_process() - the event's process in the table; NULL: not there, or another process has the pid */
 const struct process *lookup_process(const struct hub *hub, const struct fb_event *event);
 
 /* lookup_describe() - what the table knows of it and the event has not got, of some fields */
@@ -22,7 +23,7 @@ void lookup_inherit_exe(struct hub *hub, uint32_t pid, uint64_t start_usec, uint
 
 /*
  * lookup_take_entry() - one process of a snapshot
- * @gone: called where another one with its pid is in the table, to tell of its end
+ * @gone: called if the table has another process with the same pid, to report the end of that process
  */
 void lookup_take_entry(struct hub *hub, struct proc_entry *entry, void (*gone)(void *userdata, uint32_t pid),
 		       void *userdata);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * Events from a file of JSON lines, as the stream face writes them: as fast as they were recorded, at a
- * factor, or flat out. What a subscriber was told for itself alone (ready, heartbeats, what it missed) is not
- * told again; the processes of its snapshot go to the table.
+ * factor, or without waiting. Events that were sent to one subscriber alone (ready, heartbeats, its losses) are not
+ * published again. The processes of its snapshot go to the table.
  */
 
 #include <errno.h>
@@ -61,7 +61,7 @@ static struct replay *replay_of(const struct source *source)
 static void replay_is_malformed(struct replay *replay)
 {
 	if (replay->malformed++ == 0)
-		msg_warning("%s:%" PRIu64 ": this line is no event; it and others like it are passed over",
+		msg_warning("%s:%" PRIu64 ": this line is not an event; skipping it and others like it",
 			    replay->path, replay->n_lines);
 }
 
@@ -110,7 +110,7 @@ static uint64_t replay_wait(const struct replay *replay)
 
 /* What the lines say */
 
-/* Is it an event that everyone was told? Takes a process of a snapshot into the table. */
+/* Was the event published to all subscribers? Takes a process of a snapshot into the table. */
 static bool replay_take(struct replay *replay)
 {
 	struct fb_event *event = &replay->next;
@@ -128,7 +128,7 @@ static bool replay_take(struct replay *replay)
 			msg_err("%s:%" PRIu64 ": %s", replay->path, replay->n_lines, strerror(ENOMEM));
 		return false;
 	case EVENT_LOST:
-		/* Positions in another log: somebody's who was slow or came late. */
+		/* Positions in another log: the loss of one subscriber, which was slow or late. */
 		if (EVENT_HAS(event, from) || EVENT_HAS(event, to)) {
 			replay->passed_over++;
 			return false;
@@ -201,7 +201,7 @@ static int replay_read(struct replay *replay, unsigned int *budget)
 	return 0;
 }
 
-/* One turn: publishes what is due, up to a batch, and says when to go on. */
+/* One turn: publish the events that are due, up to a batch, and set the timer for the next turn. */
 static void replay_run(struct replay *replay)
 {
 	uint64_t published = replay->events, wait = 0;

@@ -153,7 +153,7 @@ static void take_entry(struct taking *taking, struct proc_entry *entry)
 
 	if (is_outdated(taking, &entry->event))
 		return;
-	/* What an event said since the scan began is newer than what the scan says. */
+	/* An event since the start of the scan is newer than the result of the scan. */
 	if (taking->late && process && procfs_start_matches(entry->event.start_usec, process->start_usec) &&
 	    (resync->changed.dropped || recent_find(&resync->changed, entry->event.pid, NULL)))
 		entry->event.has &= ~(process->has & ~(EVENT_BIT(pid) | EVENT_BIT(start_usec)));
@@ -164,7 +164,7 @@ static void take_entry(struct taking *taking, struct proc_entry *entry)
 
 /* Processes that end */
 
-/* Without memory for them nobody is found missing. */
+/* Without memory for this list, no process is reported as missing. */
 static void remember_before(struct resync *resync)
 {
 	const struct table *table = hub_table(resync->hub);
@@ -231,7 +231,7 @@ static size_t count_entries(const struct proc_snapshot *snapshot)
 	return n;
 }
 
-/* @before is of the moment when the scan began. */
+/* @before is the list of processes at the start of the scan. */
 static int take_snapshot(struct resync *resync, const struct proc_snapshot *snapshot, bool late)
 {
 	struct taking taking = { resync, snapshot, late };

@@ -19,35 +19,36 @@ struct source;
 struct source_options {
 	uint64_t coalesce_usec; /* under load, wake up no more often than this; 0: never wait */
 	uint64_t socket_buffer; /* bytes asked for each netlink socket */
-	uint64_t arguments;	/* bytes of a program's arguments to tell, 0: none */
+	uint64_t arguments;	/* bytes of a program's arguments to publish, 0: none */
 	const char *
-		replay_file; /* replay: the file, and its speed: 1 as recorded, 2 twice as fast, 0 flat out */
+		replay_file; /* replay: the file, and its speed: 1 as recorded, 2 twice as fast, 0 without waiting */
 	double replay_speed;
-	bool later; /* begin to hear, but do not tell before take_over() */
+	bool later; /* receive at once, but do not publish before take_over() */
 };
 
 struct source_ops {
 	const char *name;   /* as in --source= and in source events */
-	uint32_t supported; /* what it can tell at all, as in hub.supported */
+	uint32_t supported; /* the types that it can publish, as in hub.supported */
 
 	/*
-	 * Opens what it reads and begins. Fills the table, publishes a source event. Return: 0 or a negative errno, having
-	 * said in the log what was wrong.
+	 * Open the files or sockets and start. Fills the table, publishes a source event. Return: 0 or a negative errno, after
+	 * it has logged the error.
 	 */
 	int (*start)(struct source **ret, struct hub *hub, struct event_base *base,
 		     const struct source_options *options);
 	/*
-	 * The source that told before has told all that it heard, and is gone: tell from here on. What it told since
-	 * @since_usec (CLOCK_BOOTTIME) was heard by both, and is not told again. NULL: it cannot be started for later.
+	 * The previous source has published everything that it received, and is gone: publish from now on. Both sources
+	 * received the events since @since_usec (CLOCK_BOOTTIME); do not publish again those that the previous one published.
+	 * NULL: this source does not support source_options.later.
 	 */
 	int (*take_over)(struct source *source, uint64_t since_usec);
-	/* Tell at once what has been heard, before it is stopped. Return: up to when (CLOCK_REALTIME) all is told. */
+	/* Publish everything received so far, before stop(). Return: up to which time (CLOCK_REALTIME) that is. */
 	uint64_t (*finish)(struct source *source);
 	/* hub_armed() changed. */
 	void (*arm)(struct source *source);
-	/* How it does, for status: adds its own keys to a JSON object. */
+	/* Add the keys of this source to a JSON object, for the broker status. */
 	void (*describe)(const struct source *source, json_t *object);
-	/* Ends what start() began, saying so to the kernel. Return: NULL. */
+	/* End what start() began, and notify the kernel. Return: NULL. */
 	struct source *(*stop)(struct source *source);
 
 	/*

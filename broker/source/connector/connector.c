@@ -50,7 +50,7 @@ static int connector_new(struct connector **ret, struct hub *hub, struct event_b
 	return 0;
 }
 
-/* Without taskstats there is less to tell, but not nothing. */
+/* Without taskstats, events have fewer fields, but the source still works. */
 static void open_taskstats(struct connector *connector)
 {
 	int r = taskstats_sockets_new(&connector->taskstats, connector->socket_buffer, connector->arena);
@@ -76,7 +76,7 @@ static int open_connector(struct connector *connector)
 	r = cn_socket_insist(connector->fd, LISTEN_USEC, connector->arena, connector_message, connector,
 			     &drain);
 	if (r < 0) {
-		msg_err("The proc connector refuses to be listened to: %s", strerror(-r));
+		msg_err("Cannot subscribe to the proc connector: %s", strerror(-r));
 		return r;
 	}
 	if (r == CN_SOCKET_E_FOREIGN)
@@ -87,7 +87,7 @@ static int open_connector(struct connector *connector)
 	return r > 0 ? -EOPNOTSUPP : 0;
 }
 
-/* Whoever is born from here on is heard; then /proc is read for those who were before. */
+/* First listen, then read /proc: a process that starts in between is found at least once. */
 static int connector_open(struct connector *connector)
 {
 	int r;
@@ -100,7 +100,7 @@ static int connector_open(struct connector *connector)
 		r = resync_new(&connector->resync, connector->hub, &connector->clocks, &connector_resync_ops,
 			       connector);
 	if (r < 0) {
-		msg_err("Cannot begin to read /proc: %s", strerror(-r));
+		msg_err("Cannot start reading /proc: %s", strerror(-r));
 		return r;
 	}
 	return open_connector(connector);
@@ -114,10 +114,10 @@ static int start_reporting(struct connector *connector)
 			: "proc connector without taskstats: exits carry no usage but the time elapsed";
 	int r;
 
-	connector->told_nsec = connector->quiet_since_nsec = monotonic_nsec();
+	connector->published_nsec = connector->quiet_since_nsec = monotonic_nsec();
 	connector->records_since_usec = clock_usec(CLOCK_REALTIME);
 	clocks_read(&connector->clocks);
-	connector->heard_nsec = connector->told_nsec;
+	connector->heard_nsec = connector->published_nsec;
 	connector_cover(connector);
 	hub_source_changed(connector->hub, connector_source.name, "started", detail);
 	r = resync_first(connector->resync);
@@ -145,7 +145,7 @@ static int connector_start(struct source **ret, struct hub *hub, struct event_ba
 	return 0;
 }
 
-/* All kinds of messages come anyway; what is wanted is looked up when they are told. */
+/* The kernel sends every kind of message anyway. The wanted types are looked up when events are published. */
 static void connector_arm(struct source *source)
 {
 	(void)source;
@@ -188,7 +188,7 @@ static uint64_t connector_finish(struct source *source)
 	while (connector_cycle(connector) > 0);
 	resync_release(connector->resync);
 	connector_process(connector, true);
-	return connector_time_usec(connector, connector->told_nsec);
+	return connector_time_usec(connector, connector->published_nsec);
 }
 
 static struct source *connector_stop(struct source *source)

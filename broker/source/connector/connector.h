@@ -15,9 +15,9 @@
  *
  * Calls go down this list; cycle.c alone knows the order of things.
  *
- * A cycle is: read proc connector messages until there are none, then taskstats, then tell what was read in the order of
- * the queue. The order matters: a thread's record is queued before its exit. Reading never waits for telling: an exec
- * whose answer from /proc is on its way holds back what follows in the queue, for a bounded time.
+ * A cycle is: read proc connector messages until there are none, then taskstats, then publish these messages in the order
+ * of the queue. The order matters: the kernel sends the record of a thread before its exit. Reading never waits for
+ * publishing: an exec that waits for its answer from /proc holds back the rest of the queue, but only for a bounded time.
  */
 
 #include "base/clock.h"
@@ -63,28 +63,28 @@ struct connector {
 	struct event *answered; /* the helper has something, when quiet */
 	struct event *pace;	/* under load */
 	struct event *hold;	/* a question is late */
-	struct event *tick;	/* slowly, for all that nobody wakes us for */
+	struct event *tick;	/* slow, for checks that no message triggers */
 	bool paced;
-	uint64_t window_usec; /* CLOCK_MONOTONIC: since when messages are counted, to tell load */
+	uint64_t window_usec; /* CLOCK_MONOTONIC: since when messages are counted, to measure the load */
 	unsigned int window_messages;
 
 	struct clocks clocks;
-	uint64_t told_nsec;    /* the last message that was told */
-	uint64_t heard_nsec;   /* the latest one that was read */
-	uint64_t drained_nsec; /* and the latest one that was when records were read last */
+	uint64_t published_nsec; /* of the last message that was published */
+	uint64_t heard_nsec;	 /* of the latest message that was read */
+	uint64_t drained_nsec;	 /* heard_nsec at the time of the last read of records */
 
-	/* What is amiss */
+	/* Losses and silence */
 	uint64_t records_lost, records_since_usec;
 	uint64_t lost, lost_since_nsec,
-		lost_until_nsec; /* messages, of those in the queue; told with the first hole */
+		lost_until_nsec; /* messages that the queue lacks; reported at the first hole */
 	struct resync *resync;
 	uint64_t tick_messages; /* stats.messages at the last tick */
 	bool tick_suspicious;	/* and records had come without messages */
 	uint64_t quiet_since_nsec, tested_nsec;
 	uint32_t thread_test; /* silence was tested by a thread of our own */
 	bool cure_failed;
-	uint64_t covered_nsec; /* records that arrived before show no silence that is not told already */
-	uint64_t expired_nsec; /* when records were last looked through */
+	uint64_t covered_nsec; /* a silence before this time is already reported: ignore older records */
+	uint64_t expired_nsec; /* when old records were last dropped */
 
 	struct connector_stats stats;
 };
@@ -113,7 +113,10 @@ struct proc_question *connector_ask(struct connector *connector, uint32_t pid, f
 /* silence.c */
 /* Has the kernel stopped sending events? @records: how many have arrived since the last call, without messages. */
 bool connector_is_silent(struct connector *connector, uint64_t now, unsigned int records);
-/* Since when (CLOCK_MONOTONIC) exits are missing whose records have arrived, though the kernel sends events; 0: none are. */
+/*
+ * Since when (CLOCK_MONOTONIC) exits are missing although their records have arrived and the kernel sends events; 0: no
+ * exit is missing.
+ */
 uint64_t connector_past_silence(const struct connector *connector, uint64_t now);
 
 /* exit.c */

@@ -14,7 +14,7 @@
 #define LOAD_MESSAGES 24
 #define REST_MESSAGES 12
 
-/* Also where nothing is to be coalesced: a full queue takes a moment to be told. */
+/* Even without coalescing: publishing a full queue takes a moment. */
 #define PACE_MIN_USEC (1 * USEC_PER_MSEC)
 
 /* What one system call can bring. */
@@ -120,7 +120,7 @@ static bool awaits_end(void *userdata, uint32_t pid)
 	return groups_find(connector->groups, pid);
 }
 
-/* Of a group that had messages since, the scan says nothing. */
+/* A group is missing until the scan finds it, except a group that had messages since the scan began. */
 static void begin_scan(void *userdata, const struct proc_snapshot *snapshot)
 {
 	struct connector *connector = userdata;
@@ -194,7 +194,7 @@ static void publish_one(struct connector *connector, const struct connector_mess
 		report_lost(connector);
 	resync_settle(connector->resync, message->cn.nsec, false);
 	connector_publish_message(connector, message);
-	connector->told_nsec = message->cn.nsec;
+	connector->published_nsec = message->cn.nsec;
 	if (!question)
 		return;
 	/* One that is still open is the table's from now on. */
@@ -277,10 +277,10 @@ unsigned int connector_cycle(struct connector *connector)
 	collect_answers(connector);
 	while (r > 0 && connector_queue_room(&connector->queue) >= QUEUE_RESERVE)
 		r = netlink_receive(connector->fd, connector->arena, connector_message, connector, &drain);
-	/* After the messages, before they are told: then every exit among them has its record. */
+	/* After reading the messages and before publishing them, so that every exit among them has its record. */
 	if (drain.datagrams > 0)
 		drain_records(connector);
-	/* How much it was is told with the next message of each CPU. */
+	/* The next message of each CPU shows how many were lost. */
 	if (drain.overrun) {
 		resync_want(connector->resync);
 		connector_cover(connector);
@@ -380,7 +380,7 @@ static void report_lost_records(struct connector *connector)
 
 static void cure_silence(struct connector *connector)
 {
-	uint64_t since = connector_time_usec(connector, connector->told_nsec);
+	uint64_t since = connector_time_usec(connector, connector->published_nsec);
 	int fd = cn_socket_open(connector->socket_buffer), old = connector->fd, r = fd;
 	struct netlink_drain drain = {};
 
@@ -395,10 +395,10 @@ static void cure_silence(struct connector *connector)
 			close(fd);
 		return;
 	}
-	/* The old one is not counted any more: saying that it goes would silence somebody else. */
+	/* The kernel no longer counts the old socket. Unsubscribing it would stop the events of another listener. */
 	connector->fd = fd;
 	if (connector_read_socket(connector) < 0)
-		msg_err("Out of memory: the proc connector is not read any more.");
+		msg_err("Out of memory: stopped reading the proc connector.");
 	close(old);
 	connector->cure_failed = false;
 	connector->stats.unarmed++;

@@ -11,7 +11,7 @@ void connector_begin(struct connector *connector, struct fb_event *event, enum e
 	EVENT_SET(event, boot_usec, connector_boot_usec(connector, nsec));
 	EVENT_SET(event, time_usec, connector_time_usec(connector, nsec));
 	EVENT_SET(event, pid, pid);
-	/* The first start that was told of a process is its name for good. */
+	/* The start time that was published first identifies the process from then on. */
 	if (process)
 		process_describe(process, event, EVENT_BIT(start_usec));
 	else if (group && group->fork_nsec)

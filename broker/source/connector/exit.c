@@ -55,7 +55,7 @@ static void ask_orphans(struct connector *connector, const struct process *proce
 		(void)connector_ask(connector, child->pid, 0, CONNECTOR_PARENT);
 }
 
-/* The parent as of the exit: told by the message, by the record, or known before. */
+/* The parent at the time of the exit: from the message, from the record, or from an earlier event. */
 static void set_parent(struct connector *connector, struct fb_event *event, const struct process *process,
 		       uint32_t ppid)
 {
@@ -125,7 +125,7 @@ static void publish_stray(struct connector *connector, const struct cn_event *cn
 	if (exit->has_record)
 		group_end_stray(exit, &end);
 	connector_begin(connector, &event, EVENT_EXIT, cn->nsec, cn->tgid);
-	/* Told by the record instead of a fork: shorter than the life by what tearing down took. */
+	/* Without a fork message the start comes from the record, which does not count the time of tearing down. */
 	if (exit->has_record && !exit->record.has_group)
 		EVENT_SET(&event, start_usec, event.boot_usec - exit->record.elapsed_usec);
 	set_elapsed(&event);
@@ -161,7 +161,7 @@ void connector_publish_gone(void *userdata, uint32_t pid, uint64_t nsec)
 	struct fb_event event;
 
 	connector_begin(connector, &event, EVENT_EXIT, nsec, pid);
-	/* Nobody saw when it ended, but its records may have come. */
+	/* No message reported the exit, but the records may have arrived. */
 	if (group) {
 		groups_settle(connector->groups, group, nsec);
 		group_end(connector->groups, group, &end);

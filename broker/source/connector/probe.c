@@ -10,7 +10,7 @@
 
 #define ANSWER_USEC (500 * USEC_PER_MSEC)
 
-/* Listens for a moment, and takes it back. */
+/* Listen for a moment, then unsubscribe. */
 static int try_connector(struct netlink_arena *arena)
 {
 	_cleanup_close_ int fd = cn_socket_open(0);

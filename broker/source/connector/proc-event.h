@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * Messages of the proc connector: from bytes to a struct and back, nothing else.
+ * Decode and encode messages of the proc connector.
  */
 
 #include <linux/cn_proc.h>
@@ -42,7 +42,7 @@ struct cn_event {
 enum {
 	_CN_E_SUCCESS,
 	CN_E_OTHER,	/* not of the proc connector, or of a kind that this does not know */
-	CN_E_MALFORMED, /* shorter than what it says it is */
+	CN_E_MALFORMED, /* shorter than its length field */
 };
 
 /* cn_decode() - read one message, of any content. Return: 0, CN_E_OTHER, CN_E_MALFORMED. */

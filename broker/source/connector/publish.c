@@ -6,11 +6,11 @@
 
 #include "base/clock.h"
 
-/* What belongs to the image that runs, and is told by exec alone. */
+/* Fields of the running program. Only an exec reports them. */
 #define FIELDS_IMAGE	(EVENT_BIT(comm) | EVENT_BIT(exe))
 #define FIELDS_IDENTITY (EVENT_BIT(pid) | EVENT_BIT(start_usec))
 #define FIELDS_PLACE	(EVENT_BIT(cgroup) | EVENT_BIT(unit))
-/* What a child has from its parent. */
+/* Fields that a child inherits from its parent. */
 #define FIELDS_INHERITED                                                                          \
 	(PROCFS_IDS | FIELDS_PLACE | EVENT_BIT(login_uid) | EVENT_BIT(session) | EVENT_BIT(tty) | \
 	 EVENT_BIT(comm))
@@ -32,7 +32,7 @@ static void answer_trim(struct proc_question *question)
 		EVENT_CLEAR(&question->event, comm);
 }
 
-/* What follows an exec is no earlier than it; the ids are told by messages of their own. */
+/* An answer that follows an exec is not older than the exec. The ids are not copied: they have messages of their own. */
 static void take_answer(struct fb_event *event, const struct fb_event *answer)
 {
 	fb_event_copy_fields(event, answer, ~(FIELDS_IDENTITY | PROCFS_IDS | EVENT_BIT(ppid)));
@@ -49,7 +49,7 @@ static void take_answer_of_unknown(struct connector *connector, struct fb_event 
 	take_answer(event, answer);
 }
 
-/* No terminal is told by the absence of one, which the table cannot tell from silence. */
+/* An event without a terminal does not change the table, so the terminal is removed here. */
 static void drop_tty(struct connector *connector, uint32_t pid)
 {
 	struct process *process = table_find(hub_table(connector->hub), pid);
@@ -69,7 +69,7 @@ static void answer_late(struct connector *connector, struct proc_question *quest
 		return;
 	EVENT_SET(event, start_usec, process->start_usec);
 	EVENT_CLEAR(event, ppid);
-	/* A name of its own may have been told since. */
+	/* Another event may have changed the name or the ids since: keep those. */
 	event->has &= ~(process->has & (PROCFS_IDS | EVENT_BIT(comm)));
 	(void)hub_learn(connector->hub, event);
 }
@@ -190,8 +190,8 @@ static void publish_fork(struct connector *connector, const struct connector_mes
 }
 
 /*
- * The record of a process that has ended while its exec was waiting to be told: what it was called at its end, it
- * was called from its exec on, unless a message between them says otherwise.
+ * The record of a process that ended before its exec was published. Its name in this record is its name since the exec,
+ * unless a message between the two changes the name.
  */
 static const struct taskstats_record *record_of_end(struct connector *connector, const struct cn_event *exec)
 {

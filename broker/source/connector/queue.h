@@ -16,7 +16,7 @@ struct connector_message {
 	struct cn_event cn;
 	bool lost; /* messages of this CPU are missing before it */
 	uint64_t read_nsec;
-	struct proc_question *question; /* NULL: none was asked, or none could be */
+	struct proc_question *question; /* NULL: no question was asked, or asking failed */
 };
 
 struct connector_queue {

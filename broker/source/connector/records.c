@@ -11,9 +11,9 @@
 #define BUCKETS	    4096
 
 /*
- * ac_etime begins when the task is made and ends when its record is, the messages tell of moments after both. If the parent
- * lost its CPU before it told of the fork, the record's life is the longer one: by as much as a busy machine takes to give
- * it back. That is allowed only where no other record comes nearer.
+ * ac_etime counts from the creation of the task to that of its record. Each message is sent a moment later. If the parent
+ * loses its CPU before it sends the fork, the record shows a longer life than the messages do, by the time that a busy
+ * machine takes to schedule the parent again. Such a difference is accepted only if no other record fits better.
  */
 #define LIFE_SLACK_NSEC UINT64_C(1000000)
 #define LIFE_LOOSE_NSEC UINT64_C(100000000)
@@ -22,7 +22,7 @@ TAILQ_HEAD(record_list, taskstats_record);
 
 struct records {
 	struct pool pool;
-	/* By tgid, or by tid where that is all that is told; in order of arrival. */
+	/* By tgid, or by tid where the record has no tgid; in order of arrival. */
 	struct record_list buckets[BUCKETS];
 };
 
@@ -70,13 +70,13 @@ int records_add(struct records *records, const struct taskstats_record *record)
 	return 0;
 }
 
-/* Is it about this process, as far as the record says? */
+/* Does the record name this process or thread? */
 static bool record_names(const struct taskstats_record *record, const struct cn_event *exit)
 {
 	return record->tgid ? record->tgid == exit->tgid : record->tid == exit->tid;
 }
 
-/* Can it tell of this exit, of a process that was forked then? Both tell the same code, always. */
+/* Can the record belong to this exit, of a process forked at that time? Both always have the same exit code. */
 static bool record_fits(const struct taskstats_record *record, const struct cn_event *exit,
 			uint64_t fork_nsec)
 {
@@ -84,7 +84,7 @@ static bool record_fits(const struct taskstats_record *record, const struct cn_e
 	       (record->code == exit->exit.code || exit->exit.code == RECORD_ANY_CODE);
 }
 
-/* How well: that of the thread itself, of a life that is not too long, told by the CPU that told the exit. */
+/* How well does it fit? Best: the same thread, a life that is not too long, and the CPU that reported the exit. */
 static unsigned int record_score(const struct taskstats_record *record, const struct cn_event *exit,
 				 uint64_t fork_nsec)
 {
@@ -126,7 +126,7 @@ static struct taskstats_record *records_match(struct records *records, struct re
 		if (!record_names(record, exit))
 			continue;
 		if (record->arrival_nsec < fork_nsec) {
-			/* Of one who had this pid before, and whose exit was lost. */
+			/* The record of an earlier process with this pid, whose exit was lost. */
 			TAILQ_REMOVE(list, record, link);
 			pool_give(&records->pool, record);
 			continue;

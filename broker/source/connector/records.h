@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Taskstats records that wait for the exit that they belong to. A thread's record is queued before its exit is, so that
- * an exit finds it here; in which order the records of several CPUs arrive says nothing.
+ * Taskstats records that wait for their exit. The kernel sends the record of a thread before its exit, so an exit finds its
+ * record here. The order in which records of different CPUs arrive has no meaning.
  */
 
 #include <stddef.h>
@@ -23,7 +23,7 @@ int records_add(struct records *records, const struct taskstats_record *record);
 
 enum {
 	_RECORD_E_SUCCESS,
-	RECORD_E_NONE, /* there is none for this exit */
+	RECORD_E_NONE, /* there is no record for this exit */
 };
 
 /* An exit that was not seen itself, see groups_settle(). */
@@ -33,7 +33,7 @@ enum {
 /*
  * records_take() - the record of the thread that exited, or, since a thread that execs changes its id, the oldest of its
  * process
- * @fork_nsec: CLOCK_MONOTONIC of the process' fork, 0: not known; tells apart those who had the same pid
+ * @fork_nsec: CLOCK_MONOTONIC of the process' fork, 0: unknown; distinguishes processes that had the same pid
  * Return: 0 or RECORD_E_NONE.
  */
 int records_take(struct records *records, const struct cn_event *exit, uint64_t fork_nsec,
@@ -47,6 +47,6 @@ const struct taskstats_record *records_peek(struct records *records, const struc
 typedef void (*records_fn)(const struct taskstats_record *record, void *userdata);
 void records_each(const struct records *records, records_fn fn, void *userdata);
 
-/* records_expire() - drop those that arrived before a CLOCK_MONOTONIC, and that nobody wants to keep */
+/* records_expire() - drop the records that arrived before a CLOCK_MONOTONIC, unless @keep returns true */
 typedef bool (*records_keep_fn)(const struct taskstats_record *record, void *userdata);
 void records_expire(struct records *records, uint64_t nsec, records_keep_fn keep, void *userdata);

@@ -35,8 +35,8 @@ static void find_unheard(const struct taskstats_record *record, void *userdata)
 }
 
 /*
- * Another program that begins to listen ends a silence for all, maybe before it was noticed here. Messages count their
- * numbers only while somebody listens, so the records of those who ended are all that shows it.
+ * When another program starts to listen, the kernel sends events to all listeners again, maybe before the silence was noticed
+ * here. Messages are numbered only while there is a listener, so only the records of threads that ended show the silence.
  */
 uint64_t connector_past_silence(const struct connector *connector, uint64_t now)
 {
@@ -51,7 +51,7 @@ static void *thread_nothing(void *userdata)
 	return userdata;
 }
 
-/* A thread of our own makes a message, if any are made. */
+/* A thread of our own causes a message, unless the kernel is silent. */
 static void test_by_thread(void)
 {
 	pthread_t thread;
@@ -61,8 +61,8 @@ static void test_by_thread(void)
 }
 
 /*
- * A record without a message that follows it shows silence; where there are no records, only trying does.
- * Both take a second look, since a record is there a moment before its message.
+ * A record that no message follows shows silence. Without records, only a test shows it. Both need a second check, since a
+ * record arrives a moment before its message.
  */
 bool connector_is_silent(struct connector *connector, uint64_t now, unsigned int records)
 {

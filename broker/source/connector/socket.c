@@ -17,8 +17,8 @@ int cn_socket_open(uint64_t buffer)
 	if (fd < 0)
 		return fd;
 	/*
-	 * From 6.6 on the kernel takes an event that reaches nobody for a sign that nobody listens, and falls silent. With
-	 * this option a socket that is full is an error, and no such sign, even if it is the only one.
+	 * From 6.6 on the kernel stops sending when an event reaches no listener. With this option it takes a full socket
+	 * for an error instead, even if there is no other listener.
 	 */
 	(void)setsockopt(fd, SOL_NETLINK, NETLINK_BROADCAST_ERROR, &on, sizeof(on));
 	return steal_fd(&fd);

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * A socket that listens to the proc connector. The kernel counts listeners, of all programs in one number; each must say
- * when it stops, and a program that says so too often silences all of them.
+ * A socket that listens to the proc connector. The kernel has one count of listeners for all programs. Each listener must
+ * unsubscribe when it stops; a program that unsubscribes too often stops the events for all of them.
  */
 
 #include "source/connector/proc-event.h"
@@ -15,7 +15,7 @@ int cn_socket_open(uint64_t buffer);
 enum {
 	_CN_SOCKET_E_SUCCESS,
 	CN_SOCKET_E_SILENT,  /* the kernel does not answer: its count of listeners is wrong */
-	CN_SOCKET_E_FOREIGN, /* nor will it: this is another pid or user namespace than the initial one */
+	CN_SOCKET_E_FOREIGN, /* it never will: this is not the initial pid and user namespace */
 };
 
 /*
@@ -27,11 +27,11 @@ int cn_socket_listen(int fd, uint64_t wait_usec, struct netlink_arena *arena, ne
 		     struct netlink_drain *drain);
 
 /*
- * cn_socket_insist() - the same, and where another program has driven the count of listeners below nothing, lift it
- * Each socket that listens lifts it by one; so many are needed as were taken away.
+ * cn_socket_insist() - like cn_socket_listen(), but correct a count of listeners that another program made negative
+ * Each socket that subscribes adds one, so it takes as many sockets as were subtracted.
  */
 int cn_socket_insist(int fd, uint64_t wait_usec, struct netlink_arena *arena, netlink_fn fn, void *userdata,
 		     struct netlink_drain *drain);
 
-/* cn_socket_ignore() - one listener less; to be said before a socket that listens is closed */
+/* cn_socket_ignore() - unsubscribe; call this before closing a socket that listens */
 void cn_socket_ignore(int fd);

@@ -21,7 +21,7 @@
 struct taskstats_socket {
 	int fd;
 	unsigned int cpu;
-	uint32_t drops; /* by the kernel's count, as far as told */
+	uint32_t drops; /* the kernel's count when it was last read */
 };
 
 struct taskstats_sockets {
@@ -52,7 +52,7 @@ static int socket_open(struct taskstats_socket *sock, unsigned int cpu, uint16_t
 	return 0;
 }
 
-/* Closing it says so to the kernel, at the next record; asking is cleaner. */
+/* After close() the kernel drops a listener only at the next record. Deregister it at once instead. */
 static void socket_close(struct taskstats_socket *sock, uint16_t family)
 {
 	struct genl_buffer room;
@@ -181,15 +181,16 @@ static void on_record(const struct nlmsghdr *message, void *userdata)
 	if (taskstats_decode(&record, message, receiving->sockets->family) != 0)
 		return;
 	record.cpu = sock->cpu;
-	/* Read after the record was, thus later than the fork of whom it tells; and near enough to tell reused pids apart. */
+	/* Read after the record, thus later than the fork of its process, and near enough to distinguish reused pids. */
 	record.arrival_nsec = monotonic_nsec();
 	receiving->n++;
 	receiving->fn(&record, receiving->userdata);
 }
 
 /*
- * What the kernel dropped on a socket, by its own count, since it was asked last. The sequence numbers of the records would
- * not tell: a thread that is preempted amid its exit takes the number of one CPU to the listeners of another (seen on 6.1).
+ * How many records the kernel dropped on a socket since the last call, by its own count. The sequence numbers of the records
+ * do not show it: a thread that is preempted during its exit sends the number of one CPU to the listeners of another CPU
+ * (seen on 6.1).
  */
 static uint32_t count_drops(struct taskstats_socket *sock)
 {

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Taskstats of all CPUs, by a socket for each: none has to hold what all of them say in a storm, and a record, which does
- * not name its CPU, is known to be of one.
+ * Taskstats of all CPUs, with a socket for each. Thus no socket has to hold the records of all CPUs under load, and the
+ * socket shows the CPU of a record, which the record does not contain.
  */
 
 #include "source/connector/taskstats.h"

@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * Messages of taskstats: what a thread used, told when it exits. From bytes to structs, nothing else.
+ * Decode messages of taskstats: the resources that a thread used, sent when it exits.
  */
 
 #include <linux/netlink.h>
@@ -32,7 +32,7 @@ struct taskstats_record {
 	bool has_group; /* its process has ever had more than one thread; on the AGROUP record only */
 	uint32_t code;	/* as a wait status */
 	uint32_t tid;
-	uint32_t tgid; /* 0: not told, before version 12 */
+	uint32_t tgid; /* 0: unknown, before version 12 */
 	uint32_t ppid, uid, gid;
 	char comm[TASKSTATS_COMM_MAX];
 	uint64_t elapsed_usec;
@@ -43,17 +43,17 @@ struct taskstats_record {
 	 */
 	struct taskstats_usage group;
 
-	/* Set by who receives it. */
+	/* Set by the receiver */
 	unsigned int cpu;      /* whose socket */
 	uint64_t arrival_nsec; /* CLOCK_MONOTONIC */
-	uint64_t heard_nsec;   /* until then, before it was made, the proc connector was heard */
+	uint64_t heard_nsec;   /* last message of the proc connector before the record was made */
 	TAILQ_ENTRY(taskstats_record) link;
 };
 
 enum {
 	_TASKSTATS_E_SUCCESS,
 	TASKSTATS_E_OTHER,     /* not about the end of a thread */
-	TASKSTATS_E_MALFORMED, /* cut, or of a version that tells too little */
+	TASKSTATS_E_MALFORMED, /* cut, or of a version with too few fields */
 };
 
 /* taskstats_decode() - read one message, of any content. Return: 0, TASKSTATS_E_OTHER, TASKSTATS_E_MALFORMED. */

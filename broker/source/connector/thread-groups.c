@@ -13,7 +13,7 @@
 #define STATUS_CORE 0x80
 #define STATUS_SIG  0x7f
 
-/* Starts are told in clock ticks, and a fork is told some time after the start. */
+/* /proc reports start times in clock ticks, and the kernel reports a fork some time after the start. */
 #define BORN_SLACK_NSEC UINT64_C(10000000)
 
 #define CHECK_FIRST_NSEC UINT64_C(1000000000)
@@ -250,7 +250,7 @@ bool groups_counting(const struct groups *groups)
 
 /* The life of a group */
 
-/* Did this happen to one who had the tgid before? */
+/* Does the event belong to a previous process with the same tgid? */
 static bool group_is_younger(const struct group *group, const struct cn_event *event)
 {
 	return event->nsec + BORN_SLACK_NSEC < group->born_nsec;
@@ -275,7 +275,7 @@ struct group *groups_fork(struct groups *groups, const struct cn_event *event)
 		group = group_add(groups, event->tgid);
 		if (!group)
 			return NULL;
-		/* A thread of a process that nobody told of: the others are as unknown. */
+		/* The process was not reported, so its other threads are unknown, too. */
 		group->unseen = !leader;
 	}
 	if (leader) {
@@ -332,8 +332,9 @@ static void usage_add(struct taskstats_usage *sum, const struct taskstats_usage 
 }
 
 /*
- * The threads share their memory: each record has the whole process' maximum until then. A victim of exec may be told
- * after the exec, with the old program's memory, so that strays count only where there is nobody else.
+ * The threads share their memory: each record has the maximum of the whole process until then. The record of a thread that
+ * an exec ended may arrive after the exec, with the memory of the old program. Such strays count only if there is no other
+ * record.
  */
 static void group_take_rss(struct group *group, const struct taskstats_record *record)
 {

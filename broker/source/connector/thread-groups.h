@@ -27,31 +27,30 @@ enum group_rank {
 	GROUP_RANK_NONE,
 	GROUP_RANK_STRAY,  /* of a helper of the kernel's, or a victim of exec: killed, but with code 0 */
 	GROUP_RANK_THREAD, /* any thread's; the last one counts */
-	GROUP_RANK_LAST,   /* the thread that ended the process says so */
+	GROUP_RANK_LAST,   /* reported by the thread that ended the process */
 	GROUP_RANK_SIGNAL,
 	GROUP_RANK_CORE, /* only the thread that dumped knows of the core */
 };
 
 struct group {
 	uint32_t tgid;
-	uint32_t alive;	    /* forks - exits */
-	uint64_t fork_nsec; /* CLOCK_MONOTONIC of its fork; 0: older than the source */
-	uint64_t
-		born_nsec; /* not before this did it start; what is older is of one who had its tgid before */
-	uint64_t ending_nsec;  /* when it was seen to end although threads are counted still; 0: not so */
-	uint64_t check_nsec;   /* and when to ask /proc next whether it did */
-	bool unseen;	       /* threads of it may have come and gone untold */
-	bool mismatched;       /* an exit had no record: the sums are too low */
-	bool missing;	       /* the last scan of /proc did not find it */
-	bool old_count;	       /* nor did it count its threads */
+	uint32_t alive;	      /* forks - exits */
+	uint64_t fork_nsec;   /* CLOCK_MONOTONIC of its fork; 0: older than the source */
+	uint64_t born_nsec;   /* earliest start; older messages belong to a previous process with this tgid */
+	uint64_t ending_nsec; /* when it seemed to end with threads left in the count; 0: it did not */
+	uint64_t check_nsec;  /* when to check that in /proc next */
+	bool unseen;	      /* some of its threads may have started and ended unreported */
+	bool mismatched;      /* an exit had no record: the sums are too low */
+	bool missing;	      /* the last scan of /proc did not find it */
+	bool old_count;	      /* nor did it count its threads */
 	uint64_t changed_nsec; /* of its last message */
 	bool has_record;
 	enum group_rank rank;
 	uint32_t code;
 	struct taskstats_usage usage, all;
-	bool has_rss; /* usage.max_rss_kib is of the program that runs */
+	bool has_rss; /* usage.max_rss_kib is that of the running program */
 	uint64_t stray_rss_kib;
-	bool has_all;		 /* @all: what the kernel says of all its threads */
+	bool has_all;		 /* @all: the kernel's sums of all its threads */
 	bool multithreaded;	 /* has ever been */
 	uint16_t version;	 /* of its records */
 	uint32_t ppid, uid, gid; /* of the last record */
@@ -97,7 +96,7 @@ struct group *groups_first(const struct groups *groups);
 struct group *group_next(const struct group *group);
 
 /*
- * groups_adopt() - a process of which not all was heard; with @alive threads, started not before @born_nsec
+ * groups_adopt() - add a process whose messages are incomplete, with @alive threads, started at @born_nsec or later
  * Return: the group, NULL: no memory.
  */
 struct group *groups_adopt(struct groups *groups, uint32_t tgid, uint32_t alive, uint64_t born_nsec);
@@ -125,7 +124,7 @@ struct group *groups_fork(struct groups *groups, const struct cn_event *event);
 void groups_exit(struct groups *groups, const struct cn_event *event, struct group_exit *exit);
 
 /*
- * groups_settle() - a process is gone, but its last exits were not told: take the records of its threads, if they came
+ * groups_settle() - a process is gone, but its last exits were not reported: use the records of its threads that arrived
  * @nsec: when it was gone
  */
 void groups_settle(struct groups *groups, struct group *group, uint64_t nsec);
@@ -139,10 +138,10 @@ void group_end(const struct groups *groups, const struct group *group, struct gr
 void group_end_stray(const struct group_exit *exit, struct group_end *end);
 
 /*
- * groups_count_begin() - what is counted by a scan of /proc, while events of the same time are waiting to be told, is
- * reconciled with them: the fork of a counted thread is not counted again, the exit of one that was not counted
- * and not forked since is none. groups_count() is told of each thread that lives; groups_count_end() is called when no
- * event can be older than the scan any more.
+ * groups_count_begin() - start to count threads by a scan of /proc, while events of the same time wait to be published.
+ * The count takes these events into account: the fork of a thread that the scan counted is not counted again, and the
+ * exit of a thread that was neither counted nor forked since is ignored. Call groups_count_thread() for each living thread,
+ * and groups_count_end() when no event can be older than the scan any more.
  */
 void groups_count_begin(struct groups *groups);
 int groups_count_thread(struct groups *groups, uint32_t tgid, uint32_t tid);

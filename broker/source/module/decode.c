@@ -290,7 +290,7 @@ static int complete_event(struct module_record *record)
 		return MODULE_E_MALFORMED;
 	EVENT_SET(event, boot_usec, record->nsec / NSEC_PER_USEC);
 	EVENT_SET(event, kernel_seq, record->seq);
-	/* A thread's own life is shorter, and not told. */
+	/* The life of a thread is shorter than that of its process, and is not published. */
 	if (event->type == EVENT_EXIT && !fb_event_is_thread(event) && event->boot_usec >= event->start_usec)
 		EVENT_SET(event, elapsed_usec, event->boot_usec - event->start_usec);
 	return 0;

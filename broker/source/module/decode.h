@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * What the forkbus module says (proto/forkbus_netlink.h), as structs. Nothing of what is read is believed before its length
- * is, and what a newer module says beside is passed over.
+ * Decode the messages of the kernel module (proto/forkbus_netlink.h) into structs. The length of every attribute is checked
+ * before its content is read. Attributes of a newer module are ignored.
  */
 
 #include <libmnl/libmnl.h>
@@ -39,7 +39,7 @@ struct module_record {
  */
 int module_record_decode(struct module_record *record, const struct nlattr *nest);
 
-/* module_event_type() - of a type of records. Return: EVENT_NONE where it is none of an event. */
+/* module_event_type() - the event type for a record type. Return: EVENT_NONE if the record is not an event. */
 enum event_type module_event_type(uint32_t type);
 
 /* module_mask() - the module's mask of a bus' (types, and HUB_ARMED_THREADS) */

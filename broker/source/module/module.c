@@ -14,11 +14,11 @@
 static const struct module_ops stream_ops = {
 	.receive = module_receive,
 	.replay = module_ask_replay,
-	.record = module_tell,
-	.lost = module_tell_lost,
+	.record = module_publish,
+	.lost = module_publish_lost,
 };
 
-static const struct resync_ops resync_ops = { .gone = module_tell_gone };
+static const struct resync_ops resync_ops = { .gone = module_publish_gone };
 
 static struct source *module_stop(struct source *source);
 
@@ -57,25 +57,25 @@ static int module_new(struct module **ret, struct hub *hub, struct event_base *b
 		return -ENOMEM;
 	r = proc_helper_new(&module->helper);
 	if (r < 0) {
-		msg_err("Cannot begin to read /proc: %s", strerror(-r));
+		msg_err("Cannot start reading /proc: %s", strerror(-r));
 		return r;
 	}
 	*ret = steal(module);
 	return 0;
 }
 
-/* Without paths of cgroups there is less to tell, but not nothing. */
+/* Without paths of cgroups, events have fewer fields, but the source still works. */
 static void open_cgroups(struct module *module)
 {
 	int r = cgroups_new(&module->cgroups, NULL);
 
 	if (r == -ENOENT)
-		msg_info("There is no cgroup v2 here: cgroups are read from /proc.");
+		msg_info("cgroup v2 is not mounted: reading cgroups from /proc.");
 	else if (r < 0)
 		msg_warning("Cannot read the cgroups, events may lack theirs: %s", strerror(-r));
 }
 
-/* What this module cannot tell is not armed. */
+/* Do not arm types that this version of the module does not support. */
 static void set_supported(struct module *module)
 {
 	hub_set_supported(module->hub, module_source.supported & module_armed(module->status.supported));
@@ -91,12 +91,12 @@ static void say_started(struct module *module)
 	snprintf(detail, sizeof(detail), "kernel module %s%s%s%s", module->status.version, version,
 		 lacking ? ", without " : "", lacks);
 	if (lacking)
-		msg_info("The kernel module forkbus has no hook here for %s.", lacks);
+		msg_info("The kernel module forkbus has no hook for %s on this kernel.", lacks);
 	module_set_origin(module, module->stream.last);
 	hub_source_changed(module->hub, module_source.name, "started", detail);
 }
 
-/* The log holds everything up to a record that this very module wrote: what came after is in its ring. */
+/* The log ends with a record of this instance of the module: the ring of the module has the later ones. */
 static void resume(struct module *module, const struct hub_origin *from)
 {
 	hub_cancel_outage(module->hub);
@@ -106,19 +106,18 @@ static void resume(struct module *module, const struct hub_origin *from)
 	module_set_origin(module, from->kernel_seq);
 	module_stream_replay(&module->stream);
 	module_drain(module);
-	msg_info("The kernel module forkbus still knew what happened since the log ended: %" PRIu64
-		 " records.",
+	msg_info("The kernel module forkbus had kept %" PRIu64 " records since the end of the log.",
 		 module->stream.last - from->kernel_seq);
 }
 
-/* From now on it tells. */
-static int begin_telling(struct module *module, const struct hub_origin *from)
+/* From now on this source publishes events. */
+static int begin_publishing(struct module *module, const struct hub_origin *from)
 {
 	int r;
 
 	clocks_read(&module->clocks);
 	module_set_origin(module, 0);
-	/* What came before is told by others, or by the scan. */
+	/* The source before this one, or the scan of /proc, reports what happened earlier. */
 	module->stream.last = module->status.last;
 	module->stream.last_nsec = clocks_boot_nsec(&module->clocks, monotonic_nsec());
 	if (from->instance == module->stream.instance && from->kernel_seq <= module->status.last)
@@ -144,7 +143,7 @@ static int module_start(struct source **ret, struct hub *hub, struct event_base 
 	if (!options->later) {
 		from = hub_take_resume(hub);
 		set_supported(module);
-		r = begin_telling(module, &from);
+		r = begin_publishing(module, &from);
 		if (r == 0)
 			r = resync_first(module->resync);
 		if (r < 0)
@@ -156,7 +155,7 @@ static int module_start(struct source **ret, struct hub *hub, struct event_base 
 	return r;
 }
 
-/* The table is filled, but what happens amid a change of sources can escape both. */
+/* The table is filled, but both sources can miss an event during the change from one to the other. */
 static int module_take_over(struct source *source, uint64_t since_usec)
 {
 	struct module *module = to_module(source);
@@ -169,7 +168,7 @@ static int module_take_over(struct source *source, uint64_t since_usec)
 	if (hub_armed(module->hub) != armed)
 		module_arm(module);
 	resync_want(module->resync);
-	r = begin_telling(module, &(struct hub_origin){});
+	r = begin_publishing(module, &(struct hub_origin){});
 	hub_flush(module->hub);
 	return r;
 }
@@ -177,15 +176,16 @@ static int module_take_over(struct source *source, uint64_t since_usec)
 static uint64_t module_finish(struct source *source)
 {
 	struct module *module = to_module(source);
-	uint64_t told;
+	uint64_t published_usec;
 
 	resync_release(module->resync);
 	module_drain(module);
-	told = clocks_real_usec(&module->clocks, module->stream.last_nsec);
+	published_usec = clocks_real_usec(&module->clocks, module->stream.last_nsec);
 	hub_flush(module->hub);
-	/* Asked later than that, it had no more to tell. */
-	return module->status.last <= module->stream.last && module->status_usec > told ? module->status_usec
-											: told;
+	/* A later status of the module showed no newer record. */
+	return module->status.last <= module->stream.last && module->status_usec > published_usec
+		       ? module->status_usec
+		       : published_usec;
 }
 
 static void module_arm_source(struct source *source)
@@ -240,13 +240,13 @@ static void module_describe(const struct source *source, json_t *object)
 	struct module *module = (struct module *)(uintptr_t)source;
 	const struct cgroups_stats *cgroups = module->cgroups ? cgroups_stats(module->cgroups) : NULL;
 
-	/* While a replay runs, what it said last has to do. */
+	/* While a replay runs the module cannot be asked: the last status is used. */
 	(void)module_ask_status(module);
 	describe_module(module, object);
 	describe_stream(module, object);
 	describe_number(object, "wakeups", module->stats.wakeups);
 	describe_number(object, "resyncs", module->stats.resyncs);
-	describe_number(object, "toldBefore", module->stats.told_before);
+	describe_number(object, "toldBefore", module->stats.published_before);
 	if (!cgroups)
 		return;
 	describe_number(object, "cgroups", cgroups->kept);
@@ -255,7 +255,7 @@ static void module_describe(const struct source *source, json_t *object)
 	describe_number(object, "heldRecords", module->stats.held);
 }
 
-/* What is armed stays so for the module's grace time: whoever comes back in time has missed nothing. */
+/* The module keeps types armed for its grace time: a broker that restarts in time misses nothing. */
 static struct source *module_stop(struct source *source)
 {
 	struct module *module = to_module(source);

@@ -5,13 +5,13 @@
  * The module source, for its own files:
  *
  *   module.c         start, stop, describe
- *   socket.c  what is said to the module, and received from it
+ *   socket.c  requests to the module, and its messages
  *   stream.c  the order of its records (stream.h)
  *   decode.c  one record (decode.h)
  *   publish.c    from a record to the hub
  *   place.c   from the number of a cgroup to its path
  *   read.c    when to read what
- *   seam.c    what another source has told already
+ *   seam.c    which events another source has published already
  *   probe.c   would it work here?
  */
 
@@ -23,19 +23,19 @@
 #include "source/resync.h"
 #include "source/source.h"
 
-/* What the source before told of while this one heard already. */
+/* Events that the source before published while this one was already receiving. */
 struct module_seam {
-	struct module_told {
+	struct module_published {
 		enum event_type type;
 		struct process_id id;
 		uint64_t boot_usec;
-	} * told; /* owned */
+	} * published; /* owned */
 	size_t n, max;
-	uint64_t until_usec; /* CLOCK_BOOTTIME: what comes later was told by nobody */
+	uint64_t until_usec; /* CLOCK_BOOTTIME: later events cannot have been published before */
 };
 
 struct module_stats {
-	uint64_t wakeups, resyncs, held, unplaced, told_before;
+	uint64_t wakeups, resyncs, held, unplaced, published_before;
 };
 
 struct module {
@@ -52,7 +52,7 @@ struct module {
 	int live_fd, request_fd;
 	unsigned char *buffer; /* for answers */
 	struct module_stream stream;
-	bool failed; /* it was said that a socket does not work */
+	bool failed; /* a failed socket was logged already */
 
 	/* When it is read */
 	struct event *live, *replay; /* a channel is readable */
@@ -69,8 +69,8 @@ struct module {
 	/* A record that waits for the path of its cgroup */
 	struct cgroups *cgroups;	    /* NULL: there is no cgroup v2 here */
 	uint64_t held_seq, held_until_nsec; /* CLOCK_MONOTONIC */
-	bool patient;			    /* nobody waits for us: records may */
-	char tty[PROCFS_TTY_MAX];	    /* of the record that is told */
+	bool patient;			    /* no caller waits for us, so records may be held */
+	char tty[PROCFS_TTY_MAX];	    /* of the record that is being published */
 
 	/* The table */
 	struct proc_helper *helper;
@@ -89,21 +89,21 @@ static inline void module_set_origin(struct module *module, uint64_t seq)
 }
 
 /* socket.c */
-/* Find the module, open both sockets, arm and join. Return: 0 or a negative errno, having said why. */
+/* Find the module, open both sockets, arm and join. Return: 0 or a negative errno, after logging the error. */
 int module_open(struct module *module);
 void module_close(struct module *module);
-/* Say what is wanted. */
+/* Send the wanted types to the module. */
 void module_arm(struct module *module);
-/* Ask how it does. Return: 0; -EBUSY while a replay runs; another negative errno. */
+/* Ask the module for its status. Return: 0; -EBUSY while a replay runs; another negative errno. */
 int module_ask_status(struct module *module);
 ssize_t module_receive(void *userdata, enum module_channel channel, void *buffer, size_t size);
 int module_ask_replay(void *userdata, uint64_t from);
 
 /* publish.c */
-enum module_answer module_tell(void *userdata, struct module_record *record);
-void module_tell_lost(void *userdata, const struct module_gap *gap);
+enum module_answer module_publish(void *userdata, struct module_record *record);
+void module_publish_lost(void *userdata, const struct module_gap *gap);
 /* resync_ops.gone */
-void module_tell_gone(void *userdata, uint32_t pid, uint64_t nsec);
+void module_publish_gone(void *userdata, uint32_t pid, uint64_t nsec);
 
 /* place.c: fills in cgroup and unit. Return: MODULE_HOLD while the path is looked for. */
 enum module_answer module_place(struct module *module, struct fb_event *event, uint64_t seq);
@@ -115,15 +115,15 @@ void module_read_stop(struct module *module);
 void module_drain(struct module *module);
 
 /* seam.c */
-/* Collect what the log tells since then. Return: 0 or -ENOMEM. */
+/* Collect the events of the log since @since_usec. Return: 0 or -ENOMEM. */
 int module_seam_begin(struct module_seam *seam, const struct log *log, uint64_t since_usec);
-/* Was this told? Once each. */
-bool module_seam_told(struct module_seam *seam, const struct fb_event *event);
+/* Was this event published before? Return true only once for each. */
+bool module_seam_published(struct module_seam *seam, const struct fb_event *event);
 void module_seam_done(struct module_seam *seam);
 
 /* probe.c */
 bool module_probe(char found[static SOURCE_SENTENCE_MAX], char advice[static SOURCE_SENTENCE_MAX]);
-/* The types without which there is not much to tell. */
+/* The types without which the source is of little use. */
 #define MODULE_NEEDS \
 	(FORKBUS_MASK(FORKBUS_TYPE_FORK) | FORKBUS_MASK(FORKBUS_TYPE_EXEC) | FORKBUS_MASK(FORKBUS_TYPE_EXIT))
 /* Names of the types that the module lacks, separated by commas. Return: whether there are any. */

@@ -9,7 +9,7 @@
 
 #define PLACE (EVENT_BIT(cgroup) | EVENT_BIT(unit))
 
-/* Who is known to be in this cgroup: the process itself, or the parent of a new one. NULL: neither. */
+/* A process that is known to be in this cgroup: the process itself, or the parent of a new one. NULL: neither is. */
 static const struct process *neighbour(const struct module *module, const struct fb_event *event)
 {
 	const struct process *process = lookup_process(module->hub, event);
@@ -52,7 +52,7 @@ static bool may_wait(struct module *module, uint64_t seq)
 	return now < module->held_until_nsec;
 }
 
-/* Somewhere else than before, and nobody knows where. */
+/* The process moved to a cgroup whose path is unknown. */
 static void unplace(struct module *module, const struct fb_event *event)
 {
 	struct process *process = table_find(hub_table(module->hub), event->pid);
@@ -68,7 +68,7 @@ enum module_answer module_place(struct module *module, struct fb_event *event, u
 	struct event_text path;
 	int r;
 
-	/* Hierarchies of cgroup v1 have no such numbers; what /proc told of them stays. */
+	/* Hierarchies of cgroup v1 have no such numbers: keep the paths that were read from /proc. */
 	if (!module->cgroups || !EVENT_HAS(event, cgroup_id) || (process && is_same(process, event))) {
 		if (process)
 			process_describe(process, event, PLACE);
@@ -80,7 +80,7 @@ enum module_answer module_place(struct module *module, struct fb_event *event, u
 	if (r != 0)
 		unplace(module, event);
 	else if (is_root(path) && process && !(process->has & EVENT_BIT(cgroup_id)))
-		process_describe(process, event, PLACE); /* v1's name=systemd says more */
+		process_describe(process, event, PLACE); /* name=systemd of v1 is more exact */
 	else
 		set_place(event, path);
 	return MODULE_TAKEN;

@@ -5,12 +5,12 @@
 #define TYPES(_a, _b, _c, _d) \
 	(EVENT_TYPE_BIT(_a) | EVENT_TYPE_BIT(_b) | EVENT_TYPE_BIT(_c) | EVENT_TYPE_BIT(_d))
 
-/* What threads have of their own: told to those who want to hear of threads. */
+/* Types that threads have of their own: published to subscribers that want threads. */
 #define OF_THREADS TYPES(EVENT_FORK, EVENT_EXIT, EVENT_ID, EVENT_COMM)
 /* What counts for the whole process, whichever thread did it. */
 #define OF_PROCESS TYPES(EVENT_EXEC, EVENT_SESSION, EVENT_CHROOT, EVENT_COREDUMP)
 
-/* What nobody knows better than the record, be it there or not. */
+/* Fields for which the record is the best source, even when it lacks them. */
 #define OF_RECORD                                                                              \
 	(EVENT_BIT(login_uid) | EVENT_BIT(ns_pid) | EVENT_BIT(pid_ns) | EVENT_BIT(cgroup_id) | \
 	 EVENT_BIT(cgroup) | EVENT_BIT(unit) | EVENT_BIT(tty) | EVENT_BIT(comm) | EVENT_BIT(exe))
@@ -36,7 +36,7 @@ static void adopt_known_start(const struct hub *hub, uint32_t pid, uint64_t *sta
 		*start_usec = process->start_usec;
 }
 
-/* The first start that was told of a process is its name for good; /proc's is cut to a tick. */
+/* The start time that was published first identifies the process from then on. That of /proc is cut to a tick. */
 static void adopt_known_starts(const struct module *module, struct fb_event *event)
 {
 	adopt_known_start(module->hub, event->pid, &event->start_usec);
@@ -85,7 +85,7 @@ static void describe(struct module *module, struct module_record *record)
 	EVENT_SET(event, instance, module->stream.instance);
 	forget_what_ended(module, record);
 	set_tty(module, record);
-	/* An exit tells what ran. */
+	/* An exit has the path of the program that ran. */
 	if (event->type == EVENT_EXIT && !fb_event_is_thread(event))
 		fields |= EVENT_BIT(exe);
 	if (EVENT_HAS(event, ppid))
@@ -93,22 +93,22 @@ static void describe(struct module *module, struct module_record *record)
 	lookup_describe(module->hub, event, fields);
 }
 
-enum module_answer module_tell(void *userdata, struct module_record *record)
+enum module_answer module_publish(void *userdata, struct module_record *record)
 {
 	struct module *module = userdata;
 	struct fb_event *event = &record->event;
 
 	if (!is_wanted(module, event))
 		return MODULE_TAKEN;
-	if (module_seam_told(&module->seam, event)) {
-		module->stats.told_before++;
+	if (module_seam_published(&module->seam, event)) {
+		module->stats.published_before++;
 		return MODULE_TAKEN;
 	}
 	adopt_known_starts(module, event);
 	/* A scan found it gone before. */
 	if (event->type == EVENT_EXIT && !fb_event_is_thread(event) &&
 	    resync_has_ended(module->resync, event)) {
-		module->stats.told_before++;
+		module->stats.published_before++;
 		return MODULE_TAKEN;
 	}
 	if (module_place(module, event, record->seq) == MODULE_HOLD)
@@ -122,7 +122,7 @@ enum module_answer module_tell(void *userdata, struct module_record *record)
 	return MODULE_TAKEN;
 }
 
-void module_tell_gone(void *userdata, uint32_t pid, uint64_t nsec)
+void module_publish_gone(void *userdata, uint32_t pid, uint64_t nsec)
 {
 	struct module *module = userdata;
 	uint64_t boot_nsec = clocks_boot_nsec(&module->clocks, nsec);
@@ -139,7 +139,7 @@ void module_tell_gone(void *userdata, uint32_t pid, uint64_t nsec)
 	hub_publish(module->hub, &event);
 }
 
-void module_tell_lost(void *userdata, const struct module_gap *gap)
+void module_publish_lost(void *userdata, const struct module_gap *gap)
 {
 	static const struct {
 		const char *reason, *detail;
@@ -153,7 +153,7 @@ void module_tell_lost(void *userdata, const struct module_gap *gap)
 	const char *detail = losses[gap->loss].detail;
 
 	if (gap->loss == MODULE_LOST_UNARMED && gap->count == HUB_COUNT_UNKNOWN)
-		detail = "for a while nobody listened to the kernel module";
+		detail = "for a while no program listened to the kernel module";
 	resync_want(module->resync);
 	module_set_origin(module, gap->seq);
 	hub_lost(module->hub, losses[gap->loss].reason, gap->count,

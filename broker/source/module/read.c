@@ -7,25 +7,25 @@
 #include "source/clocks.h"
 #include "source/module/module.h"
 
-/* Messages that are told before the loop serves others; the module fills them with dozens of records each under load. */
+/* How many messages to publish before the loop serves others. Under load, each has dozens of records. */
 #define BATCH 8
 
 #define TICK_USEC    (500 * USEC_PER_MSEC)
-/* What it says of itself is asked for once in so many ticks. */
+/* Ask the module for its status once in so many ticks. */
 #define STATUS_TICKS 10
-/* A replay that says nothing for so many is none. */
+/* A replay without an answer for so many ticks has timed out. */
 #define REPLAY_TICKS 10
 
-/* Where all is to be told at once, it is for no longer than this. */
+/* The time limit for publishing all records at once. */
 #define DRAIN_NSEC (2 * NSEC_PER_SEC)
 
-/* A record that waits is looked at so often. */
+/* How often to retry a record that is held. */
 #define HOLD_USEC (2 * USEC_PER_MSEC)
 
 static void fail(struct module *module, int r)
 {
 	if (!module->failed)
-		msg_err("The forkbus module cannot be read any more: %s", strerror(-r));
+		msg_err("Cannot read the kernel module forkbus any more: %s", strerror(-r));
 	module->failed = true;
 }
 
@@ -101,7 +101,7 @@ static void watch_replay(struct module *module)
 	}
 }
 
-/* What was sent and is neither told nor queued, the module had no memory to send. */
+/* A record that is neither published nor queued is lost: the module had no memory to send it. */
 static void check_status(struct module *module)
 {
 	if (++module->ticks % STATUS_TICKS != 0 || module_ask_status(module) < 0)

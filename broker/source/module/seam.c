@@ -6,9 +6,9 @@
 
 /* How far apart two sources may time the same event, other than births and ends, of which there is one each. */
 #define APART_USEC  (20 * USEC_PER_MSEC)
-/* Records that are later than this after the seam were heard by the module alone. */
+/* Only the module reported records that are later than this after the seam. */
 #define AFTER_USEC  (1 * USEC_PER_SEC)
-/* And the log is looked through from so long before: its order is that of telling. */
+/* Search the log from so long before the seam: it is in the order of publishing, not of time. */
 #define BEFORE_USEC (1 * USEC_PER_SEC)
 
 #define TYPES                                                                                    \
@@ -19,16 +19,16 @@
 static int add(struct module_seam *seam, const struct fb_event *event)
 {
 	size_t max = seam->max ? 2 * seam->max : 256;
-	struct module_told *told;
+	struct module_published *published;
 
 	if (seam->n == seam->max) {
-		told = reallocarray(seam->told, max, sizeof(*told));
-		if (!told)
+		published = reallocarray(seam->published, max, sizeof(*published));
+		if (!published)
 			return -ENOMEM;
-		seam->told = told;
+		seam->published = published;
 		seam->max = max;
 	}
-	seam->told[seam->n++] = (struct module_told){
+	seam->published[seam->n++] = (struct module_published){
 		.type = event->type,
 		.id = { event->pid, EVENT_HAS(event, start_usec) ? event->start_usec : 0 },
 		.boot_usec = event->boot_usec,
@@ -55,19 +55,19 @@ int module_seam_begin(struct module_seam *seam, const struct log *log, uint64_t 
 	return r;
 }
 
-static bool is_it(const struct module_told *told, const struct fb_event *event)
+static bool is_it(const struct module_published *published, const struct fb_event *event)
 {
-	uint64_t apart = told->boot_usec > event->boot_usec ? told->boot_usec - event->boot_usec
-							    : event->boot_usec - told->boot_usec;
+	uint64_t apart = published->boot_usec > event->boot_usec ? published->boot_usec - event->boot_usec
+								 : event->boot_usec - published->boot_usec;
 
-	if (told->type != event->type || told->id.pid != event->pid)
+	if (published->type != event->type || published->id.pid != event->pid)
 		return false;
-	if (told->id.start_usec && !event_same_start(told->id.start_usec, event->start_usec))
+	if (published->id.start_usec && !event_same_start(published->id.start_usec, event->start_usec))
 		return false;
 	return event->type == EVENT_FORK || event->type == EVENT_EXIT || apart <= APART_USEC;
 }
 
-bool module_seam_told(struct module_seam *seam, const struct fb_event *event)
+bool module_seam_published(struct module_seam *seam, const struct fb_event *event)
 {
 	if (seam->n == 0)
 		return false;
@@ -76,9 +76,10 @@ bool module_seam_told(struct module_seam *seam, const struct fb_event *event)
 		return false;
 	}
 	for (size_t i = 0; !fb_event_is_thread(event) && i < seam->n; i++)
-		if (is_it(&seam->told[i], event)) {
-			/* In order, so that the first of two is the first told. */
-			memmove(&seam->told[i], &seam->told[i + 1], (--seam->n - i) * sizeof(seam->told[0]));
+		if (is_it(&seam->published[i], event)) {
+			/* Keep the order: of two equal events, the one published first is removed first. */
+			memmove(&seam->published[i], &seam->published[i + 1],
+				(--seam->n - i) * sizeof(seam->published[0]));
 			return true;
 		}
 	return false;
@@ -86,6 +87,6 @@ bool module_seam_told(struct module_seam *seam, const struct fb_event *event)
 
 void module_seam_done(struct module_seam *seam)
 {
-	free(seam->told);
+	free(seam->published);
 	*seam = (struct module_seam){};
 }

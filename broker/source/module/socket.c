@@ -79,7 +79,7 @@ int module_ask_replay(void *userdata, uint64_t from)
 	return netlink_send(module->request_fd, request);
 }
 
-/* Armed before joined: what happens between is in the ring, and all answers can be told from events. */
+/* Arm before joining: the ring keeps the events in between, and no event arrives among the answers. */
 static int open_sockets(struct module *module)
 {
 	struct genl_buffer room;
@@ -97,7 +97,7 @@ static int open_sockets(struct module *module)
 		r = genl_join(module->live_fd, module->family.group);
 	if (r < 0)
 		return r;
-	/* Said once more, it wakes what had nobody to send to. */
+	/* Arm once more: this wakes the sender of the module, which had no listener before. */
 	module_arm(module);
 	r = module_ask_status(module);
 	return r == 0 && module->status.instance == 0 ? -EPROTO : r;

@@ -31,7 +31,7 @@ void module_stream_done(struct module_stream *stream)
 /* Losses */
 
 /* All numbers before @next, which comes at @nsec, are missing. */
-static void tell_hole(struct module_stream *stream, uint64_t next, uint64_t nsec)
+static void report_hole(struct module_stream *stream, uint64_t next, uint64_t nsec)
 {
 	const struct module_gap gap = { .loss = stream->hole,
 					.count = next - stream->last - 1,
@@ -43,9 +43,9 @@ static void tell_hole(struct module_stream *stream, uint64_t next, uint64_t nsec
 	stream->ops->lost(stream->userdata, &gap);
 }
 
-static void tell_kernel_lost(struct module_stream *stream, const struct module_record *record)
+static void report_kernel_lost(struct module_stream *stream, const struct module_record *record)
 {
-	/* Of those that were told as missing already, no more. */
+	/* Do not count again the records that were already reported as missing. */
 	const uint64_t first = record->first > stream->last ? record->first : stream->last + 1;
 	const struct module_gap gap = { .loss = MODULE_LOST_KERNEL,
 					.count = record->seq - first,
@@ -57,7 +57,7 @@ static void tell_kernel_lost(struct module_stream *stream, const struct module_r
 		stream->ops->lost(stream->userdata, &gap);
 }
 
-/* From when on not all was told that always should be, and that it is again. */
+/* Note when a type that must always be armed is no longer armed, and report the loss when it is armed again. */
 static void take_armed(struct module_stream *stream, const struct module_record *record)
 {
 	const bool unarmed = (record->mask & stream->wanted) != stream->wanted;
@@ -82,7 +82,7 @@ static void replay_end(struct module_stream *stream)
 	stream->feeds[MODULE_REPLAY].message = NULL;
 	/* Not even what came last is held any more. */
 	if (stream->range_first > stream->last + 1)
-		tell_hole(stream, stream->range_first, 0);
+		report_hole(stream, stream->range_first, 0);
 	stream->hole = MODULE_LOST_NETLINK;
 	/* One that brings nothing may have come before an overrun; two that do will not fill the hole. */
 	if (++stream->replays_in_vain >= REPLAYS_IN_VAIN)
@@ -121,7 +121,7 @@ static enum step take_record(struct module_stream *stream, struct module_record 
 	enum module_answer answer = MODULE_TAKEN;
 
 	if (record->type == FORKBUS_TYPE_LOST && result == 0)
-		tell_kernel_lost(stream, record);
+		report_kernel_lost(stream, record);
 	else if (record->type == FORKBUS_TYPE_ARMED && result == 0)
 		take_armed(stream, record);
 	else if (result == 0)
@@ -154,7 +154,7 @@ static enum step on_record(struct module_stream *stream, enum module_channel cha
 	if (record.first > stream->last + 1) {
 		if (channel == MODULE_LIVE && !stream->replay_refused)
 			return STEP_REPLAY;
-		tell_hole(stream, record.first, record.nsec);
+		report_hole(stream, record.first, record.nsec);
 	}
 	stream->replay_refused = false;
 	stream->replays_in_vain = 0;
@@ -174,7 +174,7 @@ static void on_control(struct module_stream *stream, enum module_channel channel
 	if (message->nlmsg_len >= MNL_NLMSG_HDRLEN + sizeof(error->error))
 		r = error->error;
 	if (channel == MODULE_LIVE && message->nlmsg_type == NLMSG_ERROR && r < 0)
-		msg_warning("The forkbus module refuses what it was asked to tell: %s", strerror(-r));
+		msg_warning("The kernel module forkbus refused a request: %s", strerror(-r));
 	if (channel == MODULE_LIVE || !stream->replaying)
 		return;
 	if (message->nlmsg_type == NLMSG_DONE && r >= 0)

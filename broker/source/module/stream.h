@@ -2,11 +2,11 @@
 #pragma once
 
 /*
- * The records of one instance of the module in the order of their numbers, none twice, none missing untold.
+ * The records of one instance of the module in the order of their numbers, none twice, and every gap is reported.
  *
  * They come by two ways: as they happen, on the channel LIVE, and once more on the channel REPLAY, where a hole in the numbers
  * or an overrun of LIVE asks for it. While a replay runs LIVE is not read: its queue, and then the module's ring, hold the
- * rest. What even the replay has not got is lost, and told with its exact number.
+ * rest. Records that the replay lacks, too, are lost; their exact number is reported.
  *
  * Knows no socket: what it reads and asks for goes through functions, so that tests can be the kernel.
  */
@@ -24,8 +24,8 @@ enum module_answer { MODULE_TAKEN, MODULE_HOLD /* not now: give it again later, 
 
 enum module_loss {
 	MODULE_LOST_KERNEL,  /* the module had no room */
-	MODULE_LOST_NETLINK, /* the socket was full, and the ring has gone on */
-	MODULE_LOST_UNARMED, /* nobody listened */
+	MODULE_LOST_NETLINK, /* the socket was full, and the ring no longer has the records */
+	MODULE_LOST_UNARMED, /* there was no listener */
 };
 
 /* Events that are missing. */
@@ -52,7 +52,7 @@ struct module_feed {
 	const struct nlmsghdr *message; /* NULL: the datagram is done */
 	int left;			/* bytes from @message on */
 	bool begun;			/* its records are for us */
-	const struct nlattr *record;	/* the last one that is dealt with; NULL: none yet */
+	const struct nlattr *record;	/* the last record that was handled; NULL: none yet */
 };
 
 struct module_stream_stats {
@@ -66,9 +66,9 @@ struct module_stream {
 	uint64_t instance;
 	uint32_t wanted; /* mask of the types that must be armed always */
 
-	uint64_t last;	       /* up to this number all is told */
+	uint64_t last;	       /* every record up to this number is published */
 	uint64_t last_nsec;    /* and up to this time, CLOCK_BOOTTIME */
-	enum module_loss hole; /* what a hole is told as: another reason at the start */
+	enum module_loss hole; /* the reason that is reported for a hole; another one at the start */
 
 	struct module_feed feeds[_MODULE_CHANNEL_MAX];
 	bool replaying;

@@ -29,7 +29,7 @@ int genl_request(int fd, const struct nlmsghdr *request, void *buffer, size_t si
 struct genl_family_info {
 	uint16_t id; /* 0: there is none */
 	uint32_t version;
-	uint32_t group; /* number of the multicast group that was asked for, 0: it has none of that name */
+	uint32_t group; /* number of the requested multicast group, 0: the family has no group of that name */
 };
 
 /*
@@ -44,13 +44,13 @@ int genl_find(struct genl_family_info *info, const char *name, const char *group
 int genl_join(int fd, uint32_t group);
 
 /*
- * genl_watch_open() - a socket that hears of families that come and go
+ * genl_watch_open() - a socket that reports when families are added or removed
  * Return: a descriptor, or a negative errno.
  */
 int genl_watch_open(void);
 
 /*
- * genl_watch_read() - what it has heard
- * Return: whether a family of this name went meanwhile (it may be there again); where some was not heard, true.
+ * genl_watch_read() - read the reports that have arrived
+ * Return: whether a family of this name was removed (it may exist again); true if reports were lost.
  */
 bool genl_watch_read(int fd, const char *name);

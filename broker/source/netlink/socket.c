@@ -80,7 +80,7 @@ int netlink_receive(int fd, struct netlink_arena *arena, netlink_fn fn, void *us
 	for (unsigned int i = 0; i < NETLINK_BATCH; i++)
 		arena->headers[i].msg_hdr.msg_namelen = sizeof(arena->senders[i]);
 
-	/* ENOBUFS is told once and before what is still queued, so the next call goes on. */
+	/* The kernel returns ENOBUFS once, before the messages that are still queued: the next call continues. */
 	while ((n = recvmmsg(fd, arena->headers, NETLINK_BATCH, MSG_DONTWAIT, NULL)) < 0) {
 		if (errno == ENOBUFS)
 			drain->overrun = true;

@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * Netlink sockets as sources need them: large buffers, many messages a system call, and only the kernel is believed.
+ * Netlink sockets as sources need them: large buffers, many messages per system call, and only messages from the kernel.
  */
 
 #include <linux/netlink.h>

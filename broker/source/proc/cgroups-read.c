@@ -74,7 +74,7 @@ static int list_add(struct cgroups_list *list, uint64_t id, const char *path)
 
 static int read_below(struct cgroups_list *list, int fd, char *path, size_t len);
 
-/* Most have none below them, and dozens of files: that is told by the number of links, for less. */
+/* Most cgroups have dozens of files and no child. The number of links shows that, and costs less than a listing. */
 static int read_child(struct cgroups_list *list, int dir, char *path, size_t len, const struct dirent *entry)
 {
 	size_t n = strlen(entry->d_name);

@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * All directories of a cgroup hierarchy, read at one time. May take long: none of it belongs in the event loop.
+ * All directories of a cgroup hierarchy, read at one time. This may take long: do not call it in the event loop.
  */
 
 #include <stdbool.h>

@@ -18,13 +18,13 @@
 #include "base/clock.h"
 #include "source/proc/cgroups-read.h"
 
-/* Of the time at most one part in so many is spent on reading. */
+/* Spend at most one part in so many of the time on reading. */
 #define READING_SHARE 4
-/* A pause that is no longer is waited for. */
+/* Wait for the end of a pause that is not longer than this. */
 #define PATIENCE_NSEC (20 * NSEC_PER_MSEC)
-/* What was not found is not there, for so long. */
+/* For so long, do not search again for a number that was not found. */
 #define UNKNOWN_NSEC  (1 * NSEC_PER_SEC)
-/* What has been removed may still be told of. */
+/* Keep a removed cgroup for so long: events of its processes may still arrive. */
 #define REMOVED_NSEC  (30 * NSEC_PER_SEC)
 
 struct cgroup {
@@ -151,7 +151,7 @@ static struct cgroup *add(struct cgroups *cgroups, uint64_t id)
 	return cgroup;
 }
 
-/* One that was found. Those that nobody has asked for have no place but a free one. */
+/* Keep a cgroup that was found. If no caller asked for it, it gets only a free place. */
 static void take(struct cgroups *cgroups, uint64_t id, const char *path)
 {
 	struct cgroup *cgroup = lookup(cgroups, id);

@@ -15,7 +15,7 @@ struct cgroups;
 
 /*
  * cgroups_new() - find the hierarchy, and read it for the first time
- * @root: where it is mounted, NULL: as /proc/self/mountinfo says
+ * @root: the mount point, NULL: read it from /proc/self/mountinfo
  * Return: 0, -ENOENT where there is none, or another negative errno.
  */
 int cgroups_new(struct cgroups **ret, const char *root);
@@ -24,8 +24,8 @@ struct cgroups *cgroups_free(struct cgroups *cgroups);
 
 enum {
 	_CGROUPS_E_SUCCESS,
-	CGROUPS_E_LATER,   /* being looked for, or about to be: ask again in a moment */
-	CGROUPS_E_UNKNOWN, /* there is none with this id, or it is not worth looking again so soon */
+	CGROUPS_E_LATER,   /* a search is running, or about to start: ask again soon */
+	CGROUPS_E_UNKNOWN, /* there is none with this id, or the last search was too recent */
 };
 
 /*

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * What /proc tells of a process, as a process event. Any call may sleep (for the lock of a cgroup hierarchy, for one):
- * none belongs in the event loop once it runs.
+ * Read a process from /proc, as a process event. Any call may sleep (for example, for the lock of a cgroup hierarchy):
+ * do not call these functions in the event loop once it runs.
  */
 
 #include <stdbool.h>

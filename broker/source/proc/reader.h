@@ -28,8 +28,8 @@ struct proc_question {
 
 	/* The asker's */
 	unsigned int purpose;
-	bool awaited;	     /* somebody will look at the answer and give it back */
-	uint64_t start_usec; /* whom it is about; 0: not known yet */
+	bool awaited;	     /* a caller will read the answer and give it back */
+	uint64_t start_usec; /* of the process that was asked about; 0: not known yet */
 	uint64_t exec_nsec,
 		comm_nsec; /* when another program, another name came after it was asked; 0: not known of */
 
@@ -39,7 +39,7 @@ struct proc_question {
 struct proc_helper;
 
 int proc_helper_new(struct proc_helper **ret);
-/* One that sleeps in the kernel for longer than a moment is left behind. NULL is fine. Return: NULL. */
+/* If the thread stays asleep in the kernel, it is left running. NULL is allowed. Return: NULL. */
 struct proc_helper *proc_helper_free(struct proc_helper *helper);
 
 /* proc_helper_fd() - readable when there are answers */

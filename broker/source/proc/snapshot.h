@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * All processes of a machine, as /proc told, kept until there is time to look at them.
+ * All processes of a machine, as read from /proc, kept until there is time to look at them.
  */
 
 #include <stdbool.h>

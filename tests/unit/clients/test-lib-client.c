@@ -221,7 +221,7 @@ static void it_comes_back_where_it_was(void **state)
 	assert_string_equal(forkbus_get_cursor(client), CURSOR(14));
 	come_back(client, RESUME(14));
 	assert_nothing(client);
-	/* What was told is not told again, whatever the broker says. */
+	/* The client does not repeat an event, even if the broker sends it again. */
 	fake_say(EVENTS(READY(14) "," FORK(13) "," FORK(14) "," FORK(15), 15));
 	assert_item(client, FORKBUS_RECONNECTED);
 	assert_event(client, FORKBUS_TYPE_FORK, 15);
@@ -323,7 +323,7 @@ static void bare_pids(void **state)
 	assert_item(client, FORKBUS_DISCONNECTED);
 	assert_nothing(client);
 	come_back(client, "{\"method\":\"org.forkbus1.GetProcess\",\"parameters\":{\"pid\":8}}");
-	/* When it began, nobody knows. */
+	/* The start time is unknown. */
 	fake_say("{\"parameters\":{\"process\":{\"type\":\"process\",\"pid\":8}}}");
 	assert_nothing(client);
 	fake_expect("{\"method\":\"org.forkbus1.GetProcess\",\"parameters\":{\"pid\":9}}");
@@ -520,7 +520,7 @@ static void sessions_without_memory(void **state)
 	before = allocations_held;
 	while (session(nth)) {
 		assert_true(allocations_held_are(before));
-		/* The first of each kind are told apart; then they repeat. */
+		/* Fail each of the first allocations; later ones repeat, so some are enough. */
 		nth += nth < 150 ? 1 : 7;
 	}
 	assert_true(nth > 50);

@@ -22,7 +22,7 @@ static struct hub *hub;
 static struct module *module;
 static uint64_t seq;
 
-static const struct resync_ops resync_ops = { .gone = module_tell_gone };
+static const struct resync_ops resync_ops = { .gone = module_publish_gone };
 
 static int setup(void **state)
 {
@@ -79,7 +79,7 @@ static void set_parent(struct module_record *record, uint32_t pid, uint64_t star
 
 static void tell(struct module_record *record)
 {
-	assert_int_equal(module_tell(module, record), MODULE_TAKEN);
+	assert_int_equal(module_publish(module, record), MODULE_TAKEN);
 }
 
 /* The last event of the log. */
@@ -214,7 +214,7 @@ static void test_gone(void **state)
 
 	(void)state;
 	scan(10, 9995000);
-	module_tell_gone(module, 10, UINT64_C(40000000000));
+	module_publish_gone(module, 10, UINT64_C(40000000000));
 	event = last_event();
 	assert_int_equal(event.type, EVENT_EXIT);
 	assert_int_equal(event.start_usec, 9995000);
@@ -242,7 +242,7 @@ static void test_lost(void **state)
 
 	(void)state;
 	hub_set_origin(hub, &(struct hub_origin){ .instance = 77 });
-	module_tell_lost(module, &gap);
+	module_publish_lost(module, &gap);
 	event = last_event();
 	assert_text(event.reason, "kernel");
 	assert_int_equal(event.count, 7);
@@ -263,7 +263,7 @@ static bool place_new(const char *unit, struct stat *st)
 	assert_int_equal(mkdir(unit, 0755), 0);
 	assert_int_equal(stat(unit, st), 0);
 	record.event.cgroup_id = st->st_ino;
-	for (int i = 0; module_tell(module, &record) == MODULE_HOLD; i++) {
+	for (int i = 0; module_publish(module, &record) == MODULE_HOLD; i++) {
 		assert_true(i < 10000);
 		assert_int_equal(count(), told);
 		usleep(1000);
@@ -308,7 +308,7 @@ static void test_place(void **state)
 	/* One that cannot be found: after a while it goes on, and the old place is none any more. */
 	record = make(EVENT_COMM, 20, 20);
 	record.event.cgroup_id = UINT64_MAX;
-	for (int i = 0; module_tell(module, &record) == MODULE_HOLD; i++) {
+	for (int i = 0; module_publish(module, &record) == MODULE_HOLD; i++) {
 		assert_true(i < 1000);
 		usleep(1000);
 		cgroups_collect(module->cgroups);
@@ -343,9 +343,9 @@ static void test_seam(void **state)
 		record = make(types[i], 30, 0);
 		record.event.start_usec = boot - 3500;
 		record.event.boot_usec = boot - 2500;
-		assert_true(module_seam_told(&module->seam, &record.event));
+		assert_true(module_seam_published(&module->seam, &record.event));
 		/* Once each. */
-		assert_false(module_seam_told(&module->seam, &record.event));
+		assert_false(module_seam_published(&module->seam, &record.event));
 	}
 	assert_int_equal(module->seam.n, 0);
 
@@ -354,9 +354,9 @@ static void test_seam(void **state)
 	record = make(EVENT_COMM, 30, 0);
 	record.event.start_usec = boot - 3500;
 	record.event.boot_usec = boot - 60000;
-	assert_false(module_seam_told(&module->seam, &record.event));
+	assert_false(module_seam_published(&module->seam, &record.event));
 	record.event.boot_usec = boot + 10 * SECOND;
-	assert_false(module_seam_told(&module->seam, &record.event));
+	assert_false(module_seam_published(&module->seam, &record.event));
 	assert_int_equal(module->seam.n, 0);
 }
 

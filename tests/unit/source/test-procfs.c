@@ -320,7 +320,7 @@ static void test_scan(void **state)
 	assert_int_equal(procfs_scan(fake->fd, on_process, &scanned, &skipped), 7);
 }
 
-/* Without descriptors nobody knows who lives. */
+/* Without file descriptors the scan cannot find all processes. */
 static void test_scan_incomplete(void **state)
 {
 	struct fake *fake = *state;
