@@ -149,6 +149,15 @@ static void oracle_field(json_t *object, const struct fb_event *event, unsigned 
 	}
 }
 
+/* JSON has them in an order of its own. */
+static const unsigned int json_order[] = {
+#define F(_member, _kind, _group, _key, _privacy) EVENT_F_##_member,
+#define REST(_high, _low)
+#include "event-json-fields.h"
+#undef F
+#undef REST
+};
+
 static json_t *oracle(const struct fb_event *event, field_set mask)
 {
 	static const char *const groups[] = {
@@ -160,10 +169,10 @@ static json_t *oracle(const struct fb_event *event, field_set mask)
 	if (has & EVENT_BIT(seq))
 		oracle_field(object, event, EVENT_F_seq);
 	json_object_set_new(object, "type", json_string(event_type_name(event->type)));
-	for (unsigned int field = 0; field < _EVENT_FIELD_MAX; field++) {
-		unsigned int group = event_fields[field].group;
+	for (size_t i = 0; i < sizeof(json_order) / sizeof(json_order[0]); i++) {
+		unsigned int field = json_order[i], group = event_fields[field].group;
 
-		if (!(has >> field & 1) || group == EVENT_GROUP_NONE)
+		if (!(has >> field & 1))
 			continue;
 		into = object;
 		if (group != EVENT_GROUP_TOP) {
