@@ -146,6 +146,7 @@ static void put_identity(struct sk_buff *record, struct task_struct *task, const
 	if (uid_valid(login))
 		nla_put_u32(record, FORKBUS_R_LOGIN_UID, __kuid_val(login));
 	nla_put_u32(record, FORKBUS_R_SESSION, task_session_nr_ns(task, &init_pid_ns));
+	nla_put_u32(record, FORKBUS_R_PGID, task_pgrp_nr_ns(task, &init_pid_ns));
 	put_tty(record, task);
 	forkbus_put_u64(record, FORKBUS_R_CGROUP, cgroup_id(task_dfl_cgroup(task)));
 	forkbus_put_string(record, FORKBUS_R_COMM, comm, FORKBUS_COMM_MAX);

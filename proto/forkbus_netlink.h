@@ -263,6 +263,8 @@ enum {
 	FORKBUS_R_SINCE,
 	/* u32: types; Of armed. Types reported from here on. */
 	FORKBUS_R_MASK,
+	/* u32; Process group id. */
+	FORKBUS_R_PGID,
 	/* end generated: record attributes */
 
 	__FORKBUS_R_MAX,

@@ -191,7 +191,12 @@ enum forkbus_field {
 	 * text: ready, heartbeat: all events up to here were sent; as since in a request it
 	 * continues from here
 	 */
-	FORKBUS_FIELD_CURSOR = 58
+	FORKBUS_FIELD_CURSOR = 58,
+	/*
+	 * process group id; setpgid(2) is no event, so that with the proc connector it is known of
+	 * an exec and in process only
+	 */
+	FORKBUS_FIELD_PGID = 61
 	/* end generated: fields */
 };
 

@@ -196,6 +196,7 @@ static const struct attribute {
 	[FORKBUS_R_COUNT] = { .kind = ATTRIBUTE_RECORD },
 	[FORKBUS_R_SINCE] = { .kind = ATTRIBUTE_RECORD },
 	[FORKBUS_R_MASK] = { .kind = ATTRIBUTE_RECORD },
+	[FORKBUS_R_PGID] = TO(U32, pgid),
 	/* end generated: record attributes */
 };
 

@@ -29,7 +29,7 @@ static bool parse_number(const char **at, const char *text_end, char end, uint64
 }
 
 /* Positions in the line, as proc(5) counts. */
-enum { STAT_PPID = 4, STAT_SESSION = 6, STAT_TTY = 7, STAT_THREADS = 20, STAT_START = 22 };
+enum { STAT_PPID = 4, STAT_PGID = 5, STAT_SESSION = 6, STAT_TTY = 7, STAT_THREADS = 20, STAT_START = 22 };
 
 int procfs_parse_stat(struct procfs_stat *stat, const char *text, size_t len)
 {
@@ -51,6 +51,7 @@ int procfs_parse_stat(struct procfs_stat *stat, const char *text, size_t len)
 		.comm = { open + 1, (size_t)(close - open - 1) },
 		.state = close[2],
 		.ppid = (uint32_t)values[STAT_PPID],
+		.pgid = (uint32_t)values[STAT_PGID],
 		.session = (uint32_t)values[STAT_SESSION],
 		.tty = (uint32_t)values[STAT_TTY],
 		.threads = (uint32_t)values[STAT_THREADS],

@@ -78,6 +78,7 @@ static int read_stat(int dir, struct procfs_stat *stat, struct fb_event *event, 
 	stat->comm.data = text->comm;
 	EVENT_SET(event, start_usec, stat->start_usec);
 	EVENT_SET(event, ppid, stat->ppid);
+	EVENT_SET(event, pgid, stat->pgid);
 	EVENT_SET(event, session, stat->session);
 	EVENT_SET(event, comm, stat->comm);
 	if (stat->tty)

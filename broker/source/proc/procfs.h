@@ -25,9 +25,9 @@ struct procfs_text {
 
 /* From /proc/PID/stat. */
 struct procfs_stat {
-	struct event_text comm;	     /* within the line */
-	char state;		     /* 'Z' or 'X': ended, but threads may live on */
-	uint32_t ppid, session, tty; /* @tty: device number, 0: none */
+	struct event_text comm;		   /* within the line */
+	char state;			   /* 'Z' or 'X': ended, but threads may live on */
+	uint32_t ppid, pgid, session, tty; /* @tty: device number, 0: none */
 	uint32_t threads;
 	uint64_t start_usec; /* CLOCK_BOOTTIME, cut to a clock tick */
 };

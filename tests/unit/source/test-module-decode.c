@@ -23,6 +23,7 @@ static void put_identity(struct nlmsghdr *header)
 	mnl_attr_put_u32(header, FORKBUS_R_EGID, 1002);
 	mnl_attr_put_u32(header, FORKBUS_R_LOGIN_UID, 1003);
 	mnl_attr_put_u32(header, FORKBUS_R_SESSION, 300);
+	mnl_attr_put_u32(header, FORKBUS_R_PGID, 301);
 	mnl_attr_put_u32(header, FORKBUS_R_TTY, 34816);
 	mnl_attr_put_u64(header, FORKBUS_R_CGROUP, UINT64_C(0x100000007));
 	mnl_attr_put_strz(header, FORKBUS_R_COMM, "sh");
@@ -33,8 +34,8 @@ static void put_identity(struct nlmsghdr *header)
 static const field_set identity =
 	EVENT_BIT(pid) | EVENT_BIT(start_usec) | EVENT_BIT(ppid) | EVENT_BIT(parent_start_usec) |
 	EVENT_BIT(uid) | EVENT_BIT(gid) | EVENT_BIT(euid) | EVENT_BIT(egid) | EVENT_BIT(login_uid) |
-	EVENT_BIT(session) | EVENT_BIT(cgroup_id) | EVENT_BIT(comm) | EVENT_BIT(pid_ns) | EVENT_BIT(ns_pid) |
-	EVENT_BIT(boot_usec) | EVENT_BIT(kernel_seq);
+	EVENT_BIT(session) | EVENT_BIT(pgid) | EVENT_BIT(cgroup_id) | EVENT_BIT(comm) | EVENT_BIT(pid_ns) |
+	EVENT_BIT(ns_pid) | EVENT_BIT(boot_usec) | EVENT_BIT(kernel_seq);
 
 /* A message with one record of a type, and its nest. */
 static struct nlattr *begin(struct nlmsghdr **header, uint32_t type)
@@ -75,6 +76,7 @@ static void test_identity(void **state)
 	assert_int_equal(record.event.egid, 1002);
 	assert_int_equal(record.event.login_uid, 1003);
 	assert_int_equal(record.event.session, 300);
+	assert_int_equal(record.event.pgid, 301);
 	assert_true(record.has_tty);
 	assert_int_equal(record.tty, 34816);
 	assert_int_equal(record.event.cgroup_id, UINT64_C(0x100000007));

@@ -44,6 +44,7 @@ static void test_stat(void **state)
 	assert_text(stat.comm, "name");
 	assert_int_equal(stat.state, 'S');
 	assert_int_equal(stat.ppid, 10);
+	assert_int_equal(stat.pgid, 21);
 	assert_int_equal(stat.session, 22);
 	assert_int_equal(stat.tty, 34816);
 	assert_int_equal(stat.threads, 3);
@@ -249,6 +250,7 @@ static void test_read(void **state)
 	assert_int_equal(event.pid, 21);
 	assert_int_equal(event.start_usec, start);
 	assert_int_equal(event.ppid, 10);
+	assert_int_equal(event.pgid, 21);
 	assert_int_equal(event.session, 22);
 	assert_int_equal(event.euid, 2);
 	assert_int_equal(event.egid, 6);
@@ -383,6 +385,7 @@ static void test_real(void **state)
 	assert_int_equal(event.ppid, getpid());
 	assert_int_equal(event.uid, getuid());
 	assert_int_equal(event.egid, getegid());
+	assert_int_equal(event.pgid, getpgrp());
 	assert_int_equal(event.session, getsid(0));
 	assert_true(EVENT_HAS(&event, exe));
 	assert_int_equal(stat.threads, 1);

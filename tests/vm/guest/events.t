@@ -110,6 +110,8 @@ subtest 'name, session, root' => sub {
     });
     is_deeply([map { $_->{COMM} } @{ $told->{comm} }], ['again'], 'the new name, once');
     is($told->{session}[0]{SESSION}, $pid, 'leader of a session of the own');
+    is($told->{session}[0]{PGID}, $pid, 'and of a process group');
+    is($told->{fork}[0]{PGID}, getpgrp, 'which was that of its parent before');
     is($told->{session}[0]{TTY}, 0, 'without a terminal');
     is($told->{chroot}[0]{ROOT}, '/tmp', 'the new root');
 
