@@ -66,8 +66,16 @@ my ($comes, @come) = holding(3);
 my $end = now_usec();
 $broker->signal('CONT');
 settle($stream, $seen);
-push @made, Forkbus::Workload->start(arguments => ['burst=200', 'spawn'])->go->finish;
-settle($stream, $seen);
+
+# Afterwards, where nothing more is lost. The buffer is small, and on a busy machine the broker may come late again.
+my @after;
+for (1 .. 100) {
+    my $losses = grep { $_->{type} eq 'lost' } $stream->events;
+    @after = Forkbus::Workload->start(arguments => ['burst=200', 'spawn'])->go->finish;
+    push @made, @after;
+    settle($stream, $seen);
+    last if $losses == grep { $_->{type} eq 'lost' } $stream->events;
+}
 ok(Forkbus->wait_until(sub { $broker->status->{source}{resyncs} > 0 }), 'the table is read anew');
 
 # How much it was.
@@ -107,7 +115,7 @@ for my $made (@burst) {
     $forks += $types =~ /fork/ ? 1 : 0;
     $exits += grep { $_->{type} eq 'exit' && $_->{status} } $processes->of($made);
 }
-my $untold = 2 * (BURST + 200) - $forks - $exits;
+my $untold = 2 * @burst - $forks - $exits;
 cmp_ok($untold, '>', 0,      "of the burst $untold messages are missing");
 cmp_ok($untold, '<=', $total, 'which are among those that are reported as lost: others were, too');
 is_deeply(\@doubled,    [], 'nobody is reported twice');
@@ -117,7 +125,6 @@ my @wrong = grep {
     $exit && json($exit->{status}) ne json({ code => $_->{code} })
 } grep { exists $_->{code} } @made;
 is_deeply(\@wrong, [], 'what is reported of an end is right');
-my @after = grep { $_->{bornAfterUsec} > $made[BURST]{goneUsec} } @made;
 my @incomplete = grep { join(' ', map { $_->{type} } $processes->of($_)) !~ /^fork (?:exec )?exit$/ } @after;
 is(scalar @after, 201, 'two hundred were started afterwards');
 is_deeply(\@incomplete, [], 'and are reported as if nothing had been');
