@@ -22,12 +22,15 @@ static const field_set fields_unsure = 0
 	;
 #undef K
 
-void lookup_describe(const struct hub *hub, struct fb_event *event, field_set fields)
+void lookup_describe_by(const struct process *process, struct fb_event *event, field_set fields)
 {
-	const struct process *process = lookup_process(hub, event);
-
 	if (process)
 		process_describe(process, event, fields & ~fields_unsure);
+}
+
+void lookup_describe(const struct hub *hub, struct fb_event *event, field_set fields)
+{
+	lookup_describe_by(lookup_process(hub, event), event, fields);
 }
 
 void lookup_set_parent(const struct hub *hub, struct fb_event *event, uint32_t ppid)

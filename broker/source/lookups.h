@@ -14,6 +14,8 @@ const struct process *lookup_process(const struct hub *hub, const struct fb_even
 
 /* lookup_describe() - what the table knows of it and the event has not got, of some fields */
 void lookup_describe(const struct hub *hub, struct fb_event *event, field_set fields);
+/* lookup_describe_by() - the same, where the process is known already; NULL is fine */
+void lookup_describe_by(const struct process *process, struct fb_event *event, field_set fields);
 
 /* lookup_set_parent() - the parent, and its start where it is known */
 void lookup_set_parent(const struct hub *hub, struct fb_event *event, uint32_t ppid);

@@ -34,6 +34,12 @@ struct module_seam {
 	uint64_t until_usec; /* CLOCK_BOOTTIME: later events cannot have been published before */
 };
 
+/* Whose record it is, looked up once. Valid until the event is published. */
+struct module_subject {
+	struct process *process; /* NULL: not in the table, or another process has the pid there */
+	struct process *parent;	 /* the one that has the parent's pid; NULL: none */
+};
+
 struct module_stats {
 	uint64_t wakeups, resyncs, held, unplaced, published_before;
 };
@@ -106,7 +112,8 @@ void module_publish_lost(void *userdata, const struct module_gap *gap);
 void module_publish_gone(void *userdata, uint32_t pid, uint64_t nsec);
 
 /* place.c: fills in cgroup and unit. Return: MODULE_HOLD while the path is looked for. */
-enum module_answer module_place(struct module *module, struct fb_event *event, uint64_t seq);
+enum module_answer module_place(struct module *module, const struct module_subject *subject,
+				struct fb_event *event, uint64_t seq);
 
 /* read.c */
 int module_read_start(struct module *module);

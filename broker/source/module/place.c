@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "base/clock.h"
-#include "source/lookups.h"
 #include "source/module/module.h"
 #include "source/proc/unit.h"
 
@@ -10,12 +9,12 @@
 #define PLACE (EVENT_BIT(cgroup) | EVENT_BIT(unit))
 
 /* A process that is known to be in this cgroup: the process itself, or the parent of a new one. NULL: neither is. */
-static const struct process *neighbour(const struct module *module, const struct fb_event *event)
+static const struct process *neighbour(const struct module_subject *subject, const struct fb_event *event)
 {
-	const struct process *process = lookup_process(module->hub, event);
+	const struct process *process = subject->process;
 
-	if (!process && event->type == EVENT_FORK && EVENT_HAS(event, ppid))
-		process = table_find(hub_table(module->hub), event->ppid);
+	if (!process && event->type == EVENT_FORK)
+		process = subject->parent;
 	return process && (process->has & EVENT_BIT(cgroup)) ? process : NULL;
 }
 
@@ -53,18 +52,17 @@ static bool may_wait(struct module *module, uint64_t seq)
 }
 
 /* The process moved to a cgroup whose path is unknown. */
-static void unplace(struct module *module, const struct fb_event *event)
+static void unplace(struct module *module, struct process *process, const struct fb_event *event)
 {
-	struct process *process = table_find(hub_table(module->hub), event->pid);
-
 	module->stats.unplaced++;
-	if (process && process == lookup_process(module->hub, event) && !fb_event_is_thread(event))
+	if (process && !fb_event_is_thread(event))
 		process_forget(process, PLACE);
 }
 
-enum module_answer module_place(struct module *module, struct fb_event *event, uint64_t seq)
+enum module_answer module_place(struct module *module, const struct module_subject *subject,
+				struct fb_event *event, uint64_t seq)
 {
-	const struct process *process = neighbour(module, event);
+	const struct process *process = neighbour(subject, event);
 	struct event_text path;
 	int r;
 
@@ -78,7 +76,7 @@ enum module_answer module_place(struct module *module, struct fb_event *event, u
 	if (r == CGROUPS_E_LATER && may_wait(module, seq))
 		return MODULE_HOLD;
 	if (r != 0)
-		unplace(module, event);
+		unplace(module, subject->process, event);
 	else if (is_root(path) && process && !(process->has & EVENT_BIT(cgroup_id)))
 		process_describe(process, event, PLACE); /* name=systemd of v1 is more exact */
 	else

@@ -27,31 +27,40 @@ static bool is_wanted(const struct module *module, struct fb_event *event)
 	return hub_armed(module->hub) & type;
 }
 
-static void adopt_known_start(const struct hub *hub, uint32_t pid, uint64_t *start_usec)
+/* The start time that was published first identifies the process from then on. That of /proc is cut to a tick. */
+static void adopt_known_start(const struct process *process, uint64_t *start_usec)
 {
-	const struct process *process = table_find(hub_table(hub), pid);
-
 	if (process && (process->has & EVENT_BIT(start_usec)) &&
 	    event_same_start(process->start_usec, *start_usec))
 		*start_usec = process->start_usec;
 }
 
-/* The start time that was published first identifies the process from then on. That of /proc is cut to a tick. */
-static void adopt_known_starts(const struct module *module, struct fb_event *event)
+static struct module_subject resolve(const struct module *module, struct fb_event *event)
 {
-	adopt_known_start(module->hub, event->pid, &event->start_usec);
-	if (EVENT_HAS(event, ppid) && EVENT_HAS(event, parent_start_usec))
-		adopt_known_start(module->hub, event->ppid, &event->parent_start_usec);
+	const struct table *table = hub_table(module->hub);
+	struct module_subject subject = { .process = table_find(table, event->pid) };
+
+	if (EVENT_HAS(event, start_usec)) {
+		adopt_known_start(subject.process, &event->start_usec);
+		if (subject.process && (subject.process->has & EVENT_BIT(start_usec)) &&
+		    !event_same_start(subject.process->start_usec, event->start_usec))
+			subject.process = NULL;
+	}
+	if (!EVENT_HAS(event, ppid))
+		return subject;
+	subject.parent = table_find(table, event->ppid);
+	if (EVENT_HAS(event, parent_start_usec))
+		adopt_known_start(subject.parent, &event->parent_start_usec);
+	return subject;
 }
 
 /* No terminal, no login: what the table knows of them is over. */
-static void forget_what_ended(struct module *module, const struct module_record *record)
+static void forget_what_ended(struct process *process, const struct module_record *record)
 {
 	const struct fb_event *event = &record->event;
-	struct process *process = table_find(hub_table(module->hub), event->pid);
 	field_set fields = 0;
 
-	if (!process || process != lookup_process(module->hub, event) || fb_event_is_thread(event))
+	if (!process || fb_event_is_thread(event))
 		return;
 	if (record->has_tty && record->tty == 0)
 		fields |= EVENT_BIT(tty);
@@ -60,43 +69,45 @@ static void forget_what_ended(struct module *module, const struct module_record 
 	process_forget(process, fields);
 }
 
-static void set_tty(struct module *module, struct module_record *record)
+static void set_tty(struct module *module, const struct module_subject *subject, struct module_record *record)
 {
 	struct fb_event *event = &record->event;
-	const struct process *process = lookup_process(module->hub, event);
+	const struct process *process = subject->process;
 
 	if (record->has_tty && record->tty != 0)
 		EVENT_SET(event, tty,
 			  ((struct event_text){ module->tty, procfs_print_tty(module->tty, record->tty) }));
 	if (record->has_tty)
 		return;
-	if (!process && event->type == EVENT_FORK && EVENT_HAS(event, ppid))
-		process = table_find(hub_table(module->hub), event->ppid);
+	if (!process && event->type == EVENT_FORK)
+		process = subject->parent;
 	if (process && event->type != EVENT_SESSION)
 		process_describe(process, event, EVENT_BIT(tty));
 }
 
-static void describe(struct module *module, struct module_record *record)
+static void describe(struct module *module, const struct module_subject *subject,
+		     struct module_record *record)
 {
 	struct fb_event *event = &record->event;
 	field_set fields = ~OF_RECORD;
 
 	EVENT_SET(event, time_usec, clocks_real_usec(&module->clocks, record->nsec));
 	EVENT_SET(event, instance, module->stream.instance);
-	forget_what_ended(module, record);
-	set_tty(module, record);
+	forget_what_ended(subject->process, record);
+	set_tty(module, subject, record);
 	/* An exit has the path of the program that ran. */
 	if (event->type == EVENT_EXIT && !fb_event_is_thread(event))
 		fields |= EVENT_BIT(exe);
 	if (EVENT_HAS(event, ppid))
 		fields &= ~EVENT_BIT(parent_start_usec);
-	lookup_describe(module->hub, event, fields);
+	lookup_describe_by(subject->process, event, fields);
 }
 
 enum module_answer module_publish(void *userdata, struct module_record *record)
 {
 	struct module *module = userdata;
 	struct fb_event *event = &record->event;
+	struct module_subject subject;
 
 	if (!is_wanted(module, event))
 		return MODULE_TAKEN;
@@ -104,16 +115,16 @@ enum module_answer module_publish(void *userdata, struct module_record *record)
 		module->stats.published_before++;
 		return MODULE_TAKEN;
 	}
-	adopt_known_starts(module, event);
+	subject = resolve(module, event);
 	/* A scan found it gone before. */
 	if (event->type == EVENT_EXIT && !fb_event_is_thread(event) &&
 	    resync_has_ended(module->resync, event)) {
 		module->stats.published_before++;
 		return MODULE_TAKEN;
 	}
-	if (module_place(module, event, record->seq) == MODULE_HOLD)
+	if (module_place(module, &subject, event, record->seq) == MODULE_HOLD)
 		return MODULE_HOLD;
-	describe(module, record);
+	describe(module, &subject, record);
 	resync_note(module->resync, event);
 	module_set_origin(module, record->seq);
 	hub_publish(module->hub, event);
