@@ -56,7 +56,7 @@ struct filter_set_pid *filter_set_unpinned(struct filter_set *set)
 	return set->has_tree && !set->tree.pinned ? &set->tree : NULL;
 }
 
-/* Told only while somebody asks the broker for them: a reader of the ring does not. */
+/* Reported only while a subscriber asks the broker for them, which a reader of the ring does not. */
 #define TYPES_ASKED \
 	(EVENT_TYPE_BIT(EVENT_CHROOT) | EVENT_TYPE_BIT(EVENT_COREDUMP) | EVENT_TYPE_BIT(EVENT_PTRACE))
 
