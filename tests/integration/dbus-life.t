@@ -57,6 +57,8 @@ sub test_deaths {
             $client->leave;
         },
     );
+    # It can be called before it knows that it has its name.
+    ok($broker->says(qr/on the \w+ bus as /), 'the broker has its name');
     my $said = length $broker->stderr;
     for my $how (sort keys %ways) {
         my $client = $bus->client;
