@@ -78,7 +78,7 @@ int cn_socket_listen(int fd, uint64_t wait_usec, struct netlink_arena *arena, ne
 		if (r < 0)
 			return r;
 		if (listening.answered)
-			return listening.error ? -(int)listening.error : 0;
+			return netlink_errno(-(int64_t)listening.error);
 		now = clock_usec(CLOCK_MONOTONIC);
 		if (r == 0 && (now >= until || !netlink_wait(fd, until - now)))
 			return is_initial("pid", PID_NS_INITIAL) && is_initial("user", USER_NS_INITIAL)

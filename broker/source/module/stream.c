@@ -7,6 +7,7 @@
 
 #include "base/message.h"
 #include "core/hub.h"
+#include "source/netlink/socket.h"
 
 #define REPLAYS_IN_VAIN 2
 
@@ -172,7 +173,7 @@ static void on_control(struct module_stream *stream, enum module_channel channel
 
 	/* Both begin with the error. */
 	if (message->nlmsg_len >= MNL_NLMSG_HDRLEN + sizeof(error->error))
-		r = error->error;
+		r = netlink_errno(error->error);
 	if (channel == MODULE_LIVE && message->nlmsg_type == NLMSG_ERROR && r < 0)
 		msg_warning("The kernel module forkbus refused a request: %s", strerror(-r));
 	if (channel == MODULE_LIVE || !stream->replaying)

@@ -45,7 +45,7 @@ static void on_answer(const struct nlmsghdr *message, void *userdata)
 	if ((message->nlmsg_type == NLMSG_ERROR || message->nlmsg_type == NLMSG_DONE) &&
 	    message->nlmsg_len >= MNL_NLMSG_HDRLEN + sizeof(error->error)) {
 		answer->done = true;
-		answer->error = error->error < 0 ? error->error : 0;
+		answer->error = netlink_errno(error->error);
 	} else if (answer->fn) {
 		answer->fn(message, answer->userdata);
 	}

@@ -9,6 +9,9 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 
+/* MAX_ERRNO of the kernel. */
+#define ERRNO_MAX 4095
+
 void netlink_arena_init(struct netlink_arena *arena)
 {
 	for (size_t i = 0; i < NETLINK_BATCH; i++) {
@@ -111,6 +114,11 @@ ssize_t netlink_receive_one(int fd, void *buffer, size_t size)
 	if (n < 0)
 		return errno == EAGAIN ? 0 : -errno;
 	return (size_t)n > size ? -EMSGSIZE : n;
+}
+
+int netlink_errno(int64_t error)
+{
+	return error <= 0 && error >= -ERRNO_MAX ? (int)error : -EBADMSG;
 }
 
 bool netlink_wait(int fd, uint64_t usec)

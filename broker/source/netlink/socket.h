@@ -61,5 +61,11 @@ int netlink_receive(int fd, struct netlink_arena *arena, netlink_fn fn, void *us
  */
 ssize_t netlink_receive_one(int fd, void *buffer, size_t size);
 
+/*
+ * netlink_errno() - the error of an answer, negative as in struct nlmsgerr
+ * Return: 0 or a negative errno; -EBADMSG for a number that is neither, which must not reach strerror(3) or be negated.
+ */
+int netlink_errno(int64_t error);
+
 /* netlink_wait() - wait until there is something to receive. Return: whether there is. */
 bool netlink_wait(int fd, uint64_t usec);
