@@ -9,7 +9,7 @@ use lib $Bin;
 use Sources;
 use Test::More;
 
-use constant LINES_MAX   => 800;
+use constant LINES_MAX   => 600;
 use constant COLUMNS_MAX => 130;
 
 # Lists of places, so that a failure says where to look.
