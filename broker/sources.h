@@ -22,7 +22,7 @@ struct sources *sources_free(struct sources *sources);
 /* sources_arm() - hub_armed() changed */
 void sources_arm(struct sources *sources);
 
-/* sources_describe() - how the one that tells does, for status: adds its own keys to a JSON object */
+/* sources_describe() - the status of the current source: adds its own keys to a JSON object */
 void sources_describe(const struct sources *sources, json_t *object);
 
 /* sources_probe() - one JSON object a line on standard output for each source. Return: whether any works. */

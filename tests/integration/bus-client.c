@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * bus-client ADDRESS [uid=N] [group=N]… [runs] - a client of a message bus, told by lines what to do
+ * bus-client ADDRESS [uid=N] [group=N]… [runs] - a client of a message bus, which lines of input command
  *
  *   call DESTINATION PATH INTERFACE MEMBER SIGNATURE ARGUMENTS
  *                  ARGUMENTS is a JSON array; - as SIGNATURE: there are none. A variant is {"type": SIGNATURE, "data": …},

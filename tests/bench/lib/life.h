@@ -3,7 +3,7 @@
 
 /*
  * Events of usual size and content, made at little cost: the lives of processes, each a fork, an exec and an exit, as the
- * connector tells them.
+ * connector reports them.
  */
 
 #include "event.h"

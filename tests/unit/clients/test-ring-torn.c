@@ -47,7 +47,7 @@ struct reader {
 
 static struct reader readers[READERS];
 
-/* The writer's mapping of a file, as the kernel tells it. */
+/* The writer's mapping of a file, as the kernel reports it. */
 static const void *find_mapping(const char *path)
 {
 	FILE *maps = fopen("/proc/self/maps", "re");

@@ -318,7 +318,7 @@ static void test_learn(void **state)
 	assert_int_equal(hub_stats(stage.hub)->events[EVENT_PROCESS], 0);
 }
 
-/* Where a source with numbers may go on, unless another one has told since. */
+/* Where a source with numbers may go on, unless another one has published since. */
 static void test_origin(void **state)
 {
 	struct hub_origin resume;
@@ -348,7 +348,7 @@ static void test_origin(void **state)
 	assert_int_equal(hub_take_resume(stage.hub).instance, 0);
 }
 
-/* After a crash: who lived as far as the log tells, under the starts that it told */
+/* After a crash: the processes that lived when the log ends, under the start times that it has */
 static void test_restore(void **state)
 {
 	struct log *log = NULL;

@@ -35,7 +35,7 @@ static void test_children(void **state)
 	assert_ptr_equal(table_find(table, 5)->parent, table_find(table, 2));
 	assert_false(knows(table_find(table, 5), EVENT_BIT(parent_start_usec)));
 
-	/* Its parent's end leaves it without one, until somebody tells the new one. */
+	/* Its parent's end leaves it without one, until an event names the new one. */
 	apply_exit(table, 2, 0);
 	assert_false(knows(table_find(table, 5), EVENT_BIT(ppid)));
 	assert_null(table_find(table, 5)->parent);

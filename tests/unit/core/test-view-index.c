@@ -193,7 +193,7 @@ static bool has_pid(size_t i, const struct fb_event *event)
 	return false;
 }
 
-/* The first of these that a view names tells. */
+/* The first of these that a view names decides. */
 static bool can_want(size_t i, const struct fb_event *event)
 {
 	const struct filter *filter = &entries[i].filter;

@@ -387,7 +387,7 @@ static const char every_key[] = "{\"types\":[\"exit\",\"fork\"],\"pids\":[1,{\"p
 				"\"unit\":\"[a-z]\",\"status\":\"any\","
 				"\"minElapsedUsec\":1,\"threads\":true}";
 
-/* Each allocation fails once: told, and nothing is left behind. */
+/* Each allocation fails once: it is reported, and nothing is left behind. */
 static void parse_without_memory(void **state)
 {
 	struct filter_error error;

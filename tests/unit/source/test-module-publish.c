@@ -320,7 +320,7 @@ static void test_place(void **state)
 	rmdir(root);
 }
 
-/* What the source before has told, under times of its own. */
+/* What the source before has published, under times of its own. */
 static void test_seam(void **state)
 {
 	const uint64_t boot = clock_usec(CLOCK_BOOTTIME), real = clock_usec(CLOCK_REALTIME);

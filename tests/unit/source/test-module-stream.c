@@ -331,7 +331,7 @@ static void test_foreign(void **state)
 	drain(listener);
 	assert_true(listener->stream.stats.foreign > 0);
 	assert_int_equal(listener->stream.stats.unknown, 1);
-	/* The replay has told the first two. */
+	/* The replay has published the first two. */
 	assert_int_equal(count(listener, TOLD), 3);
 	assert_int_equal(listener->n_gaps, 0);
 	listener_free(listener);

@@ -80,7 +80,7 @@ static void test_adopted_old(void **state)
 	assert_true(end.has == EVENT_BIT(max_rss_kib));
 }
 
-/* One that has always had a single thread has told all by its only record. */
+/* One that has always had a single thread has said all by its only record. */
 static void test_adopted_single(void **state)
 {
 	struct groups *groups = *state;

@@ -298,7 +298,7 @@ static void test_pid_reuse(void **state)
 	assert_empty(groups);
 }
 
-/* What one CPU told came in order. */
+/* What one CPU sent came in order. */
 static void test_pid_reuse_one_cpu(void **state)
 {
 	struct groups *groups = *state;
