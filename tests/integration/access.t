@@ -52,7 +52,10 @@ for my $who (keys %workload) {
     }
 }
 
-# While they hold: a snapshot. Those of a user are known beforehand; that of root has to have them all.
+# While they hold: a snapshot. Those of a user are known beforehand; that of root has to have them all. What the broker has
+# yet to read then is not in a snapshot but follows it, so it has to have read all.
+$live{root}->settle;
+
 sub snapshot {
     my ($who, %request) = @_;
     my $subscriber = $broker->subscribe({ snapshot => Cpanel::JSON::XS::true, %request }, @{ $as{$who} });
