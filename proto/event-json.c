@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "event-json.h"
-#include "base/json-text.h"
+#include <errno.h>
+#include <jansson.h>
 
-/* What stands before a value: "key": */
+#include "base/json-text.h"
+#include "event-json.h"
+
+/* What is written before a value: "key": */
 #define KEY_SIZE 32
 
 struct key {
@@ -10,20 +13,40 @@ struct key {
 	uint8_t len;
 };
 
-#define KEY(_key) "\"" _key "\":"
-static const struct key keys[_EVENT_FIELD_MAX] = {
+#define KEY(_text)                       \
+	{                                \
+		_text, sizeof(_text) - 1 \
+	}
+
+/* The key of the raw form of a text; NULL for other kinds. */
+#define RAW_U32(_key)  NULL
+#define RAW_U64(_key)  NULL
+#define RAW_BOOL(_key) NULL
+#define RAW_TEXT(_key) _key "Raw"
+#define RAW_PATH(_key) _key "Raw"
+#define RAW_ARGS(_key) _key "Raw"
+
+/* The keys of a field, beside the one in event_fields: none where JSON does not have the field. */
+static const struct {
+	struct key key;
+	const char *raw;
+} keys[_EVENT_FIELD_MAX] = {
 #define REST(_high, _low)
-#define F(_member, _kind, _group, _key, _privacy) [EVENT_F_##_member] = { KEY(_key), sizeof(KEY(_key)) - 1 },
+#define F(_member, _kind, _group, _key, _privacy) \
+	[EVENT_F_##_member] = { KEY("\"" _key "\":"), RAW_##_kind(_key) },
 #include "event-json-fields.h"
 #undef F
 #undef REST
 };
 
-static const struct key group_keys[] = {
-	[EVENT_GROUP_STATUS] = { "\"status\":{", 10 },
-	[EVENT_GROUP_USAGE] = { "\"usage\":{", 9 },
-	[EVENT_GROUP_OLD] = { "\"old\":{", 7 },
-	[EVENT_GROUP_NONE] = { "", 0 },
+/* The object that a group is: its key, and what is written before its first field. */
+static const struct {
+	const char *name;
+	struct key key;
+} groups[EVENT_GROUP_NONE] = {
+	[EVENT_GROUP_STATUS] = { "status", KEY("\"status\":{") },
+	[EVENT_GROUP_USAGE] = { "usage", KEY("\"usage\":{") },
+	[EVENT_GROUP_OLD] = { "old", KEY("\"old\":{") },
 };
 
 /* The fields that JSON has. */
@@ -195,7 +218,7 @@ static inline char *group_turn(char *at, enum event_group *group, enum event_gro
 		*at++ = ',';
 	}
 	if (next != EVENT_GROUP_TOP)
-		at = key_write(at, &group_keys[next]);
+		at = key_write(at, &groups[next].key);
 	*group = next;
 	return at;
 }
@@ -218,11 +241,11 @@ static char *fields_write(char *at, const struct fb_event *event, field_set has)
 #define REST(_high, _low)                       \
 	if (!(has & FIELDS_WORDS(_high, _low))) \
 		return group_turn(at, &group, EVENT_GROUP_TOP);
-#define F(_member, _kind, _group, _key, _privacy)                                 \
-	if (has & EVENT_BIT(_member)) {                                           \
-		at = group_turn(at, &group, EVENT_GROUP_##_group);                \
-		at = WRITE_##_kind(at, &keys[EVENT_F_##_member], event->_member); \
-		*at++ = ',';                                                      \
+#define F(_member, _kind, _group, _key, _privacy)                                     \
+	if (has & EVENT_BIT(_member)) {                                               \
+		at = group_turn(at, &group, EVENT_GROUP_##_group);                    \
+		at = WRITE_##_kind(at, &keys[EVENT_F_##_member].key, event->_member); \
+		*at++ = ',';                                                          \
 	}
 #include "event-json-fields.h"
 #undef F
@@ -237,7 +260,7 @@ size_t event_json_encode(const struct fb_event *event, field_set mask, char *buf
 
 	*at++ = '{';
 	if (has & EVENT_BIT(seq)) {
-		at = WRITE_U64(at, &keys[EVENT_F_seq], event->seq);
+		at = WRITE_U64(at, &keys[EVENT_F_seq].key, event->seq);
 		*at++ = ',';
 	}
 	at = type_write(at, event->type);
@@ -245,4 +268,162 @@ size_t event_json_encode(const struct fb_event *event, field_set mask, char *buf
 	at = fields_write(at, event, has & ~EVENT_BIT(seq));
 	at[-1] = '}';
 	return (size_t)(at - buf);
+}
+
+static int integer_decode(uint64_t *ret, json_t *value, uint64_t max)
+{
+	if (!json_is_integer(value) || json_integer_value(value) < 0 ||
+	    (uint64_t)json_integer_value(value) > max)
+		return -EBADMSG;
+	*ret = (uint64_t)json_integer_value(value);
+	return 0;
+}
+
+static int raw_decode(struct event_text *ret, json_t *raw, size_t max, char *at)
+{
+	ssize_t len;
+
+	if (!json_is_string(raw))
+		return -EBADMSG;
+	len = base64_read(at, max, json_string_value(raw), json_string_length(raw));
+	if (len < 0)
+		return -EBADMSG;
+	*ret = (struct event_text){ at, (size_t)len };
+	return 0;
+}
+
+/* One text, by preference from its raw form, to @at. */
+static int text_decode(struct event_text *ret, json_t *value, json_t *raw, size_t max, char *at)
+{
+	if (value && !json_is_string(value))
+		return -EBADMSG;
+	if (raw)
+		return raw_decode(ret, raw, max, at);
+	*ret = (struct event_text){ at, json_string_length(value) };
+	if (ret->len > max)
+		return -EBADMSG;
+	memcpy(at, json_string_value(value), ret->len);
+	return 0;
+}
+
+/* A list of texts that hold no NUL. */
+static int args_decode(struct event_text *ret, json_t *value, json_t *raw, size_t max, char *at)
+{
+	size_t i, len;
+	json_t *text;
+
+	if (value && (!json_is_array(value) || json_array_size(value) == 0))
+		return -EBADMSG;
+	if (raw)
+		return raw_decode(ret, raw, max, at);
+	*ret = (struct event_text){ at, 0 };
+	json_array_foreach(value, i, text) {
+		len = json_string_length(text);
+		if (!json_is_string(text) || strlen(json_string_value(text)) != len ||
+		    len + (i > 0) > max - ret->len)
+			return -EBADMSG;
+		if (i > 0)
+			at[ret->len++] = '\0';
+		memcpy(at + ret->len, json_string_value(text), len);
+		ret->len += len;
+	}
+	return 0;
+}
+
+/* The field from @object, if it is there; texts go to *@at, which moves on. */
+static int field_decode(struct fb_event *event, unsigned int field, json_t *object, char **at)
+{
+	const struct event_field_info *info = &event_fields[field];
+	json_t *value = json_object_get(object, info->key);
+	json_t *raw = keys[field].raw ? json_object_get(object, keys[field].raw) : NULL;
+	void *member = (char *)event + info->offset;
+	uint64_t integer;
+	int r = 0;
+
+	if (!value && !raw)
+		return 0;
+	switch ((enum event_kind)info->kind) {
+	case EVENT_KIND_U32:
+		r = integer_decode(&integer, value, UINT32_MAX);
+		if (r == 0)
+			*(uint32_t *)member = (uint32_t)integer;
+		break;
+	case EVENT_KIND_U64:
+		r = integer_decode(member, value, UINT64_MAX);
+		break;
+	case EVENT_KIND_BOOL:
+		if (!json_is_boolean(value))
+			return -EBADMSG;
+		*(bool *)member = json_is_true(value);
+		break;
+	case EVENT_KIND_TEXT:
+	case EVENT_KIND_PATH:
+		r = text_decode(member, value, raw,
+				info->kind == EVENT_KIND_PATH ? EVENT_PATH_MAX : EVENT_TEXT_MAX, *at);
+		if (r == 0)
+			*at += ((struct event_text *)member)->len;
+		break;
+	case EVENT_KIND_ARGS:
+		r = args_decode(member, value, raw, EVENT_PATH_MAX, *at);
+		if (r == 0)
+			*at += ((struct event_text *)member)->len;
+		break;
+	}
+	if (r == 0)
+		event->has |= FIELD_BIT(field);
+	return r;
+}
+
+static int type_decode(enum event_type *ret, json_t *value)
+{
+	const char *name = json_string_value(value);
+
+	if (!name || strlen(name) != json_string_length(value))
+		return -EBADMSG;
+	*ret = event_type_from_name(name);
+	return *ret == EVENT_NONE ? -EBADMSG : 0;
+}
+
+/* The objects that hold the fields of each group, NULL where there is none. */
+static int groups_decode(json_t *objects[static EVENT_GROUP_NONE], json_t *top)
+{
+	for (enum event_group group = EVENT_GROUP_STATUS; group < EVENT_GROUP_NONE; group++) {
+		objects[group] = json_object_get(top, groups[group].name);
+		if (objects[group] && !json_is_object(objects[group]))
+			return -EBADMSG;
+	}
+	return 0;
+}
+
+int event_json_decode_object(struct fb_event *event, struct event_store *store, json_t *top)
+{
+	json_t *objects[EVENT_GROUP_NONE + 1] = { [EVENT_GROUP_TOP] = top };
+	char *at = store->data;
+	int r;
+
+	event->has = 0;
+	if (!json_is_object(top))
+		return -EBADMSG;
+	r = type_decode(&event->type, json_object_get(top, "type"));
+	if (r == 0)
+		r = groups_decode(objects, top);
+	for (unsigned int field = 0; r == 0 && field < _EVENT_FIELD_MAX; field++)
+		if (objects[event_fields[field].group])
+			r = field_decode(event, field, objects[event_fields[field].group], &at);
+	return r;
+}
+
+int event_json_decode(struct fb_event *event, struct event_store *store, const char *line, size_t len)
+{
+	json_auto_t *top = NULL;
+	json_error_t error;
+
+	top = json_loadb(line, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+	if (!top) {
+		/* Without memory, the parser fails in silence. */
+		if (error.text[0] == '\0' || json_error_code(&error) == json_error_out_of_memory)
+			return -ENOMEM;
+		return -EBADMSG;
+	}
+	return event_json_decode_object(event, store, top);
 }
