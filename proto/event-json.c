@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <jansson.h>
 
-#include "base/json-text.h"
+#include "base/text.h"
 #include "event-json.h"
 
 /* What is written before a value: "key": */

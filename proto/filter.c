@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/json-text.h"
+#include "base/text.h"
 #include "filter.h"
 
 /* Makes UTF-8 of what was cut somewhere, or comes from somewhere. */

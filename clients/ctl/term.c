@@ -7,7 +7,7 @@
 #include <unistd.h>
 #include <wchar.h>
 
-#include "base/text-clean.h"
+#include "base/text.h"
 #include "term.h"
 
 static bool env_is_set(const char *name)

@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "base/json-text.h"
+#include "base/text.h"
 #include "client.h"
 #include "fields.h"
 #include "filter-set.h"

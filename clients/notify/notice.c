@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/text-clean.h"
+#include "base/text.h"
 #include "notice.h"
 
 #define USEC_PER_MINUTE (60 * USEC_PER_SEC)

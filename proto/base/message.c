@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/message.h"
-#include "base/text-clean.h"
+#include "base/text.h"
 
 /* Longer lines are cut. */
 #define LINE_MAX_BYTES 2048

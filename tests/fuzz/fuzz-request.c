@@ -5,7 +5,7 @@
  */
 #include <stdlib.h>
 
-#include "base/json-text.h"
+#include "base/text.h"
 #include "request.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/json-text.h"
+#include "base/text.h"
 #include "clients/lib/forkbus.h"
 
 #define HANDLES_MAX 8

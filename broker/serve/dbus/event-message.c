@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <errno.h>
 
-#include "base/json-text.h"
+#include "base/text.h"
 #include "serve/dbus/context.h"
 #include "serve/dbus/event-message.h"
 

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "base/json-text.h"
+#include "base/text.h"
 #include "event-json.h"
 #include "tests/unit/allocations.h"
 #include "tests/unit/random-event.h"

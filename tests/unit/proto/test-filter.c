@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "base/json-text.h"
+#include "base/text.h"
 #include "filter.h"
 #include "tests/unit/allocations.h"
 #include "tests/unit/random-filter.h"

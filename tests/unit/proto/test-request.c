@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "base/json-text.h"
+#include "base/text.h"
 #include "request.h"
 #include "tests/unit/allocations.h"
 #include "tests/unit/random-event.h"

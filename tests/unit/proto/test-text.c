@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "base/text-clean.h"
+#include "base/text.h"
 
 #define TEXT(_literal)                         \
 	{                                      \
@@ -122,5 +122,5 @@ int main(void)
 		cmocka_unit_test(test_clean_cut),
 	};
 
-	return cmocka_run_group_tests_name("text-clean", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("text", tests, NULL, NULL);
 }
