@@ -4,7 +4,7 @@
 
 #include "base/clock.h"
 #include "broker.h"
-#include "request.h"
+#include "event-json.h"
 
 static json_t *pack_loss(const struct hub_loss *loss)
 {

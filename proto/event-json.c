@@ -427,3 +427,40 @@ int event_json_decode(struct fb_event *event, struct event_store *store, const c
 	}
 	return event_json_decode_object(event, store, top);
 }
+
+char *cursor_print(char buf[static CURSOR_TEXT_MAX], uint64_t epoch, uint64_t seq)
+{
+	char *at = buf;
+
+	for (int shift = 60; shift >= 0; shift -= 4)
+		*at++ = "0123456789abcdef"[epoch >> shift & 0xf];
+	*at++ = ':';
+	*integer_write(at, seq) = '\0';
+	return buf;
+}
+
+int cursor_parse(const char *text, uint64_t *epoch, uint64_t *seq)
+{
+	uint64_t values[2] = { 0, 0 };
+	const char *at;
+	int digits;
+
+	for (at = text, digits = 0; digits < 16; at++, digits++) {
+		if (*at >= '0' && *at <= '9')
+			values[0] = values[0] << 4 | (uint64_t)(*at - '0');
+		else if (*at >= 'a' && *at <= 'f')
+			values[0] = values[0] << 4 | (uint64_t)(*at - 'a' + 10);
+		else
+			return -EINVAL;
+	}
+	if (*at++ != ':' || *at == '\0' || (at[0] == '0' && at[1] != '\0'))
+		return -EINVAL;
+	for (; *at != '\0'; at++) {
+		if (*at < '0' || *at > '9' || __builtin_mul_overflow(values[1], 10, &values[1]) ||
+		    __builtin_add_overflow(values[1], (uint64_t)(*at - '0'), &values[1]))
+			return -EINVAL;
+	}
+	*epoch = values[0];
+	*seq = values[1];
+	return 0;
+}

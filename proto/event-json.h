@@ -61,3 +61,15 @@ int event_json_decode(struct fb_event *event, struct event_store *store, const c
  */
 struct json_t;
 int event_json_decode_object(struct fb_event *event, struct event_store *store, struct json_t *object);
+
+/*
+ * A position in the log, as the field "cursor" and the replies have it: "EPOCH:SEQ", which is after the event SEQ. The
+ * longest one, with its NUL: 16 hexadecimal digits, a colon, 20 digits.
+ */
+#define CURSOR_TEXT_MAX 38
+
+/* cursor_print() - write "EPOCH:SEQ" to @buf. Return: @buf. */
+char *cursor_print(char buf[static CURSOR_TEXT_MAX], uint64_t epoch, uint64_t seq);
+
+/* cursor_parse() - Return: 0, or -EINVAL where it is not exactly what cursor_print() writes. */
+int cursor_parse(const char *text, uint64_t *epoch, uint64_t *seq);

@@ -1,42 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
+#include "event-json.h"
 #include "request.h"
-
-char *cursor_print(char buf[static CURSOR_TEXT_MAX], uint64_t epoch, uint64_t seq)
-{
-	snprintf(buf, CURSOR_TEXT_MAX, "%016" PRIx64 ":%" PRIu64, epoch, seq);
-	return buf;
-}
-
-int cursor_parse(const char *text, uint64_t *epoch, uint64_t *seq)
-{
-	uint64_t values[2] = { 0, 0 };
-	const char *at;
-	int digits;
-
-	for (at = text, digits = 0; digits < 16; at++, digits++) {
-		if (*at >= '0' && *at <= '9')
-			values[0] = values[0] << 4 | (uint64_t)(*at - '0');
-		else if (*at >= 'a' && *at <= 'f')
-			values[0] = values[0] << 4 | (uint64_t)(*at - 'a' + 10);
-		else
-			return -EINVAL;
-	}
-	if (*at++ != ':' || *at == '\0' || (at[0] == '0' && at[1] != '\0'))
-		return -EINVAL;
-	for (; *at != '\0'; at++) {
-		if (*at < '0' || *at > '9' || __builtin_mul_overflow(values[1], 10, &values[1]) ||
-		    __builtin_add_overflow(values[1], (uint64_t)(*at - '0'), &values[1]))
-			return -EINVAL;
-	}
-	*epoch = values[0];
-	*seq = values[1];
-	return 0;
-}
 
 /* The unit that @at begins with, in µs, and its length; 0 where there is none. */
 static uint64_t unit_parse(const char *at, size_t *len)

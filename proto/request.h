@@ -48,15 +48,6 @@ int request_parse_since(struct request *request, json_t *value, struct filter_er
 /* Frees what it holds and empties it; an emptied one is fine. */
 void request_done(struct request *request);
 
-/* Longest cursor, with its NUL: 16 hexadecimal digits, a colon, 20 digits. */
-#define CURSOR_TEXT_MAX 38
-
-/* cursor_print() - write "EPOCH:SEQ" to @buf. Return: @buf. */
-char *cursor_print(char buf[static CURSOR_TEXT_MAX], uint64_t epoch, uint64_t seq);
-
-/* cursor_parse() - Return: 0, or -EINVAL where it is not exactly what cursor_print() writes. */
-int cursor_parse(const char *text, uint64_t *epoch, uint64_t *seq);
-
 /*
  * timespan_parse() - "90s", "5min", "1h 30min": numbers with the units us ms s min h d w, added up; a bare number is seconds
  * A number without a unit stands alone. Return: 0, or -EINVAL where it is not understood or reaches 2^63 µs.

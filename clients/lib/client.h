@@ -17,7 +17,6 @@
 #include "public.h"
 #include "reason.h"
 #include "reply.h"
-#include "request.h"
 
 #define RUNTIME_DIR "/run/forkbus"
 

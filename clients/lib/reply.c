@@ -2,8 +2,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "event-json.h"
 #include "reply.h"
-#include "request.h"
 
 static const struct {
 	const char *name;

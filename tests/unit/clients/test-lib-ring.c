@@ -14,8 +14,8 @@
 
 #include "clients/lib/wire.h"
 #include "core/log.h"
+#include "event-json.h"
 #include "log-format.h"
-#include "request.h"
 #include "tests/unit/allocations.h"
 #include "tests/unit/fake-broker.h"
 #include "tests/unit/support.h"

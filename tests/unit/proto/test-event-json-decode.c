@@ -287,6 +287,59 @@ static void base64_vectors(void **state)
 	}
 }
 
+static void cursors(void **state)
+{
+	static const struct {
+		uint64_t epoch, seq;
+		const char *text;
+	} cases[] = { { 0, 0, "0000000000000000:0" },
+		      { 0xdeadbeef, 42, "00000000deadbeef:42" },
+		      { UINT64_MAX, UINT64_MAX, "ffffffffffffffff:18446744073709551615" } };
+	static const char *const bad[] = { "",
+					   ":",
+					   "0",
+					   "0000000000000000",
+					   "0000000000000000:",
+					   "0000000000000000:00",
+					   "0000000000000000:01",
+					   "000000000000000:1",
+					   "00000000000000000:1",
+					   "000000000000000A:1",
+					   "000000000000000g:1",
+					   "0000000000000000 1",
+					   "0000000000000000:1x",
+					   "0000000000000000:+1",
+					   "0000000000000000::1",
+					   "0000000000000000:18446744073709551616",
+					   "0000000000000000:99999999999999999999",
+					   "0000000000000000:184467440737095516150",
+					   " 0000000000000000:1",
+					   "0000000000000000:1\n" };
+	struct random random = { 12 };
+	uint64_t epoch = 5, seq = 6;
+	char buf[CURSOR_TEXT_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_string_equal(cursor_print(buf, cases[i].epoch, cases[i].seq), cases[i].text);
+		assert_true(strlen(buf) < CURSOR_TEXT_MAX);
+		assert_int_equal(cursor_parse(cases[i].text, &epoch, &seq), 0);
+		assert_true(epoch == cases[i].epoch && seq == cases[i].seq);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		epoch = 5, seq = 6;
+		if (cursor_parse(bad[i], &epoch, &seq) != -EINVAL)
+			fail_msg("taken: %s", bad[i]);
+		assert_true(epoch == 5 && seq == 6);
+	}
+	for (int i = 0; i < 2000; i++) {
+		uint64_t a = random_integer(&random, UINT64_MAX), b = random_integer(&random, UINT64_MAX);
+
+		assert_int_equal(cursor_parse(cursor_print(buf, a, b), &epoch, &seq), 0);
+		assert_true(epoch == a && seq == b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -299,6 +352,7 @@ int main(void)
 		cmocka_unit_test(decode_without_memory),
 		cmocka_unit_test(deep_nesting_is_an_error),
 		cmocka_unit_test(base64_vectors),
+		cmocka_unit_test(cursors),
 	};
 
 	return cmocka_run_group_tests_name("event-json-decode", tests, NULL, NULL);
