@@ -59,7 +59,7 @@ is_deeply([sort @{ described('EventType') }], [sort @types], 'type EventType has
 # --- filters ---------------------------------------------------------------------------------------------------------
 
 my %filter = map { /^(\w+): (.*)$/ } @{ described('Filter') };
-my @keys   = content('proto/filter-parse.c') =~ /^\t*\{ "(\w+)", /mg;
+my @keys   = content('proto/filter-json.c') =~ /^\t*\{ "(\w+)", /mg;
 is_deeply([sort @keys], [sort keys %filter], 'type Filter has the keys of filters');
 my @asked_for = grep { !/^(?:process|ready|heartbeat)$/ } @types;
 is($filter{types}, 'maybe array enum ' . join(' ', @asked_for), 'and the types that can be asked for');
