@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/cleanup.h"
 #include "filter.h"
 
 /* The types that a peer chooses among; source and lost may be named too, but come anyway. */
@@ -322,7 +323,7 @@ static const struct {
 	{ "minElapsedUsec", min_elapsed_parse, 0 },
 	{ "threads", threads_parse, 0 },
 };
-#define KEYS_N (sizeof(keys) / sizeof(keys[0]))
+#define KEYS_N ARRAY_SIZE(keys)
 
 static size_t key_find(const char *name)
 {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "pattern.h"
 
 #define STRING_OF(_token) #_token
@@ -67,7 +68,7 @@ static const char *class_parse(const char *at, struct bytes *bytes, const char *
 		{ "space:]", isspace }, { "upper:]", isupper }, { "xdigit:]", isxdigit },
 	};
 
-	for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(classes); i++) {
 		if (strncmp(at, classes[i].name, strlen(classes[i].name)) != 0)
 			continue;
 		for (int byte = 0; byte < 0x80; byte++)

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/cleanup.h"
 #include "event-json.h"
 #include "request.h"
 
@@ -22,7 +23,7 @@ static uint64_t unit_parse(const char *at, size_t *len)
 	};
 
 	*len = strspn(at, "abcdefghijklmnopqrstuvwxyz");
-	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++)
 		if (strlen(units[i].name) == *len && strncmp(at, units[i].name, *len) == 0)
 			return units[i].usec;
 	return 0;

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/array.h"
+#include "base/cleanup.h"
 #include "base/ini.h"
 #include "base/message.h"
 #include "config.h"

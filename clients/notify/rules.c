@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "rules.h"
-#include "base/array.h"
+#include "base/cleanup.h"
 
 static bool is_crash(const struct ending *ending)
 {

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/array.h"
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/message.h"
 #include "call.h"

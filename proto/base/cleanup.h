@@ -2,7 +2,8 @@
 #pragma once
 
 /*
- * Owning variables: freed when their scope ends. Destructors take NULL and return NULL.
+ * What every file may need and C does not have. Owning variables: freed when their scope ends. Destructors take NULL and
+ * return NULL.
  */
 
 #include <stdio.h>
@@ -61,3 +62,6 @@ static inline int steal_fd(int *fd)
 	*fd = -1;
 	return value;
 }
+
+/* How many elements an array has. For an array alone: of a pointer it makes nonsense. */
+#define ARRAY_SIZE(_array) (sizeof(_array) / sizeof((_array)[0]))

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/message.h"
 #include "base/text.h"
 
@@ -45,7 +46,7 @@ int msg_level_from_name(const char *name)
 		{ "info", LOG_INFO }, { "debug", LOG_DEBUG },
 	};
 
-	for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(levels); i++)
 		if (strcmp(levels[i].name, name) == 0)
 			return levels[i].level;
 	return -1;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/text.h"
 
 #define REPLACEMENT "\xef\xbf\xbd"
@@ -76,7 +77,7 @@ bool text_is_hidden(uint32_t point)
 
 	if ((point & 0xfffe) == 0xfffe) /* noncharacters of every plane */
 		return true;
-	for (size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(hidden); i++)
 		if (point >= hidden[i].first && point <= hidden[i].last)
 			return true;
 	return false;
