@@ -4,9 +4,9 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "ctl.h"
 #include "term.h"
-#include "util.h"
 
 void ctl_error(const char *format, ...)
 {

@@ -2,12 +2,12 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/cleanup.h"
+#include "base/clock.h"
 #include "details.h"
 #include "fields.h"
 #include "human.h"
-#include "util.h"
 
 static void put_text(const struct term *term, FILE *file, const struct forkbus_event *event,
 		     enum forkbus_field field)

@@ -5,11 +5,11 @@
 #include <pwd.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "ctl.h"
 #include "probe.h"
 #include "subscription.h"
 #include "term.h"
-#include "util.h"
 
 static const char help[] =
 	"forkbusctl doctor [OPTIONS...]\n"
@@ -47,7 +47,7 @@ static json_t *ask_broker(const char *runtime_dir, const char **why)
 static json_t *examine_broker(const char *runtime_dir)
 {
 	const char *why;
-	_cleanup_json_ json_t *status = ask_broker(runtime_dir, &why);
+	json_auto_t *status = ask_broker(runtime_dir, &why);
 	json_t *broker = json_pack("{ssso}", "runtimeDir", runtime_dir, "reachable", json_false());
 
 	if (status) {
@@ -97,7 +97,7 @@ static json_t *examine_access(void)
 
 static json_t *examine_sources(void)
 {
-	_cleanup_json_ json_t *sources = NULL;
+	json_auto_t *sources = NULL;
 	_cleanup_free_ char *program = NULL;
 	bool works;
 	int r = probe_sources(&sources, &program, &works);
@@ -232,7 +232,7 @@ static void put_access(const json_t *access)
 
 int ctl_doctor(struct ctl *ctl, int argc, char *argv[])
 {
-	_cleanup_json_ json_t *sources = NULL, *broker = NULL, *access = NULL, *all = NULL;
+	json_auto_t *sources = NULL, *broker = NULL, *access = NULL, *all = NULL;
 	int option, r = CTL_GO_ON;
 
 	while (r == CTL_GO_ON && (option = getopt_long(argc, argv, "h", options, NULL)) != -1)

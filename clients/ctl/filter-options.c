@@ -4,9 +4,9 @@
 #include <pwd.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "filter-options.h"
 #include "request.h"
-#include "util.h"
 
 static const struct {
 	const char *name, *key;

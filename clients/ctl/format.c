@@ -6,11 +6,11 @@
 
 #include <uthash.h>
 
+#include "base/clock.h"
 #include "details.h"
 #include "fields.h"
 #include "format.h"
 #include "human.h"
-#include "util.h"
 
 #define TIME_WIDTH 12
 #define TYPE_WIDTH 8

@@ -5,13 +5,13 @@
 #include <signal.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "ctl.h"
 #include "events-options.h"
 #include "fields.h"
 #include "output.h"
 #include "signals.h"
 #include "subscription.h"
-#include "util.h"
 
 static const char help[] = "forkbusctl log [OPTIONS...] FILE\n"
 			   "\n"

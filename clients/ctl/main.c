@@ -2,8 +2,8 @@
 #include <locale.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "ctl.h"
-#include "util.h"
 
 static const char help[] =
 	"forkbusctl [OPTIONS...] COMMAND [OPTIONS...]\n"

@@ -2,11 +2,11 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "events-options.h"
 #include "output.h"
 #include "signals.h"
 #include "subscription.h"
-#include "util.h"
 
 static const char help[] =
 	"forkbusctl monitor [OPTIONS...]\n"

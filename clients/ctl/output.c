@@ -3,9 +3,9 @@
 #include <stdio_ext.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "output.h"
 #include "signals.h"
-#include "util.h"
 
 int output_init(struct output *output, enum ctl_json json, uint64_t count)
 {
@@ -28,7 +28,7 @@ static int output_check(void)
 
 static int put_pretty(struct output *output, const char *line, size_t len)
 {
-	_cleanup_json_ json_t *object = json_loadb(line, len, JSON_ALLOW_NUL, NULL);
+	json_auto_t *object = json_loadb(line, len, JSON_ALLOW_NUL, NULL);
 	_cleanup_free_ char *text = NULL;
 
 	if (!object)

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "base/cleanup.h"
 #include "probe.h"
-#include "util.h"
 
 /* @ret: DIR/forkbusd, if that can be run. Return: whether it can. */
 static bool found_in(char **ret, const char *dir, size_t len)
@@ -99,7 +99,7 @@ static int read_sources(json_t *sources, FILE *file)
 
 int probe_sources(json_t **ret, char **program, bool *works)
 {
-	_cleanup_json_ json_t *sources = json_array();
+	json_auto_t *sources = json_array();
 	_cleanup_fclose_ FILE *file = NULL;
 	int fd, r, status = -1;
 	pid_t pid;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/cleanup.h"
+#include "base/clock.h"
 #include "fields.h"
 #include "processes.h"
 #include "subscription.h"
-#include "util.h"
 
 static int compare(const void *a, const void *b)
 {
@@ -51,7 +51,6 @@ int processes_get(struct processes *processes, const struct ctl *ctl, json_t *re
 {
 	_cleanup_(forkbus_p) struct forkbus *client = NULL;
 	struct forkbus_list *list = NULL;
-	struct timespec now;
 	int r;
 
 	r = subscription_new(&client, ctl, 0, request);
@@ -64,8 +63,7 @@ int processes_get(struct processes *processes, const struct ctl *ctl, json_t *re
 	if (r < 0)
 		return subscription_explain(ctl, client, r);
 	qsort(processes->list, processes->n, sizeof(*processes->list), compare);
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	processes->boot_usec = (uint64_t)now.tv_sec * USEC_PER_SEC + (uint64_t)now.tv_nsec / 1000;
+	processes->boot_usec = clock_usec(CLOCK_BOOTTIME);
 	return CTL_GO_ON;
 }
 

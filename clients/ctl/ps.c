@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <errno.h>
 
+#include "base/cleanup.h"
 #include "events-options.h"
 #include "output.h"
 #include "processes.h"
-#include "util.h"
 
 static const char help[] =
 	"forkbusctl ps [OPTIONS...]\n"

@@ -5,8 +5,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "signals.h"
-#include "util.h"
 
 static volatile sig_atomic_t stop, resized;
 
@@ -58,13 +58,11 @@ bool signals_resized(void)
 /* How long it is until then. Return: NULL for ever. */
 static const struct timespec *time_left(struct timespec *left, uint64_t until_usec)
 {
-	struct timespec now;
 	uint64_t now_usec, usec;
 
 	if (until_usec == UINT64_MAX)
 		return NULL;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	now_usec = (uint64_t)now.tv_sec * USEC_PER_SEC + (uint64_t)now.tv_nsec / 1000;
+	now_usec = clock_usec(CLOCK_MONOTONIC);
 	usec = until_usec > now_usec ? until_usec - now_usec : 0;
 	left->tv_sec = (time_t)(usec / USEC_PER_SEC);
 	left->tv_nsec = (long)(usec % USEC_PER_SEC * 1000);

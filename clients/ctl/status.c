@@ -2,13 +2,13 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/cleanup.h"
+#include "base/clock.h"
 #include "ctl.h"
 #include "human.h"
 #include "subscription.h"
 #include "term.h"
-#include "util.h"
 
 static const char help[] = "forkbusctl status [OPTIONS...]\n"
 			   "\n"
@@ -115,7 +115,7 @@ static void put_version(json_t *status)
 {
 	char time[HUMAN_MAX], ago[HUMAN_MAX];
 	uint64_t started = number_of(status, "startedUsec");
-	struct timespec now;
+	uint64_t now = clock_usec(CLOCK_REALTIME);
 
 	fputs("forkbusd ", stdout);
 	put_string(string_of(status, "version"));
@@ -123,12 +123,9 @@ static void put_version(json_t *status)
 		printf(", pid %" PRIu64, number_of(status, "pid"));
 	if (started == 0)
 		return;
-	clock_gettime(CLOCK_REALTIME, &now);
-	uint64_t usec = (uint64_t)now.tv_sec * USEC_PER_SEC;
-
 	/* Whole seconds are exact enough. */
 	printf(", since %s (%s)", human_time(time, started),
-	       human_duration(ago, usec > started ? (usec - started) / USEC_PER_SEC * USEC_PER_SEC : 0));
+	       human_duration(ago, now > started ? (now - started) / USEC_PER_SEC * USEC_PER_SEC : 0));
 }
 
 static void put_source(json_t *status)
@@ -328,7 +325,7 @@ static int status_query(json_t **ret, const struct ctl *ctl)
 
 int ctl_status(struct ctl *ctl, int argc, char *argv[])
 {
-	_cleanup_json_ json_t *status = NULL;
+	json_auto_t *status = NULL;
 	int option, r = CTL_GO_ON;
 
 	while (r == CTL_GO_ON && (option = getopt_long(argc, argv, "h", options, NULL)) != -1)

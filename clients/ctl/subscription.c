@@ -2,14 +2,14 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "filter-options.h"
 #include "subscription.h"
-#include "util.h"
 
 /* Of a request all but these is the filter. */
 static char *filter_text(json_t *request)
 {
-	_cleanup_json_ json_t *filter = request ? json_copy(request) : json_object();
+	json_auto_t *filter = request ? json_copy(request) : json_object();
 
 	if (!filter)
 		return NULL;

@@ -2,10 +2,10 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "events-options.h"
 #include "output.h"
 #include "processes.h"
-#include "util.h"
 
 static const char help[] =
 	"forkbusctl tree [OPTIONS...] [PID[@START]]\n"

@@ -3,11 +3,11 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "events-options.h"
 #include "output.h"
 #include "signals.h"
 #include "subscription.h"
-#include "util.h"
 
 static const char help[] =
 	"forkbusctl wait [OPTIONS...] PID[@START]\n"
