@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * A cache of encoded events (lines, for short): a chunk holds the lines of one view for a range of sequence numbers. Chunks
- * are taken from a pool of fixed size; when all are in use, the least recently used one is evicted. A chunk may be evicted
- * at any call: its events are then encoded again from the log.
+ * Encoded events (lines, for short), and a cache of them: a chunk holds the lines of one view for a range of sequence
+ * numbers. Chunks are taken from a pool of fixed size; when all are in use, the least recently used one is evicted. A chunk
+ * may be evicted at any call: its events are then encoded again from the log.
  */
 
 #include <stdbool.h>
@@ -12,7 +12,30 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-#include "core/encoding.h"
+#include "event-json.h"
+
+/* No event takes more, in any encoding. */
+#define ENCODED_MAX (EVENT_JSON_MAX + 2)
+
+/* How a view puts its events one behind the other: as a kind of its faces sends them, or can make of them what it sends. */
+struct encoding {
+	const char *name;
+	/* Only the fields in @mask; @to has room for ENCODED_MAX bytes. Return: the length. */
+	size_t (*put)(const struct fb_event *event, field_set mask, char *to);
+};
+
+/* JSON, a line each */
+extern const struct encoding encoding_lines;
+/* Lines that are members of an array: a comma before each newline, and no other newlines */
+extern const struct encoding encoding_members;
+/* For faces with types of their own: the length of what follows, as a uint32_t, and the packed form (event.h) */
+extern const struct encoding encoding_packed;
+
+/*
+ * encoding_unpack() - read the first packed event
+ * @data: begins with one, and holds it whole; texts point into it. Return: what it takes.
+ */
+size_t encoding_unpack(struct fb_event *event, const char *data);
 
 /* A chunk takes lines while the longest one still fits, so usually about this much. */
 #define CHUNK_FULL  (64 * 1024)
