@@ -9,16 +9,38 @@
  * and source.
  */
 
+#include <stdbool.h>
+#include <sys/types.h>
+
 #include "event.h"
 
-struct peer;
+/* The other end of a Unix socket, or a caller on the message bus. */
+struct peer {
+	pid_t pid;
+	uid_t uid;
+	gid_t gid;
+	bool member; /* of the group that sees all, primary or supplementary */
+};
 
 struct visibility {
 	bool all;
 	uint32_t uid; /* when not all */
 };
 
+/*
+ * peer_from_socket() - its credentials at the time of connect(2), from the kernel: SO_PEERCRED and SO_PEERGROUPS
+ * @group: the group that sees all, or (gid_t)-1 for none
+ * Return: 0 or a negative errno.
+ */
+int peer_from_socket(struct peer *peer, int fd, gid_t group);
+
 struct visibility access_of(const struct peer *peer);
 
+/* What access_fields() says of an event to one who does not see all. */
+field_set access_fields_of_user(uint32_t uid, const struct fb_event *event);
+
 /* access_fields() - the fields of an event that may be shown; 0: it may not be seen at all */
-field_set access_fields(struct visibility visibility, const struct fb_event *event);
+static inline field_set access_fields(struct visibility visibility, const struct fb_event *event)
+{
+	return visibility.all ? FIELDS_ALL : access_fields_of_user(visibility.uid, event);
+}

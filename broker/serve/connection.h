@@ -8,8 +8,8 @@
 
 #include <sys/queue.h>
 
+#include "core/access.h"
 #include "core/cursor.h"
-#include "core/peer.h"
 #include "serve/face.h"
 #include "serve/outbox.h"
 

@@ -8,8 +8,8 @@
 
 #include <event2/event.h>
 
+#include "core/access.h"
 #include "core/budget.h"
-#include "core/peer.h"
 #include "serve/face.h"
 
 struct listener;

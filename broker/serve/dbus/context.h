@@ -21,7 +21,7 @@
 #include <systemd/sd-bus.h>
 #include <uthash.h>
 
-#include "core/peer.h"
+#include "core/access.h"
 #include "serve/face.h"
 
 #define DBUS_NAME	  "org.forkbus1"
