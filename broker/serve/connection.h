@@ -11,7 +11,7 @@
 #include "core/access.h"
 #include "core/cursor.h"
 #include "serve/face.h"
-#include "serve/outbox.h"
+#include "serve/send-batch.h"
 
 struct connection;
 

@@ -1,13 +1,33 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include "serve/send-batch.h"
+
 #include <errno.h>
+#include <event2/event.h>
 #include <liburing.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/message.h"
-#include "serve/send-batch.h"
+#include "core/hub.h"
+#include "core/log.h"
+#include "core/view.h"
 
 #define FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL)
+
+/* What one outbox may send in one turn of the loop before the others have theirs. */
+#define SEND_SLICE	(256 * 1024)
+/* One part of the time for sending, the others for all else. */
+#define PARTS		10
+/* Fewer sends take long by chance alone. */
+#define MANY		16
+/* For less it is not worth waiting: timers of the loop go by milliseconds. */
+#define WAIT_MIN_USEC	500
+/* Nor where more has come: that is enough to be sent together, and is still encoded even if each is for another. */
+#define WAIT_MAX_EVENTS 64
+
+/* The system calls */
 
 struct send_batch {
 	struct io_uring ring;
@@ -131,4 +151,211 @@ void send_batch_run(struct send_batch *batch, struct send_op *ops, unsigned int 
 	}
 	for (; done < n; done++)
 		send_one(&ops[done]);
+}
+
+/* The outboxes */
+
+struct outboxes {
+	const struct outbox_ops *ops;
+	const struct hub *hub;
+	const struct face_options *options;
+	struct send_batch *batch;
+	struct event *turn;  /* after all that the loop does in this turn, or in a later one */
+	bool at_once;	     /* in this one */
+	uint64_t next_usec;  /* CLOCK_MONOTONIC: until then what is new waits */
+	uint64_t sent_until; /* the log's end when all was sent last */
+	TAILQ_HEAD(, outbox) due;
+};
+
+DEFINE_CLEANUP(struct outboxes, outboxes_free)
+
+static void on_turn(evutil_socket_t fd, short what, void *userdata)
+{
+	(void)fd, (void)what;
+	outboxes_run(userdata);
+}
+
+int outboxes_new(struct outboxes **ret, struct event_base *base, const struct hub *hub,
+		 const struct face_options *options, const struct outbox_ops *ops)
+{
+	_cleanup_(outboxes_free_p) struct outboxes *outboxes = calloc(1, sizeof(*outboxes));
+	int r;
+
+	if (!outboxes)
+		return -ENOMEM;
+	outboxes->ops = ops;
+	outboxes->hub = hub;
+	outboxes->options = options;
+	TAILQ_INIT(&outboxes->due);
+	r = send_batch_new(&outboxes->batch);
+	if (r < 0)
+		return r;
+	outboxes->turn = event_new(base, -1, 0, on_turn, outboxes);
+	if (!outboxes->turn)
+		return -ENOMEM;
+	*ret = steal(outboxes);
+	return 0;
+}
+
+struct outboxes *outboxes_free(struct outboxes *outboxes)
+{
+	if (!outboxes)
+		return NULL;
+	if (outboxes->turn)
+		event_free(outboxes->turn);
+	send_batch_free(outboxes->batch);
+	free(outboxes);
+	return NULL;
+}
+
+static void become_due(struct outbox *outbox)
+{
+	outbox->due = true;
+	TAILQ_INSERT_TAIL(&outbox->outboxes->due, outbox, link);
+}
+
+static void run_at_once(struct outboxes *outboxes)
+{
+	if (!outboxes->at_once)
+		event_active(outboxes->turn, EV_TIMEOUT, 0);
+	outboxes->at_once = true;
+}
+
+static void run_later(struct outboxes *outboxes)
+{
+	uint64_t now = clock_usec(CLOCK_MONOTONIC);
+	uint64_t wait = outboxes->next_usec > now ? outboxes->next_usec - now : 0;
+	const struct timeval time = usec_to_timeval(wait);
+
+	if (wait == 0)
+		run_at_once(outboxes);
+	else
+		event_add(outboxes->turn, &time);
+}
+
+static void begin_turn(struct outbox *outbox)
+{
+	if (outbox->due)
+		return;
+	outbox->turn_size = 0;
+	become_due(outbox);
+}
+
+void outbox_due(struct outbox *outbox)
+{
+	run_at_once(outbox->outboxes);
+	begin_turn(outbox);
+}
+
+void outbox_wake(struct outbox *outbox)
+{
+	struct outboxes *outboxes = outbox->outboxes;
+
+	if (log_next(hub_log(outboxes->hub)) - outboxes->sent_until > WAIT_MAX_EVENTS)
+		run_at_once(outboxes);
+	else if (TAILQ_EMPTY(&outboxes->due))
+		run_later(outboxes); /* the first one sets the time for all */
+	begin_turn(outbox);
+}
+
+void outbox_not_due(struct outbox *outbox)
+{
+	if (outbox->due)
+		TAILQ_REMOVE(&outbox->outboxes->due, outbox, link);
+	outbox->due = false;
+}
+
+/* The send of a piece has ended. Return: 0, or a negative errno where there is nothing more to do for it. */
+static int on_sent(struct outbox *outbox, const struct send_op *op)
+{
+	const struct outbox_ops *ops = outbox->outboxes->ops;
+	ssize_t n = op->result;
+	int r;
+
+	if (n == -EAGAIN || n == -EINTR || n == -ENOBUFS || n == -ENOMEM)
+		n = 0;
+	r = n < 0 ? (int)n : ops->sent(outbox, op, (size_t)n);
+	if (r < 0)
+		return r;
+	outbox->turn_size += (size_t)n;
+	/* One that is not full can be written to at once: it waits for the loop's next turn. */
+	if ((size_t)n < op->size)
+		ops->wait(outbox, true);
+	else if (outbox->turn_size >= SEND_SLICE)
+		ops->wait(outbox, false);
+	else
+		become_due(outbox);
+	return 0;
+}
+
+struct round {
+	struct send_op ops[SENDS_MAX];
+	struct outbox *of[SENDS_MAX]; /* the outbox of each */
+	unsigned int n;
+	struct outbox *closed[SENDS_MAX];
+	unsigned int n_closed;
+};
+
+/* Ask a due one what it wants to send. */
+static void round_ask(struct round *round, struct outbox *outbox)
+{
+	const struct outbox_ops *ops = outbox->outboxes->ops;
+	struct send_op *op = &round->ops[round->n];
+	int r;
+
+	outbox_not_due(outbox);
+	op->fd = outbox->fd;
+	op->n_parts = 0;
+	op->size = 0;
+	r = ops->piece(outbox, op);
+	if (r == -EAGAIN)
+		ops->wait(outbox, false);
+	else if (r < 0)
+		round->closed[round->n_closed++] = outbox;
+	else if (op->size > 0)
+		round->of[round->n++] = outbox;
+}
+
+/*
+ * One piece for each of some. None is closed before all have sent: closing one frees its view, which another one's send may
+ * point into, and lets the source publish that it has less to report. Return: how many there were.
+ */
+static unsigned int run_round(struct outboxes *outboxes, unsigned int max)
+{
+	struct round round;
+
+	round.n = round.n_closed = 0;
+	for (unsigned int i = 0; i < max && !TAILQ_EMPTY(&outboxes->due); i++)
+		round_ask(&round, TAILQ_FIRST(&outboxes->due));
+	send_batch_run(outboxes->batch, round.ops, round.n);
+	for (unsigned int i = 0; i < round.n; i++)
+		if (on_sent(round.of[i], &round.ops[i]) < 0)
+			round.closed[round.n_closed++] = round.of[i];
+	for (unsigned int i = 0; i < round.n_closed; i++)
+		outboxes->ops->close(round.closed[i]);
+	return round.n;
+}
+
+/* What is new waits in proportion to what was just done. */
+static void set_next(struct outboxes *outboxes, unsigned int sends, uint64_t took_usec, uint64_t now_usec)
+{
+	uint64_t wait = sends < MANY ? 0 : took_usec * (PARTS - 1);
+
+	if (wait > outboxes->options->coalesce_usec)
+		wait = outboxes->options->coalesce_usec;
+	outboxes->next_usec = wait < WAIT_MIN_USEC ? 0 : now_usec + wait;
+	outboxes->sent_until = log_next(hub_log(outboxes->hub));
+}
+
+void outboxes_run(struct outboxes *outboxes)
+{
+	uint64_t began = clock_usec(CLOCK_MONOTONIC), ended;
+	unsigned int max = views_kept(hub_views(outboxes->hub));
+	unsigned int sends = 0;
+
+	while (!TAILQ_EMPTY(&outboxes->due))
+		sends += run_round(outboxes, max < SENDS_MAX ? max : SENDS_MAX);
+	outboxes->at_once = false;
+	ended = clock_usec(CLOCK_MONOTONIC);
+	set_next(outboxes, sends, ended - began, ended);
 }

@@ -2,18 +2,30 @@
 #pragma once
 
 /*
- * Many sends by one system call.
+ * Sends for all connections of a face together.
  *
- * An event goes to many sockets at once, and a system call for each is most of what that costs. Where the kernel
- * has io_uring, and neither an administrator nor a sandbox forbids it, all of them are submitted together; elsewhere they are
- * made one after the other.
+ * An event goes to many sockets at once, and a system call for each is most of what that costs. So each connection has an
+ * outbox, and at the end of a turn of the loop all that hold something send, a piece each at a time, until they are empty or
+ * their sockets are full. Where the kernel has io_uring, and neither an administrator nor a sandbox forbids it, one system
+ * call sends the pieces of all of them; elsewhere one sends each.
+ *
+ * Where that takes long, since there are many, the next time waits for more: so that sending takes no more than a
+ * tenth of the time, as far as a wait of face_options.coalesce_usec makes it so.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "serve/face.h"
+
+struct hub;
+struct event_base;
+struct outbox;
+struct outboxes;
 struct send_batch;
 
 /* As many as go at once, and of how many parts each may be. */
@@ -34,6 +46,49 @@ static inline void send_op_add(struct send_op *op, const void *data, size_t size
 	op->parts[op->n_parts++] = (struct iovec){ (void *)(uintptr_t)data, size };
 	op->size += size;
 }
+
+struct outbox_ops {
+	/*
+	 * piece() - add to @op what it sends next
+	 * From a cursor, at most one peek: valid until all of views_kept() have been asked, and have sent.
+	 * Return: 0, with nothing added if there is nothing for now; -EAGAIN if there may be in the loop's next turn; another
+	 * negative errno: it is to be closed.
+	 */
+	int (*piece)(struct outbox *outbox, struct send_op *op);
+	/* sent() - so many bytes of it went out, 0 and more. Return: 0; a negative errno: it is to be closed. */
+	int (*sent)(struct outbox *outbox, const struct send_op *op, size_t n);
+	/* wait() - and be due again when its socket takes more. @full: it takes nothing now. */
+	void (*wait)(struct outbox *outbox, bool full);
+	/* close() - free what it belongs to */
+	void (*close)(struct outbox *outbox);
+};
+
+/* Embedded in a connection. */
+struct outbox {
+	struct outboxes *outboxes;
+	int fd;
+	bool due;
+	size_t turn_size; /* bytes that went out since it became due */
+	TAILQ_ENTRY(outbox) link;
+};
+
+/* @options: looked at each time */
+int outboxes_new(struct outboxes **ret, struct event_base *base, const struct hub *hub,
+		 const struct face_options *options, const struct outbox_ops *ops);
+/* All outboxes must be closed. NULL is fine. Return: NULL. */
+struct outboxes *outboxes_free(struct outboxes *outboxes);
+
+/* outboxes_run() - send for all that are due, now. Some may be closed. */
+void outboxes_run(struct outboxes *outboxes);
+
+/* outbox_due() - it may have something to send, in this turn of the loop */
+void outbox_due(struct outbox *outbox);
+/* outbox_wake() - there is something new for it, that may wait for more */
+void outbox_wake(struct outbox *outbox);
+/* outbox_not_due() - it is freed */
+void outbox_not_due(struct outbox *outbox);
+
+/* The system calls alone: what the outboxes use. */
 
 /* send_batch_new() - for the calling thread alone. Return: 0 or -ENOMEM. */
 int send_batch_new(struct send_batch **ret);

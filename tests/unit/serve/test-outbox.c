@@ -14,7 +14,7 @@
 #include <event2/event.h>
 
 #include "base/clock.h"
-#include "serve/outbox.h"
+#include "serve/send-batch.h"
 #include "tests/unit/stage.h"
 #include "tests/unit/support.h"
 
