@@ -6,13 +6,16 @@
  *
  *   varlink.c   the face, and the calls of a connection
  *   methods.c   what can be called
- *   pieces.c    replies that are made in pieces: events, and lists of processes
- *   reply.c     replies to one call
+ *   link.c      replies: to one call, or in pieces from a cursor
  *   message.c   calls and replies as JSON
  *   idl.c       the descriptions of the interfaces
  */
 
+#include <jansson.h>
+
 #include "serve/connection.h"
+
+struct varlink_call;
 
 enum link_state {
 	LINK_IDLE,   /* takes calls */
@@ -41,3 +44,31 @@ static inline struct link *link_of(struct connection *connection)
 {
 	return (struct link *)connection;
 }
+
+/*
+ * link_reply(), link_fail(), link_fail_with() - answer the call that is being taken
+ * @parameters: taken; NULL: there was no memory for them, and the connection is closed
+ */
+void link_reply(struct link *link, json_t *parameters);
+void link_fail(struct link *link, const char *error);
+void link_fail_with(struct link *link, const char *error, json_t *parameters);
+/* The same, the parameters being a JSON text already, taken; NULL: no memory. */
+void link_reply_text(struct link *link, char *parameters);
+
+/* link_flush() - send what was kept. Return: whether nothing waits any more. */
+bool link_flush(struct link *link);
+
+/* link_begin() - from now on the answer comes from a cursor. @request: its filter is taken. Return: as cursor_init(). */
+int link_begin(struct link *link, enum link_state state, struct request *request, struct filter_error *error);
+/* link_end() - back to taking calls */
+void link_end(struct link *link);
+
+/* Those of struct connection_ops. */
+int link_piece(struct connection *connection, struct send_op *op);
+int link_sent(struct connection *connection, const struct send_op *op, size_t n);
+
+/* link_heartbeat() - a reply without events that says where the subscriber is. Return: 0 or a negative errno. */
+int link_heartbeat(struct link *link);
+
+/* varlink_dispatch() - call a method of methods.c, which replies, or begins to */
+void varlink_dispatch(struct link *link, const struct varlink_call *call);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "serve/varlink/methods.h"
-
+/*
+ * The methods of org.varlink.service and org.forkbus1.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,8 +9,8 @@
 #include "base/cleanup.h"
 #include "event-json.h"
 #include "serve/varlink/idl.h"
-#include "serve/varlink/pieces.h"
-#include "serve/varlink/reply.h"
+#include "serve/varlink/link.h"
+#include "serve/varlink/message.h"
 
 #define SERVICE "org.varlink.service."
 #define FORKBUS "org.forkbus1."

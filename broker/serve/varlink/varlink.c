@@ -12,9 +12,8 @@
 #include "base/cleanup.h"
 #include "base/message.h"
 #include "serve/server.h"
-#include "serve/varlink/methods.h"
-#include "serve/varlink/pieces.h"
-#include "serve/varlink/reply.h"
+#include "serve/varlink/link.h"
+#include "serve/varlink/message.h"
 
 /* Calls that one connection may make in one turn of the loop before the others have theirs. */
 #define CALL_SLICE 16
