@@ -2,8 +2,7 @@
 #pragma once
 
 /*
- * The data that the parts of the D-Bus face share. The parts, each with its functions in its own header; one uses those below
- * it, never those above:
+ * The data that the parts of the D-Bus face share. Of these parts, one uses those below it, never those above:
  *
  *   dbus.c             the connection: opened, lost, opened again, and served by the loop
  *   manager.c          the object /org/forkbus1

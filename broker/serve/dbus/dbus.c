@@ -11,11 +11,10 @@
 #include "base/message.h"
 #include "serve/dbus/context.h"
 #include "serve/dbus/job.h"
-#include "serve/dbus/manager.h"
+#include "serve/dbus/objects.h"
 #include "serve/dbus/peer.h"
 #include "serve/dbus/ping.h"
 #include "serve/dbus/polkit.h"
-#include "serve/dbus/subscription.h"
 
 /* Messages that are received in one turn of the loop. */
 #define CALLS_PER_TURN 64

@@ -5,7 +5,7 @@
 #include "serve/dbus/dictionary.h"
 #include "serve/dbus/event-message.h"
 #include "serve/dbus/job.h"
-#include "serve/dbus/list.h"
+#include "serve/dbus/objects.h"
 
 /* Pending lists of one peer. */
 #define LISTS_MAX   4

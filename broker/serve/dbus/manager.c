@@ -5,11 +5,9 @@
 #include "base/clock.h"
 #include "serve/dbus/dictionary.h"
 #include "serve/dbus/event-message.h"
-#include "serve/dbus/list.h"
-#include "serve/dbus/manager.h"
+#include "serve/dbus/objects.h"
 #include "serve/dbus/peer.h"
 #include "serve/dbus/polkit.h"
-#include "serve/dbus/subscription.h"
 
 /* Changes of properties are broadcast on the bus: no more often than this. */
 #define SIGNAL_USEC USEC_PER_SEC

@@ -11,9 +11,9 @@
 #include "serve/dbus/dictionary.h"
 #include "serve/dbus/event-message.h"
 #include "serve/dbus/job.h"
+#include "serve/dbus/objects.h"
 #include "serve/dbus/peer.h"
 #include "serve/dbus/ping.h"
-#include "serve/dbus/subscription.h"
 
 struct dbus_subscription {
 	struct dbus_job job;
