@@ -79,7 +79,7 @@ static void child_orphan(struct process *child)
 static bool child_may_join(const struct process *child, const struct process *parent)
 {
 	if ((parent->has & EVENT_BIT(start_usec)) && (child->has & EVENT_BIT(parent_start_usec)) &&
-	    !event_same_start(parent->start_usec, child->parent_start_usec))
+	    !event_same_start(parent->id.start_usec, child->parent_start_usec))
 		return false;
 	if (parent == child)
 		return false;
@@ -119,7 +119,7 @@ void parents_leave(struct parents *parents, struct process *process)
 
 void parents_adopt(struct parents *parents, struct process *process)
 {
-	struct awaited *awaited = awaited_find(parents, process->pid);
+	struct awaited *awaited = awaited_find(parents, process->id.pid);
 	struct process *child, *next;
 
 	if (!awaited)

@@ -137,12 +137,12 @@ static struct process *process_add(struct table *table, uint32_t pid)
 
 	if (!process)
 		return NULL;
-	process->pid = pid;
+	process->id.pid = pid;
 	if (slot_take(table, process) < 0) {
 		process_recycle(table, process);
 		return NULL;
 	}
-	HASH_ADD(hh, table->processes, pid, sizeof(pid), process);
+	HASH_ADD(hh, table->processes, id.pid, sizeof(pid), process);
 	if (oom) {
 		slot_give(table, process);
 		process_recycle(table, process);
@@ -255,7 +255,7 @@ static int process_set_paths(struct table *table, struct process *process, const
 static void process_set_values(struct process *process, const struct fb_event *event)
 {
 	if (EVENT_HAS(event, start_usec) && !(process->has & EVENT_BIT(start_usec))) {
-		process->start_usec = event->start_usec;
+		process->id.start_usec = event->start_usec;
 		process->has |= EVENT_BIT(start_usec);
 	}
 #define K(_member, _type, _changes)                 \
@@ -307,14 +307,14 @@ static int process_set_parent(struct table *table, struct process *process, cons
 static bool process_is_of(const struct process *process, const struct fb_event *event)
 {
 	return !(process->has & EVENT_BIT(start_usec)) || !EVENT_HAS(event, start_usec) ||
-	       event_same_start(process->start_usec, event->start_usec);
+	       event_same_start(process->id.start_usec, event->start_usec);
 }
 
 /* Did it happen before the process started? */
 static bool process_is_younger(const struct process *process, const struct fb_event *event)
 {
 	return (process->has & EVENT_BIT(start_usec)) && EVENT_HAS(event, boot_usec) &&
-	       event->boot_usec + EVENT_START_SLACK_USEC < process->start_usec;
+	       event->boot_usec + EVENT_START_SLACK_USEC < process->id.start_usec;
 }
 
 /* Is the event about another process than the one in the table? A fork with the same start is the fork of that one. */
@@ -376,18 +376,19 @@ void process_describe(const struct process *process, struct fb_event *event, fie
 	field_set wanted = process->has & fields & ~event->has;
 
 	if (fields & ~event->has & EVENT_BIT(pid))
-		EVENT_SET(event, pid, process->pid);
+		EVENT_SET(event, pid, process->id.pid);
 #define SET(_member)                     \
 	if (wanted & EVENT_BIT(_member)) \
 		EVENT_SET(event, _member, process->_member);
 #define K(_member, _type, _changes) SET(_member)
 #include "event-kept-fields.h"
 #undef K
-	SET(start_usec)
 	SET(ppid)
 	SET(parent_start_usec)
 	SET(unit)
 #undef SET
+	if (wanted & EVENT_BIT(start_usec))
+		EVENT_SET(event, start_usec, process->id.start_usec);
 	if (wanted & EVENT_BIT(tty))
 		EVENT_SET(event, tty, ((struct event_text){ process->tty, process->tty_len }));
 	if (wanted & EVENT_BIT(comm))
@@ -409,7 +410,7 @@ static int resolve_pid(const struct table *table, struct process_id *pid, const 
 		return 0;
 	process = table_find(table, pid->pid);
 	if (process && (process->has & EVENT_BIT(start_usec))) {
-		pid->start_usec = process->start_usec;
+		pid->start_usec = process->id.start_usec;
 		return 0;
 	}
 	if (process)

@@ -16,9 +16,8 @@
 #define PROCESS_COMM_MAX 64
 
 struct process {
-	uint32_t pid;
-	uint64_t start_usec; /* the first value that was known, for good */
-	field_set has;	     /* EVENT_BIT()s of the fields that are known, start_usec among them */
+	struct process_id id; /* the start: the first value that was known, for good */
+	field_set has;	      /* EVENT_BIT()s of the fields that are known, start_usec among them */
 	uint32_t ppid;
 	uint64_t parent_start_usec;
 #define K(_member, _type, _changes) _type _member;
@@ -36,12 +35,6 @@ struct process {
 	size_t slot;
 	UT_hash_handle hh;
 };
-
-/* process_id() - its pid and start; a start of 0 where it is not known */
-static inline struct process_id process_id(const struct process *process)
-{
-	return (struct process_id){ process->pid, process->start_usec };
-}
 
 struct table;
 

@@ -122,10 +122,10 @@ static int add_living(struct tree *tree, const struct table *table)
 	for (const struct holder *holder = tree->holders; holder; holder = holder->hh.next) {
 		const struct process *process = table_find(table, holder->pid);
 
-		if (!process || !find(tree, process_id(process)))
+		if (!process || !find(tree, process->id))
 			continue;
 		for (const struct process *child = process->children; child; child = child->sibling) {
-			int r = add(tree, process_id(child));
+			int r = add(tree, child->id);
 
 			if (r < 0)
 				return r;

@@ -8,7 +8,7 @@ const struct process *lookup_process(const struct hub *hub, const struct fb_even
 	const struct process *process = table_find(hub_table(hub), event->pid);
 
 	if (process && EVENT_HAS(event, start_usec) && (process->has & EVENT_BIT(start_usec)) &&
-	    !event_same_start(process->start_usec, event->start_usec))
+	    !event_same_start(process->id.start_usec, event->start_usec))
 		return NULL;
 	return process;
 }
@@ -39,7 +39,7 @@ void lookup_set_parent(const struct hub *hub, struct fb_event *event, uint32_t p
 
 	EVENT_SET(event, ppid, ppid);
 	if (parent && (parent->has & EVENT_BIT(start_usec)))
-		EVENT_SET(event, parent_start_usec, parent->start_usec);
+		EVENT_SET(event, parent_start_usec, parent->id.start_usec);
 }
 
 void lookup_inherit_exe(struct hub *hub, uint32_t pid, uint64_t start_usec, uint32_t ppid)
@@ -62,15 +62,15 @@ void lookup_take_entry(struct hub *hub, struct proc_entry *entry, void (*gone)(v
 	const struct process *process = table_find(hub_table(hub), entry->event.pid);
 	const struct process *parent = table_find(hub_table(hub), entry->event.ppid);
 
-	if (process && !procfs_start_matches(entry->event.start_usec, process->start_usec)) {
+	if (process && !procfs_start_matches(entry->event.start_usec, process->id.start_usec)) {
 		gone(userdata, entry->event.pid);
 		process = NULL;
 	}
 	/* The start time that was published first identifies the process from then on. */
 	if (process)
-		EVENT_SET(&entry->event, start_usec, process->start_usec);
+		EVENT_SET(&entry->event, start_usec, process->id.start_usec);
 	if (parent)
-		EVENT_SET(&entry->event, parent_start_usec, parent->start_usec);
+		EVENT_SET(&entry->event, parent_start_usec, parent->id.start_usec);
 	(void)hub_learn(hub, &entry->event);
 }
 
@@ -87,10 +87,10 @@ void lookup_take_parents(struct hub *hub, const struct proc_snapshot *snapshot)
 		if (!process || !parent || process->has & EVENT_BIT(parent_start_usec))
 			continue;
 		fb_event_init(&event, EVENT_PROCESS);
-		EVENT_SET(&event, pid, process->pid);
-		EVENT_SET(&event, start_usec, process->start_usec);
-		EVENT_SET(&event, ppid, parent->pid);
-		EVENT_SET(&event, parent_start_usec, parent->start_usec);
+		EVENT_SET(&event, pid, process->id.pid);
+		EVENT_SET(&event, start_usec, process->id.start_usec);
+		EVENT_SET(&event, ppid, parent->id.pid);
+		EVENT_SET(&event, parent_start_usec, parent->id.start_usec);
 		(void)hub_learn(hub, &event);
 	}
 }

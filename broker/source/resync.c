@@ -142,8 +142,8 @@ static bool is_outdated(const struct taking *taking, const struct fb_event *entr
 	if (!process)
 		return find_start(&resync->ended, entry->pid, entry->start_usec) ||
 		       (taking->late && resync->ended.dropped);
-	return (process->has & EVENT_BIT(start_usec)) && process->start_usec > entry->start_usec &&
-	       !procfs_start_matches(entry->start_usec, process->start_usec);
+	return (process->has & EVENT_BIT(start_usec)) && process->id.start_usec > entry->start_usec &&
+	       !procfs_start_matches(entry->start_usec, process->id.start_usec);
 }
 
 static void take_entry(struct taking *taking, struct proc_entry *entry)
@@ -154,7 +154,8 @@ static void take_entry(struct taking *taking, struct proc_entry *entry)
 	if (is_outdated(taking, &entry->event))
 		return;
 	/* An event since the start of the scan is newer than the result of the scan. */
-	if (taking->late && process && procfs_start_matches(entry->event.start_usec, process->start_usec) &&
+	if (taking->late && process &&
+	    procfs_start_matches(entry->event.start_usec, process->id.start_usec) &&
 	    (resync->changed.dropped || recent_find(&resync->changed, entry->event.pid, NULL)))
 		entry->event.has &= ~(process->has & ~(EVENT_BIT(pid) | EVENT_BIT(start_usec)));
 	lookup_take_entry(resync->hub, entry, on_reused, taking);
@@ -177,7 +178,7 @@ static void remember_before(struct resync *resync)
 	if (!before->ids)
 		return;
 	while (before->n < max && (process = table_walk(table, &slot)))
-		before->ids[before->n++] = (struct process_id){ process->pid, process->start_usec };
+		before->ids[before->n++] = process->id;
 }
 
 static int compare_pids(const void *a, const void *b)
@@ -191,7 +192,7 @@ static bool is_in_table(const struct resync *resync, struct process_id id)
 {
 	const struct process *process = table_find(hub_table(resync->hub), id.pid);
 
-	return process && process->start_usec == id.start_usec;
+	return process && process->id.start_usec == id.start_usec;
 }
 
 static bool awaits_end(const struct resync *resync, uint32_t pid)

@@ -52,7 +52,7 @@ static void ask_orphans(struct connector *connector, const struct process *proce
 
 	for (const struct process *child = process->children; child && n < ORPHANS_MAX;
 	     child = child->sibling, n++)
-		(void)connector_ask(connector, child->pid, 0, CONNECTOR_PARENT);
+		(void)connector_ask(connector, child->id.pid, 0, CONNECTOR_PARENT);
 }
 
 /* The parent at the time of the exit: from the message, from the record, or from an earlier event. */

@@ -65,9 +65,9 @@ static void answer_late(struct connector *connector, struct proc_question *quest
 	struct fb_event *event = &question->event;
 
 	connector->stats.proc_late++;
-	if (!process || !answer_fits(question, process->start_usec))
+	if (!process || !answer_fits(question, process->id.start_usec))
 		return;
-	EVENT_SET(event, start_usec, process->start_usec);
+	EVENT_SET(event, start_usec, process->id.start_usec);
 	EVENT_CLEAR(event, ppid);
 	/* Another event may have changed the name or the ids since: keep those. */
 	event->has &= ~(process->has & (PROCFS_IDS | EVENT_BIT(comm)));
@@ -80,11 +80,11 @@ static void answer_parent(struct connector *connector, const struct proc_questio
 	struct fb_event event;
 
 	if (!process || !question->found ||
-	    !procfs_start_matches(question->event.start_usec, process->start_usec))
+	    !procfs_start_matches(question->event.start_usec, process->id.start_usec))
 		return;
 	fb_event_init(&event, EVENT_PROCESS);
-	EVENT_SET(&event, pid, process->pid);
-	EVENT_SET(&event, start_usec, process->start_usec);
+	EVENT_SET(&event, pid, process->id.pid);
+	EVENT_SET(&event, start_usec, process->id.start_usec);
 	lookup_set_parent(connector->hub, &event, question->event.ppid);
 	(void)hub_learn(connector->hub, &event);
 }
@@ -166,8 +166,8 @@ static void publish_fork(struct connector *connector, const struct connector_mes
 	groups_fork(connector->groups, cn);
 
 	/* A scan may have been quicker than the message. */
-	if (process && event_same_start(process->start_usec, start))
-		start = process->start_usec;
+	if (process && event_same_start(process->id.start_usec, start))
+		start = process->id.start_usec;
 	connector_begin(connector, &event, EVENT_FORK, cn->nsec, cn->tgid);
 	EVENT_SET(&event, start_usec, start);
 	lookup_set_parent(connector->hub, &event, cn->fork.parent_tgid);

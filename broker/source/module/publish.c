@@ -31,8 +31,8 @@ static bool is_wanted(const struct module *module, struct fb_event *event)
 static void adopt_known_start(const struct process *process, uint64_t *start_usec)
 {
 	if (process && (process->has & EVENT_BIT(start_usec)) &&
-	    event_same_start(process->start_usec, *start_usec))
-		*start_usec = process->start_usec;
+	    event_same_start(process->id.start_usec, *start_usec))
+		*start_usec = process->id.start_usec;
 }
 
 static struct module_subject resolve(const struct module *module, struct fb_event *event)
@@ -43,7 +43,7 @@ static struct module_subject resolve(const struct module *module, struct fb_even
 	if (EVENT_HAS(event, start_usec)) {
 		adopt_known_start(subject.process, &event->start_usec);
 		if (subject.process && (subject.process->has & EVENT_BIT(start_usec)) &&
-		    !event_same_start(subject.process->start_usec, event->start_usec))
+		    !event_same_start(subject.process->id.start_usec, event->start_usec))
 			subject.process = NULL;
 	}
 	if (!EVENT_HAS(event, ppid))

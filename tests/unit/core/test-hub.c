@@ -373,7 +373,7 @@ static void test_restore(void **state)
 		const struct process *known = table_find(hub_table(stage.hub), process->pid);
 
 		assert_non_null(known);
-		assert_int_equal(known->start_usec, process->start_usec);
+		assert_int_equal(known->id.start_usec, process->start_usec);
 		assert_int_equal(known->uid, process->uid);
 		told += known->parent != NULL;
 	}

@@ -115,7 +115,7 @@ static void model_compare(const struct model *model, const struct table *table)
 		if (!process)
 			continue;
 		n++;
-		assert_int_equal(process->start_usec, it->start);
+		assert_int_equal(process->id.start_usec, it->start);
 		assert_int_equal(process->born, it->born);
 		assert_int_equal(knows(process, EVENT_BIT(ppid)), it->has_ppid);
 		assert_int_equal(knows(process, EVENT_BIT(parent_start_usec)), it->has_parent_start);
@@ -137,18 +137,19 @@ static void model_compare(const struct model *model, const struct table *table)
 			assert_false(knows(process, EVENT_BIT(comm)));
 		for (const struct process *child = process->children; child; child = child->sibling) {
 			assert_ptr_equal(child->parent, process);
-			assert_ptr_equal(table_find(table, child->pid), child);
+			assert_ptr_equal(table_find(table, child->id.pid), child);
 			assert_int_equal(child->ppid, pid);
 		}
 		if (process->parent) {
 			assert_ptr_equal(table_find(table, process->ppid), process->parent);
 			if (it->has_parent_start)
-				assert_true(event_same_start(process->parent->start_usec, it->parent_start));
+				assert_true(
+					event_same_start(process->parent->id.start_usec, it->parent_start));
 		}
 	}
 	assert_int_equal(table_count(table), n);
 	while ((process = table_walk(table, &slot))) {
-		assert_ptr_equal(table_find(table, process->pid), process);
+		assert_ptr_equal(table_find(table, process->id.pid), process);
 		walked++;
 	}
 	assert_int_equal(walked, n);

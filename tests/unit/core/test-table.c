@@ -126,14 +126,14 @@ static void test_start(void **state)
 	apply(table, &event);
 	event = make(EVENT_COMM, 7, 1000000 - EVENT_START_SLACK_USEC);
 	apply(table, &event);
-	assert_int_equal(process->start_usec, 1000000);
+	assert_int_equal(process->id.start_usec, 1000000);
 	assert_int_equal(process->uid, 5);
 	assert_true(knows(process, EVENT_BIT(uid)));
 
 	event = make(EVENT_COMM, 7, 1000000 + EVENT_START_SLACK_USEC + 1);
 	apply(table, &event);
 	process = table_find(table, 7);
-	assert_int_equal(process->start_usec, 1000000 + EVENT_START_SLACK_USEC + 1);
+	assert_int_equal(process->id.start_usec, 1000000 + EVENT_START_SLACK_USEC + 1);
 	assert_false(knows(process, EVENT_BIT(uid)));
 	assert_int_equal(table_count(table), 1);
 
@@ -197,13 +197,13 @@ static void test_predecessor(void **state)
 	event = make(EVENT_EXIT, 10, 1000000);
 	EVENT_SET(&event, boot_usec, 8500000);
 	apply(table, &event);
-	assert_int_equal(table_find(table, 10)->start_usec, 9000000);
+	assert_int_equal(table_find(table, 10)->id.start_usec, 9000000);
 
 	/* But what happens while it should live shows that the pid is another's, or nobody's. */
 	event = make(EVENT_COMM, 10, 1000000);
 	EVENT_SET(&event, boot_usec, 9500000);
 	apply(table, &event);
-	assert_int_equal(table_find(table, 10)->start_usec, 1000000);
+	assert_int_equal(table_find(table, 10)->id.start_usec, 1000000);
 	event = make(EVENT_EXIT, 10, 5000000);
 	EVENT_SET(&event, boot_usec, 9500000);
 	apply(table, &event);
@@ -309,7 +309,7 @@ static void test_describe(void **state)
 	full.start_usec = 8000000;
 	apply(table, &full);
 	process = table_find(table, 30);
-	assert_int_equal(process->start_usec, 8000000);
+	assert_int_equal(process->id.start_usec, 8000000);
 	assert_string_equal(process->comm, "c\"\n");
 	assert_string_equal(process->exe, "/e");
 }
@@ -425,7 +425,7 @@ static void test_walk(void **state)
 	for (uint32_t step = 1; (process = table_walk(table, &slot)); step++) {
 		if (process->born > N)
 			continue;
-		assert_int_equal(seen[process->pid]++, 0);
+		assert_int_equal(seen[process->id.pid]++, 0);
 		if (step > N / 2)
 			continue;
 		/* Beside the walk: some of pid % 3 == 0 end, before and after it, and others are born. */

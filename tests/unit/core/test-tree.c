@@ -116,7 +116,7 @@ static void test_living(void **state)
 		for (size_t i = 0; i < world.n_living; i++) {
 			const struct process *up = table_find(table, world.living[i]->pid);
 
-			while (up && up->pid != root->pid)
+			while (up && up->id.pid != root->pid)
 				up = up->parent;
 			world_event(&world, &event, EVENT_COMM, world.living[i]);
 			assert_int_equal(tree_take(tree, &event), up != NULL);
