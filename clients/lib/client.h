@@ -12,9 +12,8 @@
  * What came is delivered before more is read. Every step that can lack memory leaves things so that it can be done again.
  */
 
-#include "event-copy.h"
+#include "events.h"
 #include "filter-set.h"
-#include "public.h"
 #include "reason.h"
 #include "reply.h"
 

@@ -4,7 +4,7 @@
 
 #include "base/text.h"
 #include "client.h"
-#include "fields.h"
+#include "events.h"
 #include "filter-set.h"
 #include "json-read.h"
 #include "request.h"

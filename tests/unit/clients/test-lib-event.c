@@ -10,8 +10,7 @@
 
 #include <cmocka.h>
 
-#include "clients/lib/event-copy.h"
-#include "clients/lib/fields.h"
+#include "clients/lib/events.h"
 #include "clients/lib/json-read.h"
 #include "tests/unit/allocations.h"
 #include "tests/unit/random-event.h"
