@@ -4,9 +4,7 @@
 #include "base/clock.h"
 #include "call.h"
 #include "filter-set.h"
-#include "reply.h"
 #include "session.h"
-#include "wire.h"
 
 /* --- calls -------------------------------------------------------------------------------------------------------- */
 
@@ -136,7 +134,7 @@ static int events_replied(struct forkbus *client)
 
 static int refused(struct forkbus *client)
 {
-	int error = reply_errno(&client->reply);
+	int error = refusal_errno(client->reply.error);
 	bool is_full = error == -EUSERS || error == -ENOBUFS;
 
 	if (client->call == CALL_OPEN_RING && !is_full) {
@@ -147,13 +145,12 @@ static int refused(struct forkbus *client)
 		session_wait_again(client);
 		return 0;
 	}
-	reply_explain(&client->reply, &client->reason);
-	return error;
+	return reason_set_refusal(&client->reason, client->reply.error, client->reply.parameters);
 }
 
 static int replied(struct forkbus *client)
 {
-	if (client->reply_kind == REPLY_E_REFUSED)
+	if (client->reply.error)
 		return refused(client);
 	switch (client->call) {
 	case CALL_GET_PROCESS:
@@ -170,10 +167,8 @@ static int replied(struct forkbus *client)
 
 static int call_read(struct forkbus *client)
 {
-	json_t *message;
-	int r;
+	int r = wire_read(client->wire, &client->reply);
 
-	r = wire_read(client->wire, &message);
 	if (r == WIRE_E_MORE) {
 		r = session_watch(client);
 		return r < 0 ? r : CALL_E_IDLE;
@@ -192,9 +187,6 @@ static int call_read(struct forkbus *client)
 	}
 	if (r < 0)
 		return r;
-	client->reply_kind = reply_set(&client->reply, message);
-	if (client->reply_kind < 0)
-		return client->reply_kind;
 	r = replied(client);
 	if (!client->batch.end.known)
 		reply_done(&client->reply);
@@ -204,20 +196,20 @@ static int call_read(struct forkbus *client)
 /* With the ring, the connection only shows whether the broker is there. */
 static int ring_watch(struct forkbus *client)
 {
-	json_t *message;
+	struct reply reply;
 	int r;
 
 	if (client->ring_ending && !client->ring_more) {
 		session_wait_again(client);
 		return 0;
 	}
-	r = wire_read(client->wire, &message);
+	r = wire_read(client->wire, &reply);
 	if (r == WIRE_E_MORE) {
 		r = session_watch(client);
 		return r < 0 ? r : CALL_E_IDLE;
 	}
 	if (r == 0)
-		json_decref(message);
+		reply_done(&reply);
 	if (r != WIRE_E_END)
 		return r < 0 ? r : -EBADMSG;
 	client->ring_ending = true;

@@ -15,12 +15,11 @@
 #include "events.h"
 #include "filter-set.h"
 #include "reason.h"
-#include "reply.h"
+#include "wire.h"
 
 #define RUNTIME_DIR "/run/forkbus"
 
 struct ring;
-struct wire;
 
 enum client_state { CLIENT_NEW, CLIENT_WAITING, CLIENT_CALLING, CLIENT_RING, CLIENT_FAILED };
 
@@ -56,7 +55,6 @@ struct forkbus {
 	enum client_call call;
 	bool sent;
 	struct reply reply;    /* that is being dealt with */
-	int reply_kind;	       /* what reply_set() said of it */
 	bool accepted;	       /* by the broker, once */
 	uint64_t retry_usec;   /* WAITING: when */
 	uint64_t backoff_usec; /* and how long after it the next time */

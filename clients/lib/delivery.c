@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "delivery.h"
-#include "reply.h"
 #include "ring.h"
 
 /* One call of forkbus_process() looks at so many events of the ring that the filter leaves out, at most. */

@@ -5,7 +5,7 @@
 
 #include "base/cleanup.h"
 #include "events.h"
-#include "json-read.h"
+#include "wire.h"
 
 /* --- numbers and names -------------------------------------------------------------------------------------------- */
 

@@ -6,7 +6,6 @@
 #include "client.h"
 #include "events.h"
 #include "filter-set.h"
-#include "json-read.h"
 #include "request.h"
 
 void filter_set_done(struct filter_set *set)

@@ -7,7 +7,6 @@
 #include "base/clock.h"
 #include "client.h"
 #include "query.h"
-#include "wire.h"
 
 /* Between attempts at a broker whose queue is full of those who connect. */
 #define RETRY_USEC 10000
@@ -43,7 +42,7 @@ static int connect_until(struct wire **ret, const char *path, uint64_t deadline)
 	return r;
 }
 
-static int read_until(struct wire *wire, json_t **ret, uint64_t deadline)
+static int read_until(struct wire *wire, struct reply *ret, uint64_t deadline)
 {
 	int r;
 
@@ -55,26 +54,18 @@ static int read_until(struct wire *wire, json_t **ret, uint64_t deadline)
 	return r == WIRE_E_END ? -ECONNRESET : r;
 }
 
-static int reply_take(struct forkbus *client, struct reply *reply, json_t *message)
+/* An answer is the only one, and no refusal. */
+static int reply_accept(struct forkbus *client, const struct reply *reply)
 {
-	int r = reply_set(reply, message);
-
-	if (r == REPLY_E_REFUSED) {
-		r = reply_errno(reply);
-		reply_explain(reply, &client->reason);
-		reply_done(reply);
-	} else if (r == 0 && reply->continues) {
-		reply_done(reply);
-		r = -EBADMSG;
-	}
-	return r;
+	if (reply->error)
+		return reason_set_refusal(&client->reason, reply->error, reply->parameters);
+	return reply->continues ? -EBADMSG : 0;
 }
 
 int query_ask(struct forkbus *client, const char *method, json_t *parameters, uint64_t timeout_usec,
 	      struct query *query)
 {
 	uint64_t now = clock_usec(CLOCK_MONOTONIC), deadline;
-	json_t *message = NULL;
 	int r = parameters ? 0 : -ENOMEM;
 
 	*query = (struct query){ 0 };
@@ -86,9 +77,9 @@ int query_ask(struct forkbus *client, const char *method, json_t *parameters, ui
 	if (r == 0)
 		r = wire_call(query->wire, method, parameters, false);
 	if (r == 0)
-		r = read_until(query->wire, &message, deadline);
+		r = read_until(query->wire, &query->reply, deadline);
 	if (r == 0)
-		r = reply_take(client, &query->reply, message);
+		r = reply_accept(client, &query->reply);
 	json_decref(parameters);
 	if (r < 0)
 		query_done(query);

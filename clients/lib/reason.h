@@ -7,6 +7,8 @@
 
 #include <stdbool.h>
 
+#include <jansson.h>
+
 #include "filter.h"
 
 #define REASON_MAX 512
@@ -22,6 +24,12 @@ int reason_set(struct reason *reason, int error, const char *format, ...)
 
 /* reason_set_filter() - why a filter is refused: "KEY: REASON". Return: -EINVAL. */
 int reason_set_filter(struct reason *reason, const struct filter_error *error);
+
+/* refusal_errno() - what an error of the broker means. Return: a negative errno, as forkbus_process() has it. */
+int refusal_errno(const char *name);
+
+/* reason_set_refusal() - why the broker refused: what it said of it, or a sentence of ours. Return: refusal_errno(). */
+int reason_set_refusal(struct reason *reason, const char *name, json_t *parameters);
 
 /* reason_clear() - there is none */
 static inline void reason_clear(struct reason *reason)

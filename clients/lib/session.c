@@ -4,10 +4,8 @@
 
 #include "base/clock.h"
 #include "filter-set.h"
-#include "reply.h"
 #include "ring.h"
 #include "session.h"
-#include "wire.h"
 
 /* How long to wait for a broker that is away: at first, and at most. A restart takes a few of the first. */
 #define BACKOFF_MIN_USEC 50000

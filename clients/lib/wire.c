@@ -7,7 +7,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "json-read.h"
+#include "event-json.h"
 #include "wire.h"
 
 #define FDS_MAX	 4
@@ -26,6 +26,8 @@ struct wire {
 	int fds[FDS_MAX];
 	size_t n_fds;
 };
+
+/* --- the connection ----------------------------------------------------------------------------------------------- */
 
 int wire_new(struct wire **ret, const char *path)
 {
@@ -128,6 +130,137 @@ int wire_call(struct wire *wire, const char *method, json_t *parameters, bool mo
 	return 0;
 }
 
+/* --- JSON --------------------------------------------------------------------------------------------------------- */
+
+static unsigned int hex4(const char *at)
+{
+	unsigned int value = 0;
+
+	for (int i = 0; i < 4; i++) {
+		unsigned int c = (unsigned char)at[i];
+
+		value = value << 4 | (c <= '9' ? c & 15 : ((c & 7) + 9) & 15);
+	}
+	return value;
+}
+
+/* Bytes that an escape stands for, and, in @at, its end. A pair of surrogates is 4 bytes: 2 and 2. */
+static size_t escape_measure(const char **at, const char *end)
+{
+	unsigned int code;
+
+	if (**at != 'u' || end - *at < 5) {
+		(*at)++;
+		return 1;
+	}
+	code = hex4(*at + 1);
+	*at += 5;
+	if (code >= 0xd800 && code < 0xe000)
+		return 2;
+	return code < 0x80 ? 1 : code < 0x800 ? 2 : 3;
+}
+
+/* Bytes of a string, from behind its quote; @at: behind the other one. */
+static size_t string_measure(const char **at, const char *end)
+{
+	size_t size = 0;
+
+	while (*at < end && **at != '"') {
+		if (*(*at)++ != '\\')
+			size++;
+		else if (*at < end)
+			size += escape_measure(at, end);
+	}
+	if (*at < end)
+		(*at)++;
+	return size;
+}
+
+/* Characters of an integer, 0 of another number. */
+static size_t number_measure(const char **at, const char *end)
+{
+	const char *begin = *at;
+	bool is_integer = true;
+
+	for (; *at < end && memchr("+-.0123456789Ee", **at, 15); (*at)++)
+		is_integer = is_integer && **at != '.' && (**at | 0x20) != 'e';
+	return is_integer ? (size_t)(*at - begin) : 0;
+}
+
+static size_t text_measure(const char *at, const char *end)
+{
+	size_t size = 0;
+
+	while (at < end) {
+		if (*at == '"') {
+			at++;
+			size += string_measure(&at, end);
+		} else if (*at == '-' || (*at >= '0' && *at <= '9')) {
+			size += number_measure(&at, end);
+		} else {
+			at++;
+		}
+	}
+	return size;
+}
+
+static size_t integer_length(json_int_t integer)
+{
+	size_t length = integer < 0 ? 2 : 1;
+
+	while (integer /= 10)
+		length++;
+	return length;
+}
+
+static size_t value_measure(json_t *value)
+{
+	size_t size = 0, i;
+	const char *key;
+	json_t *member;
+
+	if (json_is_string(value))
+		return json_string_length(value);
+	if (json_is_integer(value))
+		return integer_length(json_integer_value(value));
+	json_object_foreach(value, key, member)
+		size += strlen(key) + value_measure(member);
+	json_array_foreach(value, i, member)
+		size += value_measure(member);
+	return size;
+}
+
+bool json_is_whole(json_t *value, const char *text, size_t len)
+{
+	return value_measure(value) == text_measure(text, text + len);
+}
+
+static int read_once(json_t **ret, const char *text, size_t len)
+{
+	json_error_t error;
+	json_t *object = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+
+	/* Without memory, the parser fails in silence. */
+	if (!object && (error.text[0] == '\0' || json_error_code(&error) == json_error_out_of_memory))
+		return -ENOMEM;
+	if (!json_is_object(object) || !json_is_whole(object, text, len)) {
+		json_decref(object);
+		return -EBADMSG;
+	}
+	*ret = object;
+	return 0;
+}
+
+int json_read(json_t **ret, const char *text, size_t len)
+{
+	int r = read_once(ret, text, len);
+
+	/* A string that the parser had no memory for is an invalid token to it, or cut. What is wrong is wrong twice. */
+	return r == -EBADMSG ? read_once(ret, text, len) : r;
+}
+
+/* --- replies ------------------------------------------------------------------------------------------------------ */
+
 static void fds_receive(struct wire *wire, struct msghdr *header)
 {
 	for (struct cmsghdr *at = CMSG_FIRSTHDR(header); at; at = CMSG_NXTHDR(header, at)) {
@@ -204,7 +337,8 @@ static int fill(struct wire *wire)
 	return n > 0 ? 0 : WIRE_E_END;
 }
 
-int wire_read(struct wire *wire, json_t **ret)
+/* The next message, an object. Return: as wire_read(). */
+static int read_object(struct wire *wire, json_t **ret)
 {
 	const char *begin, *nul = NULL;
 	int r;
@@ -230,6 +364,36 @@ int wire_read(struct wire *wire, json_t **ret)
 	return r;
 }
 
+static int reply_check(const struct reply *reply)
+{
+	json_t *continues = json_object_get(reply->message, "continues");
+	json_t *error = json_object_get(reply->message, "error");
+
+	if ((reply->parameters && !json_is_object(reply->parameters)) ||
+	    (continues && !json_is_boolean(continues)) || (error && !json_is_string(error)) ||
+	    (!error && !reply->parameters))
+		return -EBADMSG;
+	return 0;
+}
+
+int wire_read(struct wire *wire, struct reply *ret)
+{
+	struct reply reply = { 0 };
+	int r = read_object(wire, &reply.message);
+
+	if (r != 0)
+		return r;
+	reply.parameters = json_object_get(reply.message, "parameters");
+	reply.error = json_string_value(json_object_get(reply.message, "error"));
+	reply.continues = json_is_true(json_object_get(reply.message, "continues"));
+	r = reply_check(&reply);
+	if (r == 0)
+		*ret = reply;
+	else
+		reply_done(&reply);
+	return r;
+}
+
 int wire_take_fd(struct wire *wire, size_t index)
 {
 	int fd;
@@ -239,4 +403,20 @@ int wire_take_fd(struct wire *wire, size_t index)
 	fd = wire->fds[index];
 	wire->fds[index] = -1;
 	return fd;
+}
+
+void reply_done(struct reply *reply)
+{
+	json_decref(reply->message);
+	*reply = (struct reply){ 0 };
+}
+
+int reply_cursor(const struct reply *reply, uint64_t *epoch, uint64_t *seq)
+{
+	json_t *cursor = json_object_get(reply->parameters, "cursor");
+	const char *text = json_string_value(cursor);
+
+	if (!text || strlen(text) != json_string_length(cursor) || cursor_parse(text, epoch, seq) < 0)
+		return -EBADMSG;
+	return 0;
 }

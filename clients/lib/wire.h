@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <jansson.h>
 
@@ -17,6 +18,14 @@ struct wire;
  * which may be a list of all processes. */
 #define WIRE_MESSAGE_MAX (16 * 1024 * 1024)
 #define WIRE_ANSWER_MAX	 (64 * 1024 * 1024)
+
+/* What the broker said. */
+struct reply {
+	json_t *message;    /* owned */
+	json_t *parameters; /* its; an object. Of a refusal also NULL */
+	const char *error;  /* its; NULL: it is no refusal */
+	bool continues;
+};
 
 enum {
 	_WIRE_E_SUCCESS,
@@ -48,11 +57,32 @@ int wire_call(struct wire *wire, const char *method, json_t *parameters, bool mo
 
 /*
  * wire_read() - the next reply; sends what is left of a call, too
- * @ret: an object, the caller's
- * Return: 0, WIRE_E_MORE, WIRE_E_END; -EBADMSG where it is no JSON object, -EMSGSIZE where it is too
- * long; after -ENOMEM the same reply can be read again.
+ * @ret: to be freed by reply_done()
+ * Return: 0, WIRE_E_MORE, WIRE_E_END; -EBADMSG where it is no reply, -EMSGSIZE where it is too long; after -ENOMEM the same
+ * reply can be read again.
  */
-int wire_read(struct wire *wire, json_t **ret);
+int wire_read(struct wire *wire, struct reply *ret);
 
 /* wire_take_fd() - a descriptor that came with the last reply. Return: it, the caller's; -EBADMSG where there is none. */
 int wire_take_fd(struct wire *wire, size_t index);
+
+/* reply_done() - free what it holds, and empty it; an empty one is fine. */
+void reply_done(struct reply *reply);
+
+/* reply_cursor() - the cursor of a reply. Return: 0 or -EBADMSG. */
+int reply_cursor(const struct reply *reply, uint64_t *epoch, uint64_t *seq);
+
+/*
+ * JSON as libforkbus reads it. jansson drops bytes of a string, or digits of a number, where it had no memory to make its
+ * buffer for them larger, and reports no error. So what it read is measured against the text.
+ */
+
+/*
+ * json_read() - read one object
+ * @ret: the caller's
+ * Return: 0; -EBADMSG where the text is not one JSON object, or has a key twice; -ENOMEM.
+ */
+int json_read(json_t **ret, const char *text, size_t len);
+
+/* json_is_whole() - are all bytes of a text's strings and integers in the value that was read from it? @text: valid JSON */
+bool json_is_whole(json_t *value, const char *text, size_t len);

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "clients/lib/events.h"
-#include "clients/lib/json-read.h"
+#include "clients/lib/wire.h"
 #include "tests/unit/allocations.h"
 #include "tests/unit/random-event.h"
 #include "tests/unit/support.h"
