@@ -336,21 +336,28 @@ int forkbus_event_to_json(const struct forkbus_event *event, uint64_t flags, cha
 	return 0;
 }
 
-int forkbus_event_from_json(const char *text, size_t len, struct forkbus_event **ret)
+int event_from_object(struct forkbus_event **ret, json_t *object)
 {
 	struct forkbus_event *event = calloc(1, sizeof(*event));
 	struct event_store *store = malloc(sizeof(*store));
-	json_t *object = NULL;
-	int r = event && store ? json_read(&object, text, len) : -ENOMEM;
+	int r = event && store ? event_copy_decode(event, store, object) : -ENOMEM;
 
-	if (r == 0)
-		r = event_copy_decode(event, store, object);
-	json_decref(object);
 	free(store);
-	if (r == 0) {
+	if (r == 0)
 		*ret = event;
-		return 0;
-	}
-	forkbus_event_free(event);
+	else
+		forkbus_event_free(event);
+	return r;
+}
+
+int forkbus_event_from_json(const char *text, size_t len, struct forkbus_event **ret)
+{
+	json_t *object;
+	int r = json_read(&object, text, len);
+
+	if (r < 0)
+		return r;
+	r = event_from_object(ret, object);
+	json_decref(object);
 	return r == EVENT_COPY_E_UNKNOWN ? -EOPNOTSUPP : r;
 }

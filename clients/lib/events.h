@@ -41,6 +41,9 @@ int event_copy_set(struct forkbus_event *copy, const struct fb_event *event);
  */
 int event_copy_decode(struct forkbus_event *copy, struct event_store *store, json_t *object);
 
+/* event_from_object() - a new event, of an object of JSON. Return: as event_copy_decode(). */
+int event_from_object(struct forkbus_event **ret, json_t *object);
+
 /* event_copy_done() - free what it holds */
 void event_copy_done(struct forkbus_event *copy);
 
