@@ -9,13 +9,17 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "call.h"
 #include "client.h"
-#include "delivery.h"
+#include "ring.h"
 #include "session.h"
 
 /* A bound on one call of forkbus_process(), whatever the other side does. */
 #define STEPS_MAX 64
+
+/* One call of forkbus_process() looks at so many events of the ring that the filter leaves out, at most. */
+#define SLICE 1024
+
+/* --- the handle --------------------------------------------------------------------------------------------------- */
 
 int forkbus_new(struct forkbus **ret, const char *runtime_dir, uint64_t flags)
 {
@@ -100,6 +104,288 @@ int forkbus_start(struct forkbus *client)
 	return 0;
 }
 
+/* --- events of a reply -------------------------------------------------------------------------------------------- */
+
+/* Events, or a list of processes, or where the ring is read from: for batch_deliver(). */
+static int batch_begin(struct forkbus *client)
+{
+	struct batch batch = { .is_list = client->call != CALL_SUBSCRIBE, .end = { .known = true } };
+
+	if (client->call == CALL_SUBSCRIBE)
+		batch.events = json_object_get(client->reply.parameters, "events");
+	else if (client->call == CALL_LIST)
+		batch.events = json_object_get(client->reply.parameters, "processes");
+	if ((client->call != CALL_STATUS && !json_is_array(batch.events)) ||
+	    reply_cursor(&client->reply, &batch.end.epoch, &batch.end.seq) < 0 ||
+	    client->reply.continues != (client->call == CALL_SUBSCRIBE))
+		return -EBADMSG;
+	client->batch = batch;
+	client->backoff_usec = 0;
+	client->accepted = true;
+	if (client->is_gone)
+		client->announce = FORKBUS_RECONNECTED;
+	client->is_gone = false;
+	return 0;
+}
+
+static void set_position(struct forkbus *client, uint64_t epoch, uint64_t seq)
+{
+	client->position = (struct position){ true, epoch, seq };
+	cursor_print(client->cursor, epoch, seq);
+}
+
+/* Was it delivered before the connection was lost? */
+static bool is_double(const struct forkbus *client, const struct fb_event *event)
+{
+	if (event->type == EVENT_READY)
+		return client->is_ready;
+	return EVENT_HAS(event, seq) && client->position.known &&
+	       client->position.epoch == client->batch.end.epoch && event->seq <= client->position.seq;
+}
+
+/* The snapshot is over, and the log begins somewhere. */
+static void ready_delivered(struct forkbus *client, const struct fb_event *event)
+{
+	uint64_t epoch, seq;
+
+	client->is_ready = true;
+	if (EVENT_HAS(event, cursor) && cursor_parse(event->cursor.data, &epoch, &seq) == 0 &&
+	    epoch == client->batch.end.epoch)
+		set_position(client, epoch, seq);
+}
+
+static void delivered(struct forkbus *client, const struct fb_event *event)
+{
+	uint64_t epoch = client->batch.end.epoch;
+
+	if (event->type == EVENT_READY)
+		ready_delivered(client, event);
+	if (EVENT_HAS(event, seq))
+		set_position(client, epoch, event->seq);
+	/* A loss of this subscriber's own has no place in the log, but an end there. */
+	else if (event->type == EVENT_LOST && EVENT_HAS(event, to))
+		set_position(client, epoch, event->to);
+	if (client->batch.next == json_array_size(client->batch.events) && !client->batch.is_list)
+		set_position(client, epoch, client->batch.end.seq);
+}
+
+static void batch_done(struct forkbus *client)
+{
+	client->batch = (struct batch){ 0 };
+	reply_done(&client->reply);
+}
+
+/* The ring goes on at the position, or the socket does. */
+static void ring_begin(struct forkbus *client)
+{
+	if (ring_seek(client->ring, client->position.epoch, client->position.seq) == 0)
+		client->state = CLIENT_RING;
+	else
+		session_subscribe(client);
+}
+
+/* After a list: ready, where it has not come yet, and the ring from there on. */
+static int list_done(struct forkbus *client)
+{
+	const struct position end = client->position.known ? client->position : client->batch.end;
+	char cursor[CURSOR_TEXT_MAX];
+	struct fb_event event;
+	int item = FORKBUS_NOTHING;
+
+	/* A cursor of another log, or of the future: the broker knows what to say. */
+	if (end.epoch != client->batch.end.epoch || end.seq > client->batch.end.seq) {
+		batch_done(client);
+		session_subscribe(client);
+		return FORKBUS_NOTHING;
+	}
+	if (!client->is_ready) {
+		fb_event_init(&event, EVENT_READY);
+		EVENT_SET(&event, time_usec, clock_usec(CLOCK_REALTIME));
+		EVENT_SET(&event, cursor, event_text(cursor_print(cursor, end.epoch, end.seq)));
+		if (event_copy_set(&client->event, &event) < 0)
+			return -ENOMEM;
+		item = FORKBUS_EVENT;
+	}
+	client->is_ready = true;
+	set_position(client, end.epoch, end.seq);
+	batch_done(client);
+	ring_begin(client);
+	return item;
+}
+
+static int batch_deliver(struct forkbus *client)
+{
+	struct batch *batch = &client->batch;
+	int r;
+
+	while (batch->next < json_array_size(batch->events)) {
+		r = event_copy_decode(&client->event, &client->store,
+				      json_array_get(batch->events, batch->next));
+		if (r < 0)
+			return r;
+		batch->next++;
+		if (r == EVENT_COPY_E_UNKNOWN || is_double(client, &client->event.event))
+			continue;
+		delivered(client, &client->event.event);
+		return FORKBUS_EVENT;
+	}
+	if (batch->is_list)
+		return list_done(client);
+	/*
+	 * All of it is with the caller, and so is what the filter left out. Before ready the cursor says what follows the
+	 * snapshot: one that is made anew is followed by it, too.
+	 */
+	set_position(client, batch->end.epoch, batch->end.seq);
+	batch_done(client);
+	return FORKBUS_NOTHING;
+}
+
+/* --- events of the ring ------------------------------------------------------------------------------------------- */
+
+/* The next event, unless there was no memory to deliver the last one. Return: as ring_next(). */
+static int ring_take(struct forkbus *client)
+{
+	int r;
+
+	if (client->ring_pending)
+		return 0;
+	r = ring_next(client->ring, &client->ring_event);
+	client->ring_pending = r == 0 || r == RING_E_LOST;
+	return r == RING_E_LOST ? 0 : r;
+}
+
+/* There is nothing, now or for good. Return: as ring_deliver(). */
+static int ring_pause(struct forkbus *client, int r)
+{
+	/* A log without a writer: its broker is gone, even where the connection has not ended. */
+	client->ring_ending |= r == RING_E_REPLACED;
+	client->ring_more = false;
+	/* The broker can still send what cannot be read here. */
+	if (r == -EBADMSG || r == -EPROTONOSUPPORT)
+		session_subscribe(client);
+	else if (r < 0)
+		return r;
+	return FORKBUS_NOTHING;
+}
+
+static int ring_deliver(struct forkbus *client)
+{
+	const struct fb_event *event = &client->ring_event;
+
+	for (unsigned int i = 0; i < SLICE; i++) {
+		bool wanted;
+		int r = ring_take(client);
+
+		if (r != 0)
+			return ring_pause(client, r);
+		wanted = filter_match(client->ring_filter, event);
+		if (wanted && event_copy_set(&client->event, event) < 0)
+			return -ENOMEM;
+		client->ring_pending = false;
+		client->ring_more = true;
+		/* Of a loss of this subscriber's own, the end. */
+		if (EVENT_HAS(event, seq))
+			set_position(client, client->position.epoch, event->seq);
+		else if (EVENT_HAS(event, to))
+			set_position(client, client->position.epoch, event->to);
+		if (wanted)
+			return FORKBUS_EVENT;
+	}
+	return FORKBUS_NOTHING;
+}
+
+/* --- steps -------------------------------------------------------------------------------------------------------- */
+
+/* Nothing is there to be read. */
+static int watch(struct forkbus *client, bool *idle)
+{
+	*idle = true;
+	return client->wire_events == wire_events(client->wire) ? 0 : session_watch(client);
+}
+
+static int read_reply(struct forkbus *client, bool *idle)
+{
+	int r = wire_read(client->wire, &client->reply);
+
+	if (r == WIRE_E_MORE)
+		return watch(client, idle);
+	if (r == WIRE_E_END) {
+		session_wait_again(client);
+		return 0;
+	}
+	/* More processes than one message may have: the snapshot of a subscription has many. */
+	if (r == -EMSGSIZE && client->call == CALL_LIST) {
+		session_forgo_ring(client);
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	if (client->reply.error || client->call == CALL_GET_PROCESS || client->call == CALL_OPEN_RING)
+		r = session_replied(client);
+	else
+		r = batch_begin(client);
+	if (!client->batch.end.known)
+		reply_done(&client->reply);
+	return r;
+}
+
+/* With the ring, the connection only shows whether the broker is there. */
+static int ring_watch(struct forkbus *client, bool *idle)
+{
+	struct reply reply;
+	int r;
+
+	if (client->ring_ending && !client->ring_more) {
+		session_wait_again(client);
+		return 0;
+	}
+	r = wire_read(client->wire, &reply);
+	if (r == WIRE_E_MORE)
+		return watch(client, idle);
+	if (r == 0)
+		reply_done(&reply);
+	if (r != WIRE_E_END)
+		return r < 0 ? r : -EBADMSG;
+	client->ring_ending = true;
+	return 0;
+}
+
+/* What came is delivered before more is read. Return: an item, or a negative errno: all but -ENOMEM are the end. */
+static int deliver(struct forkbus *client)
+{
+	int r = client->announce;
+
+	client->announce = FORKBUS_NOTHING;
+	if (r == FORKBUS_NOTHING && client->batch.end.known)
+		r = batch_deliver(client);
+	if (r == FORKBUS_NOTHING && client->state == CLIENT_RING)
+		r = ring_deliver(client);
+	return r;
+}
+
+/* One step. Return: what it brought, FORKBUS_NOTHING after a step without, a negative errno; @idle: none is left. */
+static int step(struct forkbus *client, bool *idle)
+{
+	int r = deliver(client);
+
+	if (r != FORKBUS_NOTHING)
+		return r;
+	switch (client->state) {
+	case CLIENT_WAITING:
+		*idle = clock_usec(CLOCK_MONOTONIC) < client->retry_usec;
+		return *idle ? 0 : session_retry(client);
+	case CLIENT_CALLING:
+		return client->sent ? read_reply(client, idle) : session_send(client);
+	case CLIENT_RING:
+		return ring_watch(client, idle);
+	case CLIENT_NEW:
+	case CLIENT_FAILED:
+		break;
+	}
+	*idle = true;
+	return FORKBUS_NOTHING;
+}
+
 static int fail(struct forkbus *client, int error)
 {
 	if (error == -ENOMEM) {
@@ -113,21 +399,6 @@ static int fail(struct forkbus *client, int error)
 	client->failure = error;
 	client->busy = false;
 	return error;
-}
-
-/* One step. Return: what it brought, FORKBUS_NOTHING after a step without, a negative errno; @idle: none is left. */
-static int step(struct forkbus *client, bool *idle)
-{
-	enum forkbus_item item;
-	int r = delivery_next(client, &item);
-
-	if (r == DELIVERY_E_SUBSCRIBE)
-		session_subscribe(client);
-	if (r < 0 || item != FORKBUS_NOTHING)
-		return r < 0 ? r : (int)item;
-	r = call_advance(client);
-	*idle = r == CALL_E_IDLE;
-	return r < 0 ? r : FORKBUS_NOTHING;
 }
 
 int forkbus_process(struct forkbus *client, const struct forkbus_event **ret)
@@ -149,6 +420,8 @@ int forkbus_process(struct forkbus *client, const struct forkbus_event **ret)
 	client->busy = !idle || client->ring_more;
 	return r;
 }
+
+/* --- waiting ------------------------------------------------------------------------------------------------------ */
 
 int forkbus_wait(struct forkbus *client, uint64_t timeout_usec)
 {

@@ -9,7 +9,9 @@
  *            which the replies then go on
  *   RING     events come by the ring; the connection only shows when the broker goes
  *
- * What came is delivered before more is read. Every step that can lack memory leaves things so that it can be done again.
+ * forkbus_process() goes in steps: an event that is here is delivered, else a reply is read, else a call is sent. What
+ * belongs to a connection, and the calls that come before events, are in session.c. Every step that can lack memory leaves
+ * things so that it can be done again.
  */
 
 #include "events.h"
@@ -72,7 +74,6 @@ struct forkbus {
 
 	/* The ring */
 	struct filter *ring_filter; /* NULL: it is not to be used */
-	bool ring_refused;	    /* on this connection */
 	bool ring_more;		    /* there is more to be looked through */
 	struct ring *ring;
 	bool ring_ending;  /* the broker is gone, but there may be some left */

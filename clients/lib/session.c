@@ -11,6 +11,8 @@
 #define BACKOFF_MIN_USEC 50000
 #define BACKOFF_MAX_USEC 5000000
 
+/* --- the connection ----------------------------------------------------------------------------------------------- */
+
 /*
  * forkbus_free() closes the epoll instance first, and nothing is taken out of it: in the child of a fork it is shared with
  * the parent, which goes on.
@@ -62,8 +64,6 @@ int session_watch(struct forkbus *client)
 {
 	struct epoll_event event = { .events = (uint32_t)wire_events(client->wire) };
 
-	if (client->wire_events == wire_events(client->wire))
-		return 0;
 	if (epoll_ctl(client->epoll_fd, client->wire_events ? EPOLL_CTL_MOD : EPOLL_CTL_ADD,
 		      wire_fd(client->wire), &event) < 0)
 		return -errno;
@@ -71,7 +71,10 @@ int session_watch(struct forkbus *client)
 	return 0;
 }
 
-void session_call(struct forkbus *client, enum client_call call)
+/* --- calls -------------------------------------------------------------------------------------------------------- */
+
+/* This is asked next. */
+static void next_call(struct forkbus *client, enum client_call call)
 {
 	client->state = CLIENT_CALLING;
 	client->call = call;
@@ -79,23 +82,21 @@ void session_call(struct forkbus *client, enum client_call call)
 }
 
 /* First which process a bare pid means, then its events. */
-void session_begin(struct forkbus *client)
+static void begin(struct forkbus *client)
 {
 	/* Where a cursor turned out to be invalid after the list was delivered, the list would come twice. */
 	bool can_list = !client->position.known || client->is_ready || !client->set.snapshot;
 
 	if (filter_set_unpinned(&client->set))
-		session_call(client, CALL_GET_PROCESS);
+		next_call(client, CALL_GET_PROCESS);
 	else
-		session_call(client,
-			     client->flags & FORKBUS_RING && can_list ? CALL_OPEN_RING : CALL_SUBSCRIBE);
+		next_call(client, client->flags & FORKBUS_RING && can_list ? CALL_OPEN_RING : CALL_SUBSCRIBE);
 }
 
 void session_subscribe(struct forkbus *client)
 {
 	ring_close(client);
-	client->ring_refused = true;
-	session_call(client, CALL_SUBSCRIBE);
+	next_call(client, CALL_SUBSCRIBE);
 }
 
 int session_connect(struct forkbus *client)
@@ -104,17 +105,120 @@ int session_connect(struct forkbus *client)
 
 	if (r < 0)
 		return r;
-	client->ring_refused = false;
 	r = session_watch(client);
 	if (r < 0) {
 		session_disconnect(client);
 		return r;
 	}
-	session_begin(client);
+	begin(client);
 	return 0;
 }
 
-int session_open_ring(struct forkbus *client, int fd)
+int session_retry(struct forkbus *client)
+{
+	int r = session_connect(client);
+
+	if (r == 0 || r == -ENOMEM)
+		return r;
+	session_wait_again(client);
+	return 0;
+}
+
+void session_forgo_ring(struct forkbus *client)
+{
+	client->flags &= ~FORKBUS_RING;
+	session_disconnect(client);
+	client->state = CLIENT_WAITING;
+	client->retry_usec = 0;
+}
+
+static json_t *subscribe_parameters(const struct forkbus *client)
+{
+	char cursor[CURSOR_TEXT_MAX];
+	json_t *parameters = json_pack("{s:o}", "filter", filter_set_json(&client->set));
+	const char *since = client->set.since;
+	bool ok = parameters;
+
+	if (client->position.known)
+		since = cursor_print(cursor, client->position.epoch, client->position.seq);
+	if (ok && since)
+		ok = json_object_set_new(parameters, "since", json_string(since)) == 0;
+	/* After ready a loss is reported, and nothing is repeated. */
+	if (ok && client->set.snapshot && !client->is_ready)
+		ok = json_object_set_new(parameters, "snapshot", json_true()) == 0;
+	if (ok && client->set.complete && !client->is_ready)
+		ok = json_object_set_new(parameters, "complete", json_true()) == 0;
+	if (ok)
+		return parameters;
+	json_decref(parameters);
+	return NULL;
+}
+
+static json_t *parameters_make(struct forkbus *client)
+{
+	switch (client->call) {
+	case CALL_GET_PROCESS:
+		return json_pack("{sI}", "pid", (json_int_t)filter_set_unpinned(&client->set)->pid);
+	case CALL_LIST:
+		return json_pack("{s:o}", "filter", filter_set_json(&client->set));
+	case CALL_SUBSCRIBE:
+		return subscribe_parameters(client);
+	case CALL_OPEN_RING:
+	case CALL_STATUS:
+		break;
+	}
+	return json_object();
+}
+
+int session_send(struct forkbus *client)
+{
+	static const char *const methods[] = {
+		[CALL_GET_PROCESS] = "org.forkbus1.GetProcess", [CALL_OPEN_RING] = "org.forkbus1.OpenRing",
+		[CALL_LIST] = "org.forkbus1.ListProcesses",	[CALL_STATUS] = "org.forkbus1.GetStatus",
+		[CALL_SUBSCRIBE] = "org.forkbus1.Subscribe",
+	};
+	json_t *parameters;
+	int r;
+
+	if (client->call == CALL_OPEN_RING && !client->ring_filter) {
+		r = filter_set_ring_filter(&client->set, &client->ring_filter);
+		if (r < 0)
+			return r;
+		if (!client->ring_filter) {
+			session_subscribe(client);
+			return 0;
+		}
+	}
+	parameters = parameters_make(client);
+	if (!parameters)
+		return -ENOMEM;
+	r = wire_call(client->wire, methods[client->call], parameters, client->call == CALL_SUBSCRIBE);
+	json_decref(parameters);
+	if (r < 0)
+		return r;
+	client->sent = true;
+	return 0;
+}
+
+/* --- replies ------------------------------------------------------------------------------------------------------ */
+
+static int process_replied(struct forkbus *client)
+{
+	struct filter_set_pid *pid = filter_set_unpinned(&client->set);
+	json_t *process = json_object_get(client->reply.parameters, "process");
+	json_t *start = json_object_get(process, "startUsec");
+
+	if (!json_is_object(process) || (start && (!json_is_integer(start) || json_integer_value(start) < 0)))
+		return -EBADMSG;
+	/* From here on it means this process, also when the broker was restarted and the pid is another one's. */
+	pid->start_usec = (uint64_t)json_integer_value(start);
+	pid->pinned = true;
+	begin(client);
+	return 0;
+}
+
+/* Map a ring. @fd: taken. Return: 0; negative: it cannot be. */
+static int ring_open(struct forkbus *client, int fd)
 {
 	struct epoll_event event = { .events = EPOLLIN };
 	int r;
@@ -127,4 +231,44 @@ int session_open_ring(struct forkbus *client, int fd)
 		client->ring = ring_free(client->ring);
 	}
 	return r;
+}
+
+static int ring_replied(struct forkbus *client)
+{
+	json_t *index = json_object_get(client->reply.parameters, "ring");
+	int fd;
+
+	if (!json_is_integer(index) || json_integer_value(index) < 0)
+		return -EBADMSG;
+	fd = wire_take_fd(client->wire, (size_t)json_integer_value(index));
+	if (fd < 0)
+		return fd;
+	if (ring_open(client, fd) < 0)
+		session_subscribe(client);
+	else
+		next_call(client, client->set.snapshot && !client->is_ready ? CALL_LIST : CALL_STATUS);
+	return 0;
+}
+
+static int refused(struct forkbus *client)
+{
+	int error = refusal_errno(client->reply.error);
+	bool is_full = error == -EUSERS || error == -ENOBUFS;
+
+	if (client->call == CALL_OPEN_RING && !is_full) {
+		session_subscribe(client);
+		return 0;
+	}
+	if (is_full && client->accepted) {
+		session_wait_again(client);
+		return 0;
+	}
+	return reason_set_refusal(&client->reason, client->reply.error, client->reply.parameters);
+}
+
+int session_replied(struct forkbus *client)
+{
+	if (client->reply.error)
+		return refused(client);
+	return client->call == CALL_GET_PROCESS ? process_replied(client) : ring_replied(client);
 }
