@@ -4,15 +4,14 @@
 /*
  * The module source, for its own files:
  *
- *   module.c         start, stop, describe
- *   socket.c  requests to the module, and its messages
- *   stream.c  the order of its records (stream.h)
- *   decode.c  one record (decode.h)
- *   publish.c    from a record to the hub
- *   place.c   from the number of a cgroup to its path
- *   read.c    when to read what
- *   seam.c    which events another source has published already
- *   probe.c   would it work here?
+ *   module.c   start, stop, describe
+ *   socket.c   requests to the module, and its messages
+ *   stream.c   the order of its records (stream.h)
+ *   decode.c   one record (decode.h)
+ *   publish.c  from a record to the hub
+ *   read.c     when to read what
+ *   seam.c     which events another source has published already
+ *   probe.c    would it work here?
  */
 
 #include "base/clock.h"
@@ -110,10 +109,6 @@ enum module_answer module_publish(void *userdata, struct module_record *record);
 void module_publish_lost(void *userdata, const struct module_gap *gap);
 /* resync_ops.gone */
 void module_publish_gone(void *userdata, uint32_t pid, uint64_t nsec);
-
-/* place.c: fills in cgroup and unit. Return: MODULE_HOLD while the path is looked for. */
-enum module_answer module_place(struct module *module, const struct module_subject *subject,
-				struct fb_event *event, uint64_t seq);
 
 /* read.c */
 int module_read_start(struct module *module);

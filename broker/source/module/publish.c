@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include "base/clock.h"
 #include "source/lookups.h"
 #include "source/module/module.h"
+#include "source/proc/unit.h"
 
 #define TYPES(_a, _b, _c, _d) \
 	(EVENT_TYPE_BIT(_a) | EVENT_TYPE_BIT(_b) | EVENT_TYPE_BIT(_c) | EVENT_TYPE_BIT(_d))
@@ -14,6 +16,11 @@
 #define OF_RECORD                                                                              \
 	(EVENT_BIT(login_uid) | EVENT_BIT(ns_pid) | EVENT_BIT(pid_ns) | EVENT_BIT(cgroup_id) | \
 	 EVENT_BIT(cgroup) | EVENT_BIT(unit) | EVENT_BIT(tty) | EVENT_BIT(comm) | EVENT_BIT(exe))
+
+/* For the path of a cgroup no record waits longer. */
+#define HOLD_NSEC (20 * NSEC_PER_MSEC)
+
+#define PLACE (EVENT_BIT(cgroup) | EVENT_BIT(unit))
 
 /* Others may have armed more than is wanted here. */
 static bool is_wanted(const struct module *module, struct fb_event *event)
@@ -53,6 +60,87 @@ static struct module_subject resolve(const struct module *module, struct fb_even
 		adopt_known_start(subject.parent, &event->parent_start_usec);
 	return subject;
 }
+
+/* Its cgroup */
+
+/* A process that is known to be in this cgroup: the process itself, or the parent of a new one. NULL: neither is. */
+static const struct process *neighbour(const struct module_subject *subject, const struct fb_event *event)
+{
+	const struct process *process = subject->process;
+
+	if (!process && event->type == EVENT_FORK)
+		process = subject->parent;
+	return process && (process->has & EVENT_BIT(cgroup)) ? process : NULL;
+}
+
+static bool is_same(const struct process *process, const struct fb_event *event)
+{
+	return (process->has & EVENT_BIT(cgroup_id)) && process->cgroup_id == event->cgroup_id;
+}
+
+static bool is_root(struct event_text path)
+{
+	return path.len == 1 && path.data[0] == '/';
+}
+
+static void set_place(struct fb_event *event, struct event_text path)
+{
+	struct event_text unit = unit_from_cgroup(path);
+
+	EVENT_SET(event, cgroup, path);
+	if (unit.len > 0)
+		EVENT_SET(event, unit, unit);
+}
+
+static bool may_wait(struct module *module, uint64_t seq)
+{
+	uint64_t now = monotonic_nsec();
+
+	if (!module->patient)
+		return false;
+	if (module->held_seq != seq) {
+		module->held_seq = seq;
+		module->held_until_nsec = now + HOLD_NSEC;
+		module->stats.held++;
+	}
+	return now < module->held_until_nsec;
+}
+
+/* The process moved to a cgroup whose path is unknown. */
+static void unplace(struct module *module, struct process *process, const struct fb_event *event)
+{
+	module->stats.unplaced++;
+	if (process && !fb_event_is_thread(event))
+		process_forget(process, PLACE);
+}
+
+/* Fill in cgroup and unit. Return: MODULE_HOLD while the path is looked for. */
+static enum module_answer place(struct module *module, const struct module_subject *subject,
+				struct fb_event *event, uint64_t seq)
+{
+	const struct process *process = neighbour(subject, event);
+	struct event_text path;
+	int r;
+
+	/* Hierarchies of cgroup v1 have no such numbers: keep the paths that were read from /proc. */
+	if (!module->cgroups || !EVENT_HAS(event, cgroup_id) || (process && is_same(process, event))) {
+		if (process)
+			process_describe(process, event, PLACE);
+		return MODULE_TAKEN;
+	}
+	r = cgroups_find(module->cgroups, event->cgroup_id, &path);
+	if (r == CGROUPS_E_LATER && may_wait(module, seq))
+		return MODULE_HOLD;
+	if (r != 0)
+		unplace(module, subject->process, event);
+	else if (is_root(path) && process && !(process->has & EVENT_BIT(cgroup_id)))
+		process_describe(process, event, PLACE); /* name=systemd of v1 is more exact */
+	else
+		set_place(event, path);
+	return MODULE_TAKEN;
+}
+
+/* What else is known */
 
 /* No terminal, no login: what the table knows of them is over. */
 static void forget_what_ended(struct process *process, const struct module_record *record)
@@ -122,7 +210,7 @@ enum module_answer module_publish(void *userdata, struct module_record *record)
 		module->stats.published_before++;
 		return MODULE_TAKEN;
 	}
-	if (module_place(module, &subject, event, record->seq) == MODULE_HOLD)
+	if (place(module, &subject, event, record->seq) == MODULE_HOLD)
 		return MODULE_HOLD;
 	describe(module, &subject, record);
 	resync_note(module->resync, event);
