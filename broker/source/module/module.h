@@ -10,7 +10,6 @@
  *   decode.c   one record (decode.h)
  *   publish.c  from a record to the hub
  *   read.c     when to read what
- *   seam.c     which events another source has published already
  *   probe.c    would it work here?
  */
 
@@ -105,6 +104,9 @@ ssize_t module_receive(void *userdata, enum module_channel channel, void *buffer
 int module_ask_replay(void *userdata, uint64_t from);
 
 /* publish.c */
+/* Do not publish again what the source before published since then (CLOCK_BOOTTIME). Return: 0 or -ENOMEM. */
+int module_seam_begin(struct module_seam *seam, const struct log *log, uint64_t since_usec);
+void module_seam_done(struct module_seam *seam);
 enum module_answer module_publish(void *userdata, struct module_record *record);
 void module_publish_lost(void *userdata, const struct module_gap *gap);
 /* resync_ops.gone */
@@ -115,13 +117,6 @@ int module_read_start(struct module *module);
 void module_read_stop(struct module *module);
 /* Read without waiting for anything, until there is no more, or it takes too long. */
 void module_drain(struct module *module);
-
-/* seam.c */
-/* Collect the events of the log since @since_usec. Return: 0 or -ENOMEM. */
-int module_seam_begin(struct module_seam *seam, const struct log *log, uint64_t since_usec);
-/* Was this event published before? Return true only once for each. */
-bool module_seam_published(struct module_seam *seam, const struct fb_event *event);
-void module_seam_done(struct module_seam *seam);
 
 /* probe.c */
 bool module_probe(char found[static SOURCE_SENTENCE_MAX], char advice[static SOURCE_SENTENCE_MAX]);

@@ -320,44 +320,75 @@ static void test_place(void **state)
 	rmdir(root);
 }
 
+/* As the source before publishes it. */
+static void publish_before(enum event_type type, uint64_t boot_usec)
+{
+	struct fb_event event;
+
+	fb_event_init(&event, type);
+	EVENT_SET(&event, pid, 30);
+	EVENT_SET(&event, start_usec, boot_usec - 1000);
+	EVENT_SET(&event, boot_usec, boot_usec);
+	EVENT_SET(&event, time_usec, clock_usec(CLOCK_REALTIME));
+	hub_publish(hub, &event);
+}
+
+/* The same, as the module reports it. */
+static struct module_record make_same(enum event_type type, uint64_t boot_usec)
+{
+	struct module_record record = make(type, 30, 0);
+
+	record.event.start_usec = boot_usec - 1500;
+	record.event.boot_usec = boot_usec - 500;
+	return record;
+}
+
 /* What the source before has published, under times of its own. */
 static void test_seam(void **state)
 {
-	const uint64_t boot = clock_usec(CLOCK_BOOTTIME), real = clock_usec(CLOCK_REALTIME);
+	const uint64_t boot = clock_usec(CLOCK_BOOTTIME) - 2000;
 	const enum event_type types[] = { EVENT_FORK, EVENT_COMM, EVENT_EXIT };
 	struct module_record record;
-	struct fb_event event;
 
 	(void)state;
-	for (int i = 0; i < 3; i++) {
-		fb_event_init(&event, types[i]);
-		EVENT_SET(&event, pid, 30);
-		EVENT_SET(&event, start_usec, boot - 3000);
-		EVENT_SET(&event, boot_usec, boot - 2000 + (uint64_t)i);
-		EVENT_SET(&event, time_usec, real - 2000 + (uint64_t)i);
-		hub_publish(hub, &event);
-	}
+	for (int i = 0; i < 3; i++)
+		publish_before(types[i], boot);
 	assert_int_equal(module_seam_begin(&module->seam, hub_log(hub), boot - 100000), 0);
 	assert_int_equal(module->seam.n, 3);
-	for (int i = 0; i < 3; i++) {
-		record = make(types[i], 30, 0);
-		record.event.start_usec = boot - 3500;
-		record.event.boot_usec = boot - 2500;
-		assert_true(module_seam_published(&module->seam, &record.event));
-		/* Once each. */
-		assert_false(module_seam_published(&module->seam, &record.event));
+	for (unsigned int i = 0; i < 3; i++) {
+		record = make_same(types[i], boot);
+		tell(&record);
+		assert_int_equal(module->stats.published_before, i + 1);
 	}
 	assert_int_equal(module->seam.n, 0);
+	assert_int_equal(count(), 3);
 
 	/* A name that was taken long before is another one; later than the seam all is new. */
 	assert_int_equal(module_seam_begin(&module->seam, hub_log(hub), boot - 100000), 0);
-	record = make(EVENT_COMM, 30, 0);
-	record.event.start_usec = boot - 3500;
+	record = make_same(EVENT_COMM, boot);
 	record.event.boot_usec = boot - 60000;
-	assert_false(module_seam_published(&module->seam, &record.event));
+	tell(&record);
 	record.event.boot_usec = boot + 10 * SECOND;
-	assert_false(module_seam_published(&module->seam, &record.event));
+	tell(&record);
+	assert_int_equal(count(), 5);
 	assert_int_equal(module->seam.n, 0);
+}
+
+/* Two events that look the same, of which one was published before. */
+static void test_seam_once(void **state)
+{
+	const uint64_t boot = clock_usec(CLOCK_BOOTTIME) - 2000;
+	struct module_record record = make_same(EVENT_COMM, boot);
+
+	(void)state;
+	publish_before(EVENT_FORK, boot);
+	publish_before(EVENT_COMM, boot);
+	assert_int_equal(module_seam_begin(&module->seam, hub_log(hub), boot - 100000), 0);
+	tell(&record);
+	assert_int_equal(count(), 2);
+	tell(&record);
+	assert_int_equal(count(), 3);
+	assert_int_equal(module->stats.published_before, 1);
 }
 
 static int group_setup(void **state)
@@ -383,6 +414,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_place, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_seam, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_seam_once, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("module tell", tests, group_setup, group_teardown);
