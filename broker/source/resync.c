@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "source/lookups.h"
 #include "source/recent.h"
+#include "source/subject.h"
 
 /* A storm of losses does not make us read /proc all the time. */
 #define PAUSE_NSEC     (1 * NSEC_PER_SEC)
@@ -106,7 +106,7 @@ static bool find_start(const struct recent *recent, uint32_t pid, uint64_t start
 bool resync_has_ended(const struct resync *resync, const struct fb_event *event)
 {
 	/* One that the table holds has not. */
-	return !lookup_process(resync->hub, event) &&
+	return !subject_find(resync->hub, event) &&
 	       find_start(&resync->ended, event->pid, id_of(event).start_usec);
 }
 
@@ -125,19 +125,11 @@ struct taking {
 	bool late; /* events were published while it was taken */
 };
 
-static void on_reused(void *userdata, uint32_t pid)
-{
-	const struct taking *taking = userdata;
-	const struct resync *resync = taking->resync;
-
-	resync->ops->gone(resync->userdata, pid, taking->snapshot->end_nsec);
-}
-
 /* Is the entry about an older process than the one that the table holds, or has it ended? */
-static bool is_outdated(const struct taking *taking, const struct fb_event *entry)
+static bool is_outdated(const struct taking *taking, const struct fb_event *entry,
+			const struct process *process)
 {
 	const struct resync *resync = taking->resync;
-	const struct process *process = table_find(hub_table(resync->hub), entry->pid);
 
 	if (!process)
 		return find_start(&resync->ended, entry->pid, entry->start_usec) ||
@@ -146,21 +138,60 @@ static bool is_outdated(const struct taking *taking, const struct fb_event *entr
 	       !procfs_start_matches(entry->start_usec, process->id.start_usec);
 }
 
+/* Names that were published first stay: that of the process, and of its parent. */
+static void learn(const struct taking *taking, struct proc_entry *entry, const struct process *process)
+{
+	const struct resync *resync = taking->resync;
+	const struct process *parent = table_find(hub_table(resync->hub), entry->event.ppid);
+
+	if (process)
+		EVENT_SET(&entry->event, start_usec, process->id.start_usec);
+	if (parent)
+		EVENT_SET(&entry->event, parent_start_usec, parent->id.start_usec);
+	(void)hub_learn(resync->hub, &entry->event);
+}
+
 static void take_entry(struct taking *taking, struct proc_entry *entry)
 {
 	const struct resync *resync = taking->resync;
 	const struct process *process = table_find(hub_table(resync->hub), entry->event.pid);
 
-	if (is_outdated(taking, &entry->event))
+	if (is_outdated(taking, &entry->event, process))
 		return;
+	if (process && !procfs_start_matches(entry->event.start_usec, process->id.start_usec)) {
+		/* The pid was reused. */
+		resync->ops->gone(resync->userdata, entry->event.pid, taking->snapshot->end_nsec);
+		process = NULL;
+	}
 	/* An event since the start of the scan is newer than the result of the scan. */
 	if (taking->late && process &&
-	    procfs_start_matches(entry->event.start_usec, process->id.start_usec) &&
 	    (resync->changed.dropped || recent_find(&resync->changed, entry->event.pid, NULL)))
 		entry->event.has &= ~(process->has & ~(EVENT_BIT(pid) | EVENT_BIT(start_usec)));
-	lookup_take_entry(resync->hub, entry, on_reused, taking);
+	learn(taking, entry, process);
 	if (resync->ops->living)
 		resync->ops->living(resync->userdata, taking->snapshot, entry);
+}
+
+/* When all entries are taken: parents may come after their children. */
+static void learn_parents(struct hub *hub, const struct proc_snapshot *snapshot)
+{
+	const struct process *process, *parent;
+	struct proc_entry entry;
+	struct fb_event event;
+	size_t at = 0;
+
+	while (proc_snapshot_next(snapshot, &at, &entry)) {
+		process = table_find(hub_table(hub), entry.event.pid);
+		parent = table_find(hub_table(hub), entry.event.ppid);
+		if (!process || !parent || process->has & EVENT_BIT(parent_start_usec))
+			continue;
+		fb_event_init(&event, EVENT_PROCESS);
+		EVENT_SET(&event, pid, process->id.pid);
+		EVENT_SET(&event, start_usec, process->id.start_usec);
+		EVENT_SET(&event, ppid, parent->id.pid);
+		EVENT_SET(&event, parent_start_usec, parent->id.start_usec);
+		(void)hub_learn(hub, &event);
+	}
 }
 
 /* Processes that end */
@@ -178,7 +209,7 @@ static void remember_before(struct resync *resync)
 	if (!before->ids)
 		return;
 	while (before->n < max && (process = table_walk(table, &slot)))
-		before->ids[before->n++] = process->id;
+		before->ids[before->n++] = (struct process_id){ process->id.pid, process->id.start_usec };
 }
 
 static int compare_pids(const void *a, const void *b)
@@ -248,7 +279,7 @@ static int take_snapshot(struct resync *resync, const struct proc_snapshot *snap
 		pids[n++] = entry.event.pid;
 		take_entry(&taking, &entry);
 	}
-	lookup_take_parents(resync->hub, snapshot);
+	learn_parents(resync->hub, snapshot);
 	ids_clear(&resync->missing);
 	/* What could not be read may live. */
 	if (snapshot->skipped == 0) {

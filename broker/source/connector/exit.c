@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "source/connector/connector.h"
-#include "source/lookups.h"
+#include "source/subject.h"
 
 /* Of more children than this the new parent is not asked for, and is known when they end. */
 #define ORPHANS_MAX 64
@@ -41,7 +41,7 @@ static void publish_thread_exit(struct connector *connector, const struct cn_eve
 		set_usage(&event, &exit->record.usage, FIELDS_ALL);
 		EVENT_SET(&event, elapsed_usec, exit->record.elapsed_usec);
 	}
-	lookup_describe(connector->hub, &event, ~EVENT_BIT(exe));
+	subject_describe(subject_find(connector->hub, &event), &event, ~EVENT_BIT(exe));
 	connector_publish(connector, &event);
 }
 
@@ -61,13 +61,13 @@ static void set_parent(struct connector *connector, struct fb_event *event, cons
 {
 	if (!ppid || (process && (process->has & EVENT_BIT(ppid)) && process->ppid == ppid))
 		return;
-	lookup_set_parent(connector->hub, event, ppid);
+	(void)subject_set_parent(connector->hub, event, ppid);
 }
 
 static void publish_end(struct connector *connector, struct fb_event *event, const struct group_end *end,
 			uint32_t ppid)
 {
-	const struct process *process = lookup_process(connector->hub, event);
+	const struct process *process = subject_find(connector->hub, event);
 	field_set fields = FIELDS_ALL;
 
 	if (end->has_status)
@@ -76,7 +76,7 @@ static void publish_end(struct connector *connector, struct fb_event *event, con
 	set_parent(connector, event, process, ppid ? ppid : end->has_task ? end->ppid : 0);
 	if (EVENT_HAS(event, ppid))
 		fields &= ~EVENT_BIT(parent_start_usec);
-	lookup_describe(connector->hub, event, fields);
+	subject_describe(subject_find(connector->hub, event), event, fields);
 	if (end->has_task) {
 		if (!EVENT_HAS(event, comm))
 			EVENT_SET(event, comm, event_text(end->comm));

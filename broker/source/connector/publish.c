@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "source/connector/connector.h"
-#include "source/lookups.h"
+#include "source/subject.h"
 
 #include "base/clock.h"
 
@@ -43,7 +43,7 @@ static void take_answer_of_unknown(struct connector *connector, struct fb_event 
 {
 	fb_event_copy_fields(event, answer, PROCFS_IDS);
 	if (!EVENT_HAS(event, ppid))
-		lookup_set_parent(connector->hub, event, answer->ppid);
+		(void)subject_set_parent(connector->hub, event, answer->ppid);
 	if (!EVENT_HAS(event, start_usec))
 		EVENT_SET(event, start_usec, answer->start_usec);
 	take_answer(event, answer);
@@ -85,7 +85,7 @@ static void answer_parent(struct connector *connector, const struct proc_questio
 	fb_event_init(&event, EVENT_PROCESS);
 	EVENT_SET(&event, pid, process->id.pid);
 	EVENT_SET(&event, start_usec, process->id.start_usec);
-	lookup_set_parent(connector->hub, &event, question->event.ppid);
+	(void)subject_set_parent(connector->hub, &event, question->event.ppid);
 	(void)hub_learn(connector->hub, &event);
 }
 
@@ -138,7 +138,7 @@ static void publish_thread_fork(struct connector *connector, const struct cn_eve
 		return;
 	connector_begin(connector, &event, EVENT_FORK, cn->nsec, cn->tgid);
 	EVENT_SET(&event, tid, cn->tid);
-	lookup_describe(connector->hub, &event, ~FIELDS_IMAGE | EVENT_BIT(comm));
+	subject_describe(subject_find(connector->hub, &event), &event, ~FIELDS_IMAGE | EVENT_BIT(comm));
 	connector_publish(connector, &event);
 }
 
@@ -170,7 +170,7 @@ static void publish_fork(struct connector *connector, const struct connector_mes
 		start = process->id.start_usec;
 	connector_begin(connector, &event, EVENT_FORK, cn->nsec, cn->tgid);
 	EVENT_SET(&event, start_usec, start);
-	lookup_set_parent(connector->hub, &event, cn->fork.parent_tgid);
+	(void)subject_set_parent(connector->hub, &event, cn->fork.parent_tgid);
 	parent = table_find(table, cn->fork.parent_tgid);
 	if (parent)
 		process_describe(parent, &event, FIELDS_INHERITED);
@@ -179,7 +179,7 @@ static void publish_fork(struct connector *connector, const struct connector_mes
 	EVENT_CLEAR(&event, exe);
 	connector_publish(connector, &event);
 
-	lookup_inherit_exe(connector->hub, cn->tgid, start, cn->fork.parent_tgid);
+	subject_inherit_exe(connector->hub, table_find(table, cn->fork.parent_tgid), &event);
 	if (!answer || !EVENT_HAS(answer, exe) || table_find(table, cn->fork.parent_tgid))
 		return;
 	fb_event_init(&exe, EVENT_PROCESS);
@@ -241,7 +241,7 @@ static void publish_exec(struct connector *connector, const struct connector_mes
 		if (record)
 			EVENT_SET(&event, comm, event_text(record->comm));
 	}
-	lookup_describe(connector->hub, &event, described);
+	subject_describe(subject_find(connector->hub, &event), &event, described);
 	connector_publish(connector, &event);
 }
 
@@ -259,7 +259,7 @@ static void publish_comm(struct connector *connector, const struct cn_event *cn)
 		return;
 	connector_begin(connector, &event, EVENT_COMM, cn->nsec, cn->tgid);
 	EVENT_SET(&event, comm, comm);
-	lookup_describe(connector->hub, &event, ~FIELDS_IMAGE);
+	subject_describe(subject_find(connector->hub, &event), &event, ~FIELDS_IMAGE);
 	connector_publish(connector, &event);
 }
 
@@ -298,7 +298,7 @@ static void publish_id(struct connector *connector, const struct cn_event *cn)
 		EVENT_SET(&event, old_euid, old.euid);
 	if (EVENT_HAS(&old, egid))
 		EVENT_SET(&event, old_egid, old.egid);
-	lookup_describe(connector->hub, &event, ~EVENT_BIT(exe));
+	subject_describe(subject_find(connector->hub, &event), &event, ~EVENT_BIT(exe));
 	connector_publish(connector, &event);
 }
 
@@ -309,7 +309,7 @@ static void publish_session(struct connector *connector, const struct cn_event *
 
 	connector_begin(connector, &event, EVENT_SESSION, cn->nsec, cn->tgid);
 	EVENT_SET(&event, session, cn->tgid);
-	lookup_describe(connector->hub, &event, ~(EVENT_BIT(exe) | EVENT_BIT(tty)));
+	subject_describe(subject_find(connector->hub, &event), &event, ~(EVENT_BIT(exe) | EVENT_BIT(tty)));
 	connector_publish(connector, &event);
 }
 
@@ -320,7 +320,7 @@ static void publish_coredump(struct connector *connector, const struct cn_event 
 	if (!(hub_armed(connector->hub) & EVENT_TYPE_BIT(EVENT_COREDUMP)))
 		return;
 	connector_begin(connector, &event, EVENT_COREDUMP, cn->nsec, cn->tgid);
-	lookup_describe(connector->hub, &event, ~EVENT_BIT(exe));
+	subject_describe(subject_find(connector->hub, &event), &event, ~EVENT_BIT(exe));
 	connector_publish(connector, &event);
 }
 
@@ -334,7 +334,7 @@ static void publish_ptrace(struct connector *connector, const struct cn_event *c
 	if (!is_leader(cn))
 		EVENT_SET(&event, tid, cn->tid);
 	EVENT_SET(&event, tracer_pid, cn->ptrace.tracer_tgid);
-	lookup_describe(connector->hub, &event, ~EVENT_BIT(exe));
+	subject_describe(subject_find(connector->hub, &event), &event, ~EVENT_BIT(exe));
 	connector_publish(connector, &event);
 }
 

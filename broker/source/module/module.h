@@ -32,12 +32,6 @@ struct module_seam {
 	uint64_t until_usec; /* CLOCK_BOOTTIME: later events cannot have been published before */
 };
 
-/* Whose record it is, looked up once. Valid until the event is published. */
-struct module_subject {
-	struct process *process; /* NULL: not in the table, or another process has the pid there */
-	struct process *parent;	 /* the one that has the parent's pid; NULL: none */
-};
-
 struct module_stats {
 	uint64_t wakeups, resyncs, held, unplaced, published_before;
 };

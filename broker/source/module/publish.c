@@ -5,8 +5,8 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "source/lookups.h"
 #include "source/proc/unit.h"
+#include "source/subject.h"
 
 #define TYPES(_a, _b, _c, _d) \
 	(EVENT_TYPE_BIT(_a) | EVENT_TYPE_BIT(_b) | EVENT_TYPE_BIT(_c) | EVENT_TYPE_BIT(_d))
@@ -129,44 +129,43 @@ static bool was_published(struct module_seam *seam, const struct fb_event *event
 
 /* Whose record it is */
 
-/* The start time that was published first identifies the process from then on. That of /proc is cut to a tick. */
-static void adopt_known_start(const struct process *process, uint64_t *start_usec)
+/*
+ * The start time that was published first identifies the process from then on; that of /proc is cut to a tick.
+ * Return: whether it is that process, as far as is known.
+ */
+static bool adopt_known_start(const struct process *process, uint64_t *start_usec)
 {
-	if (process && (process->has & EVENT_BIT(start_usec)) &&
-	    event_same_start(process->id.start_usec, *start_usec))
-		*start_usec = process->id.start_usec;
+	if (!(process->has & EVENT_BIT(start_usec)))
+		return true;
+	if (!event_same_start(process->id.start_usec, *start_usec))
+		return false;
+	*start_usec = process->id.start_usec;
+	return true;
 }
 
-static struct module_subject resolve(const struct module *module, struct fb_event *event)
+static struct subject resolve(const struct module *module, struct fb_event *event)
 {
 	const struct table *table = hub_table(module->hub);
-	struct module_subject subject = { .process = table_find(table, event->pid) };
+	struct subject subject = { .process = table_find(table, event->pid) };
 
-	if (EVENT_HAS(event, start_usec)) {
-		adopt_known_start(subject.process, &event->start_usec);
-		if (subject.process && (subject.process->has & EVENT_BIT(start_usec)) &&
-		    !event_same_start(subject.process->id.start_usec, event->start_usec))
-			subject.process = NULL;
-	}
-	if (!EVENT_HAS(event, ppid))
+	if (subject.process && EVENT_HAS(event, start_usec) &&
+	    !adopt_known_start(subject.process, &event->start_usec))
+		subject.process = NULL;
+	if (!EVENT_HAS(event, ppid) || event->ppid == event->pid)
 		return subject;
 	subject.parent = table_find(table, event->ppid);
-	if (EVENT_HAS(event, parent_start_usec))
-		adopt_known_start(subject.parent, &event->parent_start_usec);
+	if (subject.parent && EVENT_HAS(event, parent_start_usec))
+		(void)adopt_known_start(subject.parent, &event->parent_start_usec);
 	return subject;
 }
 
-/* Its cgroup */
-
-/* A process that is known to be in this cgroup: the process itself, or the parent of a new one. NULL: neither is. */
-static const struct process *neighbour(const struct module_subject *subject, const struct fb_event *event)
+/* Which process has what the record leaves out: that of a fork is not known yet, and is like its parent. */
+static const struct process *process_or_parent(const struct subject *subject, const struct fb_event *event)
 {
-	const struct process *process = subject->process;
-
-	if (!process && event->type == EVENT_FORK)
-		process = subject->parent;
-	return process && (process->has & EVENT_BIT(cgroup)) ? process : NULL;
+	return subject->process || event->type != EVENT_FORK ? subject->process : subject->parent;
 }
+
+/* Its cgroup */
 
 static bool is_same(const struct process *process, const struct fb_event *event)
 {
@@ -210,13 +209,15 @@ static void unplace(struct module *module, struct process *process, const struct
 }
 
 /* Fill in cgroup and unit. Return: MODULE_HOLD while the path is looked for. */
-static enum module_answer place(struct module *module, const struct module_subject *subject,
-				struct fb_event *event, uint64_t seq)
+static enum module_answer place(struct module *module, const struct subject *subject, struct fb_event *event,
+				uint64_t seq)
 {
-	const struct process *process = neighbour(subject, event);
+	const struct process *process = process_or_parent(subject, event);
 	struct event_text path;
 	int r;
 
+	if (process && !(process->has & EVENT_BIT(cgroup)))
+		process = NULL;
 	/* Hierarchies of cgroup v1 have no such numbers: keep the paths that were read from /proc. */
 	if (!module->cgroups || !EVENT_HAS(event, cgroup_id) || (process && is_same(process, event))) {
 		if (process)
@@ -252,24 +253,21 @@ static void forget_what_ended(struct process *process, const struct module_recor
 	process_forget(process, fields);
 }
 
-static void set_tty(struct module *module, const struct module_subject *subject, struct module_record *record)
+static void set_tty(struct module *module, const struct subject *subject, struct module_record *record)
 {
 	struct fb_event *event = &record->event;
-	const struct process *process = subject->process;
+	const struct process *process = process_or_parent(subject, event);
 
 	if (record->has_tty && record->tty != 0)
 		EVENT_SET(event, tty,
 			  ((struct event_text){ module->tty, procfs_print_tty(module->tty, record->tty) }));
 	if (record->has_tty)
 		return;
-	if (!process && event->type == EVENT_FORK)
-		process = subject->parent;
 	if (process && event->type != EVENT_SESSION)
 		process_describe(process, event, EVENT_BIT(tty));
 }
 
-static void describe(struct module *module, const struct module_subject *subject,
-		     struct module_record *record)
+static void describe(struct module *module, const struct subject *subject, struct module_record *record)
 {
 	struct fb_event *event = &record->event;
 	field_set fields = ~OF_RECORD;
@@ -283,14 +281,14 @@ static void describe(struct module *module, const struct module_subject *subject
 		fields |= EVENT_BIT(exe);
 	if (EVENT_HAS(event, ppid))
 		fields &= ~EVENT_BIT(parent_start_usec);
-	lookup_describe_by(subject->process, event, fields);
+	subject_describe(subject->process, event, fields);
 }
 
 enum module_answer module_publish(void *userdata, struct module_record *record)
 {
 	struct module *module = userdata;
 	struct fb_event *event = &record->event;
-	struct module_subject subject;
+	struct subject subject;
 
 	if (!is_wanted(module, event))
 		return MODULE_TAKEN;
@@ -311,8 +309,8 @@ enum module_answer module_publish(void *userdata, struct module_record *record)
 	resync_note(module->resync, event);
 	module_set_origin(module, record->seq);
 	hub_publish(module->hub, event);
-	if (event->type == EVENT_FORK && EVENT_HAS(event, ppid) && !fb_event_is_thread(event))
-		lookup_inherit_exe(module->hub, event->pid, event->start_usec, event->ppid);
+	if (event->type == EVENT_FORK && !fb_event_is_thread(event))
+		subject_inherit_exe(module->hub, subject.parent, event);
 	return MODULE_TAKEN;
 }
 
@@ -326,7 +324,7 @@ void module_publish_gone(void *userdata, uint32_t pid, uint64_t nsec)
 	EVENT_SET(&event, boot_usec, boot_nsec / NSEC_PER_USEC);
 	EVENT_SET(&event, time_usec, clocks_real_usec(&module->clocks, boot_nsec));
 	EVENT_SET(&event, pid, pid);
-	lookup_describe(module->hub, &event, FIELDS_ALL);
+	subject_describe(table_find(hub_table(module->hub), pid), &event, FIELDS_ALL);
 	if (EVENT_HAS(&event, start_usec) && event.boot_usec >= event.start_usec)
 		EVENT_SET(&event, elapsed_usec, event.boot_usec - event.start_usec);
 	resync_note(module->resync, &event);

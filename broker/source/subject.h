@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Whose event it is, as the table of living processes knows it. A source resolves the subject of a record once, completes the
+ * event with what the table knows, and publishes it.
+ */
+
+#include "core/hub.h"
+
+/* Valid until the event is published. After a fork the parent still is: it can have changed, but not ended. */
+struct subject {
+	struct process *process; /* NULL: not in the table, or another process has the pid there */
+	struct process
+		*parent; /* the one that has the parent's pid; NULL: none, or the event names no parent */
+};
+
+/* subject_find() - the event's process; NULL: not in the table, or another process has the pid there */
+struct process *subject_find(const struct hub *hub, const struct fb_event *event);
+
+/* Fields that may have changed since they were seen, and no event said so. */
+#define K(_member, _type, _changes) | SUBJECT_##_changes(_member)
+#define SUBJECT_EXACT(_member)	    0
+#define SUBJECT_LAST(_member)	    EVENT_BIT(_member)
+static const field_set subject_unsure = 0
+#include "event-kept-fields.h"
+	;
+#undef K
+
+/* subject_describe() - what the table knows of a process and the event has not got, of some fields; NULL is fine */
+static inline void subject_describe(const struct process *process, struct fb_event *event, field_set fields)
+{
+	if (process)
+		process_describe(process, event, fields & ~subject_unsure);
+}
+
+/* subject_set_parent() - the event's parent, and its start where it is known. Return: it; NULL: not in the table. */
+struct process *subject_set_parent(const struct hub *hub, struct fb_event *event, uint32_t ppid);
+
+/*
+ * subject_inherit_exe() - what a fork that was published tells the table, but not its subscribers
+ * A child runs its parent's program. NULL as @parent is fine.
+ */
+void subject_inherit_exe(struct hub *hub, const struct process *parent, const struct fb_event *fork);
