@@ -10,21 +10,242 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/message.h"
+#include "source/clocks.h"
+
+/* How many messages to publish before the loop serves others. Under load, each has dozens of records. */
+#define BATCH 8
+
+#define TICK_USEC    (500 * USEC_PER_MSEC)
+/* Ask the module for its status once in so many ticks. */
+#define STATUS_TICKS 10
+/* A replay without an answer for so many ticks has timed out. */
+#define REPLAY_TICKS 10
+
+/* The time limit for publishing all records at once. */
+#define DRAIN_NSEC (2 * NSEC_PER_SEC)
+
+/* How often to retry a record that is held. */
+#define HOLD_USEC (2 * USEC_PER_MSEC)
+
+static inline struct module *to_module(struct source *source)
+{
+	return (struct module *)source;
+}
+
+/* The two channels */
+
+static ssize_t receive(void *userdata, enum module_channel channel, void *buffer, size_t size)
+{
+	const struct module *module = userdata;
+
+	return netlink_receive_one(channel == MODULE_LIVE ? module->live_fd : module->request_fd, buffer,
+				   size);
+}
+
+static int ask_replay(void *userdata, uint64_t from)
+{
+	const struct module *module = userdata;
+	struct genl_buffer room;
+	struct nlmsghdr *request =
+		genl_begin(&room, module->family.id, FORKBUS_CMD_REPLAY, FORKBUS_FAMILY_VERSION);
+
+	request->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	mnl_attr_put_u64(request, FORKBUS_A_FROM, from);
+	mnl_attr_put_u64(request, FORKBUS_A_INSTANCE, module->stream.instance);
+	return netlink_send(module->request_fd, request);
+}
 
 static const struct module_ops stream_ops = {
-	.receive = module_receive,
-	.replay = module_ask_replay,
+	.receive = receive,
+	.replay = ask_replay,
 	.record = module_publish,
 	.lost = module_publish_lost,
 };
 
 static const struct resync_ops resync_ops = { .gone = module_publish_gone };
 
-static struct source *module_stop(struct source *source);
+/* The cycle */
 
-static inline struct module *to_module(struct source *source)
+static void fail(struct module *module, int r)
 {
-	return (struct module *)source;
+	if (!module->failed)
+		msg_err("Cannot read the kernel module forkbus any more: %s", strerror(-r));
+	module->failed = true;
+}
+
+static bool scan_holds(const struct module *module)
+{
+	return resync_holds(module->resync, monotonic_nsec());
+}
+
+static void listen_to(struct module *module, int progress)
+{
+	const struct timeval hold = { .tv_usec = HOLD_USEC };
+	bool live = module_stream_channel(&module->stream) == MODULE_LIVE;
+	bool reads = progress >= 0 && progress != MODULE_HELD && !scan_holds(module);
+
+	if (progress == MODULE_HELD)
+		event_add(module->hold, &hold);
+	if (reads && live)
+		event_add(module->live, NULL);
+	else
+		event_del(module->live);
+	if (reads && !live)
+		event_add(module->replay, NULL);
+	else
+		event_del(module->replay);
+	/* There may be nothing to read, and yet something to do. */
+	if (reads && progress == MODULE_BUSY)
+		event_active(live ? module->live : module->replay, EV_READ, 0);
+}
+
+static void run(struct module *module)
+{
+	int progress = MODULE_IDLE;
+
+	module->stats.wakeups++;
+	clocks_read(&module->clocks);
+	if (module->cgroups)
+		cgroups_collect(module->cgroups);
+	(void)proc_helper_collect(module->helper);
+	if (resync_collect(module->resync, module->helper))
+		module->stats.resyncs++;
+	if (!scan_holds(module)) {
+		progress = module_stream_run(&module->stream, BATCH);
+		resync_settle(module->resync,
+			      clocks_monotonic_nsec(&module->clocks, module->stream.last_nsec),
+			      progress == MODULE_IDLE && !module->stream.replaying);
+	}
+	if (progress < 0)
+		fail(module, progress);
+	/* A record that waits was begun to be published. */
+	if (!module->stream.replaying)
+		resync_begin(module->resync, module->helper);
+	listen_to(module, progress);
+	hub_flush(module->hub);
+}
+
+static void on_event(evutil_socket_t fd, short what, void *userdata)
+{
+	(void)fd, (void)what;
+	run(userdata);
+}
+
+/* A replay that does not end would keep all that follows waiting. */
+static void watch_replay(struct module *module)
+{
+	if (!module->stream.replaying || scan_holds(module) ||
+	    module->replay_messages != module->stream.stats.messages) {
+		module->replay_messages = module->stream.stats.messages;
+		module->replay_ticks = 0;
+	} else if (++module->replay_ticks > REPLAY_TICKS) {
+		msg_warning("The replay from the kernel module forkbus timed out.");
+		module->replay_ticks = 0;
+		module_stream_give_up(&module->stream);
+	}
+}
+
+/* A record that is neither published nor queued is lost: the module had no memory to send it. */
+static void check_status(struct module *module)
+{
+	if (++module->ticks % STATUS_TICKS != 0 || module_ask_status(module) < 0)
+		return;
+	run(module);
+	if (module->status.instance == module->stream.instance && module->status.sent > module->stream.last &&
+	    !scan_holds(module) && !module->stream.replaying && !module->stream.feeds[MODULE_LIVE].message &&
+	    !netlink_wait(module->live_fd, 0))
+		module->stream.replay_wanted = true;
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *userdata)
+{
+	struct module *module = userdata;
+
+	(void)fd, (void)what;
+	check_status(module);
+	watch_replay(module);
+	run(module);
+}
+
+/* Read without waiting for anything, until there is no more, or it takes too long. No record waits. */
+static void drain(struct module *module)
+{
+	uint64_t until = monotonic_nsec() + DRAIN_NSEC;
+	int r;
+
+	clocks_read(&module->clocks);
+	module->patient = false;
+	do {
+		r = module_stream_run(&module->stream, BATCH);
+		if (r == MODULE_IDLE && module->stream.replaying &&
+		    !netlink_wait(module->request_fd, 100 * USEC_PER_MSEC))
+			module_stream_give_up(&module->stream);
+		else if (r == MODULE_IDLE && module->stream.replaying)
+			r = MODULE_BUSY;
+	} while (r == MODULE_BUSY && monotonic_nsec() < until);
+	module->patient = true;
+	if (r < 0)
+		fail(module, r);
+}
+
+static int read_start(struct module *module)
+{
+	const struct timeval tick = { .tv_usec = TICK_USEC };
+	struct event_base *base = module->base;
+
+	module->live = event_new(base, module->live_fd, EV_READ | EV_PERSIST, on_event, module);
+	module->replay = event_new(base, module->request_fd, EV_READ | EV_PERSIST, on_event, module);
+	module->answered =
+		event_new(base, proc_helper_fd(module->helper), EV_READ | EV_PERSIST, on_event, module);
+	module->hold = evtimer_new(base, on_event, module);
+	module->tick = event_new(base, -1, EV_PERSIST, on_tick, module);
+	if (!module->live || !module->replay || !module->answered || !module->hold || !module->tick)
+		return -ENOMEM;
+	if (module->cgroups) {
+		module->read_cgroups =
+			event_new(base, cgroups_fd(module->cgroups), EV_READ | EV_PERSIST, on_event, module);
+		if (!module->read_cgroups)
+			return -ENOMEM;
+		event_add(module->read_cgroups, NULL);
+	}
+	event_add(module->answered, NULL);
+	event_add(module->tick, &tick);
+	listen_to(module, MODULE_BUSY);
+	return 0;
+}
+
+static void read_stop(struct module *module)
+{
+	struct event **events[] = { &module->live,	   &module->replay, &module->answered,
+				    &module->read_cgroups, &module->hold,   &module->tick };
+
+	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
+		if (*events[i])
+			event_free(*events[i]);
+		*events[i] = NULL;
+	}
+}
+
+/* Start and stop */
+
+/* The module keeps types armed for its grace time: a broker that restarts in time misses nothing. */
+static struct source *module_stop(struct source *source)
+{
+	struct module *module = to_module(source);
+
+	if (!module)
+		return NULL;
+	read_stop(module);
+	module_close(module);
+	hub_set_origin(module->hub, &(struct hub_origin){});
+	module_stream_done(&module->stream);
+	module_seam_done(&module->seam);
+	proc_helper_free(module->helper);
+	cgroups_free(module->cgroups);
+	resync_free(module->resync);
+	free(module->buffer);
+	free(module);
+	return NULL;
 }
 
 static struct module *module_free(struct module *module)
@@ -105,7 +326,7 @@ static void resume(struct module *module, const struct hub_origin *from)
 	module->stream.hole = MODULE_LOST_UNARMED;
 	module_set_origin(module, from->kernel_seq);
 	module_stream_replay(&module->stream);
-	module_drain(module);
+	drain(module);
 	msg_info("The kernel module forkbus had kept %" PRIu64 " records since the end of the log.",
 		 module->stream.last - from->kernel_seq);
 }
@@ -123,7 +344,7 @@ static int begin_publishing(struct module *module, const struct hub_origin *from
 	if (from->instance == module->stream.instance && from->kernel_seq <= module->status.last)
 		resume(module, from);
 	say_started(module);
-	r = module_read_start(module);
+	r = read_start(module);
 	module->patient = true;
 	return r;
 }
@@ -179,7 +400,7 @@ static uint64_t module_finish(struct source *source)
 	uint64_t published_usec;
 
 	resync_release(module->resync);
-	module_drain(module);
+	drain(module);
 	published_usec = clocks_real_usec(&module->clocks, module->stream.last_nsec);
 	hub_flush(module->hub);
 	/* A later status of the module showed no newer record. */
@@ -193,86 +414,13 @@ static void module_arm_source(struct source *source)
 	module_arm(to_module(source));
 }
 
-static void describe_number(json_t *object, const char *key, uint64_t value)
-{
-	json_object_set_new(object, key, json_integer((json_int_t)value));
-}
-
-static void describe_module(const struct module *module, json_t *object)
-{
-	const struct module_status *status = &module->status;
-	json_t *lost = json_object();
-	char instance[20];
-
-	snprintf(instance, sizeof(instance), "%016" PRIx64, status->instance);
-	json_object_set_new(object, "moduleVersion", json_string(status->version));
-	describe_number(object, "protocolVersion", module->family.version);
-	json_object_set_new(object, "instance", json_string(instance));
-	describe_number(object, "ringSize", status->ring_size);
-	describe_number(object, "ringUnsent", status->ring_used);
-	describe_number(object, "firstRecord", status->first);
-	describe_number(object, "lastRecord", status->last);
-	describe_number(object, "listeners", status->listeners);
-	describe_number(object, "graceSec", status->grace);
-	for (uint32_t type = FORKBUS_TYPE_FORK; type < FORKBUS_TYPE_THREADS; type++)
-		if (status->lost[type])
-			describe_number(lost, event_type_name(module_event_type(type)), status->lost[type]);
-	json_object_set_new(object, "kernelLost", lost);
-}
-
-static void describe_stream(const struct module *module, json_t *object)
-{
-	const struct module_stream_stats *stats = &module->stream.stats;
-
-	describe_number(object, "toldRecord", module->stream.last);
-	describe_number(object, "messages", stats->messages);
-	describe_number(object, "records", stats->records);
-	describe_number(object, "doubles", stats->doubles);
-	describe_number(object, "overruns", stats->overruns);
-	describe_number(object, "replays", stats->replays);
-	describe_number(object, "replaysFailed", stats->replays_failed);
-	describe_number(object, "malformedRecords", stats->malformed);
-	describe_number(object, "unknownRecords", stats->unknown);
-}
-
-static void module_describe(const struct source *source, json_t *object)
+static void module_describe_source(const struct source *source, json_t *object)
 {
 	struct module *module = (struct module *)(uintptr_t)source;
-	const struct cgroups_stats *cgroups = module->cgroups ? cgroups_stats(module->cgroups) : NULL;
 
 	/* While a replay runs the module cannot be asked: the last status is used. */
 	(void)module_ask_status(module);
-	describe_module(module, object);
-	describe_stream(module, object);
-	describe_number(object, "wakeups", module->stats.wakeups);
-	describe_number(object, "resyncs", module->stats.resyncs);
-	describe_number(object, "toldBefore", module->stats.published_before);
-	if (!cgroups)
-		return;
-	describe_number(object, "cgroups", cgroups->kept);
-	describe_number(object, "cgroupReadings", cgroups->readings);
-	describe_number(object, "cgroupsUnknown", module->stats.unplaced);
-	describe_number(object, "heldRecords", module->stats.held);
-}
-
-/* The module keeps types armed for its grace time: a broker that restarts in time misses nothing. */
-static struct source *module_stop(struct source *source)
-{
-	struct module *module = to_module(source);
-
-	if (!module)
-		return NULL;
-	module_read_stop(module);
-	module_close(module);
-	hub_set_origin(module->hub, &(struct hub_origin){});
-	module_stream_done(&module->stream);
-	module_seam_done(&module->seam);
-	proc_helper_free(module->helper);
-	cgroups_free(module->cgroups);
-	resync_free(module->resync);
-	free(module->buffer);
-	free(module);
-	return NULL;
+	module_describe(module, object);
 }
 
 const struct source_ops module_source = {
@@ -283,7 +431,7 @@ const struct source_ops module_source = {
 	.take_over = module_take_over,
 	.finish = module_finish,
 	.arm = module_arm_source,
-	.describe = module_describe,
+	.describe = module_describe_source,
 	.stop = module_stop,
 	.probe = module_probe,
 };

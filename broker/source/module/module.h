@@ -4,13 +4,11 @@
 /*
  * The module source, for its own files:
  *
- *   module.c   start, stop, describe
- *   socket.c   requests to the module, and its messages
- *   stream.c   the order of its records (stream.h)
+ *   module.c   start and stop, and when to read what: the only file that knows the cycle
+ *   stream.c   the order of the records (stream.h)
  *   decode.c   one record (decode.h)
  *   publish.c  from a record to the hub
- *   read.c     when to read what
- *   probe.c    would it work here?
+ *   probe.c    what is asked of the module: whether it works here, to begin, its status
  */
 
 #include "base/clock.h"
@@ -86,7 +84,19 @@ static inline void module_set_origin(struct module *module, uint64_t seq)
 	hub_set_origin(module->hub, &origin);
 }
 
-/* socket.c */
+/* publish.c */
+enum module_answer module_publish(void *userdata, struct module_record *record);
+void module_publish_lost(void *userdata, const struct module_gap *gap);
+/* resync_ops.gone */
+void module_publish_gone(void *userdata, uint32_t pid, uint64_t nsec);
+/* Do not publish again what the source before published since then (CLOCK_BOOTTIME). Return: 0 or -ENOMEM. */
+int module_seam_begin(struct module_seam *seam, const struct log *log, uint64_t since_usec);
+void module_seam_done(struct module_seam *seam);
+
+/* probe.c */
+bool module_probe(char found[static SOURCE_SENTENCE_MAX], char advice[static SOURCE_SENTENCE_MAX]);
+/* Names of the types that the module lacks, separated by commas. Return: whether there are any. */
+bool module_lacks(const struct module_status *status, char *buf, size_t size);
 /* Find the module, open both sockets, arm and join. Return: 0 or a negative errno, after logging the error. */
 int module_open(struct module *module);
 void module_close(struct module *module);
@@ -94,28 +104,4 @@ void module_close(struct module *module);
 void module_arm(struct module *module);
 /* Ask the module for its status. Return: 0; -EBUSY while a replay runs; another negative errno. */
 int module_ask_status(struct module *module);
-ssize_t module_receive(void *userdata, enum module_channel channel, void *buffer, size_t size);
-int module_ask_replay(void *userdata, uint64_t from);
-
-/* publish.c */
-/* Do not publish again what the source before published since then (CLOCK_BOOTTIME). Return: 0 or -ENOMEM. */
-int module_seam_begin(struct module_seam *seam, const struct log *log, uint64_t since_usec);
-void module_seam_done(struct module_seam *seam);
-enum module_answer module_publish(void *userdata, struct module_record *record);
-void module_publish_lost(void *userdata, const struct module_gap *gap);
-/* resync_ops.gone */
-void module_publish_gone(void *userdata, uint32_t pid, uint64_t nsec);
-
-/* read.c */
-int module_read_start(struct module *module);
-void module_read_stop(struct module *module);
-/* Read without waiting for anything, until there is no more, or it takes too long. */
-void module_drain(struct module *module);
-
-/* probe.c */
-bool module_probe(char found[static SOURCE_SENTENCE_MAX], char advice[static SOURCE_SENTENCE_MAX]);
-/* The types without which the source is of little use. */
-#define MODULE_NEEDS \
-	(FORKBUS_MASK(FORKBUS_TYPE_FORK) | FORKBUS_MASK(FORKBUS_TYPE_EXEC) | FORKBUS_MASK(FORKBUS_TYPE_EXIT))
-/* Names of the types that the module lacks, separated by commas. Return: whether there are any. */
-bool module_lacks(const struct module_status *status, char *buf, size_t size);
+void module_describe(const struct module *module, json_t *object);
