@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "source/proc/unit.h"
 #include "source/subject.h"
 
 #define TYPES(_a, _b, _c, _d) \

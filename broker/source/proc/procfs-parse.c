@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/sysmacros.h>
-#include <unistd.h>
-
 #include "source/proc/procfs.h"
 
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
 #include "base/clock.h"
+
+/* Longest name of a unit, as systemd has it. */
+#define UNIT_NAME_MAX 255
 
 /* One decimal number, followed by @end or the end of the text. */
 static bool parse_number(const char **at, const char *text_end, char end, uint64_t *value)
@@ -121,6 +122,71 @@ struct event_text procfs_parse_cgroup(const char *text, size_t len)
 	v1 = cgroup_path(text, len, "name=systemd");
 	return v1.len > v2.len ? v1 : v2;
 }
+
+/* Units */
+
+static bool text_ends(struct event_text text, const char *suffix)
+{
+	size_t len = strlen(suffix);
+
+	return text.len > len && memcmp(text.data + text.len - len, suffix, len) == 0;
+}
+
+static bool unit_name_is_valid(struct event_text name)
+{
+	static const char *const suffixes[] = { ".service",   ".scope",	 ".socket", ".mount",
+						".automount", ".swap",	 ".target", ".path",
+						".timer",     ".device", ".slice" };
+	static const char allowed[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ:-_.\\@";
+	const char *at;
+
+	if (name.len == 0 || name.len > UNIT_NAME_MAX || name.data[0] == '.')
+		return false;
+	for (size_t i = 0; i < name.len; i++)
+		if (name.data[i] == '\0' || !strchr(allowed, name.data[i]))
+			return false;
+	/* "name@.service" is a template; nothing can run in it. */
+	at = memchr(name.data, '@', name.len);
+	if (name.data[0] == '@' || (at && at[1] == '.' && memrchr(name.data, '.', name.len) == at + 1))
+		return false;
+	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++)
+		if (text_ends(name, suffixes[i]))
+			return true;
+	return false;
+}
+
+static struct event_text path_component(struct event_text *path)
+{
+	struct event_text part;
+	const char *slash;
+
+	while (path->len > 0 && *path->data == '/') {
+		path->data++;
+		path->len--;
+	}
+	slash = memchr(path->data, '/', path->len);
+	part = (struct event_text){ path->data, slash ? (size_t)(slash - path->data) : path->len };
+	path->data += part.len;
+	path->len -= part.len;
+	/* systemd puts '_' before a name that could be taken for a file of the kernel's. */
+	if (part.len > 0 && part.data[0] == '_') {
+		part.data++;
+		part.len--;
+	}
+	return part;
+}
+
+struct event_text unit_from_cgroup(struct event_text path)
+{
+	struct event_text part;
+
+	do {
+		part = path_component(&path);
+	} while (unit_name_is_valid(part) && text_ends(part, ".slice"));
+	return unit_name_is_valid(part) ? part : (struct event_text){ "", 0 };
+}
+
+/* Terminals */
 
 size_t procfs_print_tty(char buf[static PROCFS_TTY_MAX], uint32_t device)
 {

@@ -11,7 +11,6 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "source/proc/unit.h"
 
 #define PID_TEXT_MAX   24
 #define LOGIN_UID_NONE UINT32_MAX

@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * Read a process from /proc, as a process event. Any call may sleep (for example, for the lock of a cgroup hierarchy):
- * do not call these functions in the event loop once it runs.
+ * Read a process from /proc, as a process event. Any call that reads may sleep (for example, for the lock of a cgroup
+ * hierarchy): do not call these functions in the event loop once it runs. Those that only look at a text
+ * (procfs-parse.c) are fine there.
  */
 
 #include <stdbool.h>
@@ -61,6 +62,13 @@ int procfs_parse_ids(struct fb_event *event, const char *text, size_t len);
  * Return: the path within @text; empty where there is none.
  */
 struct event_text procfs_parse_cgroup(const char *text, size_t len);
+
+/*
+ * unit_from_cgroup() - the system unit: what follows the slices, as sd_pid_get_unit(3) finds it
+ * Of what runs below a user's manager that is user@UID.service; user units are not looked at. Return: a part of @path,
+ * empty where there is none.
+ */
+struct event_text unit_from_cgroup(struct event_text path);
 
 /* procfs_print_tty() - name of a terminal, as under /dev, from its device number. Return: its length. */
 size_t procfs_print_tty(char buf[static PROCFS_TTY_MAX], uint32_t device);

@@ -18,7 +18,6 @@
 #include <cmocka.h>
 
 #include "source/proc/procfs.h"
-#include "source/proc/unit.h"
 
 /* What stands between the name and the start, in the order of proc(5). */
 #define STAT_REST \
