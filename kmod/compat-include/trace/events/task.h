@@ -2,6 +2,10 @@
 #ifndef _FORKBUS_COMPAT_TRACE_EVENTS_TASK_H
 #define _FORKBUS_COMPAT_TRACE_EVENTS_TASK_H
 
+/*
+ * A shadow header: the compiler finds it before the kernel's header of this name, which it
+ * completes. So each is a file of its own, however short.
+ */
 #include_next <trace/events/task.h>
 
 /* Flags of clone(2) were unsigned long, and are u64 since 6.18. */
