@@ -69,24 +69,24 @@ static void fill(struct kernel_record *record, struct nlmsghdr *header, struct n
 	memcpy(record->nest, nest, record->size);
 }
 
-static bool tell_lost(struct kernel *kernel)
+static bool report_lost(struct kernel *kernel)
 {
 	static struct kernel_message message;
 	struct kernel_record *record;
 	struct nlmsghdr *header;
 	struct nlattr *nest;
 
-	if (kernel->untold == 0)
+	if (kernel->unreported == 0)
 		return true;
 	record = append(kernel);
 	if (!record)
 		return false;
 	header = message_begin(&message, FORKBUS_CMD_EVENTS, kernel->instance);
 	nest = record_begin(header, record->seq, FORKBUS_TYPE_LOST, kernel->now);
-	mnl_attr_put_u64(header, FORKBUS_R_COUNT, kernel->untold);
-	mnl_attr_put_u64(header, FORKBUS_R_SINCE, kernel->untold_since);
+	mnl_attr_put_u64(header, FORKBUS_R_COUNT, kernel->unreported);
+	mnl_attr_put_u64(header, FORKBUS_R_SINCE, kernel->unreported_since);
 	fill(record, header, nest);
-	kernel->untold = 0;
+	kernel->unreported = 0;
 	return true;
 }
 
@@ -98,10 +98,10 @@ static uint64_t write_record(struct kernel *kernel, uint32_t type, int attribute
 	struct nlattr *nest;
 
 	kernel->now += 1000;
-	record = tell_lost(kernel) ? append(kernel) : NULL;
+	record = report_lost(kernel) ? append(kernel) : NULL;
 	if (!record) {
-		if (kernel->untold++ == 0)
-			kernel->untold_since = kernel->now;
+		if (kernel->unreported++ == 0)
+			kernel->unreported_since = kernel->now;
 		return ++kernel->last;
 	}
 	header = message_begin(&message, FORKBUS_CMD_EVENTS, kernel->instance);
@@ -164,7 +164,7 @@ void kernel_send(struct kernel *kernel)
 		header = message_begin(&message, FORKBUS_CMD_EVENTS, kernel->instance);
 		put_records(kernel, header, &kernel->unsent, 0, kernel->batch);
 		multicast(kernel, header);
-		tell_lost(kernel);
+		report_lost(kernel);
 	}
 }
 

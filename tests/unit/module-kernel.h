@@ -28,7 +28,7 @@ struct kernel_datagram {
 struct kernel {
 	uint64_t instance, now; /* ns */
 	uint64_t last, sent;	/* numbers */
-	uint64_t untold, untold_since;
+	uint64_t unreported, unreported_since;
 
 	/* [tail, head) of the ring; the place of n is n % ring_size. */
 	struct kernel_record *ring;

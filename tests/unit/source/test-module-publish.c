@@ -77,7 +77,7 @@ static void set_parent(struct module_record *record, uint32_t pid, uint64_t star
 	EVENT_SET(&record->event, parent_start_usec, start * SECOND);
 }
 
-static void tell(struct module_record *record)
+static void publish(struct module_record *record)
 {
 	assert_int_equal(module_publish(module, record), MODULE_TAKEN);
 }
@@ -130,7 +130,7 @@ static void test_life(void **state)
 	set_parent(&record, 10, 10);
 	record.tty = 34816 + 3;
 	EVENT_SET(&record.event, login_uid, 1000);
-	tell(&record);
+	publish(&record);
 	event = last_event();
 	assert_int_equal(event.type, EVENT_FORK);
 	assert_int_equal(event.instance, 77);
@@ -147,7 +147,7 @@ static void test_life(void **state)
 	record = make(EVENT_EXEC, 20, 20);
 	set_parent(&record, 10, 10);
 	EVENT_SET(&record.event, exe, event_text("/bin/true"));
-	tell(&record);
+	publish(&record);
 	event = last_event();
 	assert_text(event.exe, "/bin/true");
 	/* Neither a terminal nor a login any more. */
@@ -158,7 +158,7 @@ static void test_life(void **state)
 	record = make(EVENT_EXIT, 20, 20);
 	record.has_tty = false;
 	EVENT_SET(&record.event, code, 0);
-	tell(&record);
+	publish(&record);
 	event = last_event();
 	assert_text(event.exe, "/bin/true");
 	assert_int_equal(event.ppid, 10);
@@ -167,7 +167,7 @@ static void test_life(void **state)
 	/* An exec without a path leaves none. */
 	record = make(EVENT_EXEC, 10, 10);
 	record.has_tty = false;
-	tell(&record);
+	publish(&record);
 	event = last_event();
 	assert_int_equal(event.start_usec, 9995000);
 	assert_false(EVENT_HAS(&event, exe));
@@ -183,9 +183,9 @@ static void test_wanted(void **state)
 
 	(void)state;
 	EVENT_SET(&record.event, tid, 21);
-	tell(&record);
+	publish(&record);
 	record = make(EVENT_CHROOT, 20, 20);
-	tell(&record);
+	publish(&record);
 	assert_int_equal(count(), 0);
 	hub_set_supported(hub, UINT32_MAX);
 	assert_int_equal(
@@ -193,13 +193,13 @@ static void test_wanted(void **state)
 		0);
 	record = make(EVENT_FORK, 20, 20);
 	EVENT_SET(&record.event, tid, 21);
-	tell(&record);
+	publish(&record);
 	assert_int_equal(last_event().tid, 21);
 	assert_null(table_find(hub_table(hub), 20));
 	/* A root is the process', whichever thread has changed it. */
 	record = make(EVENT_CHROOT, 20, 20);
 	EVENT_SET(&record.event, tid, 21);
-	tell(&record);
+	publish(&record);
 	assert_int_equal(count(), 2);
 	assert_true(last_event().type == EVENT_CHROOT && !(last_event().has & EVENT_BIT(tid)));
 	assert_non_null(table_find(hub_table(hub), 20));
@@ -223,11 +223,11 @@ static void test_gone(void **state)
 	assert_false(EVENT_HAS(&event, code) || EVENT_HAS(&event, signal));
 	assert_null(table_find(hub_table(hub), 10));
 	record = make(EVENT_EXIT, 10, 10);
-	tell(&record);
+	publish(&record);
 	assert_int_equal(count(), 1);
 	/* Another one with the pid is another one. */
 	record = make(EVENT_EXIT, 10, 30);
-	tell(&record);
+	publish(&record);
 	assert_int_equal(count(), 2);
 }
 
@@ -303,7 +303,7 @@ static void test_place(void **state)
 	record = make(EVENT_FORK, 20, 20);
 	set_parent(&record, 10, 10);
 	record.event.cgroup_id = st.st_ino;
-	tell(&record);
+	publish(&record);
 	assert_text(last_event().cgroup, "/a.service");
 	/* One that cannot be found: after a while it goes on, and the old place is none any more. */
 	record = make(EVENT_COMM, 20, 20);
@@ -357,7 +357,7 @@ static void test_seam(void **state)
 	assert_int_equal(module->seam.n, 3);
 	for (unsigned int i = 0; i < 3; i++) {
 		record = make_same(types[i], boot);
-		tell(&record);
+		publish(&record);
 		assert_int_equal(module->stats.published_before, i + 1);
 	}
 	assert_int_equal(module->seam.n, 0);
@@ -367,9 +367,9 @@ static void test_seam(void **state)
 	assert_int_equal(module_seam_begin(&module->seam, hub_log(hub), boot - 100000), 0);
 	record = make_same(EVENT_COMM, boot);
 	record.event.boot_usec = boot - 60000;
-	tell(&record);
+	publish(&record);
 	record.event.boot_usec = boot + 10 * SECOND;
-	tell(&record);
+	publish(&record);
 	assert_int_equal(count(), 5);
 	assert_int_equal(module->seam.n, 0);
 }
@@ -384,9 +384,9 @@ static void test_seam_once(void **state)
 	publish_before(EVENT_FORK, boot);
 	publish_before(EVENT_COMM, boot);
 	assert_int_equal(module_seam_begin(&module->seam, hub_log(hub), boot - 100000), 0);
-	tell(&record);
+	publish(&record);
 	assert_int_equal(count(), 2);
-	tell(&record);
+	publish(&record);
 	assert_int_equal(count(), 3);
 	assert_int_equal(module->stats.published_before, 1);
 }
@@ -417,5 +417,5 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_seam_once, setup, teardown),
 	};
 
-	return cmocka_run_group_tests_name("module tell", tests, group_setup, group_teardown);
+	return cmocka_run_group_tests_name("module publish", tests, group_setup, group_teardown);
 }
