@@ -22,6 +22,30 @@ struct notice {
 void notice_of_ending(struct notice *notice, const struct ending *ending, enum kind kind,
 		      enum urgency urgency);
 
+/* How many programs are named of many processes in one notice; the others are counted. */
+#define TALLY_NAMES 5
+
+/* Many processes: how many there were of each kind, and of which programs. */
+struct tally {
+	uint64_t kinds[_KIND_MAX];
+	uint64_t total, others;
+	enum kind kind; /* the most remarkable one */
+	enum urgency urgency;
+	struct {
+		char name[NOTICE_NAME_MAX];
+		uint64_t count;
+	} names[TALLY_NAMES];
+	unsigned int n_names;
+};
+
+void tally_add(struct tally *tally, const struct notice *notice);
+
+/* tally_merge() - add all of another one */
+void tally_merge(struct tally *tally, const struct tally *other);
+
+/* tally_describe() - @when: how the summary begins, like "In quiet hours: "; @tally has one at least */
+void tally_describe(const struct tally *tally, struct notice *notice, const char *when);
+
 /* As the notification protocol has them: x-VENDOR.CLASS.NAME, and a name of the icon naming specification. */
 const char *notice_category(const struct notice *notice);
 const char *notice_icon(const struct notice *notice);

@@ -15,7 +15,7 @@
 
 #include <systemd/sd-event.h>
 
-#include "tally.h"
+#include "notice.h"
 
 /* The shortest time between two changes of the same notification. */
 #define QUEUE_UPDATE_USEC UINT64_C(500000)

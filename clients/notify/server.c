@@ -2,15 +2,117 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/message.h"
-#include "call.h"
 #include "server.h"
+
+#define NOTIFICATIONS	   "org.freedesktop.Notifications"
+#define NOTIFICATIONS_PATH "/org/freedesktop/Notifications"
+#define DESKTOP_ENTRY	   "forkbus-notify"
 
 /* Without a server the bus may know how to start one. It is asked to no more often than this. */
 #define SERVER_START_USEC (30 * USEC_PER_SEC)
+
+/* What a server can show */
+struct capabilities {
+	bool body, markup;
+};
+
+/* --- messages of the protocol ------------------------------------------------------------------------------------- */
+
+/* From the answer to GetCapabilities. Return: 0 or a negative errno. */
+static int capabilities_read(struct capabilities *capabilities, sd_bus_message *reply)
+{
+	struct capabilities read = {};
+	const char *name;
+	int r = sd_bus_message_enter_container(reply, SD_BUS_TYPE_ARRAY, "s");
+
+	while (r >= 0 && (r = sd_bus_message_read(reply, "s", &name)) > 0) {
+		read.body = read.body || strcmp(name, "body") == 0;
+		read.markup = read.markup || strcmp(name, "body-markup") == 0;
+	}
+	if (r >= 0)
+		*capabilities = read;
+	return r;
+}
+
+char *markup_escape(char *buf, const char *text)
+{
+	char *at = buf;
+
+	for (; *text != '\0'; text++) {
+		switch (*text) {
+		case '&':
+			at = stpcpy(at, "&amp;");
+			break;
+		case '<':
+			at = stpcpy(at, "&lt;");
+			break;
+		case '>':
+			at = stpcpy(at, "&gt;");
+			break;
+		case '"':
+			at = stpcpy(at, "&quot;");
+			break;
+		case '\'':
+			at = stpcpy(at, "&#39;");
+			break;
+		default:
+			*at++ = *text;
+		}
+	}
+	*at = '\0';
+	return buf;
+}
+
+static int append_hints(sd_bus_message *call, const struct notice *notice)
+{
+	int r = sd_bus_message_open_container(call, SD_BUS_TYPE_ARRAY, "{sv}");
+
+	if (r >= 0)
+		r = sd_bus_message_append(call, "{sv}{sv}{sv}{sv}", "urgency", "y", (int)notice->urgency,
+					  "category", "s", notice_category(notice), "desktop-entry", "s",
+					  DESKTOP_ENTRY, "sender-pid", "x", (int64_t)getpid());
+	if (r >= 0 && notice_is_transient(notice))
+		r = sd_bus_message_append(call, "{sv}", "transient", "b", 1);
+	return r < 0 ? r : sd_bus_message_close_container(call);
+}
+
+/*
+ * A call of Notify. The server decides by the urgency how long it stays.
+ * @ret: to be unreferenced
+ * @server: its unique name
+ * @replaces: the id of the notification that it replaces, or 0
+ * Return: 0 or a negative errno.
+ */
+static int call_new(sd_bus_message **ret, sd_bus *bus, const char *server,
+		    const struct capabilities *capabilities, const struct notice *notice, uint32_t replaces)
+{
+	char escaped[MARKUP_FACTOR * NOTICE_BODY_MAX];
+	const char *body = capabilities->markup ? markup_escape(escaped, notice->body) : notice->body;
+	sd_bus_message *call = NULL;
+	int r = sd_bus_message_new_method_call(bus, &call, server, NOTIFICATIONS_PATH, NOTIFICATIONS,
+					       "Notify");
+
+	if (r >= 0)
+		r = sd_bus_message_append(call, "susssas", "forkbus-notify", replaces, notice_icon(notice),
+					  notice->summary, capabilities->body ? body : "", 0);
+	if (r >= 0)
+		r = append_hints(call, notice);
+	if (r >= 0)
+		r = sd_bus_message_append(call, "i", (int32_t)-1);
+	if (r < 0) {
+		sd_bus_message_unref(call);
+		return r;
+	}
+	*ret = call;
+	return 0;
+}
+
+/* --- the server --------------------------------------------------------------------------------------------------- */
 
 enum state {
 	STATE_ABSENT, /* there is no server */

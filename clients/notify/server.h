@@ -24,3 +24,11 @@ struct server *server_free(struct server *server);
 
 /* server_update() - call when the queue has something new */
 void server_update(struct server *server);
+
+#define MARKUP_FACTOR 6
+
+/*
+ * markup_escape() - valid UTF-8 as the text of markup: & < > " ' are written as entities
+ * @buf: room for MARKUP_FACTOR * strlen(@text) + 1 bytes
+ */
+char *markup_escape(char *buf, const char *text);

@@ -8,8 +8,7 @@
 
 #include <cmocka.h>
 
-#include "clients/notify/call.h"
-#include "clients/notify/tally.h"
+#include "clients/notify/server.h"
 
 #define TEXT(_literal)                         \
 	{                                      \
