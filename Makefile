@@ -214,8 +214,8 @@ $(O)/lib/libforkbus.a: $(O)/pic/libforkbus.o
 $(O)/pic/libforkbus.o: $(LIB_OBJ) $(O)/obj/sources
 	$(Q)$(LD) -r -o $@ $(LIB_OBJ) && $(OBJCOPY) --localize-hidden $@
 
-$(UNIT): $(O)/tests/unit/%: $(O)/obj/tests/unit/%.o $(O)/libunit.a $(O)/libctl.a $(O)/libclient.a $(O)/libbroker.a \
-         $(O)/libnotify.a $(O)/libproto.a
+$(UNIT): $(O)/tests/unit/%: $(O)/obj/tests/unit/%.o $(O)/libunit.a $(O)/libctl.a $(O)/libnotify.a $(O)/libclient.a \
+         $(O)/libbroker.a $(O)/libproto.a
 	$(link) $(UNIT_LIBS) $(PKG_LIBS)
 
 LIB_HELPERS := $(O)/tests/integration/listen

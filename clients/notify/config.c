@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -8,6 +9,222 @@
 #include "base/message.h"
 #include "config.h"
 #include "request.h"
+
+/* --- values ------------------------------------------------------------------------------------------------------- */
+
+/*
+ * Each parser returns 0, or -EINVAL for a text that is no such value, and leaves the member as it was. parse_globs() adds to a
+ * list, which keeps the words before a wrong one; it sets @why to a constant sentence, and returns -ENOMEM without memory.
+ */
+
+/* Return: which of the names it is, or -1. */
+static int find_name(const char *const *names, size_t n, const char *text, size_t len)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strlen(names[i]) == len && memcmp(names[i], text, len) == 0)
+			return (int)i;
+	return -1;
+}
+
+/* The next word from @at on, or NULL at the end of the text. */
+static const char *next_word(const char *at, size_t *len)
+{
+	at += strspn(at, " \t");
+	*len = strcspn(at, " \t");
+	return *len > 0 ? at : NULL;
+}
+
+static int parse_flag(void *member, const char *text, const char **why)
+{
+	static const char *const names[] = { "no", "yes" };
+	int found = find_name(names, 2, text, strlen(text));
+
+	(void)why;
+	if (found < 0)
+		return -EINVAL;
+	*(bool *)member = found == 1;
+	return 0;
+}
+
+static int parse_urgency(void *member, const char *text, const char **why)
+{
+	static const char *const names[] = { "low", "normal", "critical" };
+	int found = find_name(names, 3, text, strlen(text));
+
+	(void)why;
+	if (found < 0)
+		return -EINVAL;
+	*(enum urgency *)member = (enum urgency)found;
+	return 0;
+}
+
+static int parse_scope(void *member, const char *text, const char **why)
+{
+	static const char *const names[] = { "shell", "terminal", "all" };
+	int found = find_name(names, 3, text, strlen(text));
+
+	(void)why;
+	if (found < 0)
+		return -EINVAL;
+	*(enum scope *)member = (enum scope)found;
+	return 0;
+}
+
+/* A decimal number of at most three digits. Return: it, or -1. */
+static int number_of(const char *word, size_t len)
+{
+	int number = 0;
+
+	if (len < 1 || len > 3)
+		return -1;
+	for (size_t i = 0; i < len; i++) {
+		if (word[i] < '0' || word[i] > '9')
+			return -1;
+		number = number * 10 + word[i] - '0';
+	}
+	return number;
+}
+
+static int parse_on_screen(void *member, const char *text, const char **why)
+{
+	int number = number_of(text, strlen(text));
+
+	(void)why;
+	if (number < 1 || number > ON_SCREEN_MAX)
+		return -EINVAL;
+	*(uint64_t *)member = (uint64_t)number;
+	return 0;
+}
+
+static int parse_span(void *member, const char *text, const char **why)
+{
+	(void)why;
+	return timespan_parse(text, member) < 0 ? -EINVAL : 0;
+}
+
+static int parse_show(void *member, const char *text, const char **why)
+{
+	static const char *const names[] = { "success", "failure", "stopped" };
+	static const enum kind named[] = { KIND_SUCCESS, KIND_FAILURE, KIND_STOPPED };
+	unsigned int parsed = 0;
+	size_t len;
+
+	(void)why;
+	for (const char *word = text; (word = next_word(word, &len)); word += len) {
+		int found = find_name(names, 3, word, len);
+
+		if (found < 0)
+			return -EINVAL;
+		parsed |= 1U << named[found];
+	}
+	*(unsigned int *)member = parsed;
+	return 0;
+}
+
+static int parse_codes(void *member, const char *text, const char **why)
+{
+	bool parsed[CODES_MAX] = {};
+	size_t len;
+
+	(void)why;
+	for (const char *word = text; (word = next_word(word, &len)); word += len) {
+		int number = number_of(word, len);
+
+		if (number < 1 || number >= CODES_MAX)
+			return -EINVAL;
+		parsed[number] = true;
+	}
+	memcpy(member, parsed, sizeof(parsed));
+	return 0;
+}
+
+/* Two digits of at most @max. Return: the number, or -1. */
+static int digits(const char *at, int max)
+{
+	int number;
+
+	if (at[0] < '0' || at[0] > '9' || at[1] < '0' || at[1] > '9')
+		return -1;
+	number = (at[0] - '0') * 10 + at[1] - '0';
+	return number <= max ? number : -1;
+}
+
+/* "07:30" at @at. Return: minutes after midnight, or -1. */
+static int clock_parse(const char *at)
+{
+	int hour = digits(at, 23), minute;
+
+	if (hour < 0 || at[2] != ':')
+		return -1;
+	minute = digits(at + 3, 59);
+	return minute < 0 ? -1 : hour * 60 + minute;
+}
+
+static int parse_hours(void *member, const char *text, const char **why)
+{
+	struct hours *hours = member, parsed = { .any = true };
+
+	(void)why;
+	if (*text == '\0') {
+		*hours = (struct hours){ .any = false };
+		return 0;
+	}
+	if (strlen(text) != strlen("22:00-07:00") || text[5] != '-')
+		return -EINVAL;
+	parsed.begin = clock_parse(text);
+	parsed.end = clock_parse(text + 6);
+	if (parsed.begin < 0 || parsed.end < 0 || parsed.begin == parsed.end)
+		return -EINVAL;
+	*hours = parsed;
+	return 0;
+}
+
+static void globs_done(struct globs *globs)
+{
+	for (size_t i = 0; i < globs->n; i++)
+		pattern_free(globs->patterns[i]);
+	free(globs->patterns);
+	*globs = (struct globs){};
+}
+
+static int add_word(struct globs *globs, const char *word, size_t len, const char **why)
+{
+	_cleanup_free_ char *text = strndup(word, len);
+	struct pattern **grown;
+	int r;
+
+	if (globs->n == GLOBS_MAX) {
+		*why = "there are too many globs in this list";
+		return -EINVAL;
+	}
+	grown = reallocarray(globs->patterns, globs->n + 1, sizeof(struct pattern *));
+	if (!grown)
+		return -ENOMEM;
+	globs->patterns = grown;
+	r = text ? pattern_new(&globs->patterns[globs->n], text, why) : -ENOMEM;
+	if (r < 0)
+		return r;
+	if (r > 0)
+		return -EINVAL;
+	globs->n++;
+	return 0;
+}
+
+static int parse_globs(void *member, const char *text, const char **why)
+{
+	struct globs *globs = member;
+	const char *word = text;
+	size_t len;
+	int r = 0;
+
+	if (!next_word(word, &len))
+		globs_done(globs);
+	for (; r == 0 && (word = next_word(word, &len)); word += len)
+		r = add_word(globs, word, len, why);
+	return r;
+}
+
+/* --- options ------------------------------------------------------------------------------------------------------ */
 
 /*
  * Commands that one uses rather than waits for: that they ended is no news. Names as the kernel has them, of at most 15
@@ -34,59 +251,6 @@ struct option {
 	int (*parse)(void *member, const char *value, const char **why);
 	size_t offset;
 };
-
-static int parse_flag(void *member, const char *value, const char **why)
-{
-	(void)why;
-	return flag_parse(member, value);
-}
-
-static int parse_urgency(void *member, const char *value, const char **why)
-{
-	(void)why;
-	return urgency_parse(member, value);
-}
-
-static int parse_scope(void *member, const char *value, const char **why)
-{
-	(void)why;
-	return scope_parse(member, value);
-}
-
-static int parse_span(void *member, const char *value, const char **why)
-{
-	(void)why;
-	return timespan_parse(value, member) < 0 ? -EINVAL : 0;
-}
-
-static int parse_on_screen(void *member, const char *value, const char **why)
-{
-	(void)why;
-	return number_parse(member, value, ON_SCREEN_MAX);
-}
-
-static int parse_show(void *member, const char *value, const char **why)
-{
-	(void)why;
-	return kinds_parse(member, value);
-}
-
-static int parse_codes(void *member, const char *value, const char **why)
-{
-	(void)why;
-	return codes_parse(member, value);
-}
-
-static int parse_hours(void *member, const char *value, const char **why)
-{
-	(void)why;
-	return hours_parse(member, value);
-}
-
-static int parse_globs(void *member, const char *value, const char **why)
-{
-	return globs_add(member, value, why);
-}
 
 #define AT(_member) offsetof(struct notify_config, _member)
 

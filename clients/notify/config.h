@@ -7,7 +7,39 @@
  * The file is as base/ini.h has it. An assignment adds to a list of globs, an empty one empties it.
  */
 
-#include "values.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "pattern.h"
+
+/* How a process ended, from the least to the most remarkable. */
+enum kind { KIND_UNKNOWN, KIND_STOPPED, KIND_SUCCESS, KIND_FAILURE, KIND_CRASH, _KIND_MAX };
+
+/* With the numbers of the notification protocol. */
+enum urgency { URGENCY_LOW, URGENCY_NORMAL, URGENCY_CRITICAL };
+
+/* Which commands are notified of. */
+enum scope {
+	SCOPE_SHELL,	/* children of a session's leader on a terminal: what was typed at a prompt */
+	SCOPE_TERMINAL, /* all on a terminal */
+	SCOPE_ALL
+};
+
+#define CODES_MAX 256
+#define GLOBS_MAX 512
+
+/* Hours of the day by the local clock, from one minute to another, which may be of the next day. */
+struct hours {
+	bool any;	/* else there are none */
+	int begin, end; /* minutes after midnight; they differ */
+};
+
+struct globs {
+	struct pattern **patterns;
+	size_t n;
+};
 
 /* Texts of a process that globs are for */
 enum about { ABOUT_COMM, ABOUT_EXE, ABOUT_CGROUP, _ABOUT_MAX };

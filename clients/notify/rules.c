@@ -2,6 +2,46 @@
 #include "rules.h"
 #include "base/cleanup.h"
 
+static struct ending_text take_text(const struct forkbus_event *event, enum forkbus_field field)
+{
+	struct ending_text text = {};
+
+	(void)forkbus_event_get_text(event, field, &text.data, &text.len);
+	return text;
+}
+
+bool ending_take(struct ending *ending, const struct forkbus_event *event)
+{
+	uint64_t user, system;
+
+	/* The end of a thread is not the end of its process. */
+	if (forkbus_event_get_type(event) != FORKBUS_TYPE_EXIT || forkbus_event_has(event, FORKBUS_FIELD_TID))
+		return false;
+	*ending = (struct ending){
+		.comm = take_text(event, FORKBUS_FIELD_COMM),
+		.exe = take_text(event, FORKBUS_FIELD_EXE),
+		.cgroup = take_text(event, FORKBUS_FIELD_CGROUP),
+		.tty = take_text(event, FORKBUS_FIELD_TTY),
+	};
+	(void)forkbus_event_get_uint(event, FORKBUS_FIELD_PID, &ending->pid);
+	(void)forkbus_event_get_uint(event, FORKBUS_FIELD_START_USEC, &ending->start_usec);
+	(void)forkbus_event_get_uint(event, FORKBUS_FIELD_PPID, &ending->ppid);
+	(void)forkbus_event_get_uint(event, FORKBUS_FIELD_SESSION, &ending->session);
+	(void)forkbus_event_get_uint(event, FORKBUS_FIELD_SIGNAL, &ending->signal);
+	(void)forkbus_event_get_bool(event, FORKBUS_FIELD_CORE_DUMPED, &ending->core_dumped);
+	(void)forkbus_event_get_uint(event, FORKBUS_FIELD_MAX_RSS_KIB, &ending->max_rss_kib);
+	ending->has_uid = forkbus_event_get_uint(event, FORKBUS_FIELD_UID, &ending->uid) == 0;
+	ending->has_code = forkbus_event_get_uint(event, FORKBUS_FIELD_CODE, &ending->code) == 0;
+	ending->has_elapsed =
+		forkbus_event_get_uint(event, FORKBUS_FIELD_ELAPSED_USEC, &ending->elapsed_usec) == 0;
+	if (forkbus_event_get_uint(event, FORKBUS_FIELD_USER_USEC, &user) == 0 &&
+	    forkbus_event_get_uint(event, FORKBUS_FIELD_SYSTEM_USEC, &system) == 0) {
+		ending->has_cpu = true;
+		ending->cpu_usec = user + system;
+	}
+	return true;
+}
+
 static bool is_crash(const struct ending *ending)
 {
 	static const int signals[] = { SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSYS, SIGTRAP };
@@ -51,6 +91,14 @@ static bool is_in_scope(const struct notify_config *config, const struct ending 
 	}
 }
 
+bool globs_match(const struct globs *globs, const char *data, size_t len)
+{
+	for (size_t i = 0; i < globs->n; i++)
+		if (pattern_match(globs->patterns[i], data, len))
+			return true;
+	return false;
+}
+
 /* Any glob of a list has to match, and every list that is set. An unknown text matches nothing. */
 static bool is_selected(const struct selection *selection, const struct ending *ending)
 {
@@ -79,6 +127,37 @@ static bool is_shown(const struct notify_config *config, const struct ending *en
 	return (config->show & 1U << kind) && ending->has_elapsed &&
 	       ending->elapsed_usec >= config->min_elapsed_usec && is_in_scope(config, ending) &&
 	       is_selected(&config->commands, ending);
+}
+
+bool hours_contain(const struct hours *hours, const struct tm *local)
+{
+	int minute = local->tm_hour * 60 + local->tm_min;
+
+	if (!hours->any)
+		return false;
+	if (hours->begin < hours->end)
+		return minute >= hours->begin && minute < hours->end;
+	return minute >= hours->begin || minute < hours->end;
+}
+
+time_t hours_end(const struct hours *hours, time_t now)
+{
+	struct tm local;
+	time_t end;
+
+	localtime_r(&now, &local);
+	for (int days = 0;; days = 1) {
+		struct tm then = local;
+
+		then.tm_mday += days;
+		then.tm_hour = hours->end / 60;
+		then.tm_min = hours->end % 60;
+		then.tm_sec = 0;
+		then.tm_isdst = -1;
+		end = mktime(&then);
+		if (end > now || days == 1)
+			return end > now ? end : now + 60;
+	}
 }
 
 enum verdict rules_judge(const struct notify_config *config, const struct ending *ending, uint64_t uid,

@@ -7,6 +7,7 @@
 
 #include <signal.h>
 
+#include "clients/lib/forkbus.h"
 #include "config.h"
 
 /* A text of the event, which has to outlive it. */
@@ -34,6 +35,9 @@ enum verdict {
 	VERDICT_HOLD, /* notify when quiet hours are over */
 };
 
+/* ending_take() - Return: is the event the end of a process? Texts of @ending are the event's. */
+bool ending_take(struct ending *ending, const struct forkbus_event *event);
+
 /*
  * rules_kind() - how a process ended
  * A crash is the end by a signal that the kernel sends for a mistake of the program, or the end with a core dump. SIGQUIT is
@@ -46,3 +50,12 @@ enum urgency rules_urgency(const struct notify_config *config, enum kind kind);
 /* rules_judge() - @uid: whose processes are notified of; @local: the time, by the local clock; @kind: of rules_kind() */
 enum verdict rules_judge(const struct notify_config *config, const struct ending *ending, uint64_t uid,
 			 const struct tm *local, enum kind kind);
+
+/* hours_contain() - is it this time? @local: of localtime(3) */
+bool hours_contain(const struct hours *hours, const struct tm *local);
+
+/* hours_end() - when they are over, for the first time after @now. Return: a time. */
+time_t hours_end(const struct hours *hours, time_t now);
+
+/* globs_match() - does any of them match? */
+bool globs_match(const struct globs *globs, const char *data, size_t len);

@@ -11,7 +11,6 @@
 #include <systemd/sd-event.h>
 
 #include "clients/lib/forkbus.h"
-#include "rules.h"
 
 struct watch;
 
@@ -34,6 +33,3 @@ int watch_new(struct watch **ret, sd_event *event, const struct watch_options *o
 struct watch *watch_free(struct watch *watch);
 
 struct forkbus *watch_bus(struct watch *watch);
-
-/* ending_take() - Return: is the event the end of a process? */
-bool ending_take(struct ending *ending, const struct forkbus_event *event);

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "base/message.h"
-#include "clients/notify/config.h"
+#include "clients/notify/rules.h"
 
 static char path[64];
 static int real_stderr = -1;

@@ -295,22 +295,22 @@ static time_t at(int day, int hour, int minute)
 
 static void test_end_of_quiet(void **state)
 {
-	struct hours hours;
+	const struct hours *hours = &config.quiet;
 
 	(void)state;
 	setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3", 1);
 	tzset();
-	assert_int_equal(hours_parse(&hours, "22:00-07:00"), 0);
-	assert_int_equal(hours_end(&hours, at(10, 23, 30)), at(11, 7, 0));
-	assert_int_equal(hours_end(&hours, at(11, 6, 59)), at(11, 7, 0));
-	assert_int_equal(hours_end(&hours, at(11, 7, 0)), at(12, 7, 0));
-	assert_int_equal(hours_end(&hours, at(31, 23, 0)), at(32, 7, 0));
+	set("Notifications", "QuietHours", "22:00-07:00");
+	assert_int_equal(hours_end(hours, at(10, 23, 30)), at(11, 7, 0));
+	assert_int_equal(hours_end(hours, at(11, 6, 59)), at(11, 7, 0));
+	assert_int_equal(hours_end(hours, at(11, 7, 0)), at(12, 7, 0));
+	assert_int_equal(hours_end(hours, at(31, 23, 0)), at(32, 7, 0));
 	/* The night that has an hour less. */
-	assert_int_equal(hours_end(&hours, at(28, 22, 0)), at(28, 22, 0) + 8 * 3600);
-	assert_int_equal(hours_end(&hours, at(28, 22, 0)), at(29, 7, 0));
+	assert_int_equal(hours_end(hours, at(28, 22, 0)), at(28, 22, 0) + 8 * 3600);
+	assert_int_equal(hours_end(hours, at(28, 22, 0)), at(29, 7, 0));
 	/* An end that the clock passes over. */
-	assert_int_equal(hours_parse(&hours, "22:00-02:30"), 0);
-	assert_in_range(hours_end(&hours, at(28, 22, 0)), at(29, 1, 0), at(29, 4, 0));
+	set("Notifications", "QuietHours", "22:00-02:30");
+	assert_in_range(hours_end(hours, at(28, 22, 0)), at(29, 1, 0), at(29, 4, 0));
 }
 
 int main(void)
@@ -324,7 +324,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_whose, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ignore, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_quiet, setup, teardown),
-		cmocka_unit_test(test_end_of_quiet),
+		cmocka_unit_test_setup_teardown(test_end_of_quiet, setup, teardown),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
