@@ -209,7 +209,7 @@ static void remember_before(struct resync *resync)
 	if (!before->ids)
 		return;
 	while (before->n < max && (process = table_walk(table, &slot)))
-		before->ids[before->n++] = (struct process_id){ process->id.pid, process->id.start_usec };
+		before->ids[before->n++] = process->id;
 }
 
 static int compare_pids(const void *a, const void *b)
