@@ -21,9 +21,9 @@
  */
 
 #include "base/clock.h"
+#include "source/connector/proc-event.h"
 #include "source/connector/queue.h"
-#include "source/connector/socket.h"
-#include "source/connector/taskstats-socket.h"
+#include "source/connector/taskstats.h"
 #include "source/connector/thread-groups.h"
 #include "source/proc/reader.h"
 #include "source/resync.h"

@@ -1,11 +1,20 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "source/connector/taskstats.h"
 
+#include <errno.h>
 #include <libmnl/libmnl.h>
 #include <linux/genetlink.h>
+#include <linux/sock_diag.h>
 #include <linux/taskstats.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "source/netlink/genl.h"
 
 /* Nothing below this length has the switches, the last of what is needed; before version 8 or so. */
 #define TASKSTATS_SIZE_MIN (offsetof(struct taskstats, nivcsw) + sizeof(uint64_t))
@@ -136,4 +145,226 @@ int taskstats_decode(struct taskstats_record *record, const struct nlmsghdr *mes
 		}
 	}
 	return found && record->tid ? 0 : TASKSTATS_E_MALFORMED;
+}
+
+/* The sockets */
+
+#define CPUS_MAX     8192
+#define POSSIBLE_MAX 128 /* more sockets than this only for CPUs that are there */
+#define READY_MAX    64
+
+struct taskstats_socket {
+	int fd;
+	unsigned int cpu;
+	uint32_t drops; /* the kernel's count when it was last read */
+};
+
+struct taskstats_sockets {
+	uint16_t family;
+	int epoll;
+	unsigned int n;
+	struct taskstats_socket sockets[];
+};
+
+static int socket_open(struct taskstats_socket *sock, unsigned int cpu, uint16_t family, uint64_t buffer,
+		       struct netlink_arena *arena)
+{
+	struct genl_buffer room;
+	struct nlmsghdr *request = genl_begin(&room, family, TASKSTATS_CMD_GET, TASKSTATS_GENL_VERSION);
+	_cleanup_close_ int fd = netlink_open(NETLINK_GENERIC, 0, buffer);
+	char mask[16];
+	int r;
+
+	if (fd < 0)
+		return fd;
+	snprintf(mask, sizeof(mask), "%u", cpu);
+	mnl_attr_put_strz(request, TASKSTATS_CMD_ATTR_REGISTER_CPUMASK, mask);
+	/* Records that arrive before the answer are dropped with it; what is older than the source is not its own. */
+	r = genl_request(fd, request, arena->data, sizeof(arena->data), NULL, NULL);
+	if (r < 0)
+		return r;
+	*sock = (struct taskstats_socket){ .fd = steal_fd(&fd), .cpu = cpu };
+	return 0;
+}
+
+/* After close() the kernel drops a listener only at the next record. Deregister it at once instead. */
+static void socket_close(struct taskstats_socket *sock, uint16_t family)
+{
+	struct genl_buffer room;
+	struct nlmsghdr *request = genl_begin(&room, family, TASKSTATS_CMD_GET, TASKSTATS_GENL_VERSION);
+	char mask[16];
+
+	snprintf(mask, sizeof(mask), "%u", sock->cpu);
+	mnl_attr_put_strz(request, TASKSTATS_CMD_ATTR_DEREGISTER_CPUMASK, mask);
+	(void)netlink_send(sock->fd, request);
+	sock->fd = close_fd(sock->fd);
+}
+
+/* CPUs of a list like "0-3,8". Return: how many, or -EINVAL. */
+static int cpus_parse(const char *text, unsigned int *cpus, unsigned int max)
+{
+	unsigned int first, last, n = 0;
+	int len;
+
+	while (sscanf(text, "%u%n", &first, &len) == 1) {
+		text += len;
+		last = first;
+		if (*text == '-' && sscanf(text, "-%u%n", &last, &len) == 1)
+			text += len;
+		for (; first <= last && n < max; first++)
+			cpus[n++] = first;
+		if (*text != ',')
+			break;
+		text++;
+	}
+	return n > 0 ? (int)n : -EINVAL;
+}
+
+static int cpus_read(const char *path, unsigned int *cpus, unsigned int max)
+{
+	_cleanup_fclose_ FILE *file = fopen(path, "re");
+	char line[4096];
+
+	if (!file || !fgets(line, sizeof(line), file))
+		return -EINVAL;
+	return cpus_parse(line, cpus, max);
+}
+
+static int cpus_find(unsigned int *cpus, unsigned int max)
+{
+	int n = cpus_read("/sys/devices/system/cpu/possible", cpus, max);
+
+	if (n > POSSIBLE_MAX)
+		n = cpus_read("/sys/devices/system/cpu/online", cpus, max);
+	return n;
+}
+
+static int sockets_open(struct taskstats_sockets *sockets, const unsigned int *cpus, unsigned int n,
+			uint64_t buffer, struct netlink_arena *arena)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+	int r;
+
+	sockets->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (sockets->epoll < 0)
+		return -errno;
+	for (unsigned int i = 0; i < n; i++) {
+		r = socket_open(&sockets->sockets[i], cpus[i], sockets->family, buffer, arena);
+		if (r < 0)
+			return r;
+		sockets->n++;
+		event.data.u32 = i;
+		if (epoll_ctl(sockets->epoll, EPOLL_CTL_ADD, sockets->sockets[i].fd, &event) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+DEFINE_CLEANUP(struct taskstats_sockets, taskstats_sockets_free)
+
+int taskstats_sockets_new(struct taskstats_sockets **ret, uint64_t buffer, struct netlink_arena *arena)
+{
+	_cleanup_(taskstats_sockets_free_p) struct taskstats_sockets *sockets = NULL;
+	_cleanup_free_ unsigned int *cpus = calloc(CPUS_MAX, sizeof(*cpus));
+	struct genl_family_info family;
+	int n, r;
+
+	if (!cpus)
+		return -ENOMEM;
+	n = cpus_find(cpus, CPUS_MAX);
+	if (n < 0)
+		return n;
+	sockets = calloc(1, sizeof(*sockets) + (size_t)n * sizeof(sockets->sockets[0]));
+	if (!sockets)
+		return -ENOMEM;
+	sockets->epoll = -1;
+	r = genl_find(&family, TASKSTATS_GENL_NAME, NULL);
+	sockets->family = family.id;
+	if (r == 0)
+		r = sockets_open(sockets, cpus, (unsigned int)n, buffer, arena);
+	if (r < 0)
+		return r;
+	*ret = steal(sockets);
+	return 0;
+}
+
+struct taskstats_sockets *taskstats_sockets_free(struct taskstats_sockets *sockets)
+{
+	if (!sockets)
+		return NULL;
+	for (unsigned int i = 0; i < sockets->n; i++)
+		socket_close(&sockets->sockets[i], sockets->family);
+	close_fd(sockets->epoll);
+	free(sockets);
+	return NULL;
+}
+
+struct receiving {
+	const struct taskstats_sockets *sockets;
+	struct taskstats_socket *sock;
+	taskstats_fn fn;
+	void *userdata;
+	unsigned int n;
+};
+
+static void on_record(const struct nlmsghdr *message, void *userdata)
+{
+	struct receiving *receiving = userdata;
+	struct taskstats_socket *sock = receiving->sock;
+	struct taskstats_record record;
+
+	if (taskstats_decode(&record, message, receiving->sockets->family) != 0)
+		return;
+	record.cpu = sock->cpu;
+	/* Read after the record, thus later than the fork of its process, and near enough to distinguish reused pids. */
+	record.arrival_nsec = monotonic_nsec();
+	receiving->n++;
+	receiving->fn(&record, receiving->userdata);
+}
+
+/*
+ * How many records the kernel dropped on a socket since the last call, by its own count. The sequence numbers of the records
+ * do not show it: a thread that is preempted during its exit sends the number of one CPU to the listeners of another CPU
+ * (seen on 6.1).
+ */
+static uint32_t count_drops(struct taskstats_socket *sock)
+{
+	uint32_t info[SK_MEMINFO_VARS] = { 0 };
+	socklen_t size = sizeof(info);
+	uint32_t before = sock->drops;
+
+	if (getsockopt(sock->fd, SOL_SOCKET, SO_MEMINFO, info, &size) < 0 ||
+	    size <= SK_MEMINFO_DROPS * sizeof(info[0]))
+		return 0;
+	sock->drops = info[SK_MEMINFO_DROPS];
+	return sock->drops - before;
+}
+
+/* All that is queued on one socket. An overrun is noted before what was queued before it, and lasts until it is empty. */
+static uint32_t drain_socket(struct receiving *receiving, struct netlink_arena *arena)
+{
+	struct netlink_drain drain = {};
+	int r;
+
+	do {
+		r = netlink_receive(receiving->sock->fd, arena, on_record, receiving, &drain);
+	} while (r > 0);
+	return drain.overrun ? count_drops(receiving->sock) : 0;
+}
+
+unsigned int taskstats_sockets_drain(struct taskstats_sockets *sockets, struct netlink_arena *arena,
+				     taskstats_fn fn, void *userdata, uint64_t *lost)
+{
+	struct receiving receiving = { .sockets = sockets, .fn = fn, .userdata = userdata };
+	struct epoll_event ready[READY_MAX];
+	int n;
+
+	do {
+		n = epoll_wait(sockets->epoll, ready, READY_MAX, 0);
+		for (int i = 0; i < n; i++) {
+			receiving.sock = &sockets->sockets[ready[i].data.u32];
+			*lost += drain_socket(&receiving, arena);
+		}
+	} while (n == READY_MAX);
+	return receiving.n;
 }

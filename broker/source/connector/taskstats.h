@@ -2,13 +2,18 @@
 #pragma once
 
 /*
- * Decode messages of taskstats: the resources that a thread used, sent when it exits.
+ * Taskstats: the resources that a thread used, in a message that the kernel sends when it exits.
+ *
+ * There is a socket for each CPU. Thus no socket has to hold the records of all CPUs under load, and the socket shows the
+ * CPU of a record, which the record does not contain.
  */
 
 #include <linux/netlink.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
+
+#include "source/netlink/socket.h"
 
 #define TASKSTATS_COMM_MAX 32
 
@@ -58,3 +63,23 @@ enum {
 
 /* taskstats_decode() - read one message, of any content. Return: 0, TASKSTATS_E_OTHER, TASKSTATS_E_MALFORMED. */
 int taskstats_decode(struct taskstats_record *record, const struct nlmsghdr *message, uint16_t family);
+
+struct taskstats_sockets;
+
+/*
+ * taskstats_sockets_new() - register for the records of every thread that exits
+ * Return: 0 or a negative errno (-EPERM: needs CAP_NET_ADMIN; -ENOENT: not in this kernel).
+ */
+int taskstats_sockets_new(struct taskstats_sockets **ret, uint64_t buffer, struct netlink_arena *arena);
+/* NULL is fine. Return: NULL. */
+struct taskstats_sockets *taskstats_sockets_free(struct taskstats_sockets *sockets);
+
+typedef void (*taskstats_fn)(const struct taskstats_record *record, void *userdata);
+
+/*
+ * taskstats_sockets_drain() - all that is queued now
+ * @lost: how many records are missing, added
+ * Return: number of records.
+ */
+unsigned int taskstats_sockets_drain(struct taskstats_sockets *sockets, struct netlink_arena *arena,
+				     taskstats_fn fn, void *userdata, uint64_t *lost);
