@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "source/connector/pool.h"
+#include "source/pool.h"
 
 /* More than the queue of messages holds: then their exits are lost. */
 #define RECORDS_MAX 65536

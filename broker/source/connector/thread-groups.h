@@ -15,10 +15,10 @@
 #include <uthash.h>
 
 #include "event.h"
-#include "source/connector/pool.h"
 #include "source/connector/proc-event.h"
 #include "source/connector/records.h"
 #include "source/connector/taskstats.h"
+#include "source/pool.h"
 
 #define GROUP_NSEC_PER_USEC UINT64_C(1000)
 

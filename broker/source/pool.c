@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "source/connector/pool.h"
+#include "source/pool.h"
 
 #include <stdlib.h>
 #include <string.h>
