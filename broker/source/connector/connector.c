@@ -42,8 +42,7 @@ static int connector_new(struct connector **ret, struct hub *hub, struct event_b
 	connector->socket_buffer = options->socket_buffer;
 	connector->self = (uint32_t)getpid();
 	connector->arena = malloc(sizeof(*connector->arena));
-	connector->cpus = calloc(CONNECTOR_CPUS_MAX, sizeof(*connector->cpus));
-	if (!connector->arena || !connector->cpus || connector_queue_init(&connector->queue) < 0)
+	if (!connector->arena || connector_queue_init(&connector->queue) < 0)
 		return -ENOMEM;
 	netlink_arena_init(connector->arena);
 	*ret = steal(connector);
@@ -207,7 +206,6 @@ static struct source *connector_stop(struct source *source)
 	groups_free(connector->groups);
 	connector_queue_done(&connector->queue);
 	resync_free(connector->resync);
-	free(connector->cpus);
 	free(connector->arena);
 	free(connector);
 	return NULL;

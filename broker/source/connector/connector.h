@@ -29,8 +29,6 @@
 #include "source/resync.h"
 #include "source/source.h"
 
-#define CONNECTOR_CPUS_MAX 8192
-
 struct connector_stats {
 	uint64_t wakeups, messages, lost_messages, lost_records, resyncs, proc_reads, proc_late, proc_skipped;
 	uint64_t unarmed, malformed;
@@ -52,11 +50,6 @@ struct connector {
 	struct proc_question *late[PROC_QUESTIONS_MAX]; /* collected, and awaited by no message */
 	unsigned int n_late;
 	struct connector_queue queue;
-	struct connector_cpu {
-		bool counting;
-		uint32_t next;
-		uint64_t last_nsec;
-	} * cpus;
 
 	/* When it is read */
 	struct event *readable; /* a message, when quiet */
@@ -75,8 +68,6 @@ struct connector {
 
 	/* Losses and silence */
 	uint64_t records_lost, records_since_usec;
-	uint64_t lost, lost_since_nsec,
-		lost_until_nsec; /* messages that the queue lacks; reported at the first hole */
 	struct resync *resync;
 	uint64_t tick_messages; /* stats.messages at the last tick */
 	bool tick_suspicious;	/* and records had come without messages */

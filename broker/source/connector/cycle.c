@@ -28,30 +28,6 @@
 #define SUSPECTS_MAX 16
 #define LISTEN_USEC  (100 * USEC_PER_MSEC)
 
-/* Sequence numbers count each CPU's messages, so a hole is exactly what was dropped. */
-static void count_lost(struct connector *connector, struct connector_message *message)
-{
-	const struct cn_event *cn = &message->cn;
-	struct connector_cpu *cpu;
-	uint32_t gap;
-
-	if (cn->cpu >= CONNECTOR_CPUS_MAX)
-		return;
-	cpu = &connector->cpus[cn->cpu];
-	gap = cn->seq - cpu->next;
-	if (cpu->counting && gap > 0 && gap < UINT32_MAX / 2) {
-		message->lost = true;
-		if (!connector->lost || cpu->last_nsec < connector->lost_since_nsec)
-			connector->lost_since_nsec = cpu->last_nsec;
-		if (!connector->lost || cn->nsec > connector->lost_until_nsec)
-			connector->lost_until_nsec = cn->nsec;
-		connector->lost += gap;
-	}
-	cpu->counting = true;
-	cpu->next = cn->seq + 1;
-	cpu->last_nsec = cn->nsec;
-}
-
 void connector_message(const struct nlmsghdr *header, void *userdata)
 {
 	struct connector *connector = userdata;
@@ -67,12 +43,9 @@ void connector_message(const struct nlmsghdr *header, void *userdata)
 	/* Only while something waits for an answer; the next one shows a hole then. */
 	if (connector_queue_room(&connector->queue) == 0)
 		return;
-	message = connector_queue_push(&connector->queue);
-	message->cn = cn;
-	message->read_nsec = monotonic_nsec();
+	message = connector_queue_push(&connector->queue, &cn);
 	if (cn.nsec > connector->heard_nsec)
 		connector->heard_nsec = cn.nsec;
-	count_lost(connector, message);
 	/* What is asked for already may be answered as it is after this. */
 	if (cn.what == PROC_EVENT_EXEC || (cn.what == PROC_EVENT_COMM && cn.tid == cn.tgid))
 		proc_helper_changed(connector->helper, cn.tgid, cn.nsec, cn.what == PROC_EVENT_EXEC);
@@ -175,14 +148,14 @@ const struct resync_ops connector_resync_ops = {
 /* All holes of the messages in the queue at once. */
 static void report_lost(struct connector *connector)
 {
-	if (!connector->lost)
+	struct connector_loss loss = connector_queue_take_loss(&connector->queue);
+
+	if (!loss.count)
 		return;
-	connector->stats.lost_messages += connector->lost;
+	connector->stats.lost_messages += loss.count;
 	resync_want(connector->resync);
-	hub_lost(connector->hub, "netlink", connector->lost,
-		 connector_time_usec(connector, connector->lost_since_nsec),
-		 connector_time_usec(connector, connector->lost_until_nsec), "proc connector");
-	connector->lost = 0;
+	hub_lost(connector->hub, "netlink", loss.count, connector_time_usec(connector, loss.since_nsec),
+		 connector_time_usec(connector, loss.until_nsec), "proc connector");
 	connector_cover(connector);
 }
 

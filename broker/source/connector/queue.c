@@ -3,29 +3,77 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
+
+#include "base/clock.h"
+
+struct connector_cpu {
+	bool counting;
+	uint32_t next;
+	uint64_t last_nsec;
+};
 
 int connector_queue_init(struct connector_queue *queue)
 {
-	queue->messages = calloc(QUEUE_MAX, sizeof(*queue->messages));
-	return queue->messages ? 0 : -ENOMEM;
+	*queue = (struct connector_queue){
+		.messages = calloc(QUEUE_MAX, sizeof(*queue->messages)),
+		.cpus = calloc(QUEUE_CPUS_MAX, sizeof(*queue->cpus)),
+	};
+	return queue->messages && queue->cpus ? 0 : -ENOMEM;
 }
 
 void connector_queue_done(struct connector_queue *queue)
 {
 	free(queue->messages);
-	queue->messages = NULL;
+	free(queue->cpus);
+	*queue = (struct connector_queue){};
 }
 
-struct connector_message *connector_queue_push(struct connector_queue *queue)
+/* Sequence numbers count each CPU's messages, so a hole is exactly what was dropped. */
+static bool count_lost(struct connector_queue *queue, const struct cn_event *cn)
+{
+	struct connector_loss *loss = &queue->loss;
+	struct connector_cpu *cpu;
+	uint32_t gap;
+	bool lost;
+
+	if (cn->cpu >= QUEUE_CPUS_MAX)
+		return false;
+	cpu = &queue->cpus[cn->cpu];
+	gap = cn->seq - cpu->next;
+	lost = cpu->counting && gap > 0 && gap < UINT32_MAX / 2;
+	if (lost) {
+		if (!loss->count || cpu->last_nsec < loss->since_nsec)
+			loss->since_nsec = cpu->last_nsec;
+		if (!loss->count || cn->nsec > loss->until_nsec)
+			loss->until_nsec = cn->nsec;
+		loss->count += gap;
+	}
+	cpu->counting = true;
+	cpu->next = cn->seq + 1;
+	cpu->last_nsec = cn->nsec;
+	return lost;
+}
+
+struct connector_message *connector_queue_push(struct connector_queue *queue, const struct cn_event *cn)
 {
 	struct connector_message *message = &queue->messages[queue->head++ % QUEUE_MAX];
 
-	memset(message, 0, sizeof(*message));
+	message->cn = *cn;
+	message->lost = count_lost(queue, cn);
+	message->read_nsec = monotonic_nsec();
+	message->question = NULL;
 	return message;
 }
 
 struct connector_message *connector_queue_peek(const struct connector_queue *queue, uint64_t n)
 {
 	return n < queue->head - queue->tail ? &queue->messages[(queue->tail + n) % QUEUE_MAX] : NULL;
+}
+
+struct connector_loss connector_queue_take_loss(struct connector_queue *queue)
+{
+	struct connector_loss loss = queue->loss;
+
+	queue->loss = (struct connector_loss){};
+	return loss;
 }

@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * Messages between the socket and the hub, in the order in which they were read.
+ * Messages between the socket and the hub, in the order in which they were read, and how many the kernel dropped among them.
  */
 
 #include <stddef.h>
@@ -10,7 +10,8 @@
 #include "source/connector/proc-event.h"
 #include "source/proc/reader.h"
 
-#define QUEUE_MAX 32768 /* a power of 2 */
+#define QUEUE_MAX      32768 /* a power of 2 */
+#define QUEUE_CPUS_MAX 8192
 
 struct connector_message {
 	struct cn_event cn;
@@ -19,9 +20,17 @@ struct connector_message {
 	struct proc_question *question; /* NULL: no question was asked, or asking failed */
 };
 
+/* Messages that the kernel dropped. Times are of CLOCK_MONOTONIC. */
+struct connector_loss {
+	uint64_t count; /* 0: none */
+	uint64_t since_nsec, until_nsec;
+};
+
 struct connector_queue {
 	struct connector_message *messages; /* owned */
 	uint64_t head, tail;		    /* count up; modulo the size they are places */
+	struct connector_cpu *cpus;	    /* owned */
+	struct connector_loss loss;	    /* not taken yet */
 };
 
 /* connector_queue_init() - Return: 0 or -ENOMEM; connector_queue_done() is due in any case. */
@@ -38,8 +47,8 @@ static inline size_t connector_queue_room(const struct connector_queue *queue)
 	return QUEUE_MAX - (queue->head - queue->tail);
 }
 
-/* connector_queue_push() - a new message, all zero; there must be room */
-struct connector_message *connector_queue_push(struct connector_queue *queue);
+/* connector_queue_push() - a message that was read now; there must be room */
+struct connector_message *connector_queue_push(struct connector_queue *queue, const struct cn_event *cn);
 
 /* connector_queue_peek() - the nth message from the first one on, which is 0; NULL: no more */
 struct connector_message *connector_queue_peek(const struct connector_queue *queue, uint64_t n);
@@ -48,3 +57,6 @@ static inline void connector_queue_drop(struct connector_queue *queue)
 {
 	queue->tail++;
 }
+
+/* connector_queue_take_loss() - all holes of the messages that were pushed since the last call, at once */
+struct connector_loss connector_queue_take_loss(struct connector_queue *queue);
