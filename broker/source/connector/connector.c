@@ -37,8 +37,7 @@ static int connector_new(struct connector **ret, struct hub *hub, struct event_b
 	connector->fd = -1;
 	connector->source.ops = &connector_source;
 	connector->hub = hub;
-	connector->base = base;
-	connector->coalesce_usec = options->coalesce_usec;
+	pace_init(&connector->pace, base, options->coalesce_usec, &connector_pace_ops, connector);
 	connector->socket_buffer = options->socket_buffer;
 	connector->self = (uint32_t)getpid();
 	connector->arena = malloc(sizeof(*connector->arena));
@@ -121,7 +120,7 @@ static int start_reporting(struct connector *connector)
 	hub_source_changed(connector->hub, connector_source.name, "started", detail);
 	r = resync_first(connector->resync);
 	if (r == 0)
-		r = connector_read_start(connector);
+		r = pace_start(&connector->pace, connector->fd, proc_helper_fd(connector->helper));
 	if (r < 0)
 		msg_err("Cannot start reporting events: %s", strerror(-r));
 	return r;
@@ -161,7 +160,7 @@ static void connector_describe_status(const struct source *source, json_t *objec
 	const struct connector_stats *stats = &connector->stats;
 
 	json_object_set_new(object, "taskstats", json_boolean(connector->taskstats));
-	describe_number(object, "wakeups", stats->wakeups);
+	describe_number(object, "wakeups", connector->pace.wakeups);
 	describe_number(object, "messages", stats->messages);
 	describe_number(object, "malformedMessages", stats->malformed);
 	describe_number(object, "lostMessages", stats->lost_messages);
@@ -174,7 +173,7 @@ static void connector_describe_status(const struct source *source, json_t *objec
 	describe_number(object, "groups", groups_count(connector->groups));
 	describe_number(object, "pendingGroups", groups_ending(connector->groups));
 	describe_number(object, "pendingUsages", groups_records(connector->groups));
-	json_object_set_new(object, "coalescing", json_boolean(connector->paced));
+	json_object_set_new(object, "coalescing", json_boolean(connector->pace.loaded));
 }
 
 /* A scan that is under way comes too late. */
@@ -196,7 +195,7 @@ static struct source *connector_stop(struct source *source)
 
 	if (!connector)
 		return NULL;
-	connector_read_stop(connector);
+	pace_stop(&connector->pace);
 	if (connector->fd >= 0) {
 		cn_socket_ignore(connector->fd);
 		close(connector->fd);

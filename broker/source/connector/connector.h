@@ -5,7 +5,8 @@
  * The connector source, for its own files:
  *
  *   connector.c  start, stop, describe
- *   cycle.c      the cycle, and when to run it; losses; the scan
+ *   cycle.c      the cycle; losses; the scan
+ *   pace.c       when to run it
  *   queue.c      messages that were read and not published yet
  *   publish.c    from a message to the hub
  *   exit.c       the end of threads and processes
@@ -21,7 +22,7 @@
  */
 
 #include "base/clock.h"
-#include "source/connector/proc-event.h"
+#include "source/connector/pace.h"
 #include "source/connector/queue.h"
 #include "source/connector/taskstats.h"
 #include "source/connector/thread-groups.h"
@@ -30,15 +31,14 @@
 #include "source/source.h"
 
 struct connector_stats {
-	uint64_t wakeups, messages, lost_messages, lost_records, resyncs, proc_reads, proc_late, proc_skipped;
+	uint64_t messages, lost_messages, lost_records, resyncs, proc_reads, proc_late, proc_skipped;
 	uint64_t unarmed, malformed;
 };
 
 struct connector {
 	struct source source;
 	struct hub *hub;
-	struct event_base *base;
-	uint64_t coalesce_usec, socket_buffer;
+	uint64_t socket_buffer;
 	uint32_t self; /* our own pid */
 
 	/* What is read */
@@ -51,15 +51,7 @@ struct connector {
 	unsigned int n_late;
 	struct connector_queue queue;
 
-	/* When it is read */
-	struct event *readable; /* a message, when quiet */
-	struct event *answered; /* the helper has something, when quiet */
-	struct event *pace;	/* under load */
-	struct event *hold;	/* a question is late */
-	struct event *tick;	/* slow, for checks that no message triggers */
-	bool paced;
-	uint64_t window_usec; /* CLOCK_MONOTONIC: since when messages are counted, to measure the load */
-	unsigned int window_messages;
+	struct pace pace;
 
 	struct clocks clocks;
 	uint64_t published_nsec; /* of the last message that was published */
@@ -124,15 +116,12 @@ void connector_use_late(struct connector *connector);
 extern const struct resync_ops connector_resync_ops;
 void connector_message(const struct nlmsghdr *message, void *userdata); /* a netlink_fn */
 /* Read all there is and publish what can be. Return: number of datagrams. */
-unsigned int connector_cycle(struct connector *connector);
+unsigned int connector_cycle(void *userdata);
 /* Publish what is in the queue; @now: do not wait for any answer. */
 void connector_process(struct connector *connector, bool now);
 /* Up to now all is reported as lost that was: what the records that have arrived say of it is known. */
 void connector_cover(struct connector *connector);
-int connector_read_start(struct connector *connector);
-void connector_read_stop(struct connector *connector);
-/* Listen to another socket from now on. */
-int connector_read_socket(struct connector *connector);
+extern const struct pace_ops connector_pace_ops;
 
 /* probe.c */
 bool connector_probe(char found[static SOURCE_SENTENCE_MAX], char advice[static SOURCE_SENTENCE_MAX]);

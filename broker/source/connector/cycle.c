@@ -6,21 +6,8 @@
 #include "base/message.h"
 #include "source/connector/connector.h"
 
-/*
- * More messages than this in the time of one pace are load: with the usual 5 ms some 1,600 processes a second that fork,
- * exec and exit, more than a shell script brings about. Below, names are worth more than wake-ups: /proc has them only for
- * as long as the process lives. No more than the other number at a pace means that load is over.
- */
-#define LOAD_MESSAGES 24
-#define REST_MESSAGES 12
-
-/* Even without coalescing: publishing a full queue takes a moment. */
-#define PACE_MIN_USEC (1 * USEC_PER_MSEC)
-
 /* What one system call can bring. */
 #define QUEUE_RESERVE (2 * NETLINK_BATCH)
-
-#define TICK_USEC (250 * USEC_PER_MSEC)
 
 /* A record whose exit has not come by then never will, unless its process lives; looked at so often. */
 #define RECORD_AGE_NSEC (10 * NSEC_PER_SEC)
@@ -176,25 +163,16 @@ static void publish_one(struct connector *connector, const struct connector_mess
 		proc_helper_give(connector->helper, question);
 }
 
+static uint64_t answer_due(const struct connector *connector, const struct connector_message *message)
+{
+	return message->read_nsec + connector->pace.coalesce_usec * NSEC_PER_USEC;
+}
+
 /* Is an answer on its way that is worth waiting for? */
 static bool message_waits(const struct connector *connector, const struct connector_message *message,
 			  uint64_t now)
 {
-	return message->question && !message->question->answered &&
-	       now < message->read_nsec + connector->coalesce_usec * NSEC_PER_USEC;
-}
-
-static struct timeval timeval_of(uint64_t usec)
-{
-	return (struct timeval){ .tv_sec = (time_t)(usec / USEC_PER_SEC),
-				 .tv_usec = (suseconds_t)(usec % USEC_PER_SEC) };
-}
-
-static void hold_until(struct connector *connector, uint64_t nsec, uint64_t now)
-{
-	struct timeval time = timeval_of(nsec > now ? (nsec - now) / NSEC_PER_USEC + 1 : 1);
-
-	event_add(connector->hold, &time);
+	return message->question && !message->question->answered && now < answer_due(connector, message);
 }
 
 void connector_process(struct connector *connector, bool now)
@@ -208,8 +186,7 @@ void connector_process(struct connector *connector, bool now)
 		clocks_read(&connector->clocks);
 	while (!resync_holds(connector->resync, nsec) && (message = connector_queue_peek(queue, 0))) {
 		if (!now && message_waits(connector, message, nsec)) {
-			hold_until(connector, message->read_nsec + connector->coalesce_usec * NSEC_PER_USEC,
-				   nsec);
+			pace_hold(&connector->pace, answer_due(connector, message) - nsec);
 			break;
 		}
 		publish_one(connector, message);
@@ -238,8 +215,9 @@ static bool scan_holds(const struct connector *connector)
 	return resync_holds(connector->resync, monotonic_nsec());
 }
 
-unsigned int connector_cycle(struct connector *connector)
+unsigned int connector_cycle(void *userdata)
 {
+	struct connector *connector = userdata;
 	struct netlink_drain drain = {};
 	int r = 1;
 
@@ -264,74 +242,6 @@ unsigned int connector_cycle(struct connector *connector)
 	return drain.datagrams;
 }
 
-static void pace_begin(struct connector *connector)
-{
-	struct timeval time = timeval_of(connector->coalesce_usec > PACE_MIN_USEC ? connector->coalesce_usec
-										  : PACE_MIN_USEC);
-
-	if (!connector->paced) {
-		event_del(connector->readable);
-		event_del(connector->answered);
-		connector->paced = true;
-	}
-	event_add(connector->pace, &time);
-}
-
-static void pace_end(struct connector *connector)
-{
-	connector->paced = false;
-	connector->window_messages = 0;
-	event_add(connector->readable, NULL);
-	event_add(connector->answered, NULL);
-}
-
-static void on_readable(evutil_socket_t fd, short what, void *userdata)
-{
-	struct connector *connector = userdata;
-	uint64_t now = clock_usec(CLOCK_MONOTONIC);
-	unsigned int n;
-
-	(void)fd, (void)what;
-	connector->stats.wakeups++;
-	n = connector_cycle(connector);
-	if (now - connector->window_usec > connector->coalesce_usec) {
-		connector->window_usec = now;
-		connector->window_messages = 0;
-	}
-	connector->window_messages += n;
-	/* A full queue cannot be read, so waking up for it would be in vain. */
-	if (connector_queue_room(&connector->queue) < QUEUE_RESERVE ||
-	    (connector->coalesce_usec > 0 && connector->window_messages > LOAD_MESSAGES))
-		pace_begin(connector);
-}
-
-static void on_pace(evutil_socket_t fd, short what, void *userdata)
-{
-	struct connector *connector = userdata;
-	unsigned int n;
-
-	(void)fd, (void)what;
-	connector->stats.wakeups++;
-	n = connector_cycle(connector);
-	if (n > REST_MESSAGES || scan_holds(connector))
-		pace_begin(connector);
-	else
-		pace_end(connector);
-}
-
-/* Before an answer is used, all is read that may say that it came too late. */
-static void on_answered(evutil_socket_t fd, short what, void *userdata)
-{
-	(void)fd, (void)what;
-	connector_cycle(userdata);
-}
-
-static void on_hold(evutil_socket_t fd, short what, void *userdata)
-{
-	(void)fd, (void)what;
-	connector_cycle(userdata);
-}
-
 static void report_lost_records(struct connector *connector)
 {
 	uint64_t now = clock_usec(CLOCK_REALTIME);
@@ -351,10 +261,19 @@ static void report_lost_records(struct connector *connector)
 
 /* Silence */
 
+/* The kernel no longer counts the old socket. Unsubscribing it would stop the events of another listener. */
+static void replace_socket(struct connector *connector, int fd)
+{
+	if (pace_listen(&connector->pace, fd) < 0)
+		msg_err("Out of memory: stopped reading the proc connector.");
+	close(connector->fd);
+	connector->fd = fd;
+}
+
 static void cure_silence(struct connector *connector)
 {
 	uint64_t since = connector_time_usec(connector, connector->published_nsec);
-	int fd = cn_socket_open(connector->socket_buffer), old = connector->fd, r = fd;
+	int fd = cn_socket_open(connector->socket_buffer), r = fd;
 	struct netlink_drain drain = {};
 
 	connector_process(connector, true);
@@ -368,11 +287,7 @@ static void cure_silence(struct connector *connector)
 			close(fd);
 		return;
 	}
-	/* The kernel no longer counts the old socket. Unsubscribing it would stop the events of another listener. */
-	connector->fd = fd;
-	if (connector_read_socket(connector) < 0)
-		msg_err("Out of memory: stopped reading the proc connector.");
-	close(old);
+	replace_socket(connector, fd);
 	connector->cure_failed = false;
 	connector->stats.unarmed++;
 	resync_want(connector->resync);
@@ -414,8 +329,9 @@ static void check_suspects(struct connector *connector, uint64_t now)
 	}
 }
 
-static void run_tick(struct connector *connector)
+static void run_tick(void *userdata)
 {
+	struct connector *connector = userdata;
 	uint64_t now = monotonic_nsec();
 	unsigned int records = drain_records(connector);
 	bool silent = connector_is_silent(connector, now, records);
@@ -434,53 +350,21 @@ static void run_tick(struct connector *connector)
 	hub_flush(connector->hub);
 }
 
-static void on_tick(evutil_socket_t fd, short what, void *userdata)
+static bool is_full(void *userdata)
 {
-	(void)fd, (void)what;
-	run_tick(userdata);
+	const struct connector *connector = userdata;
+
+	return connector_queue_room(&connector->queue) < QUEUE_RESERVE;
 }
 
-int connector_read_socket(struct connector *connector)
+static bool is_held(void *userdata)
 {
-	if (connector->readable)
-		event_free(connector->readable);
-	connector->readable =
-		event_new(connector->base, connector->fd, EV_READ | EV_PERSIST, on_readable, connector);
-	if (!connector->readable)
-		return -ENOMEM;
-	if (!connector->paced)
-		event_add(connector->readable, NULL);
-	return 0;
+	return scan_holds(userdata);
 }
 
-int connector_read_start(struct connector *connector)
-{
-	const struct timeval tick = { .tv_usec = TICK_USEC };
-	struct event_base *base = connector->base;
-	int r = connector_read_socket(connector);
-
-	if (r < 0)
-		return r;
-	connector->answered = event_new(base, proc_helper_fd(connector->helper), EV_READ | EV_PERSIST,
-					on_answered, connector);
-	connector->pace = evtimer_new(base, on_pace, connector);
-	connector->hold = evtimer_new(base, on_hold, connector);
-	connector->tick = event_new(base, -1, EV_PERSIST, on_tick, connector);
-	if (!connector->answered || !connector->pace || !connector->hold || !connector->tick)
-		return -ENOMEM;
-	event_add(connector->answered, NULL);
-	event_add(connector->tick, &tick);
-	return 0;
-}
-
-void connector_read_stop(struct connector *connector)
-{
-	struct event **events[] = { &connector->readable, &connector->answered, &connector->pace,
-				    &connector->hold, &connector->tick };
-
-	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
-		if (*events[i])
-			event_free(*events[i]);
-		*events[i] = NULL;
-	}
-}
+const struct pace_ops connector_pace_ops = {
+	.cycle = connector_cycle,
+	.full = is_full,
+	.held = is_held,
+	.tick = run_tick,
+};

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * When the source runs its cycle: at once for each message while it is quiet, and every few milliseconds under load, since
+ * wake-ups are the most expensive part of listening. Besides, a slow tick for checks that no message triggers.
+ */
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct pace_ops {
+	/* Read all there is and publish what can be. Return: number of datagrams. */
+	unsigned int (*cycle)(void *userdata);
+	/* Is there no room to read anything? Waking up for more would be in vain. */
+	bool (*full)(void *userdata);
+	/* Does everything wait for something? Then load is not over, however little was read. */
+	bool (*held)(void *userdata);
+	void (*tick)(void *userdata);
+};
+
+struct pace {
+	struct event_base *base;
+	const struct pace_ops *ops;
+	void *userdata;
+	uint64_t coalesce_usec;
+
+	struct event *readable; /* a message, when quiet */
+	struct event *answered; /* the helper has something, when quiet */
+	struct event *load;	/* under load */
+	struct event *hold;	/* what the cycle waits for is late */
+	struct event *tick;
+	bool loaded;
+	uint64_t window_usec; /* CLOCK_MONOTONIC: since when messages are counted, to measure the load */
+	unsigned int window_messages;
+	uint64_t wakeups;
+};
+
+/* pace_init() - @coalesce_usec: under load, wake up no more often than this; 0: never wait */
+void pace_init(struct pace *pace, struct event_base *base, uint64_t coalesce_usec, const struct pace_ops *ops,
+	       void *userdata);
+/* pace_start() - begin to wake up. Return: 0 or -ENOMEM; pace_stop() is due in any case. */
+int pace_start(struct pace *pace, int message_fd, int answer_fd);
+void pace_stop(struct pace *pace);
+
+/* pace_listen() - messages come by another socket from now on. Return: 0 or -ENOMEM: by none. */
+int pace_listen(struct pace *pace, int fd);
+
+/* pace_hold() - run a cycle in @nsec, whether something comes or not */
+void pace_hold(struct pace *pace, uint64_t nsec);
