@@ -112,7 +112,8 @@ static int start_reporting(struct connector *connector)
 			: "proc connector without taskstats: exits carry no usage but the time elapsed";
 	int r;
 
-	connector->published_nsec = connector->quiet_since_nsec = monotonic_nsec();
+	connector->published_nsec = monotonic_nsec();
+	silence_init(&connector->silence, connector->taskstats, connector->published_nsec);
 	connector->records_since_usec = clock_usec(CLOCK_REALTIME);
 	clocks_read(&connector->clocks);
 	connector->heard_nsec = connector->published_nsec;

@@ -24,6 +24,7 @@
 #include "base/clock.h"
 #include "source/connector/pace.h"
 #include "source/connector/queue.h"
+#include "source/connector/silence.h"
 #include "source/connector/taskstats.h"
 #include "source/connector/thread-groups.h"
 #include "source/proc/reader.h"
@@ -61,12 +62,8 @@ struct connector {
 	/* Losses and silence */
 	uint64_t records_lost, records_since_usec;
 	struct resync *resync;
-	uint64_t tick_messages; /* stats.messages at the last tick */
-	bool tick_suspicious;	/* and records had come without messages */
-	uint64_t quiet_since_nsec, tested_nsec;
-	uint32_t thread_test; /* silence was tested by a thread of our own */
 	bool cure_failed;
-	uint64_t covered_nsec; /* a silence before this time is already reported: ignore older records */
+	struct silence silence;
 	uint64_t expired_nsec; /* when old records were last dropped */
 
 	struct connector_stats stats;
@@ -92,15 +89,6 @@ enum connector_purpose { CONNECTOR_DESCRIBE, CONNECTOR_PARENT, CONNECTOR_ALIVE }
 /* Ask /proc. Return: NULL if it cannot be asked now. */
 struct proc_question *connector_ask(struct connector *connector, uint32_t pid, field_set fields,
 				    unsigned int purpose);
-
-/* silence.c */
-/* Has the kernel stopped sending events? @records: how many have arrived since the last call, without messages. */
-bool connector_is_silent(struct connector *connector, uint64_t now, unsigned int records);
-/*
- * Since when (CLOCK_MONOTONIC) exits are missing although their records have arrived and the kernel sends events; 0: no
- * exit is missing.
- */
-uint64_t connector_past_silence(const struct connector *connector, uint64_t now);
 
 /* exit.c */
 void connector_publish_exit(struct connector *connector, const struct cn_event *cn);

@@ -68,7 +68,7 @@ static unsigned int drain_records(struct connector *connector)
 void connector_cover(struct connector *connector)
 {
 	drain_records(connector);
-	connector->covered_nsec = monotonic_nsec();
+	silence_cover(&connector->silence, monotonic_nsec());
 }
 
 /* The scan */
@@ -270,9 +270,19 @@ static void replace_socket(struct connector *connector, int fd)
 	connector->fd = fd;
 }
 
+/* The kernel stopped sending events, whether it does again or not. */
+static void report_unarmed(struct connector *connector, uint64_t since_nsec, const char *detail)
+{
+	connector->stats.unarmed++;
+	resync_want(connector->resync);
+	hub_lost(connector->hub, "unarmed", HUB_COUNT_UNKNOWN, connector_time_usec(connector, since_nsec),
+		 clock_usec(CLOCK_REALTIME), detail);
+	connector_cover(connector);
+}
+
 static void cure_silence(struct connector *connector)
 {
-	uint64_t since = connector_time_usec(connector, connector->published_nsec);
+	uint64_t since = connector->published_nsec;
 	int fd = cn_socket_open(connector->socket_buffer), r = fd;
 	struct netlink_drain drain = {};
 
@@ -289,14 +299,10 @@ static void cure_silence(struct connector *connector)
 	}
 	replace_socket(connector, fd);
 	connector->cure_failed = false;
-	connector->stats.unarmed++;
-	resync_want(connector->resync);
 	resync_hurry(connector->resync);
-	hub_lost(connector->hub, "unarmed", HUB_COUNT_UNKNOWN, since, clock_usec(CLOCK_REALTIME),
-		 "another program made the kernel stop sending events");
+	report_unarmed(connector, since, "another program made the kernel stop sending events");
 	hub_flush(connector->hub);
 	msg_warning("The proc connector had fallen silent; listening again.");
-	connector_cover(connector);
 }
 
 static void report_past_silence(struct connector *connector, uint64_t now)
@@ -305,14 +311,9 @@ static void report_past_silence(struct connector *connector, uint64_t now)
 
 	if (scan_holds(connector) || !connector_queue_is_empty(&connector->queue))
 		return;
-	since = connector_past_silence(connector, now);
-	if (!since)
-		return;
-	connector->stats.unarmed++;
-	resync_want(connector->resync);
-	hub_lost(connector->hub, "unarmed", HUB_COUNT_UNKNOWN, connector_time_usec(connector, since),
-		 clock_usec(CLOCK_REALTIME), "the kernel stopped sending events for a moment");
-	connector_cover(connector);
+	since = silence_past(&connector->silence, connector->groups, now);
+	if (since)
+		report_unarmed(connector, since, "the kernel stopped sending events for a moment");
 }
 
 /* Groups that ought to have ended */
@@ -332,12 +333,12 @@ static void check_suspects(struct connector *connector, uint64_t now)
 static void run_tick(void *userdata)
 {
 	struct connector *connector = userdata;
-	uint64_t now = monotonic_nsec();
+	uint64_t now = monotonic_nsec(), messages = connector->stats.messages;
 	unsigned int records = drain_records(connector);
-	bool silent = connector_is_silent(connector, now, records);
+	bool silent = silence_check(&connector->silence, now, messages, records);
 
 	connector_cycle(connector);
-	if (silent && !scan_holds(connector) && connector->stats.messages == connector->tick_messages)
+	if (silent && !scan_holds(connector) && connector->stats.messages == messages)
 		cure_silence(connector);
 	report_lost_records(connector);
 	resync_settle(connector->resync, 0, connector_queue_is_empty(&connector->queue));

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include "source/connector/silence.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "source/connector/connector.h"
+#include "base/clock.h"
 
 /* Without records silence is tested after this, and taken for certain after that. */
 #define QUIET_NSEC   (2 * NSEC_PER_SEC)
@@ -14,9 +16,8 @@
 
 /* An exit whose record came, and that never came itself: its thread is not there any more. */
 struct unheard {
-	const struct connector *connector;
-	uint64_t until_nsec; /* of records that arrived before */
-	uint64_t since_nsec; /* 0: there is none */
+	uint64_t covered_nsec, until_nsec; /* of records that arrived between these times */
+	uint64_t since_nsec;		   /* 0: there is none */
 };
 
 static void find_unheard(const struct taskstats_record *record, void *userdata)
@@ -24,8 +25,7 @@ static void find_unheard(const struct taskstats_record *record, void *userdata)
 	struct unheard *unheard = userdata;
 	uint32_t tgid = record->tgid ? record->tgid : record->tid;
 
-	if (record->arrival_nsec <= unheard->connector->covered_nsec ||
-	    record->arrival_nsec > unheard->until_nsec)
+	if (record->arrival_nsec <= unheard->covered_nsec || record->arrival_nsec > unheard->until_nsec)
 		return;
 	/* To free the memory of a large process takes long. */
 	if (syscall(SYS_tgkill, tgid, record->tid, 0) == 0 || errno != ESRCH)
@@ -38,11 +38,11 @@ static void find_unheard(const struct taskstats_record *record, void *userdata)
  * When another program starts to listen, the kernel sends events to all listeners again, maybe before the silence was noticed
  * here. Messages are numbered only while there is a listener, so only the records of threads that ended show the silence.
  */
-uint64_t connector_past_silence(const struct connector *connector, uint64_t now)
+uint64_t silence_past(const struct silence *silence, const struct groups *groups, uint64_t now)
 {
-	struct unheard unheard = { .connector = connector, .until_nsec = now - UNHEARD_NSEC };
+	struct unheard unheard = { silence->covered_nsec, now - UNHEARD_NSEC, 0 };
 
-	groups_each_record(connector->groups, find_unheard, &unheard);
+	groups_each_record(groups, find_unheard, &unheard);
 	return unheard.since_nsec;
 }
 
@@ -64,27 +64,36 @@ static void test_by_thread(void)
  * A record that no message follows shows silence. Without records, only a test shows it. Both need a second check, since a
  * record arrives a moment before its message.
  */
-bool connector_is_silent(struct connector *connector, uint64_t now, unsigned int records)
+bool silence_check(struct silence *silence, uint64_t now, uint64_t messages, unsigned int records)
 {
-	bool heard = connector->stats.messages != connector->tick_messages,
-	     suspicious = connector->tick_suspicious;
+	bool heard = messages != silence->messages, suspicious = silence->suspicious;
 
-	connector->tick_messages = connector->stats.messages;
-	connector->tick_suspicious = false;
+	silence->messages = messages;
+	silence->suspicious = false;
 	if (heard) {
-		connector->quiet_since_nsec = now;
-		connector->tested_nsec = 0;
+		silence->quiet_since_nsec = now;
+		silence->tested_nsec = 0;
 		return false;
 	}
-	if (connector->taskstats) {
-		connector->tick_suspicious = suspicious || records > 0;
+	if (silence->records) {
+		silence->suspicious = suspicious || records > 0;
 		return suspicious;
 	}
-	if (connector->tested_nsec)
-		return now > connector->tested_nsec + DEAF_NSEC;
-	if (now > connector->quiet_since_nsec + QUIET_NSEC) {
+	if (silence->tested_nsec)
+		return now > silence->tested_nsec + DEAF_NSEC;
+	if (now > silence->quiet_since_nsec + QUIET_NSEC) {
 		test_by_thread();
-		connector->tested_nsec = now;
+		silence->tested_nsec = now;
 	}
 	return false;
+}
+
+void silence_init(struct silence *silence, bool records, uint64_t now)
+{
+	*silence = (struct silence){ .records = records, .quiet_since_nsec = now };
+}
+
+void silence_cover(struct silence *silence, uint64_t now)
+{
+	silence->covered_nsec = now;
 }
