@@ -5,12 +5,11 @@
  * The connector source, for its own files:
  *
  *   connector.c  start, stop, describe
- *   cycle.c      the cycle; losses; the scan
+ *   cycle.c      the cycle; losses
  *   pace.c       when to run it
  *   queue.c      messages that were read and not published yet
- *   publish.c    from a message to the hub
- *   exit.c       the end of threads and processes
- *   describe.c   what all events of a process begin with
+ *   exit.c       the end of threads and processes, reported or found by a scan
+ *   publish.c    from any other message to the hub
  *   silence.c    does the kernel still send events?
  *   probe.c      would it work here?
  *
@@ -80,7 +79,7 @@ static inline uint64_t connector_time_usec(const struct connector *connector, ui
 	return clocks_real_usec(&connector->clocks, clocks_boot_nsec(&connector->clocks, nsec));
 }
 
-/* describe.c */
+/* publish.c */
 /* An event of a process: its time, and which one it is. */
 void connector_begin(struct connector *connector, struct fb_event *event, enum event_type type, uint64_t nsec,
 		     uint32_t pid);
@@ -88,20 +87,23 @@ void connector_publish(struct connector *connector, struct fb_event *event);
 enum connector_purpose { CONNECTOR_DESCRIBE, CONNECTOR_PARENT, CONNECTOR_ALIVE };
 /* Ask /proc. Return: NULL if it cannot be asked now. */
 struct proc_question *connector_ask(struct connector *connector, uint32_t pid, field_set fields,
-				    unsigned int purpose);
+				    enum connector_purpose purpose);
+/* All messages but exits. */
+void connector_publish_message(struct connector *connector, const struct connector_message *message);
+/* To CONNECTOR_DESCRIBE; the event was published without it. */
+void connector_answer_late(struct connector *connector, struct proc_question *question);
 
 /* exit.c */
+extern const struct resync_ops connector_resync_ops;
 void connector_publish_exit(struct connector *connector, const struct cn_event *cn);
-/* resync_ops.gone: a process has ended, of which no more is known than its group, if there is one. */
-void connector_publish_gone(void *userdata, uint32_t pid, uint64_t nsec);
-
-/* publish.c */
-void connector_publish_message(struct connector *connector, const struct connector_message *message);
-/* Take answers into the table that came too late for their event. */
-void connector_use_late(struct connector *connector);
+/* A process has the pid of one whose end was missed. */
+void connector_end_replaced(struct connector *connector, const struct cn_event *fork);
+/* Ask for groups that ought to have ended. */
+void connector_check_suspects(struct connector *connector, uint64_t now);
+void connector_answer_alive(struct connector *connector, const struct proc_question *question);
+void connector_answer_parent(struct connector *connector, const struct proc_question *question);
 
 /* cycle.c */
-extern const struct resync_ops connector_resync_ops;
 void connector_message(const struct nlmsghdr *message, void *userdata); /* a netlink_fn */
 /* Read all there is and publish what can be. Return: number of datagrams. */
 unsigned int connector_cycle(void *userdata);

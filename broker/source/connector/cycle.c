@@ -12,8 +12,7 @@
 /* A record whose exit has not come by then never will, unless its process lives; looked at so often. */
 #define RECORD_AGE_NSEC (10 * NSEC_PER_SEC)
 
-#define SUSPECTS_MAX 16
-#define LISTEN_USEC  (100 * USEC_PER_MSEC)
+#define LISTEN_USEC (100 * USEC_PER_MSEC)
 
 void connector_message(const struct nlmsghdr *header, void *userdata)
 {
@@ -71,63 +70,6 @@ void connector_cover(struct connector *connector)
 	silence_cover(&connector->silence, monotonic_nsec());
 }
 
-/* The scan */
-
-static bool awaits_end(void *userdata, uint32_t pid)
-{
-	const struct connector *connector = userdata;
-
-	return groups_find(connector->groups, pid);
-}
-
-/* A group is missing until the scan finds it, except a group that had messages since the scan began. */
-static void begin_scan(void *userdata, const struct proc_snapshot *snapshot)
-{
-	struct connector *connector = userdata;
-	struct group *group;
-
-	groups_count_begin(connector->groups);
-	for (group = groups_first(connector->groups); group; group = group_next(group)) {
-		group->old_count = true;
-		group->missing = snapshot->skipped == 0 && group->changed_nsec < snapshot->begin_nsec;
-	}
-}
-
-static void take_threads(void *userdata, const struct proc_snapshot *snapshot, const struct proc_entry *entry)
-{
-	struct connector *connector = userdata;
-	struct group *group = groups_find(connector->groups, entry->event.pid);
-	uint64_t born = entry->event.start_usec * NSEC_PER_USEC;
-
-	if (group && group->changed_nsec >= snapshot->begin_nsec)
-		return;
-	groups_adopt(connector->groups, entry->event.pid, 0, clocks_monotonic_nsec(&connector->clocks, born));
-	for (size_t i = 0; i < entry->n_tids; i++)
-		(void)groups_count_thread(connector->groups, entry->event.pid, entry->tids[i]);
-}
-
-/* What the table does not know of is not among the missing that it reports. */
-static void end_scan(void *userdata, uint64_t nsec)
-{
-	struct connector *connector = userdata;
-	struct group *group, *next;
-
-	groups_count_end(connector->groups);
-	for (group = groups_first(connector->groups); group; group = next) {
-		next = group_next(group);
-		if (group->missing && !table_find(hub_table(connector->hub), group->tgid))
-			connector_publish_gone(connector, group->tgid, nsec);
-	}
-}
-
-const struct resync_ops connector_resync_ops = {
-	.gone = connector_publish_gone,
-	.awaits_end = awaits_end,
-	.begin = begin_scan,
-	.living = take_threads,
-	.settled = end_scan,
-};
-
 /* Publishing */
 
 /* Losses */
@@ -146,6 +88,19 @@ static void report_lost(struct connector *connector)
 	connector_cover(connector);
 }
 
+static void translate(struct connector *connector, const struct connector_message *message)
+{
+	const struct cn_event *cn = &message->cn;
+
+	if (cn->what == PROC_EVENT_EXIT) {
+		connector_publish_exit(connector, cn);
+		return;
+	}
+	if (cn->what == PROC_EVENT_FORK)
+		connector_end_replaced(connector, cn);
+	connector_publish_message(connector, message);
+}
+
 static void publish_one(struct connector *connector, const struct connector_message *message)
 {
 	struct proc_question *question = message->question;
@@ -153,7 +108,7 @@ static void publish_one(struct connector *connector, const struct connector_mess
 	if (message->lost)
 		report_lost(connector);
 	resync_settle(connector->resync, message->cn.nsec, false);
-	connector_publish_message(connector, message);
+	translate(connector, message);
 	connector->published_nsec = message->cn.nsec;
 	if (!question)
 		return;
@@ -210,6 +165,23 @@ static void collect_answers(struct connector *connector)
 			connector->late[connector->n_late++] = question;
 }
 
+/* Take answers into the table that came too late for their event. */
+static void use_late(struct connector *connector)
+{
+	struct proc_question *question;
+
+	while (connector->n_late > 0) {
+		question = connector->late[--connector->n_late];
+		if (question->purpose == CONNECTOR_DESCRIBE)
+			connector_answer_late(connector, question);
+		else if (question->purpose == CONNECTOR_PARENT)
+			connector_answer_parent(connector, question);
+		else
+			connector_answer_alive(connector, question);
+		proc_helper_give(connector->helper, question);
+	}
+}
+
 static bool scan_holds(const struct connector *connector)
 {
 	return resync_holds(connector->resync, monotonic_nsec());
@@ -237,7 +209,7 @@ unsigned int connector_cycle(void *userdata)
 		connector_cover(connector);
 	}
 	connector_process(connector, false);
-	connector_use_late(connector);
+	use_late(connector);
 	resync_begin(connector->resync, connector->helper);
 	return drain.datagrams;
 }
@@ -316,20 +288,6 @@ static void report_past_silence(struct connector *connector, uint64_t now)
 		report_unarmed(connector, since, "the kernel stopped sending events for a moment");
 }
 
-/* Groups that ought to have ended */
-
-static void check_suspects(struct connector *connector, uint64_t now)
-{
-	struct proc_question *question;
-	struct group *group;
-
-	for (unsigned int i = 0; i < SUSPECTS_MAX && (group = groups_suspect(connector->groups, now)); i++) {
-		question = connector_ask(connector, group->tgid, 0, CONNECTOR_ALIVE);
-		if (question)
-			question->start_usec = group->ending_nsec;
-	}
-}
-
 static void run_tick(void *userdata)
 {
 	struct connector *connector = userdata;
@@ -342,7 +300,7 @@ static void run_tick(void *userdata)
 		cure_silence(connector);
 	report_lost_records(connector);
 	resync_settle(connector->resync, 0, connector_queue_is_empty(&connector->queue));
-	check_suspects(connector, now);
+	connector_check_suspects(connector, now);
 	report_past_silence(connector, now);
 	if (now > connector->expired_nsec + RECORD_AGE_NSEC) {
 		connector->expired_nsec = now;

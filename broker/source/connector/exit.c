@@ -4,6 +4,8 @@
 #include "source/connector/connector.h"
 #include "source/subject.h"
 
+#define SUSPECTS_MAX 16
+
 /* Of more children than this the new parent is not asked for, and is known when they end. */
 #define ORPHANS_MAX 64
 
@@ -53,6 +55,21 @@ static void ask_orphans(struct connector *connector, const struct process *proce
 	for (const struct process *child = process->children; child && n < ORPHANS_MAX;
 	     child = child->sibling, n++)
 		(void)connector_ask(connector, child->id.pid, 0, CONNECTOR_PARENT);
+}
+
+void connector_answer_parent(struct connector *connector, const struct proc_question *question)
+{
+	const struct process *process = table_find(hub_table(connector->hub), question->pid);
+	struct fb_event event;
+
+	if (!process || !question->found ||
+	    !procfs_start_matches(question->event.start_usec, process->id.start_usec))
+		return;
+	fb_event_init(&event, EVENT_PROCESS);
+	EVENT_SET(&event, pid, process->id.pid);
+	EVENT_SET(&event, start_usec, process->id.start_usec);
+	(void)subject_set_parent(connector->hub, &event, question->event.ppid);
+	(void)hub_learn(connector->hub, &event);
 }
 
 /* The parent at the time of the exit: from the message, from the record, or from an earlier event. */
@@ -153,9 +170,10 @@ void connector_publish_exit(struct connector *connector, const struct cn_event *
 	groups_remove(connector->groups, exit.group);
 }
 
-void connector_publish_gone(void *userdata, uint32_t pid, uint64_t nsec)
+/* What is missing */
+
+static void publish_gone(struct connector *connector, uint32_t pid, uint64_t nsec)
 {
-	struct connector *connector = userdata;
 	struct group *group = groups_find(connector->groups, pid);
 	struct group_end end = {};
 	struct fb_event event;
@@ -170,3 +188,95 @@ void connector_publish_gone(void *userdata, uint32_t pid, uint64_t nsec)
 	if (group)
 		groups_remove(connector->groups, group);
 }
+
+void connector_end_replaced(struct connector *connector, const struct cn_event *fork)
+{
+	if (groups_replaced(connector->groups, fork))
+		publish_gone(connector, fork->tgid, fork->nsec);
+}
+
+/* Groups that ought to have ended */
+
+void connector_check_suspects(struct connector *connector, uint64_t now)
+{
+	struct proc_question *question;
+	struct group *group;
+
+	for (unsigned int i = 0; i < SUSPECTS_MAX && (group = groups_suspect(connector->groups, now)); i++) {
+		question = connector_ask(connector, group->tgid, 0, CONNECTOR_ALIVE);
+		if (question)
+			question->start_usec = group->ending_nsec;
+	}
+}
+
+void connector_answer_alive(struct connector *connector, const struct proc_question *question)
+{
+	const struct group *group = groups_find(connector->groups, question->pid);
+
+	if (!group || !group->ending_nsec || question->start_usec != group->ending_nsec)
+		return;
+	if (question->gone)
+		publish_gone(connector, question->pid, question->read_nsec);
+}
+
+/* The scan */
+
+static void on_gone(void *userdata, uint32_t pid, uint64_t nsec)
+{
+	publish_gone(userdata, pid, nsec);
+}
+
+static bool awaits_end(void *userdata, uint32_t pid)
+{
+	const struct connector *connector = userdata;
+
+	return groups_find(connector->groups, pid);
+}
+
+/* A group is missing until the scan finds it, except a group that had messages since the scan began. */
+static void begin_scan(void *userdata, const struct proc_snapshot *snapshot)
+{
+	struct connector *connector = userdata;
+	struct group *group;
+
+	groups_count_begin(connector->groups);
+	for (group = groups_first(connector->groups); group; group = group_next(group)) {
+		group->old_count = true;
+		group->missing = snapshot->skipped == 0 && group->changed_nsec < snapshot->begin_nsec;
+	}
+}
+
+static void take_threads(void *userdata, const struct proc_snapshot *snapshot, const struct proc_entry *entry)
+{
+	struct connector *connector = userdata;
+	struct group *group = groups_find(connector->groups, entry->event.pid);
+	uint64_t born = entry->event.start_usec * NSEC_PER_USEC;
+
+	if (group && group->changed_nsec >= snapshot->begin_nsec)
+		return;
+	groups_adopt(connector->groups, entry->event.pid, 0, clocks_monotonic_nsec(&connector->clocks, born));
+	for (size_t i = 0; i < entry->n_tids; i++)
+		(void)groups_count_thread(connector->groups, entry->event.pid, entry->tids[i]);
+}
+
+/* What the table does not know of is not among the missing that it reports. */
+static void end_scan(void *userdata, uint64_t nsec)
+{
+	struct connector *connector = userdata;
+	struct group *group, *next;
+
+	groups_count_end(connector->groups);
+	for (group = groups_first(connector->groups); group; group = next) {
+		next = group_next(group);
+		if (group->missing && !table_find(hub_table(connector->hub), group->tgid))
+			publish_gone(connector, group->tgid, nsec);
+	}
+}
+
+const struct resync_ops connector_resync_ops = {
+	.gone = on_gone,
+	.awaits_end = awaits_end,
+	.begin = begin_scan,
+	.living = take_threads,
+	.settled = end_scan,
+};

@@ -18,6 +18,45 @@
 /* How far the queue is searched for the end of a process. */
 #define LOOK_AHEAD 1024
 
+void connector_begin(struct connector *connector, struct fb_event *event, enum event_type type, uint64_t nsec,
+		     uint32_t pid)
+{
+	const struct process *process = table_find(hub_table(connector->hub), pid);
+	const struct group *group = groups_find(connector->groups, pid);
+
+	fb_event_init(event, type);
+	EVENT_SET(event, boot_usec, connector_boot_usec(connector, nsec));
+	EVENT_SET(event, time_usec, connector_time_usec(connector, nsec));
+	EVENT_SET(event, pid, pid);
+	/* The start time that was published first identifies the process from then on. */
+	if (process)
+		process_describe(process, event, EVENT_BIT(start_usec));
+	else if (group && group->fork_nsec)
+		EVENT_SET(event, start_usec, connector_boot_usec(connector, group->fork_nsec));
+}
+
+void connector_publish(struct connector *connector, struct fb_event *event)
+{
+	resync_note(connector->resync, event);
+	hub_publish(connector->hub, event);
+}
+
+struct proc_question *connector_ask(struct connector *connector, uint32_t pid, field_set fields,
+				    enum connector_purpose purpose)
+{
+	struct proc_question *question = proc_helper_ask(connector->helper, pid, fields);
+
+	if (question) {
+		question->purpose = purpose;
+		connector->stats.proc_reads++;
+	} else {
+		connector->stats.proc_skipped++;
+	}
+	return question;
+}
+
+/* Answers */
+
 /* Is the answer about this process, and about the program that it was asked of? */
 static bool answer_fits(const struct proc_question *question, uint64_t start_usec)
 {
@@ -59,12 +98,13 @@ static void drop_tty(struct connector *connector, uint32_t pid)
 }
 
 /* The event went out without it; the table still wants to know. */
-static void answer_late(struct connector *connector, struct proc_question *question)
+void connector_answer_late(struct connector *connector, struct proc_question *question)
 {
 	const struct process *process = table_find(hub_table(connector->hub), question->pid);
 	struct fb_event *event = &question->event;
 
 	connector->stats.proc_late++;
+	answer_trim(question);
 	if (!process || !answer_fits(question, process->id.start_usec))
 		return;
 	EVENT_SET(event, start_usec, process->id.start_usec);
@@ -72,48 +112,6 @@ static void answer_late(struct connector *connector, struct proc_question *quest
 	/* Another event may have changed the name or the ids since: keep those. */
 	event->has &= ~(process->has & (PROCFS_IDS | EVENT_BIT(comm)));
 	(void)hub_learn(connector->hub, event);
-}
-
-static void answer_parent(struct connector *connector, const struct proc_question *question)
-{
-	const struct process *process = table_find(hub_table(connector->hub), question->pid);
-	struct fb_event event;
-
-	if (!process || !question->found ||
-	    !procfs_start_matches(question->event.start_usec, process->id.start_usec))
-		return;
-	fb_event_init(&event, EVENT_PROCESS);
-	EVENT_SET(&event, pid, process->id.pid);
-	EVENT_SET(&event, start_usec, process->id.start_usec);
-	(void)subject_set_parent(connector->hub, &event, question->event.ppid);
-	(void)hub_learn(connector->hub, &event);
-}
-
-static void answer_alive(struct connector *connector, const struct proc_question *question)
-{
-	const struct group *group = groups_find(connector->groups, question->pid);
-
-	if (!group || !group->ending_nsec || question->start_usec != group->ending_nsec)
-		return;
-	if (question->gone)
-		connector_publish_gone(connector, question->pid, question->read_nsec);
-}
-
-void connector_use_late(struct connector *connector)
-{
-	struct proc_question *question;
-
-	while (connector->n_late > 0) {
-		question = connector->late[--connector->n_late];
-		answer_trim(question);
-		if (question->purpose == CONNECTOR_DESCRIBE)
-			answer_late(connector, question);
-		else if (question->purpose == CONNECTOR_PARENT)
-			answer_parent(connector, question);
-		else
-			answer_alive(connector, question);
-		proc_helper_give(connector->helper, question);
-	}
 }
 
 /* The messages */
@@ -161,8 +159,6 @@ static void publish_fork(struct connector *connector, const struct connector_mes
 	const struct fb_event *answer = message_answer(message, start);
 	struct fb_event event, exe;
 
-	if (groups_replaced(connector->groups, cn))
-		connector_publish_gone(connector, cn->tgid, cn->nsec);
 	groups_fork(connector->groups, cn);
 
 	/* A scan may have been quicker than the message. */
@@ -367,9 +363,6 @@ void connector_publish_message(struct connector *connector, const struct connect
 		break;
 	case PROC_EVENT_COREDUMP:
 		publish_coredump(connector, cn);
-		break;
-	case PROC_EVENT_EXIT:
-		connector_publish_exit(connector, cn);
 		break;
 	default:
 		break;
