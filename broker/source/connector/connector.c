@@ -1,110 +1,355 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "source/connector/connector.h"
 
-#include <errno.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/message.h"
 
-#define LISTEN_USEC (1 * USEC_PER_SEC)
+/* How long to wait for the kernel's answer while the source runs. */
+#define LISTEN_AGAIN_USEC (100 * USEC_PER_MSEC)
 
-static struct source *connector_stop(struct source *source);
+/* What one system call can bring. */
+#define QUEUE_RESERVE (2 * NETLINK_BATCH)
 
-static inline struct connector *to_connector(struct source *source)
+/* A record whose exit has not come by then never will, unless its process lives; looked at so often. */
+#define RECORD_AGE_NSEC (10 * NSEC_PER_SEC)
+
+/* Filling the queue */
+
+/* What is asked for already may be answered as it is after this. */
+static void date_questions(struct connector *connector, const struct cn_event *cn)
 {
-	return (struct connector *)source;
+	if (cn->what == PROC_EVENT_EXEC || (cn->what == PROC_EVENT_COMM && cn->tid == cn->tgid))
+		proc_helper_changed(connector->helper, cn->tgid, cn->nsec, cn->what == PROC_EVENT_EXEC);
 }
 
-static struct connector *connector_free(struct connector *connector)
+static void on_message(const struct nlmsghdr *header, void *userdata)
 {
-	connector_stop(&connector->source);
-	return NULL;
+	struct connector *connector = userdata;
+	struct connector_message *message;
+	struct cn_event cn;
+	int r = cn_decode(&cn, header);
+
+	if (r != 0) {
+		connector->stats.malformed += r == CN_E_MALFORMED;
+		return;
+	}
+	connector->stats.messages++;
+	/* Only while something waits for an answer; the next one shows a hole then. */
+	if (connector_queue_room(&connector->queue) == 0)
+		return;
+	message = connector_queue_push(&connector->queue, &cn);
+	if (cn.nsec > connector->heard_nsec)
+		connector->heard_nsec = cn.nsec;
+	date_questions(connector, &cn);
+	if (cn.what != PROC_EVENT_EXEC)
+		return;
+	message->question = connector_ask(connector, cn.tgid, FIELDS_ALL, CONNECTOR_DESCRIBE);
+	if (message->question)
+		message->question->awaited = true;
 }
 
-DEFINE_CLEANUP(struct connector, connector_free)
-
-static int connector_new(struct connector **ret, struct hub *hub, struct event_base *base,
-			 const struct source_options *options)
+static void on_record(const struct taskstats_record *arrived, void *userdata)
 {
-	_cleanup_(connector_free_p) struct connector *connector = calloc(1, sizeof(*connector));
+	struct taskstats_record record = *arrived;
+	struct connector *connector = userdata;
 
-	if (!connector)
-		return -ENOMEM;
-	connector->fd = -1;
-	connector->source.ops = &connector_source;
-	connector->hub = hub;
-	pace_init(&connector->pace, base, options->coalesce_usec, &connector_pace_ops, connector);
-	connector->socket_buffer = options->socket_buffer;
-	connector->self = (uint32_t)getpid();
-	connector->arena = malloc(sizeof(*connector->arena));
-	if (!connector->arena || connector_queue_init(&connector->queue) < 0)
-		return -ENOMEM;
-	netlink_arena_init(connector->arena);
-	*ret = steal(connector);
-	return 0;
+	record.heard_nsec = connector->drained_nsec;
+	if (groups_record(connector->groups, &record) < 0)
+		connector->records_lost++;
 }
 
-/* Without taskstats, events have fewer fields, but the source still works. */
-static void open_taskstats(struct connector *connector)
+static unsigned int drain_records(struct connector *connector)
 {
-	int r = taskstats_sockets_new(&connector->taskstats, connector->socket_buffer, connector->arena);
+	unsigned int n;
 
-	if (r == -EPERM)
-		msg_info("Without CAP_NET_ADMIN there is no taskstats: exits carry no usage but the time "
-			 "elapsed.");
-	else if (r < 0)
-		msg_warning("Taskstats does not work, exits carry no usage but the time elapsed: %s",
-			    strerror(-r));
+	if (!connector->taskstats)
+		return 0;
+	n = taskstats_sockets_drain(connector->taskstats, connector->arena, on_record, connector,
+				    &connector->records_lost);
+	connector->drained_nsec = connector->heard_nsec;
+	return n;
 }
 
-static int open_connector(struct connector *connector)
+/* Up to now all is reported as lost that was. */
+static void cover(struct connector *connector)
+{
+	drain_records(connector);
+	silence_cover(&connector->silence, monotonic_nsec());
+}
+
+/* Publishing */
+
+/* All holes of the messages in the queue at once. */
+static void report_lost(struct connector *connector)
+{
+	struct connector_loss loss = connector_queue_take_loss(&connector->queue);
+
+	if (!loss.count)
+		return;
+	connector->stats.lost_messages += loss.count;
+	resync_want(connector->resync);
+	hub_lost(connector->hub, "netlink", loss.count, connector_time_usec(connector, loss.since_nsec),
+		 connector_time_usec(connector, loss.until_nsec), "proc connector");
+	cover(connector);
+}
+
+static void translate(struct connector *connector, const struct connector_message *message)
+{
+	const struct cn_event *cn = &message->cn;
+
+	if (cn->what == PROC_EVENT_EXIT) {
+		connector_publish_exit(connector, cn);
+		return;
+	}
+	if (cn->what == PROC_EVENT_FORK)
+		connector_end_replaced(connector, cn);
+	connector_publish_message(connector, message);
+}
+
+static void publish_one(struct connector *connector, const struct connector_message *message)
+{
+	struct proc_question *question = message->question;
+
+	if (message->lost)
+		report_lost(connector);
+	resync_settle(connector->resync, message->cn.nsec, false);
+	translate(connector, message);
+	connector->published_nsec = message->cn.nsec;
+	if (!question)
+		return;
+	/* One that is still open is the table's from now on. */
+	question->awaited = false;
+	if (question->answered)
+		proc_helper_give(connector->helper, question);
+}
+
+static uint64_t answer_due(const struct connector *connector, const struct connector_message *message)
+{
+	return message->read_nsec + connector->pace.coalesce_usec * NSEC_PER_USEC;
+}
+
+/* Is an answer on its way that is worth waiting for? */
+static bool message_waits(const struct connector *connector, const struct connector_message *message,
+			  uint64_t now)
+{
+	return message->question && !message->question->answered && now < answer_due(connector, message);
+}
+
+/* Publish what is in the queue; @now: do not wait for any answer. */
+static void process_queue(struct connector *connector, bool now)
+{
+	struct connector_queue *queue = &connector->queue;
+	struct connector_message *message;
+	uint64_t nsec = monotonic_nsec();
+	bool any = false;
+
+	if (!connector_queue_is_empty(queue))
+		clocks_read(&connector->clocks);
+	while (!resync_holds(connector->resync, nsec) && (message = connector_queue_peek(queue, 0))) {
+		if (!now && message_waits(connector, message, nsec)) {
+			pace_hold(&connector->pace, answer_due(connector, message) - nsec);
+			break;
+		}
+		publish_one(connector, message);
+		connector_queue_drop(queue);
+		any = true;
+	}
+	if (any)
+		hub_flush(connector->hub);
+}
+
+/*
+ * What the helper has answered since. Collected before messages are read, and used after: then all that had changed when the
+ * answer was read is known.
+ */
+static void collect_answers(struct connector *connector)
+{
+	struct proc_question *question;
+
+	while ((question = proc_helper_collect(connector->helper)))
+		if (!question->awaited)
+			connector->late[connector->n_late++] = question;
+}
+
+/* Take answers into the table that came too late for their event. */
+static void use_late(struct connector *connector)
+{
+	struct proc_question *question;
+
+	while (connector->n_late > 0) {
+		question = connector->late[--connector->n_late];
+		if (question->purpose == CONNECTOR_DESCRIBE)
+			connector_answer_late(connector, question);
+		else if (question->purpose == CONNECTOR_PARENT)
+			connector_answer_parent(connector, question);
+		else
+			connector_answer_alive(connector, question);
+		proc_helper_give(connector->helper, question);
+	}
+}
+
+/*
+ * Messages are read until there are none, then their records, then these messages are published. The order matters: the
+ * kernel sends the record of a thread before its exit.
+ */
+static unsigned int run_cycle(void *userdata)
+{
+	struct connector *connector = userdata;
+	struct netlink_drain drain = {};
+	int r = 1;
+
+	if (resync_collect(connector->resync, connector->helper)) {
+		connector->stats.resyncs++;
+		hub_flush(connector->hub);
+	}
+	collect_answers(connector);
+	while (r > 0 && connector_queue_room(&connector->queue) >= QUEUE_RESERVE)
+		r = netlink_receive(connector->fd, connector->arena, on_message, connector, &drain);
+	if (drain.datagrams > 0)
+		drain_records(connector);
+	/* The next message of each CPU shows how many were lost. */
+	if (drain.overrun) {
+		resync_want(connector->resync);
+		cover(connector);
+	}
+	process_queue(connector, false);
+	use_late(connector);
+	resync_begin(connector->resync, connector->helper);
+	return drain.datagrams;
+}
+
+/* The tick */
+
+static bool scan_holds(const struct connector *connector)
+{
+	return resync_holds(connector->resync, monotonic_nsec());
+}
+
+static void report_lost_records(struct connector *connector)
+{
+	uint64_t now = clock_usec(CLOCK_REALTIME);
+	char detail[64];
+
+	if (connector->records_lost > 0) {
+		connector->stats.lost_records += connector->records_lost;
+		snprintf(detail, sizeof(detail), "taskstats: usage of %llu threads is missing",
+			 (unsigned long long)connector->records_lost);
+		hub_lost(connector->hub, "netlink", connector->records_lost, connector->records_since_usec,
+			 now, detail);
+		hub_flush(connector->hub);
+		connector->records_lost = 0;
+	}
+	connector->records_since_usec = now;
+}
+
+/* The kernel stopped sending events, whether it does again or not. */
+static void report_unarmed(struct connector *connector, uint64_t since_nsec, const char *detail)
+{
+	connector->stats.unarmed++;
+	resync_want(connector->resync);
+	hub_lost(connector->hub, "unarmed", HUB_COUNT_UNKNOWN, connector_time_usec(connector, since_nsec),
+		 clock_usec(CLOCK_REALTIME), detail);
+	cover(connector);
+}
+
+int connector_listen(struct connector *connector, int fd, uint64_t wait_usec)
 {
 	struct netlink_drain drain = {};
-	int r = cn_socket_open(connector->socket_buffer);
 
-	if (r < 0) {
-		msg_err("Cannot open a socket of the proc connector: %s", strerror(-r));
-		return r;
-	}
-	connector->fd = r;
-	r = cn_socket_insist(connector->fd, LISTEN_USEC, connector->arena, connector_message, connector,
-			     &drain);
-	if (r < 0) {
-		msg_err("Cannot subscribe to the proc connector: %s", strerror(-r));
-		return r;
-	}
-	if (r == CN_SOCKET_E_FOREIGN)
-		msg_err("The proc connector does not answer: it serves the initial pid and user namespaces "
-			"alone.");
-	else if (r > 0)
-		msg_err("The proc connector does not answer.");
-	return r > 0 ? -EOPNOTSUPP : 0;
+	return cn_socket_insist(fd, wait_usec, connector->arena, on_message, connector, &drain);
 }
 
-/* First listen, then read /proc: a process that starts in between is found at least once. */
-static int connector_open(struct connector *connector)
+/* The kernel no longer counts the old socket. Unsubscribing it would stop the events of another listener. */
+static void replace_socket(struct connector *connector, int fd)
 {
-	int r;
-
-	open_taskstats(connector);
-	r = groups_new(&connector->groups, connector->taskstats != NULL);
-	if (r == 0)
-		r = proc_helper_new(&connector->helper);
-	if (r == 0)
-		r = resync_new(&connector->resync, connector->hub, &connector->clocks, &connector_resync_ops,
-			       connector);
-	if (r < 0) {
-		msg_err("Cannot start reading /proc: %s", strerror(-r));
-		return r;
-	}
-	return open_connector(connector);
+	if (pace_listen(&connector->pace, fd) < 0)
+		msg_err("Out of memory: stopped reading the proc connector.");
+	close(connector->fd);
+	connector->fd = fd;
 }
 
-static int start_reporting(struct connector *connector)
+static void cure_silence(struct connector *connector)
+{
+	uint64_t since = connector->published_nsec;
+	int fd = cn_socket_open(connector->socket_buffer), r = fd;
+
+	process_queue(connector, true);
+	if (fd >= 0)
+		r = connector_listen(connector, fd, LISTEN_AGAIN_USEC);
+	if (r != 0) {
+		if (!connector->cure_failed)
+			msg_warning("The proc connector is silent and does not answer; retrying.");
+		connector->cure_failed = true;
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	connector->cure_failed = false;
+	replace_socket(connector, fd);
+	resync_hurry(connector->resync);
+	report_unarmed(connector, since, "another program made the kernel stop sending events");
+	hub_flush(connector->hub);
+	msg_warning("The proc connector had fallen silent; listening again.");
+}
+
+static void report_past_silence(struct connector *connector, uint64_t now)
+{
+	uint64_t since;
+
+	if (scan_holds(connector) || !connector_queue_is_empty(&connector->queue))
+		return;
+	since = silence_past(&connector->silence, connector->groups, now);
+	if (since)
+		report_unarmed(connector, since, "the kernel stopped sending events for a moment");
+}
+
+static void run_tick(void *userdata)
+{
+	struct connector *connector = userdata;
+	uint64_t now = monotonic_nsec(), messages = connector->stats.messages;
+	unsigned int records = drain_records(connector);
+	bool silent = silence_check(&connector->silence, now, messages, records);
+
+	run_cycle(connector);
+	if (silent && !scan_holds(connector) && connector->stats.messages == messages)
+		cure_silence(connector);
+	report_lost_records(connector);
+	resync_settle(connector->resync, 0, connector_queue_is_empty(&connector->queue));
+	connector_check_suspects(connector, now);
+	report_past_silence(connector, now);
+	if (now > connector->expired_nsec + RECORD_AGE_NSEC) {
+		connector->expired_nsec = now;
+		groups_expire(connector->groups, now - RECORD_AGE_NSEC);
+	}
+	hub_flush(connector->hub);
+}
+
+static bool is_full(void *userdata)
+{
+	const struct connector *connector = userdata;
+
+	return connector_queue_room(&connector->queue) < QUEUE_RESERVE;
+}
+
+static bool is_held(void *userdata)
+{
+	return scan_holds(userdata);
+}
+
+const struct pace_ops connector_pace_ops = {
+	.cycle = run_cycle,
+	.full = is_full,
+	.held = is_held,
+	.tick = run_tick,
+};
+
+/* Start and finish */
+
+int connector_run(struct connector *connector)
 {
 	const char *detail =
 		connector->taskstats
@@ -117,8 +362,8 @@ static int start_reporting(struct connector *connector)
 	connector->records_since_usec = clock_usec(CLOCK_REALTIME);
 	clocks_read(&connector->clocks);
 	connector->heard_nsec = connector->published_nsec;
-	connector_cover(connector);
-	hub_source_changed(connector->hub, connector_source.name, "started", detail);
+	cover(connector);
+	hub_source_changed(connector->hub, connector->source.ops->name, "started", detail);
 	r = resync_first(connector->resync);
 	if (r == 0)
 		r = pace_start(&connector->pace, connector->fd, proc_helper_fd(connector->helper));
@@ -127,98 +372,12 @@ static int start_reporting(struct connector *connector)
 	return r;
 }
 
-static int connector_start(struct source **ret, struct hub *hub, struct event_base *base,
-			   const struct source_options *options)
-{
-	_cleanup_(connector_free_p) struct connector *connector = NULL;
-	int r = connector_new(&connector, hub, base, options);
-
-	if (r == 0)
-		r = connector_open(connector);
-	if (r == 0)
-		r = start_reporting(connector);
-	if (r < 0)
-		return r;
-	hub_flush(hub);
-	*ret = &steal(connector)->source;
-	return 0;
-}
-
-/* The kernel sends every kind of message anyway. The wanted types are looked up when events are published. */
-static void connector_arm(struct source *source)
-{
-	(void)source;
-}
-
-static void describe_number(json_t *object, const char *key, uint64_t value)
-{
-	json_object_set_new(object, key, json_integer((json_int_t)value));
-}
-
-static void connector_describe_status(const struct source *source, json_t *object)
-{
-	const struct connector *connector = (const struct connector *)source;
-	const struct connector_stats *stats = &connector->stats;
-
-	json_object_set_new(object, "taskstats", json_boolean(connector->taskstats));
-	describe_number(object, "wakeups", connector->pace.wakeups);
-	describe_number(object, "messages", stats->messages);
-	describe_number(object, "malformedMessages", stats->malformed);
-	describe_number(object, "lostMessages", stats->lost_messages);
-	describe_number(object, "lostUsages", stats->lost_records);
-	describe_number(object, "resyncs", stats->resyncs);
-	describe_number(object, "timesSilenced", stats->unarmed);
-	describe_number(object, "procReads", stats->proc_reads);
-	describe_number(object, "procTooLate", stats->proc_late);
-	describe_number(object, "procSkipped", stats->proc_skipped);
-	describe_number(object, "groups", groups_count(connector->groups));
-	describe_number(object, "pendingGroups", groups_ending(connector->groups));
-	describe_number(object, "pendingUsages", groups_records(connector->groups));
-	json_object_set_new(object, "coalescing", json_boolean(connector->pace.loaded));
-}
-
 /* A scan that is under way comes too late. */
-static uint64_t connector_finish(struct source *source)
+void connector_drain(struct connector *connector)
 {
-	struct connector *connector = to_connector(source);
-
 	do
 		resync_release(connector->resync);
-	while (connector_cycle(connector) > 0);
+	while (run_cycle(connector) > 0);
 	resync_release(connector->resync);
-	connector_process(connector, true);
-	return connector_time_usec(connector, connector->published_nsec);
+	process_queue(connector, true);
 }
-
-static struct source *connector_stop(struct source *source)
-{
-	struct connector *connector = to_connector(source);
-
-	if (!connector)
-		return NULL;
-	pace_stop(&connector->pace);
-	if (connector->fd >= 0) {
-		cn_socket_ignore(connector->fd);
-		close(connector->fd);
-	}
-	taskstats_sockets_free(connector->taskstats);
-	proc_helper_free(connector->helper);
-	groups_free(connector->groups);
-	connector_queue_done(&connector->queue);
-	resync_free(connector->resync);
-	free(connector->arena);
-	free(connector);
-	return NULL;
-}
-
-const struct source_ops connector_source = {
-	.name = "connector",
-	.supported = HUB_ARMED_ALWAYS | EVENT_TYPE_BIT(EVENT_COREDUMP) | EVENT_TYPE_BIT(EVENT_PTRACE) |
-		     HUB_ARMED_THREADS,
-	.start = connector_start,
-	.finish = connector_finish,
-	.arm = connector_arm,
-	.describe = connector_describe_status,
-	.stop = connector_stop,
-	.probe = connector_probe,
-};

@@ -4,20 +4,22 @@
 /*
  * The connector source, for its own files:
  *
- *   connector.c  start, stop, describe
- *   cycle.c      the cycle; losses
- *   pace.c       when to run it
- *   queue.c      messages that were read and not published yet
- *   exit.c       the end of threads and processes, reported or found by a scan
- *   publish.c    from any other message to the hub
- *   silence.c    does the kernel still send events?
- *   probe.c      would it work here?
+ *   source.c         probe, start, describe, stop
+ *   connector.c      the cycle
+ *   pace.c           when to run it
+ *   silence.c        does the kernel still send events?
+ *   exit.c           the end of threads and processes, reported or found by a scan
+ *   publish.c        from any other message to the hub
+ *   queue.c          messages that were read and not published yet; how many are missing
+ *   thread-groups.c  threads counted to processes, their records (records.c) added up
+ *   proc-event.c     messages of the proc connector, and its socket
+ *   taskstats.c      records, and their sockets
  *
- * Calls go down this list; cycle.c alone knows the order of things.
+ * Calls go down this list. connector.c alone knows the order of things; the others return what they found.
  *
  * A cycle is: read proc connector messages until there are none, then taskstats, then publish these messages in the order
- * of the queue. The order matters: the kernel sends the record of a thread before its exit. Reading never waits for
- * publishing: an exec that waits for its answer from /proc holds back the rest of the queue, but only for a bounded time.
+ * of the queue. Reading never waits for publishing: an exec that waits for its answer from /proc holds back the rest of the
+ * queue, but only for a bounded time.
  */
 
 #include "base/clock.h"
@@ -50,7 +52,6 @@ struct connector {
 	struct proc_question *late[PROC_QUESTIONS_MAX]; /* collected, and awaited by no message */
 	unsigned int n_late;
 	struct connector_queue queue;
-
 	struct pace pace;
 
 	struct clocks clocks;
@@ -60,10 +61,10 @@ struct connector {
 
 	/* Losses and silence */
 	uint64_t records_lost, records_since_usec;
-	struct resync *resync;
-	bool cure_failed;
-	struct silence silence;
 	uint64_t expired_nsec; /* when old records were last dropped */
+	struct silence silence;
+	bool cure_failed;
+	struct resync *resync;
 
 	struct connector_stats stats;
 };
@@ -103,15 +104,11 @@ void connector_check_suspects(struct connector *connector, uint64_t now);
 void connector_answer_alive(struct connector *connector, const struct proc_question *question);
 void connector_answer_parent(struct connector *connector, const struct proc_question *question);
 
-/* cycle.c */
-void connector_message(const struct nlmsghdr *message, void *userdata); /* a netlink_fn */
-/* Read all there is and publish what can be. Return: number of datagrams. */
-unsigned int connector_cycle(void *userdata);
-/* Publish what is in the queue; @now: do not wait for any answer. */
-void connector_process(struct connector *connector, bool now);
-/* Up to now all is reported as lost that was: what the records that have arrived say of it is known. */
-void connector_cover(struct connector *connector);
+/* connector.c */
 extern const struct pace_ops connector_pace_ops;
-
-/* probe.c */
-bool connector_probe(char found[static SOURCE_SENTENCE_MAX], char advice[static SOURCE_SENTENCE_MAX]);
+/* Subscribe by this socket, until the kernel answers. Return: as cn_socket_insist(). */
+int connector_listen(struct connector *connector, int fd, uint64_t wait_usec);
+/* Read /proc, then report events from now on; the socket listens already. Return: 0 or a negative errno, after logging it. */
+int connector_run(struct connector *connector);
+/* Read and publish all there is. */
+void connector_drain(struct connector *connector);
