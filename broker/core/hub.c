@@ -127,6 +127,11 @@ int hub_learn(struct hub *hub, const struct fb_event *event)
 	return table_apply(hub->table, event);
 }
 
+void hub_forget(struct hub *hub, const struct process *process, field_set fields)
+{
+	table_forget(hub->table, process, fields);
+}
+
 void hub_flush(struct hub *hub)
 {
 	log_show(hub->log);

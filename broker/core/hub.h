@@ -55,7 +55,7 @@ struct hub *hub_free(struct hub *hub);
 /* hub_set_ops() - @ops: static, or NULL for none */
 void hub_set_ops(struct hub *hub, const struct hub_ops *ops, void *userdata);
 
-/* The parts of the hub. Sources change the table by hub_publish() and hub_learn() alone. */
+/* The parts of the hub. Sources change the table by hub_publish(), hub_learn() and hub_forget() alone. */
 struct log *hub_log(const struct hub *hub);
 const struct table *hub_table(const struct hub *hub);
 struct views *hub_views(const struct hub *hub);
@@ -79,6 +79,9 @@ void hub_publish(struct hub *hub, struct fb_event *event);
  * Return: 0 or -ENOMEM, where the process is only missing from the table.
  */
 int hub_learn(struct hub *hub, const struct fb_event *event);
+
+/* hub_forget() - the table no longer knows these fields of a process that it holds; no event says so */
+void hub_forget(struct hub *hub, const struct process *process, field_set fields);
 
 /* hub_flush() - the end of a batch: wake the subscribers that have something new */
 void hub_flush(struct hub *hub);

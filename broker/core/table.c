@@ -53,12 +53,17 @@ size_t table_count(const struct table *table)
 	return HASH_COUNT(table->processes);
 }
 
-struct process *table_find(const struct table *table, uint32_t pid)
+static struct process *find(const struct table *table, uint32_t pid)
 {
 	struct process *process;
 
 	HASH_FIND(hh, table->processes, &pid, sizeof(pid), process);
 	return process;
+}
+
+const struct process *table_find(const struct table *table, uint32_t pid)
+{
+	return find(table, pid);
 }
 
 /* Slots */
@@ -300,7 +305,7 @@ static int process_set_parent(struct table *table, struct process *process, cons
 		process->parent_start_usec = event->parent_start_usec;
 		process->has |= EVENT_BIT(parent_start_usec);
 	}
-	return parents_join(&table->parents, process, table_find(table, process->ppid));
+	return parents_join(&table->parents, process, find(table, process->ppid));
 }
 
 /* Is it the same process, as far as both sides know? */
@@ -357,7 +362,7 @@ int table_apply(struct table *table, const struct fb_event *event)
 	if (!(EVENT_TYPE_BIT(event->type) & PROCESS_TYPES) || !EVENT_HAS(event, pid) ||
 	    fb_event_is_thread(event))
 		return 0;
-	process = table_find(table, event->pid);
+	process = find(table, event->pid);
 	if (process && !process_is_of(process, event) && process_is_younger(process, event))
 		return 0;
 	if (process && (event->type == EVENT_EXIT || process_is_reused(process, event))) {
@@ -369,6 +374,11 @@ int table_apply(struct table *table, const struct fb_event *event)
 		return table_update(table, process, event);
 	parents_orphan_awaited(&table->parents, event->pid);
 	return 0;
+}
+
+void table_forget(struct table *table, const struct process *process, field_set fields)
+{
+	((struct process *)table->slots[process->slot])->has &= ~fields;
 }
 
 void process_describe(const struct process *process, struct fb_event *event, field_set fields)

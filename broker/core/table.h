@@ -44,7 +44,7 @@ struct table *table_free(struct table *table);
 size_t table_count(const struct table *table);
 
 /* table_find() - the living process with a pid, or NULL */
-struct process *table_find(const struct table *table, uint32_t pid);
+const struct process *table_find(const struct table *table, uint32_t pid);
 
 /*
  * table_apply() - update the table by an event
@@ -66,11 +66,8 @@ int table_apply(struct table *table, const struct fb_event *event);
  */
 void process_describe(const struct process *process, struct fb_event *event, field_set fields);
 
-/* process_forget() - drop fields that are no longer known: an event cannot express that, since what it lacks stays */
-static inline void process_forget(struct process *process, field_set fields)
-{
-	process->has &= ~fields;
-}
+/* table_forget() - drop fields that are no longer known: an event cannot express that, since what it lacks stays */
+void table_forget(struct table *table, const struct process *process, field_set fields);
 
 /*
  * table_resolve() - make the bare pids of a filter mean the processes that live now

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "source/subject.h"
 
-struct process *subject_find(const struct hub *hub, const struct fb_event *event)
+const struct process *subject_find(const struct hub *hub, const struct fb_event *event)
 {
-	struct process *process = table_find(hub_table(hub), event->pid);
+	const struct process *process = table_find(hub_table(hub), event->pid);
 
 	if (process && EVENT_HAS(event, start_usec) && (process->has & EVENT_BIT(start_usec)) &&
 	    !event_same_start(process->id.start_usec, event->start_usec))
@@ -11,9 +11,9 @@ struct process *subject_find(const struct hub *hub, const struct fb_event *event
 	return process;
 }
 
-struct process *subject_set_parent(const struct hub *hub, struct fb_event *event, uint32_t ppid)
+const struct process *subject_set_parent(const struct hub *hub, struct fb_event *event, uint32_t ppid)
 {
-	struct process *parent = table_find(hub_table(hub), ppid);
+	const struct process *parent = table_find(hub_table(hub), ppid);
 
 	EVENT_SET(event, ppid, ppid);
 	if (parent && (parent->has & EVENT_BIT(start_usec)))

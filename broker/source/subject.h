@@ -10,13 +10,12 @@
 
 /* Valid until the event is published. After a fork the parent still is: it can have changed, but not ended. */
 struct subject {
-	struct process *process; /* NULL: not in the table, or another process has the pid there */
-	struct process
-		*parent; /* the one that has the parent's pid; NULL: none, or the event names no parent */
+	const struct process *process; /* NULL: not in the table, or another process has the pid there */
+	const struct process *parent;  /* that has the parent's pid; NULL: none, or no parent is named */
 };
 
 /* subject_find() - the event's process; NULL: not in the table, or another process has the pid there */
-struct process *subject_find(const struct hub *hub, const struct fb_event *event);
+const struct process *subject_find(const struct hub *hub, const struct fb_event *event);
 
 /* Fields that may have changed since they were seen, and no event said so. */
 #define K(_member, _type, _changes) | SUBJECT_##_changes(_member)
@@ -35,7 +34,7 @@ static inline void subject_describe(const struct process *process, struct fb_eve
 }
 
 /* subject_set_parent() - the event's parent, and its start where it is known. Return: it; NULL: not in the table. */
-struct process *subject_set_parent(const struct hub *hub, struct fb_event *event, uint32_t ppid);
+const struct process *subject_set_parent(const struct hub *hub, struct fb_event *event, uint32_t ppid);
 
 /*
  * subject_inherit_exe() - what a fork that was published tells the table, but not its subscribers

@@ -91,10 +91,10 @@ static void take_answer_of_unknown(struct connector *connector, struct fb_event 
 /* An event without a terminal does not change the table, so the terminal is removed here. */
 static void drop_tty(struct connector *connector, uint32_t pid)
 {
-	struct process *process = table_find(hub_table(connector->hub), pid);
+	const struct process *process = table_find(hub_table(connector->hub), pid);
 
 	if (process)
-		process_forget(process, EVENT_BIT(tty));
+		hub_forget(connector->hub, process, EVENT_BIT(tty));
 }
 
 /* The event went out without it; the table still wants to know. */

@@ -200,11 +200,11 @@ static bool may_wait(struct module *module, uint64_t seq)
 }
 
 /* The process moved to a cgroup whose path is unknown. */
-static void unplace(struct module *module, struct process *process, const struct fb_event *event)
+static void unplace(struct module *module, const struct process *process, const struct fb_event *event)
 {
 	module->stats.unplaced++;
 	if (process && !fb_event_is_thread(event))
-		process_forget(process, PLACE);
+		hub_forget(module->hub, process, PLACE);
 }
 
 /* Fill in cgroup and unit. Return: MODULE_HOLD while the path is looked for. */
@@ -238,7 +238,8 @@ static enum module_answer place(struct module *module, const struct subject *sub
 /* What else is known */
 
 /* No terminal, no login: what the table knows of them is over. */
-static void forget_what_ended(struct process *process, const struct module_record *record)
+static void forget_what_ended(const struct module *module, const struct process *process,
+			      const struct module_record *record)
 {
 	const struct fb_event *event = &record->event;
 	field_set fields = 0;
@@ -249,7 +250,7 @@ static void forget_what_ended(struct process *process, const struct module_recor
 		fields |= EVENT_BIT(tty);
 	if (!EVENT_HAS(event, login_uid))
 		fields |= EVENT_BIT(login_uid);
-	process_forget(process, fields);
+	hub_forget(module->hub, process, fields);
 }
 
 static void set_tty(struct module *module, const struct subject *subject, struct module_record *record)
@@ -273,7 +274,7 @@ static void describe(struct module *module, const struct subject *subject, struc
 
 	EVENT_SET(event, time_usec, clocks_real_usec(&module->clocks, record->nsec));
 	EVENT_SET(event, instance, module->stream.instance);
-	forget_what_ended(subject->process, record);
+	forget_what_ended(module, subject->process, record);
 	set_tty(module, subject, record);
 	/* An exit has the path of the program that ran. */
 	if (event->type == EVENT_EXIT && !fb_event_is_thread(event))

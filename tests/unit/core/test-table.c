@@ -110,7 +110,7 @@ static void test_start(void **state)
 {
 	struct table *table = *state;
 	struct fb_event event = make(EVENT_COMM, 7, 0);
-	struct process *process;
+	const struct process *process;
 
 	apply(table, &event);
 	process = table_find(table, 7);
@@ -144,11 +144,33 @@ static void test_start(void **state)
 	assert_int_equal(table_find(table, 7)->uid, 6);
 }
 
+/* What an event lacks stays; that something is over is said in another way, about a process that stays where it is. */
+static void test_forget(void **state)
+{
+	struct table *table = *state;
+	const struct process *process;
+
+	for (uint32_t pid = 1; pid < 10; pid++) {
+		struct fb_event event = make(EVENT_COMM, pid, 1000000);
+
+		EVENT_SET(&event, uid, 5);
+		EVENT_SET(&event, tty, event_text("pts/1"));
+		apply(table, &event);
+	}
+	process = table_find(table, 7);
+	table_forget(table, process, EVENT_BIT(tty) | EVENT_BIT(login_uid));
+	assert_ptr_equal(table_find(table, 7), process);
+	for (uint32_t pid = 1; pid < 10; pid++) {
+		assert_int_equal(knows(table_find(table, pid), EVENT_BIT(tty)), pid != 7);
+		assert_true(knows(table_find(table, pid), EVENT_BIT(uid) | EVENT_BIT(start_usec)));
+	}
+}
+
 static void test_reuse(void **state)
 {
 	struct table *table = *state;
 	struct fb_event event;
-	struct process *process;
+	const struct process *process;
 
 	apply_fork(table, 1, 1, 0, 1);
 	apply_fork(table, 10, 1000000, 1, 2);
@@ -215,7 +237,7 @@ static void test_texts(void **state)
 	struct table *table = *state;
 	struct fb_event event = make(EVENT_PROCESS, 9, 1);
 	char *huge = malloc(100000);
-	struct process *process;
+	const struct process *process;
 
 	memset(huge, 'a', 100000);
 	EVENT_SET(&event, comm, ((struct event_text){ huge, 100000 }));
@@ -451,6 +473,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_life, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_passed_over, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_start, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_forget, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reuse, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_predecessor, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_texts, setup, teardown),
