@@ -81,9 +81,12 @@ static inline uint64_t connector_time_usec(const struct connector *connector, ui
 }
 
 /* publish.c */
-/* An event of a process: its time, and which one it is. */
-void connector_begin(struct connector *connector, struct fb_event *event, enum event_type type, uint64_t nsec,
-		     uint32_t pid);
+/*
+ * An event of a process: its time, and which one it is. Return: what the table knows of it, to complete the event by; valid
+ * until it is published. NULL: nothing.
+ */
+const struct process *connector_begin(const struct connector *connector, struct fb_event *event,
+				      enum event_type type, uint64_t nsec, uint32_t pid);
 void connector_publish(struct connector *connector, struct fb_event *event);
 enum connector_purpose { CONNECTOR_DESCRIBE, CONNECTOR_PARENT, CONNECTOR_ALIVE };
 /* Ask /proc. Return: NULL if it cannot be asked now. */

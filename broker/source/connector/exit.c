@@ -31,19 +31,20 @@ static void set_usage(struct fb_event *event, const struct taskstats_usage *usag
 static void publish_thread_exit(struct connector *connector, const struct cn_event *cn,
 				const struct group_exit *exit)
 {
+	const struct process *process;
 	struct fb_event event;
 
 	if (!(hub_armed(connector->hub) & HUB_ARMED_THREADS) || cn->tgid == connector->self ||
 	    cn->tid == cn->tgid)
 		return;
-	connector_begin(connector, &event, EVENT_EXIT, cn->nsec, cn->tgid);
+	process = connector_begin(connector, &event, EVENT_EXIT, cn->nsec, cn->tgid);
 	EVENT_SET(&event, tid, cn->tid);
 	fb_event_set_status(&event, cn->exit.code & 0xffff);
 	if (exit->has_record) {
 		set_usage(&event, &exit->record.usage, FIELDS_ALL);
 		EVENT_SET(&event, elapsed_usec, exit->record.elapsed_usec);
 	}
-	subject_describe(subject_find(connector->hub, &event), &event, ~EVENT_BIT(exe));
+	subject_describe(process, &event, ~EVENT_BIT(exe));
 	connector_publish(connector, &event);
 }
 
@@ -81,10 +82,10 @@ static void set_parent(struct connector *connector, struct fb_event *event, cons
 	(void)subject_set_parent(connector->hub, event, ppid);
 }
 
-static void publish_end(struct connector *connector, struct fb_event *event, const struct group_end *end,
-			uint32_t ppid)
+/* @process: connector_begin()'s */
+static void publish_end(struct connector *connector, struct fb_event *event, const struct process *process,
+			const struct group_end *end, uint32_t ppid)
 {
-	const struct process *process = subject_find(connector->hub, event);
 	field_set fields = FIELDS_ALL;
 
 	if (end->has_status)
@@ -93,7 +94,7 @@ static void publish_end(struct connector *connector, struct fb_event *event, con
 	set_parent(connector, event, process, ppid ? ppid : end->has_task ? end->ppid : 0);
 	if (EVENT_HAS(event, ppid))
 		fields &= ~EVENT_BIT(parent_start_usec);
-	subject_describe(subject_find(connector->hub, event), event, fields);
+	subject_describe(process, event, fields);
 	if (end->has_task) {
 		if (!EVENT_HAS(event, comm))
 			EVENT_SET(event, comm, event_text(end->comm));
@@ -125,6 +126,22 @@ static bool is_of_ended(const struct connector *connector, const struct cn_event
 }
 
 /*
+ * Without a fork message the start comes from the record, which does not count the time of tearing down. Return: the process
+ * in the table that has it, @process or NULL.
+ */
+static const struct process *set_stray_start(struct fb_event *event, const struct process *process,
+					     const struct group_exit *exit)
+{
+	uint64_t start = event->boot_usec - exit->record.elapsed_usec;
+
+	if (process && (process->has & EVENT_BIT(start_usec)) &&
+	    event_same_start(process->id.start_usec, start))
+		return process;
+	EVENT_SET(event, start_usec, start);
+	return process && (process->has & EVENT_BIT(start_usec)) ? NULL : process;
+}
+
+/*
  * The exit of a thread whose process is not known: its last thread reports the end; without records, its leader. A thread
  * that began before the end of its process was reported belongs to that one: a scan counts threads whose exit is on its way.
  */
@@ -132,6 +149,7 @@ static void publish_stray(struct connector *connector, const struct cn_event *cn
 			  const struct group_exit *exit)
 {
 	struct group_end end = { .has_status = true, .status = cn->exit.code & 0xffff };
+	const struct process *process;
 	struct fb_event event;
 
 	if (connector->taskstats ? !exit->has_record || !(exit->record.flags & TASKSTATS_AGROUP)
@@ -141,16 +159,16 @@ static void publish_stray(struct connector *connector, const struct cn_event *cn
 		return;
 	if (exit->has_record)
 		group_end_stray(exit, &end);
-	connector_begin(connector, &event, EVENT_EXIT, cn->nsec, cn->tgid);
-	/* Without a fork message the start comes from the record, which does not count the time of tearing down. */
+	process = connector_begin(connector, &event, EVENT_EXIT, cn->nsec, cn->tgid);
 	if (exit->has_record && !exit->record.has_group)
-		EVENT_SET(&event, start_usec, event.boot_usec - exit->record.elapsed_usec);
+		process = set_stray_start(&event, process, exit);
 	set_elapsed(&event);
-	publish_end(connector, &event, &end, cn->exit.parent_tgid);
+	publish_end(connector, &event, process, &end, cn->exit.parent_tgid);
 }
 
 void connector_publish_exit(struct connector *connector, const struct cn_event *cn)
 {
+	const struct process *process;
 	struct group_exit exit;
 	struct group_end end;
 	struct fb_event event;
@@ -163,10 +181,10 @@ void connector_publish_exit(struct connector *connector, const struct cn_event *
 	publish_thread_exit(connector, cn, &exit);
 	if (!exit.ended)
 		return;
-	connector_begin(connector, &event, EVENT_EXIT, cn->nsec, cn->tgid);
+	process = connector_begin(connector, &event, EVENT_EXIT, cn->nsec, cn->tgid);
 	group_end(connector->groups, exit.group, &end);
 	set_elapsed(&event);
-	publish_end(connector, &event, &end, cn->exit.parent_tgid);
+	publish_end(connector, &event, process, &end, cn->exit.parent_tgid);
 	groups_remove(connector->groups, exit.group);
 }
 
@@ -177,14 +195,14 @@ static void publish_gone(struct connector *connector, uint32_t pid, uint64_t nse
 	struct group *group = groups_find(connector->groups, pid);
 	struct group_end end = {};
 	struct fb_event event;
+	const struct process *process = connector_begin(connector, &event, EVENT_EXIT, nsec, pid);
 
-	connector_begin(connector, &event, EVENT_EXIT, nsec, pid);
 	/* No message reported the exit, but the records may have arrived. */
 	if (group) {
 		groups_settle(connector->groups, group, nsec);
 		group_end(connector->groups, group, &end);
 	}
-	publish_end(connector, &event, &end, 0);
+	publish_end(connector, &event, process, &end, 0);
 	if (group)
 		groups_remove(connector->groups, group);
 }

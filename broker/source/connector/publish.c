@@ -18,21 +18,28 @@
 /* How far the queue is searched for the end of a process. */
 #define LOOK_AHEAD 1024
 
-void connector_begin(struct connector *connector, struct fb_event *event, enum event_type type, uint64_t nsec,
-		     uint32_t pid)
+static void begin_event(const struct connector *connector, struct fb_event *event, enum event_type type,
+			uint64_t nsec, uint32_t pid)
 {
-	const struct process *process = table_find(hub_table(connector->hub), pid);
-	const struct group *group = groups_find(connector->groups, pid);
-
 	fb_event_init(event, type);
 	EVENT_SET(event, boot_usec, connector_boot_usec(connector, nsec));
 	EVENT_SET(event, time_usec, connector_time_usec(connector, nsec));
 	EVENT_SET(event, pid, pid);
+}
+
+const struct process *connector_begin(const struct connector *connector, struct fb_event *event,
+				      enum event_type type, uint64_t nsec, uint32_t pid)
+{
+	const struct process *process = table_find(hub_table(connector->hub), pid);
+	const struct group *group = process ? NULL : groups_find(connector->groups, pid);
+
+	begin_event(connector, event, type, nsec, pid);
 	/* The start time that was published first identifies the process from then on. */
 	if (process)
 		process_describe(process, event, EVENT_BIT(start_usec));
 	else if (group && group->fork_nsec)
 		EVENT_SET(event, start_usec, connector_boot_usec(connector, group->fork_nsec));
+	return process;
 }
 
 void connector_publish(struct connector *connector, struct fb_event *event)
@@ -89,10 +96,8 @@ static void take_answer_of_unknown(struct connector *connector, struct fb_event 
 }
 
 /* An event without a terminal does not change the table, so the terminal is removed here. */
-static void drop_tty(struct connector *connector, uint32_t pid)
+static void drop_tty(struct connector *connector, const struct process *process)
 {
-	const struct process *process = table_find(hub_table(connector->hub), pid);
-
 	if (process)
 		hub_forget(connector->hub, process, EVENT_BIT(tty));
 }
@@ -129,14 +134,15 @@ static bool threads_wanted(const struct connector *connector, const struct cn_ev
 
 static void publish_thread_fork(struct connector *connector, const struct cn_event *cn)
 {
+	const struct process *process;
 	struct fb_event event;
 
 	groups_fork(connector->groups, cn);
 	if (!threads_wanted(connector, cn))
 		return;
-	connector_begin(connector, &event, EVENT_FORK, cn->nsec, cn->tgid);
+	process = connector_begin(connector, &event, EVENT_FORK, cn->nsec, cn->tgid);
 	EVENT_SET(&event, tid, cn->tid);
-	subject_describe(subject_find(connector->hub, &event), &event, ~FIELDS_IMAGE | EVENT_BIT(comm));
+	subject_describe(process, &event, ~FIELDS_IMAGE | EVENT_BIT(comm));
 	connector_publish(connector, &event);
 }
 
@@ -150,39 +156,23 @@ static const struct fb_event *message_answer(const struct connector_message *mes
 	return &question->event;
 }
 
-static void publish_fork(struct connector *connector, const struct connector_message *message)
+static void publish_fork(struct connector *connector, const struct cn_event *cn)
 {
-	const struct table *table = hub_table(connector->hub);
-	const struct cn_event *cn = &message->cn;
-	const struct process *process = table_find(table, cn->tgid), *parent;
+	const struct process *process = table_find(hub_table(connector->hub), cn->tgid), *parent;
 	uint64_t start = connector_boot_usec(connector, cn->nsec);
-	const struct fb_event *answer = message_answer(message, start);
-	struct fb_event event, exe;
+	struct fb_event event;
 
 	groups_fork(connector->groups, cn);
-
+	begin_event(connector, &event, EVENT_FORK, cn->nsec, cn->tgid);
 	/* A scan may have been quicker than the message. */
 	if (process && event_same_start(process->id.start_usec, start))
 		start = process->id.start_usec;
-	connector_begin(connector, &event, EVENT_FORK, cn->nsec, cn->tgid);
 	EVENT_SET(&event, start_usec, start);
-	(void)subject_set_parent(connector->hub, &event, cn->fork.parent_tgid);
-	parent = table_find(table, cn->fork.parent_tgid);
+	parent = subject_set_parent(connector->hub, &event, cn->fork.parent_tgid);
 	if (parent)
 		process_describe(parent, &event, FIELDS_INHERITED);
-	else if (answer)
-		take_answer_of_unknown(connector, &event, answer);
-	EVENT_CLEAR(&event, exe);
 	connector_publish(connector, &event);
-
-	subject_inherit_exe(connector->hub, table_find(table, cn->fork.parent_tgid), &event);
-	if (!answer || !EVENT_HAS(answer, exe) || table_find(table, cn->fork.parent_tgid))
-		return;
-	fb_event_init(&exe, EVENT_PROCESS);
-	EVENT_SET(&exe, pid, cn->tgid);
-	EVENT_SET(&exe, start_usec, start);
-	EVENT_SET(&exe, exe, answer->exe);
-	(void)hub_learn(connector->hub, &exe);
+	subject_inherit_exe(connector->hub, parent, &event);
 }
 
 /*
@@ -209,6 +199,7 @@ static void publish_exec(struct connector *connector, const struct connector_mes
 	const struct cn_event *cn = &message->cn;
 	field_set described = ~FIELDS_IMAGE;
 	const struct taskstats_record *record;
+	const struct process *process;
 	const struct fb_event *answer;
 	struct fb_event event;
 	bool known;
@@ -217,14 +208,14 @@ static void publish_exec(struct connector *connector, const struct connector_mes
 		groups_adopt(connector->groups, cn->tgid, 1, 0);
 	groups_exec(connector->groups, cn);
 
-	connector_begin(connector, &event, EVENT_EXEC, cn->nsec, cn->tgid);
+	process = connector_begin(connector, &event, EVENT_EXEC, cn->nsec, cn->tgid);
 	known = EVENT_HAS(&event, start_usec);
 	answer = message_answer(message, known		     ? event.start_usec
 					 : message->question ? message->question->event.start_usec
 							     : 0);
 	if (answer) {
 		described &= ~(FIELDS_PLACE | EVENT_BIT(tty));
-		drop_tty(connector, cn->tgid);
+		drop_tty(connector, process);
 		if (known)
 			take_answer(&event, answer);
 		else
@@ -237,37 +228,50 @@ static void publish_exec(struct connector *connector, const struct connector_mes
 		if (record)
 			EVENT_SET(&event, comm, event_text(record->comm));
 	}
-	subject_describe(subject_find(connector->hub, &event), &event, described);
+	subject_describe(process, &event, described);
 	connector_publish(connector, &event);
 }
 
 static void publish_comm(struct connector *connector, const struct cn_event *cn)
 {
-	const struct process *process = table_find(hub_table(connector->hub), cn->tgid);
 	struct event_text comm = { cn->comm, strnlen(cn->comm, sizeof(cn->comm)) };
+	const struct process *process;
 	struct fb_event event;
 
 	/* Threads have names of their own; the process has its leader's. */
 	if (!is_leader(cn))
 		return;
+	process = connector_begin(connector, &event, EVENT_COMM, cn->nsec, cn->tgid);
 	if (process && (process->has & EVENT_BIT(comm)) &&
 	    event_text_equal(comm, (struct event_text){ process->comm, process->comm_len }))
 		return;
-	connector_begin(connector, &event, EVENT_COMM, cn->nsec, cn->tgid);
 	EVENT_SET(&event, comm, comm);
-	subject_describe(subject_find(connector->hub, &event), &event, ~FIELDS_IMAGE);
+	subject_describe(process, &event, ~FIELDS_IMAGE);
 	connector_publish(connector, &event);
+}
+
+static void set_old_ids(struct fb_event *event, const struct fb_event *old)
+{
+	if (EVENT_HAS(old, uid))
+		EVENT_SET(event, old_uid, old->uid);
+	if (EVENT_HAS(old, gid))
+		EVENT_SET(event, old_gid, old->gid);
+	if (EVENT_HAS(old, euid))
+		EVENT_SET(event, old_euid, old->euid);
+	if (EVENT_HAS(old, egid))
+		EVENT_SET(event, old_egid, old->egid);
 }
 
 static void publish_id(struct connector *connector, const struct cn_event *cn)
 {
-	const struct process *process = table_find(hub_table(connector->hub), cn->tgid);
 	bool user = cn->what == PROC_EVENT_UID;
+	const struct process *process;
 	struct fb_event event, old;
 
 	/* Only raw system calls give threads identities of their own; the process has its leader's. */
 	if (!is_leader(cn))
 		return;
+	process = connector_begin(connector, &event, EVENT_ID, cn->nsec, cn->tgid);
 	fb_event_init(&old, EVENT_NONE);
 	if (process)
 		process_describe(process, &old, PROCFS_IDS);
@@ -278,7 +282,6 @@ static void publish_id(struct connector *connector, const struct cn_event *cn)
 	    old.egid == cn->id.effective)
 		return;
 
-	connector_begin(connector, &event, EVENT_ID, cn->nsec, cn->tgid);
 	if (user) {
 		EVENT_SET(&event, uid, cn->id.real);
 		EVENT_SET(&event, euid, cn->id.effective);
@@ -286,51 +289,47 @@ static void publish_id(struct connector *connector, const struct cn_event *cn)
 		EVENT_SET(&event, gid, cn->id.real);
 		EVENT_SET(&event, egid, cn->id.effective);
 	}
-	if (EVENT_HAS(&old, uid))
-		EVENT_SET(&event, old_uid, old.uid);
-	if (EVENT_HAS(&old, gid))
-		EVENT_SET(&event, old_gid, old.gid);
-	if (EVENT_HAS(&old, euid))
-		EVENT_SET(&event, old_euid, old.euid);
-	if (EVENT_HAS(&old, egid))
-		EVENT_SET(&event, old_egid, old.egid);
-	subject_describe(subject_find(connector->hub, &event), &event, ~EVENT_BIT(exe));
+	set_old_ids(&event, &old);
+	subject_describe(process, &event, ~EVENT_BIT(exe));
 	connector_publish(connector, &event);
 }
 
 /* setsid(2): the caller leads the new session, which has no terminal yet. */
 static void publish_session(struct connector *connector, const struct cn_event *cn)
 {
+	const struct process *process;
 	struct fb_event event;
 
-	connector_begin(connector, &event, EVENT_SESSION, cn->nsec, cn->tgid);
+	process = connector_begin(connector, &event, EVENT_SESSION, cn->nsec, cn->tgid);
 	EVENT_SET(&event, session, cn->tgid);
-	subject_describe(subject_find(connector->hub, &event), &event, ~(EVENT_BIT(exe) | EVENT_BIT(tty)));
+	subject_describe(process, &event, ~(EVENT_BIT(exe) | EVENT_BIT(tty)));
 	connector_publish(connector, &event);
 }
 
 static void publish_coredump(struct connector *connector, const struct cn_event *cn)
 {
+	const struct process *process;
 	struct fb_event event;
 
 	if (!(hub_armed(connector->hub) & EVENT_TYPE_BIT(EVENT_COREDUMP)))
 		return;
-	connector_begin(connector, &event, EVENT_COREDUMP, cn->nsec, cn->tgid);
-	subject_describe(subject_find(connector->hub, &event), &event, ~EVENT_BIT(exe));
+	process = connector_begin(connector, &event, EVENT_COREDUMP, cn->nsec, cn->tgid);
+	subject_describe(process, &event, ~EVENT_BIT(exe));
 	connector_publish(connector, &event);
 }
 
 static void publish_ptrace(struct connector *connector, const struct cn_event *cn)
 {
+	const struct process *process;
 	struct fb_event event;
 
 	if (!(hub_armed(connector->hub) & EVENT_TYPE_BIT(EVENT_PTRACE)))
 		return;
-	connector_begin(connector, &event, EVENT_PTRACE, cn->nsec, cn->tgid);
+	process = connector_begin(connector, &event, EVENT_PTRACE, cn->nsec, cn->tgid);
 	if (!is_leader(cn))
 		EVENT_SET(&event, tid, cn->tid);
 	EVENT_SET(&event, tracer_pid, cn->ptrace.tracer_tgid);
-	subject_describe(subject_find(connector->hub, &event), &event, ~EVENT_BIT(exe));
+	subject_describe(process, &event, ~EVENT_BIT(exe));
 	connector_publish(connector, &event);
 }
 
@@ -341,7 +340,7 @@ void connector_publish_message(struct connector *connector, const struct connect
 	switch (cn->what) {
 	case PROC_EVENT_FORK:
 		if (is_leader(cn))
-			publish_fork(connector, message);
+			publish_fork(connector, cn);
 		else
 			publish_thread_fork(connector, cn);
 		break;
