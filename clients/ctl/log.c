@@ -10,7 +10,6 @@
 #include "events-options.h"
 #include "fields.h"
 #include "output.h"
-#include "signals.h"
 #include "subscription.h"
 
 static const char help[] = "forkbusctl log [OPTIONS...] FILE\n"
@@ -85,7 +84,7 @@ static int show_log(struct forkbus_log *log, const char *path, struct output *ou
 	const struct forkbus_event *event;
 	int r;
 
-	while (!signals_stop()) {
+	while (!output_stopped()) {
 		r = forkbus_log_next(log, &event);
 		if (r == 0)
 			return CTL_OK;
@@ -123,7 +122,7 @@ int ctl_log(struct ctl *ctl, int argc, char *argv[])
 	if (r != CTL_GO_ON)
 		return r;
 
-	signals_init();
+	output_catch_signals();
 	sigaction(SIGBUS, &(struct sigaction){ .sa_handler = truncated }, NULL);
 	r = open_log(&log, ctl, client, argv[optind]);
 	if (r != CTL_GO_ON)

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <errno.h>
-#include <string.h>
 
 #include "base/cleanup.h"
 #include "events-options.h"
 #include "output.h"
-#include "signals.h"
 #include "subscription.h"
 
 static const char help[] =
@@ -34,27 +32,6 @@ static int show_event(struct output *output, const struct forkbus_event *event)
 	return r == 0 ? CTL_GO_ON : output_result(r);
 }
 
-/* Return: an exit status or CTL_GO_ON. */
-static int wait_for_more(struct forkbus *client)
-{
-	uint64_t until;
-	int r = output_flush();
-
-	if (r != 0)
-		return output_result(r);
-	forkbus_get_timeout(client, &until);
-	r = signals_wait(forkbus_get_fd(client), STDOUT_FILENO, until);
-	if (r == SIGNALS_E_CLOSED)
-		return CTL_OK;
-	if (r == -EINTR)
-		return signals_stop() ? CTL_OK : CTL_GO_ON;
-	if (r < 0) {
-		ctl_error("%s", strerror(-r));
-		return CTL_FAILURE;
-	}
-	return CTL_GO_ON;
-}
-
 /* A process that does not live was named by an option. */
 static int explain(const struct ctl *ctl, const struct forkbus *client, const json_t *request, int error)
 {
@@ -72,7 +49,7 @@ static int monitor(const struct ctl *ctl, struct forkbus *client, const json_t *
 	bool accepted = false;
 
 	while (r == CTL_GO_ON) {
-		if (signals_stop())
+		if (output_stopped())
 			return CTL_OK;
 		item = forkbus_process(client, &event);
 		switch (item) {
@@ -81,7 +58,7 @@ static int monitor(const struct ctl *ctl, struct forkbus *client, const json_t *
 			r = show_event(output, event);
 			break;
 		case FORKBUS_NOTHING:
-			r = wait_for_more(client);
+			r = output_wait(client, STDOUT_FILENO);
 			break;
 		case FORKBUS_DISCONNECTED:
 			if (!accepted)
@@ -117,7 +94,7 @@ int ctl_monitor(struct ctl *ctl, int argc, char *argv[])
 	r = forkbus_start(client);
 	if (r < 0)
 		return subscription_explain(ctl, client, r);
-	signals_init();
+	output_catch_signals();
 	r = output_init(&output, ctl->json, wanted.count);
 	if (r < 0)
 		return output_end(&output, output_result(r));

@@ -1,15 +1,56 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio_ext.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "output.h"
-#include "signals.h"
+
+static volatile sig_atomic_t stop, resized;
+
+/*
+ * Without SA_RESTART, so that a write to a full pipe ends too. It may have taken a part, after which stdio
+ * writes the rest, or it may begin only now, after the last look at @stop: so SIGALRM goes on interrupting what waits.
+ */
+static void take_stop(int number)
+{
+	(void)number;
+	stop = 1;
+	alarm(1);
+}
+
+static void take_resized(int number)
+{
+	(void)number;
+	resized = 1;
+}
+
+void output_catch_signals(void)
+{
+	/* A second one kills. */
+	const struct sigaction noted = { .sa_handler = take_stop, .sa_flags = (int)SA_RESETHAND };
+	const struct sigaction again = { .sa_handler = take_stop };
+	const struct sigaction restarted = { .sa_handler = take_resized, .sa_flags = SA_RESTART };
+	const struct sigaction ignored = { .sa_handler = SIG_IGN };
+
+	sigaction(SIGINT, &noted, NULL);
+	sigaction(SIGTERM, &noted, NULL);
+	sigaction(SIGALRM, &again, NULL);
+	sigaction(SIGWINCH, &restarted, NULL);
+	sigaction(SIGPIPE, &ignored, NULL);
+}
+
+bool output_stopped(void)
+{
+	return stop;
+}
 
 int output_init(struct output *output, enum ctl_json json, uint64_t count)
 {
-	/* Whole batches go out at once, in output_flush(). glibc does not heed a size that comes without its buffer. */
+	/* Whole batches go out at once, in output_wait(). glibc does not heed a size that comes without its buffer. */
 	static char buffer[64 * 1024];
 
 	*output = (struct output){ .json = json, .left = count };
@@ -65,8 +106,10 @@ static int output_count(struct output *output)
 
 static void output_head(struct output *output)
 {
-	if (signals_resized())
+	if (resized) {
+		resized = 0;
 		term_resize(&output->term, STDOUT_FILENO);
+	}
 	if (!output->headed && output->term.tty)
 		format_header(output->format, stdout);
 	output->headed = true;
@@ -98,7 +141,7 @@ int output_event(struct output *output, const struct forkbus_event *event)
 	return output_count(output);
 }
 
-int output_flush(void)
+static int output_flush(void)
 {
 	fflush(stdout);
 	return output_check();
@@ -106,11 +149,65 @@ int output_flush(void)
 
 int output_result(int r)
 {
-	if (r == -EINTR && signals_stop())
+	if (r == -EINTR && stop)
 		return CTL_OK;
 	if (r >= 0)
 		return CTL_OK;
 	ctl_error("cannot write the output: %s", strerror(-r));
+	return CTL_FAILURE;
+}
+
+/* How long it is until then. Return: NULL for ever. */
+static const struct timespec *time_left(struct timespec *left, uint64_t until_usec)
+{
+	uint64_t now_usec, usec;
+
+	if (until_usec == UINT64_MAX)
+		return NULL;
+	now_usec = clock_usec(CLOCK_MONOTONIC);
+	usec = until_usec > now_usec ? until_usec - now_usec : 0;
+	left->tv_sec = (time_t)(usec / USEC_PER_SEC);
+	left->tv_nsec = (long)(usec % USEC_PER_SEC * NSEC_PER_USEC);
+	return left;
+}
+
+/* Return: 0, OUTPUT_E_CLOSED, or a negative errno; -EINTR for any signal. */
+static int wait_for(int fd, int out, uint64_t until_usec)
+{
+	struct pollfd fds[] = { { .fd = fd, .events = POLLIN }, { .fd = out } };
+	struct timespec left;
+	sigset_t mask, old;
+	int r = -EINTR;
+
+	/* Blocked between the question and the wait, so that none comes unseen in between. */
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGINT);
+	sigaddset(&mask, SIGTERM);
+	sigaddset(&mask, SIGWINCH);
+	sigprocmask(SIG_BLOCK, &mask, &old);
+	if (!stop)
+		r = ppoll(fds, 2, time_left(&left, until_usec), &old) < 0 ? -errno : 0;
+	sigprocmask(SIG_SETMASK, &old, NULL);
+
+	if (r < 0)
+		return r;
+	return fds[1].revents & (POLLERR | POLLHUP | POLLNVAL) ? OUTPUT_E_CLOSED : 0;
+}
+
+int output_wait(struct forkbus *client, int out)
+{
+	uint64_t until;
+	int r = output_flush();
+
+	if (r != 0)
+		return output_result(r);
+	forkbus_get_timeout(client, &until);
+	r = wait_for(forkbus_get_fd(client), out, until);
+	if (r == 0 || r == -EINTR)
+		return CTL_GO_ON;
+	if (r == OUTPUT_E_CLOSED)
+		return CTL_OK;
+	ctl_error("%s", strerror(-r));
 	return CTL_FAILURE;
 }
 

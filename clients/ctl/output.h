@@ -2,7 +2,8 @@
 #pragma once
 
 /*
- * Events on standard output, as lines for people or as JSON, until enough were shown or the reader has gone.
+ * Events on standard output, as lines for people or as JSON, until enough were shown, the reader has gone, or a signal ends
+ * it, which it does between two lines.
  */
 
 #include <stdint.h>
@@ -40,8 +41,17 @@ int output_end(struct output *output, int status);
  */
 int output_event(struct output *output, const struct forkbus_event *event);
 
-/* output_flush() - before waiting for more. Return: 0, OUTPUT_E_CLOSED, or a negative errno. */
-int output_flush(void);
-
 /* output_result() - the exit status for what the above returned, having said what went wrong, if something did */
 int output_result(int r);
+
+/* output_catch_signals() - SIGINT and SIGTERM are noted, SIGWINCH too, SIGPIPE becomes an error of write(2) */
+void output_catch_signals(void);
+/* Has a signal asked to end? */
+bool output_stopped(void);
+
+/*
+ * output_wait() - before more is shown: write out what there is, and wait until @client has something to do or a signal comes
+ * @out: whose reader is not to leave meanwhile; -1: that does not matter
+ * Return: CTL_GO_ON; or an exit status: the reader has left, or something went wrong, after a message.
+ */
+int output_wait(struct forkbus *client, int out);

@@ -6,7 +6,6 @@
 #include "base/cleanup.h"
 #include "events-options.h"
 #include "output.h"
-#include "signals.h"
 #include "subscription.h"
 
 static const char help[] =
@@ -76,15 +75,13 @@ static int wait_for_it(struct waiting *waiting)
 {
 	const struct forkbus_event *event;
 	int r = CTL_GO_ON, item;
-	uint64_t until;
 
-	while (r == CTL_GO_ON && !signals_stop()) {
+	while (r == CTL_GO_ON && !output_stopped()) {
 		item = forkbus_process(waiting->client, &event);
 		if (item == FORKBUS_EVENT) {
 			r = take(waiting, event);
 		} else if (item == FORKBUS_NOTHING) {
-			forkbus_get_timeout(waiting->client, &until);
-			(void)signals_wait(forkbus_get_fd(waiting->client), STDOUT_FILENO, until);
+			r = output_wait(waiting->client, -1);
 		} else if (item < 0) {
 			r = subscription_explain(waiting->ctl, waiting->client, item);
 		}
@@ -125,6 +122,6 @@ int ctl_wait(struct ctl *ctl, int argc, char *argv[])
 	r = forkbus_start(client);
 	if (r < 0)
 		return subscription_explain(ctl, client, r);
-	signals_init();
+	output_catch_signals();
 	return wait_for_it(&waiting);
 }

@@ -259,5 +259,26 @@ waitpid $waits, 0;
 is($?, 0, 'until the process has ended');
 my ($end) = map { Forkbus::parse($_) } split /\n/, Forkbus->read_file("$dir/../ended");
 is_deeply([$end->{pid}, $end->{status}], [701, { code => 3 }], 'and tells how');
+
+# One whose output nobody reads waits all the same, and sleeps meanwhile: what it used stays as it is.
+sub used {
+    my ($pid) = @_;
+    my @fields = split / /, Forkbus->read_file("/proc/$pid/stat");
+    return $fields[13] + $fields[14];
+}
+$waits = fork // die "fork: $!\n";
+if (!$waits) {
+    pipe my $reader, my $writer or POSIX::_exit(126);
+    open STDOUT, '>&', $writer or POSIX::_exit(126);
+    close $reader;
+    close $writer;
+    exec $ctl, "--runtime-dir=$dir", 'wait', '700@5';
+}
+ok(Forkbus->wait_until(sub { $broker->status->{subscribers} == 1 }), 'somebody waits whose output is not read');
+ok(Forkbus->wait_until(sub { my $before = used($waits); select undef, undef, undef, 0.2; used($waits) == $before }),
+    'and sleeps');
+$feed->write({ %common, type => 'exit', uid => 0, pid => 700, startUsec => 5, status => { code => 0 } });
+waitpid $waits, 0;
+is($?, 0, 'until the process has ended');
 $broker->stop;
 done_testing;
