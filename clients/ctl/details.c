@@ -9,15 +9,6 @@
 #include "fields.h"
 #include "human.h"
 
-static void put_text(const struct term *term, FILE *file, const struct forkbus_event *event,
-		     enum forkbus_field field)
-{
-	size_t len;
-	const char *text = field_text(event, field, &len);
-
-	term_escape(term, file, text, len);
-}
-
 static const char *arrow(const struct term *term)
 {
 	return term->utf8 ? "→" : "->";
@@ -77,40 +68,13 @@ static void put_fork(FILE *file, const struct forkbus_event *event)
 		fputs("-", file);
 }
 
-static void put_exe(const struct term *term, FILE *file, const struct forkbus_event *event)
-{
-	if (HAS(event, EXE))
-		put_text(term, file, event, FORKBUS_FIELD_EXE);
-	else if (HAS(event, FILENAME))
-		put_text(term, file, event, FORKBUS_FIELD_FILENAME);
-	else
-		fputs("-", file);
-}
-
-/* Separated by spaces: for people, who know a command line when they see one. */
-static void put_args(const struct term *term, FILE *file, const struct forkbus_event *event)
-{
-	const char *const *args;
-	size_t n;
-
-	if (forkbus_event_get_strings(event, FORKBUS_FIELD_ARGS, &args, &n) < 0)
-		return;
-	fputc(' ', file);
-	for (size_t i = 0; i < n; i++) {
-		fputc(' ', file);
-		term_escape(term, file, args[i], strlen(args[i]));
-	}
-	if (FLAG(event, ARGS_CUT))
-		fputs(term->utf8 ? " …" : " ...", file);
-}
-
 static void put_root(const struct term *term, FILE *file, const struct forkbus_event *event)
 {
 	fputs("new root directory", file);
 	if (!HAS(event, ROOT))
 		return;
 	fputc(' ', file);
-	put_text(term, file, event, FORKBUS_FIELD_ROOT);
+	field_write(term, file, event, FORKBUS_FIELD_ROOT);
 }
 
 /* The ids that changed; where the old ones are not known, the new ones. */
@@ -154,16 +118,79 @@ static void put_ptrace(FILE *file, const struct forkbus_event *event)
 		fprintf(file, "traced by %" PRIu64, UINT(event, TRACER_PID));
 }
 
+static void put_time(FILE *file, const char *before, uint64_t time_usec)
+{
+	char buf[HUMAN_MAX];
+
+	fprintf(file, "%s%s.%03u", before, human_time(buf, time_usec),
+		(unsigned int)(time_usec % USEC_PER_SEC / USEC_PER_MSEC));
+}
+
+/* What the broker says in words. */
+static void put_detail(const struct term *term, FILE *file, const struct forkbus_event *event)
+{
+	if (!HAS(event, DETAIL))
+		return;
+	fputs("  ", file);
+	field_write(term, file, event, FORKBUS_FIELD_DETAIL);
+}
+
+static void put_lost(const struct term *term, FILE *file, const struct forkbus_event *event)
+{
+	if (HAS(event, COUNT))
+		fprintf(file, "lost %" PRIu64 " event%s", UINT(event, COUNT),
+			UINT(event, COUNT) == 1 ? "" : "s");
+	else
+		fputs("lost events, count unknown", file);
+	if (HAS(event, REASON)) {
+		fputs(" (", file);
+		field_write(term, file, event, FORKBUS_FIELD_REASON);
+		fputs(")", file);
+	}
+	if (HAS(event, FROM) && HAS(event, TO))
+		fprintf(file, ": %" PRIu64 "%s%" PRIu64, UINT(event, FROM), term->utf8 ? "…" : "..",
+			UINT(event, TO));
+	if (HAS(event, SINCE_USEC))
+		put_time(file, "  after ", UINT(event, SINCE_USEC));
+	if (HAS(event, UNTIL_USEC))
+		put_time(file, "  until ", UINT(event, UNTIL_USEC));
+	put_detail(term, file, event);
+}
+
+static void put_source(const struct term *term, FILE *file, const struct forkbus_event *event)
+{
+	fputs("source is ", file);
+	if (HAS(event, SOURCE))
+		field_write(term, file, event, FORKBUS_FIELD_SOURCE);
+	else
+		fputs("unknown", file);
+	if (HAS(event, REASON)) {
+		fputs(" (", file);
+		field_write(term, file, event, FORKBUS_FIELD_REASON);
+		fputs(")", file);
+	}
+	if (HAS(event, ARMED)) {
+		fputs(": reports ", file);
+		field_write(term, file, event, FORKBUS_FIELD_ARMED);
+	}
+	put_detail(term, file, event);
+}
+
+static void put_ready(const struct term *term, FILE *file, const struct forkbus_event *event)
+{
+	fputs("caught up to ", file);
+	if (HAS(event, CURSOR))
+		field_write(term, file, event, FORKBUS_FIELD_CURSOR);
+	else
+		fputs("here", file);
+	put_detail(term, file, event);
+}
+
 void details_write(const struct term *term, FILE *file, const struct forkbus_event *event)
 {
 	switch (forkbus_event_get_type(event)) {
 	case FORKBUS_TYPE_FORK:
 		put_fork(file, event);
-		break;
-	case FORKBUS_TYPE_EXEC:
-	case FORKBUS_TYPE_PROCESS:
-		put_exe(term, file, event);
-		put_args(term, file, event);
 		break;
 	case FORKBUS_TYPE_EXIT:
 		put_exit(file, event);
@@ -189,76 +216,16 @@ void details_write(const struct term *term, FILE *file, const struct forkbus_eve
 	case FORKBUS_TYPE_PTRACE:
 		put_ptrace(file, event);
 		break;
-	default:
-		fputs("-", file);
-	}
-}
-
-static void put_time(FILE *file, const char *before, uint64_t time_usec)
-{
-	char buf[HUMAN_MAX];
-
-	fprintf(file, "%s%s.%03u", before, human_time(buf, time_usec),
-		(unsigned int)(time_usec % USEC_PER_SEC / USEC_PER_MSEC));
-}
-
-static void put_lost(const struct term *term, FILE *file, const struct forkbus_event *event)
-{
-	if (HAS(event, COUNT))
-		fprintf(file, "lost %" PRIu64 " event%s", UINT(event, COUNT),
-			UINT(event, COUNT) == 1 ? "" : "s");
-	else
-		fputs("lost events, count unknown", file);
-	if (HAS(event, REASON)) {
-		fputs(" (", file);
-		put_text(term, file, event, FORKBUS_FIELD_REASON);
-		fputs(")", file);
-	}
-	if (HAS(event, FROM) && HAS(event, TO))
-		fprintf(file, ": %" PRIu64 "%s%" PRIu64, UINT(event, FROM), term->utf8 ? "…" : "..",
-			UINT(event, TO));
-	if (HAS(event, SINCE_USEC))
-		put_time(file, "  after ", UINT(event, SINCE_USEC));
-	if (HAS(event, UNTIL_USEC))
-		put_time(file, "  until ", UINT(event, UNTIL_USEC));
-}
-
-static void put_source(const struct term *term, FILE *file, const struct forkbus_event *event)
-{
-	fputs("source is ", file);
-	if (HAS(event, SOURCE))
-		put_text(term, file, event, FORKBUS_FIELD_SOURCE);
-	else
-		fputs("unknown", file);
-	if (HAS(event, REASON)) {
-		fputs(" (", file);
-		put_text(term, file, event, FORKBUS_FIELD_REASON);
-		fputs(")", file);
-	}
-	if (HAS(event, ARMED)) {
-		fputs(": reports ", file);
-		put_text(term, file, event, FORKBUS_FIELD_ARMED);
-	}
-}
-
-void details_write_sentence(const struct term *term, FILE *file, const struct forkbus_event *event)
-{
-	switch (forkbus_event_get_type(event)) {
 	case FORKBUS_TYPE_LOST:
 		put_lost(term, file, event);
 		break;
 	case FORKBUS_TYPE_SOURCE:
 		put_source(term, file, event);
 		break;
+	case FORKBUS_TYPE_READY:
+		put_ready(term, file, event);
+		break;
 	default:
-		fputs("caught up to ", file);
-		if (HAS(event, CURSOR))
-			put_text(term, file, event, FORKBUS_FIELD_CURSOR);
-		else
-			fputs("here", file);
-	}
-	if (HAS(event, DETAIL)) {
-		fputs("  ", file);
-		put_text(term, file, event, FORKBUS_FIELD_DETAIL);
+		fputs("-", file);
 	}
 }

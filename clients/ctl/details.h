@@ -2,14 +2,16 @@
 #pragma once
 
 /*
- * What a line says beyond its columns, by type of the event. Parts are separated by two spaces.
+ * What a line says beyond its columns, by type of the event; not of exec and process, which say what program runs.
+ *
+ *   exit      code 2      1.24s  cpu 310ms+20ms
+ *   ptrace    traced by 4712
+ *   lost      lost 17 events (slow): 1042…1058
+ *
+ * Parts are separated by two spaces. Of source, lost and ready it is a sentence in place of all columns from PID on.
  */
 
 #include "clients/lib/forkbus.h"
 #include "term.h"
 
-/* What one process did: the DETAILS of its line. */
 void details_write(const struct term *term, FILE *file, const struct forkbus_event *event);
-
-/* For source, lost and ready: a sentence in place of all columns from PID on. */
-void details_write_sentence(const struct term *term, FILE *file, const struct forkbus_event *event);

@@ -6,6 +6,7 @@
  */
 
 #include "clients/lib/forkbus.h"
+#include "term.h"
 
 #define HAS(_event, _field)  forkbus_event_has(_event, FORKBUS_FIELD_##_field)
 #define UINT(_event, _field) field_uint(_event, FORKBUS_FIELD_##_field)
@@ -34,6 +35,16 @@ static inline const char *field_text(const struct forkbus_event *event, enum for
 	*len = 0;
 	(void)forkbus_event_get_text(event, field, &text, len);
 	return text;
+}
+
+/* Escaped; see term_escape(). */
+static inline void field_write(const struct term *term, FILE *file, const struct forkbus_event *event,
+			       enum forkbus_field field)
+{
+	size_t len;
+	const char *text = field_text(event, field, &len);
+
+	term_escape(term, file, text, len);
 }
 
 /* Of a thread other than the first one of its process. */

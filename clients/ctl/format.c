@@ -12,14 +12,28 @@
 #include "format.h"
 #include "human.h"
 
-#define TIME_WIDTH 12
-#define TYPE_WIDTH 8
-#define PID_WIDTH  7
-#define COMM_WIDTH 15
-#define AGE_WIDTH  9
+enum column { TIME, TYPE, PID, PPID, USER, AGE, COMM, _COLUMN_MAX };
 
-/* Below this width the parent's pid is left out: its fork has it too. */
-#define WIDE 100
+static const struct {
+	const char *title;
+	unsigned int width;
+	enum term_align align;
+} columns[_COLUMN_MAX] = {
+	[TIME] = { "TIME", 12, TERM_LEFT }, [TYPE] = { "TYPE", 8, TERM_LEFT },
+	[PID] = { "PID", 7, TERM_RIGHT },   [PPID] = { "PPID", 7, TERM_RIGHT },
+	[USER] = { "USER", 8, TERM_LEFT },  [AGE] = { "AGE", 9, TERM_RIGHT },
+	[COMM] = { "COMM", 15, TERM_LEFT },
+};
+
+/* Those of a line, in their order; details follow. */
+#define COLUMN(_column) (1u << (_column))
+#define EVENT_COLUMNS	(COLUMN(TIME) | COLUMN(TYPE) | COLUMN(PID) | COLUMN(PPID) | COLUMN(USER) | COLUMN(COMM))
+#define TREE_COLUMNS	(COLUMN(PID) | COLUMN(PPID) | COLUMN(USER) | COLUMN(AGE))
+#define PROCESS_COLUMNS (TREE_COLUMNS | COLUMN(COMM))
+
+/* Below this width the parent's pid is left out: its fork has it too. With some more, users get more. */
+#define WIDE	   100
+#define WIDE_USERS (WIDE + 20)
 
 struct user {
 	uint32_t uid;
@@ -124,62 +138,53 @@ static const char *user_name(struct format *format, uint32_t uid)
 	return user->name;
 }
 
-enum align { ALIGN_LEFT, ALIGN_RIGHT };
-
-/* A cell and the space after it. On a terminal it is cut to its width, elsewhere it pushes the rest away. */
-static void put_cell(const struct format *format, FILE *file, const char *text, size_t len,
-		     unsigned int width, enum align align)
-{
-	const struct term *term = format->term;
-	unsigned int columns = term_columns(term, text, len);
-	const char *cut = "";
-
-	if (columns > width && term->width > 0) {
-		len = term_fit(term, text, len, width - 1);
-		columns = term_columns(term, text, len) + 1;
-		cut = term_ellipsis(term);
-	}
-	int pad = columns < width ? (int)(width - columns) : 0;
-
-	fprintf(file, "%*s%.*s%s%*s ", align == ALIGN_RIGHT ? pad : 0, "", (int)len, text, cut,
-		align == ALIGN_LEFT ? pad : 0, "");
-}
-
-static void put_cell_string(const struct format *format, FILE *file, const char *text, unsigned int width)
-{
-	put_cell(format, file, text, strlen(text), width, ALIGN_LEFT);
-}
-
-static void put_cell_number(const struct format *format, FILE *file, bool there, uint64_t number)
-{
-	char text[24] = "-";
-
-	if (there)
-		snprintf(text, sizeof(text), "%" PRIu64, number);
-	put_cell(format, file, text, strlen(text), PID_WIDTH, ALIGN_RIGHT);
-}
-
-static bool has_ppid(const struct format *format)
-{
-	return format->term->width == 0 || format->term->width >= WIDE;
-}
-
-static unsigned int user_width(const struct format *format)
-{
-	return format->term->width >= WIDE + 20 ? 12 : 8;
-}
-
-/* Columns that are left for the details; 0 where there is no limit: a sentence is never cut. */
-static unsigned int details_width(const struct format *format, bool sentence)
+/* 0: it is left out. */
+static unsigned int column_width(const struct format *format, enum column column)
 {
 	unsigned int width = format->term->width;
-	unsigned int taken = TIME_WIDTH + 1 + TYPE_WIDTH + 1 +
-			     (PID_WIDTH + 1) * (has_ppid(format) ? 2U : 1U) + user_width(format) + 1 +
-			     COMM_WIDTH + 1;
 
-	if (sentence || width == 0)
+	if (column == PPID && width > 0 && width < WIDE)
 		return 0;
-	return width > taken + 8 ? width - taken : 8;
+	return columns[column].width + (column == USER && width >= WIDE_USERS ? 4 : 0);
+}
+
+/* What is left for the details behind so many columns, but not less than @least; 0 where there is no limit. */
+static unsigned int details_width(const struct format *format, unsigned int of, unsigned int least)
+{
+	unsigned int width, taken = 0;
+
+	if (format->term->width == 0)
+		return 0;
+	for (enum column column = 0; column < _COLUMN_MAX; column++) {
+		width = of & COLUMN(column) ? column_width(format, column) : 0;
+		taken += width > 0 ? width + 1 : 0;
+	}
+	return format->term->width > taken + least ? format->term->width - taken : least;
+}
+
+static void put_cell_text(const struct format *format, FILE *file, enum column column, const char *text,
+			  size_t len)
+{
+	unsigned int width = column_width(format, column);
+
+	if (width > 0)
+		term_put_cell(format->term, file, text, len, width, columns[column].align);
+}
+
+static void put_cell(const struct format *format, FILE *file, enum column column, const char *text)
+{
+	put_cell_text(format, file, column, text, strlen(text));
+}
+
+static void put_number(const struct format *format, FILE *file, enum column column,
+		       const struct forkbus_event *event, enum forkbus_field field)
+{
+	char text[24] = "-";
+	uint64_t number;
+
+	if (forkbus_event_get_uint(event, field, &number) == 0)
+		snprintf(text, sizeof(text), "%" PRIu64, number);
+	put_cell(format, file, column, text);
 }
 
 /* The beginning of an exit counts, and only whole parts; the end of a path. */
@@ -191,10 +196,10 @@ static void put_details_cut(const struct format *format, FILE *file, enum forkbu
 	size_t fit = term_fit(term, text, len, width), cut;
 
 	if (type == FORKBUS_TYPE_EXEC || type == FORKBUS_TYPE_PROCESS) {
-		unsigned int columns = term_columns(term, text, len);
-		size_t skip = term_fit(term, text, len, columns - width + 1);
+		unsigned int needed = term_columns(term, text, len);
+		size_t skip = term_fit(term, text, len, needed - width + 1);
 
-		if (term_columns(term, text, skip) < columns - width + 1)
+		if (term_columns(term, text, skip) < needed - width + 1)
 			skip += term_fit(term, text + skip, len - skip, 2);
 		fprintf(file, "%s%.*s", term_ellipsis(term), (int)(len - skip), text + skip);
 		return;
@@ -258,7 +263,7 @@ static void put_time(struct format *format, FILE *file, const struct forkbus_eve
 	time_t second = (time_t)(UINT(event, TIME_USEC) / USEC_PER_SEC);
 
 	if (!HAS(event, TIME_USEC)) {
-		fprintf(file, "%s%-*s%s ", term_colour(term, TERM_DIM), TIME_WIDTH, "-",
+		fprintf(file, "%s%-*s%s ", term_colour(term, TERM_DIM), (int)columns[TIME].width, "-",
 			term_colour(term, TERM_PLAIN));
 		return;
 	}
@@ -276,12 +281,14 @@ static void put_time(struct format *format, FILE *file, const struct forkbus_eve
 
 static void put_ids(struct format *format, FILE *file, const struct forkbus_event *event)
 {
-	const char *user = HAS(event, UID) ? user_name(format, (uint32_t)UINT(event, UID)) : "-";
+	const char *user = "-";
+	uint64_t uid;
 
-	put_cell_number(format, file, HAS(event, PID), UINT(event, PID));
-	if (has_ppid(format))
-		put_cell_number(format, file, HAS(event, PPID), UINT(event, PPID));
-	put_cell_string(format, file, user, user_width(format));
+	if (forkbus_event_get_uint(event, FORKBUS_FIELD_UID, &uid) == 0)
+		user = user_name(format, (uint32_t)uid);
+	put_number(format, file, PID, event, FORKBUS_FIELD_PID);
+	put_number(format, file, PPID, event, FORKBUS_FIELD_PPID);
+	put_cell(format, file, USER, user);
 }
 
 static void write_comm(const struct format *format, FILE *file, const struct forkbus_event *event)
@@ -297,23 +304,55 @@ static void write_comm(const struct format *format, FILE *file, const struct for
 		term_escape(format->term, file, comm, len);
 }
 
-static void put_process(struct format *format, FILE *file, const struct forkbus_event *event)
+static void put_comm(struct format *format, FILE *file, const struct forkbus_event *event)
 {
-	put_ids(format, file, event);
 	write_comm(format, text_begin(format), event);
-	put_cell(format, file, format->text, text_end(format), COMM_WIDTH, ALIGN_LEFT);
+	put_cell_text(format, file, COMM, format->text, text_end(format));
+}
+
+/* Arguments are separated by spaces: for people, who know a command line when they see one. */
+static void write_args(const struct format *format, FILE *file, const struct forkbus_event *event)
+{
+	const char *const *args;
+	size_t n;
+
+	if (forkbus_event_get_strings(event, FORKBUS_FIELD_ARGS, &args, &n) < 0)
+		return;
+	fputc(' ', file);
+	for (size_t i = 0; i < n; i++) {
+		fputc(' ', file);
+		term_escape(format->term, file, args[i], strlen(args[i]));
+	}
+	if (FLAG(event, ARGS_CUT))
+		fputs(format->term->utf8 ? " …" : " ...", file);
+}
+
+/* What it runs: the details of exec and of a living process. */
+static void write_program(const struct format *format, FILE *file, const struct forkbus_event *event)
+{
+	if (HAS(event, EXE))
+		field_write(format->term, file, event, FORKBUS_FIELD_EXE);
+	else if (HAS(event, FILENAME))
+		field_write(format->term, file, event, FORKBUS_FIELD_FILENAME);
+	else
+		fputc('-', file);
+	write_args(format, file, event);
+}
+
+static void put_header(const struct format *format, FILE *file, unsigned int of)
+{
+	const struct term *term = format->term;
+
+	fputs(term_colour(term, TERM_BOLD), file);
+	for (enum column column = 0; column < _COLUMN_MAX; column++)
+		if (of & COLUMN(column))
+			put_cell(format, file, column, columns[column].title);
+	fprintf(file, "DETAILS%s\n", term_colour(term, TERM_PLAIN));
 }
 
 void format_header(struct format *format, FILE *file)
 {
-	const struct term *term = format->term;
-
-	fprintf(file, "%s%-*s %-*s %*s ", term_colour(term, TERM_BOLD), TIME_WIDTH, "TIME", TYPE_WIDTH,
-		"TYPE", PID_WIDTH, "PID");
-	if (has_ppid(format))
-		fprintf(file, "%*s ", PID_WIDTH, "PPID");
-	fprintf(file, "%-*s %-*s DETAILS%s\n", (int)user_width(format), "USER", COMM_WIDTH, "COMM",
-		term_colour(term, TERM_PLAIN));
+	put_header(format, file, EVENT_COLUMNS);
 }
 
 void format_event(struct format *format, FILE *file, const struct forkbus_event *event)
@@ -326,41 +365,28 @@ void format_event(struct format *format, FILE *file, const struct forkbus_event 
 
 	put_time(format, file, event);
 	fputs(term_colour(format->term, colour), file);
-	put_cell_string(format, file, name ? name : "-", TYPE_WIDTH);
-	if (sentence) {
-		details_write_sentence(format->term, text_begin(format), event);
-	} else {
+	put_cell(format, file, TYPE, name ? name : "-");
+	if (!sentence) {
 		fputs(term_colour(format->term, TERM_PLAIN), file);
-		put_process(format, file, event);
+		put_ids(format, file, event);
+		put_comm(format, file, event);
 		if (type == FORKBUS_TYPE_EXIT)
 			fputs(term_colour(format->term, colour), file);
-		details_write(format->term, text_begin(format), event);
 	}
-	put_details(format, file, event, text_end(format), details_width(format, sentence));
+	if (type == FORKBUS_TYPE_EXEC || type == FORKBUS_TYPE_PROCESS)
+		write_program(format, text_begin(format), event);
+	else
+		details_write(format->term, text_begin(format), event);
+	/* A sentence is never cut. */
+	put_details(format, file, event, text_end(format),
+		    sentence ? 0 : details_width(format, EVENT_COLUMNS, 8));
 	fputs(term_colour(format->term, TERM_PLAIN), file);
 	fputc('\n', file);
 }
 
-/* What is left of the line behind the columns. */
-static unsigned int process_width(const struct format *format, bool tree)
-{
-	unsigned int used = PID_WIDTH + 1 + (has_ppid(format) ? PID_WIDTH + 1 : 0) + user_width(format) + 1 +
-			    AGE_WIDTH + 1 + (tree ? 0 : COMM_WIDTH + 1);
-
-	if (format->term->width == 0)
-		return 0;
-	return format->term->width > used + 1 ? format->term->width - used : 1;
-}
-
 void format_process_header(struct format *format, FILE *file)
 {
-	const struct term *term = format->term;
-
-	fprintf(file, "%s%*s ", term_colour(term, TERM_BOLD), PID_WIDTH, "PID");
-	if (has_ppid(format))
-		fprintf(file, "%*s ", PID_WIDTH, "PPID");
-	fprintf(file, "%-*s %*s %-*s DETAILS%s\n", (int)user_width(format), "USER", AGE_WIDTH, "AGE",
-		COMM_WIDTH, "COMM", term_colour(term, TERM_PLAIN));
+	put_header(format, file, PROCESS_COLUMNS);
 }
 
 void format_process(struct format *format, FILE *file, const struct forkbus_event *event, const char *branch,
@@ -372,11 +398,9 @@ void format_process(struct format *format, FILE *file, const struct forkbus_even
 	put_ids(format, file, event);
 	if (HAS(event, START_USEC) && UINT(event, START_USEC) <= boot_usec)
 		human_duration(age, boot_usec - UINT(event, START_USEC));
-	fprintf(file, "%*s ", AGE_WIDTH, age);
-	if (!branch) {
-		write_comm(format, text_begin(format), event);
-		put_cell(format, file, format->text, text_end(format), COMM_WIDTH, ALIGN_LEFT);
-	}
+	put_cell(format, file, AGE, age);
+	if (!branch)
+		put_comm(format, file, event);
 	text = text_begin(format);
 	if (branch) {
 		fputs(branch, text);
@@ -384,7 +408,8 @@ void format_process(struct format *format, FILE *file, const struct forkbus_even
 		fputs("  ", text);
 	}
 	if (!branch || HAS(event, EXE))
-		details_write(format->term, text, event);
-	put_details(format, file, event, text_end(format), process_width(format, branch));
+		write_program(format, text, event);
+	put_details(format, file, event, text_end(format),
+		    details_width(format, branch ? TREE_COLUMNS : PROCESS_COLUMNS, 1));
 	fputc('\n', file);
 }

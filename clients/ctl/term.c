@@ -120,6 +120,23 @@ size_t term_fit(const struct term *term, const char *text, size_t len, unsigned 
 	return at;
 }
 
+void term_put_cell(const struct term *term, FILE *file, const char *text, size_t len, unsigned int width,
+		   enum term_align align)
+{
+	unsigned int columns = term_columns(term, text, len);
+	const char *cut = "";
+	int pad;
+
+	if (columns > width && term->width > 0) {
+		len = term_fit(term, text, len, width - 1);
+		columns = term_columns(term, text, len) + 1;
+		cut = term_ellipsis(term);
+	}
+	pad = columns < width ? (int)(width - columns) : 0;
+	fprintf(file, "%*s%.*s%s%*s ", align == TERM_RIGHT ? pad : 0, "", (int)len, text, cut,
+		align == TERM_LEFT ? pad : 0, "");
+}
+
 static void put_json_unit(FILE *file, uint32_t c)
 {
 	if (c >= 0x10000)

@@ -54,6 +54,15 @@ size_t term_fit(const struct term *term, const char *text, size_t len, unsigned 
 /* The character that stands for what was cut off, one column wide. */
 const char *term_ellipsis(const struct term *term);
 
+enum term_align { TERM_LEFT, TERM_RIGHT };
+
+/*
+ * term_put_cell() - write such text as a cell of a table, and a space after it
+ * On a terminal it is cut to its width, elsewhere it pushes the rest away.
+ */
+void term_put_cell(const struct term *term, FILE *file, const char *text, size_t len, unsigned int width,
+		   enum term_align align);
+
 /*
  * term_escape_json() - write JSON in which all that term_escape() would escape is \uNNNN
  * The same value for every reader. Bytes that are not UTF-8, which JSON cannot have, become U+FFFD.
