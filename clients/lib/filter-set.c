@@ -16,16 +16,16 @@ void filter_set_done(struct filter_set *set)
 	*set = (struct filter_set){ 0 };
 }
 
-static json_t *pid_json(const struct filter_set_pid *pid)
+static json_t *pid_json(const struct process_id *pid)
 {
 	if (pid->start_usec == 0)
 		return json_integer(pid->pid);
 	return json_pack("{sI sI}", "pid", (json_int_t)pid->pid, "startUsec", (json_int_t)pid->start_usec);
 }
 
-static struct filter_set_pid pid_of(const struct process_id *pid)
+static struct filter_set_pid pid_of(struct process_id id)
 {
-	return (struct filter_set_pid){ pid->pid, pid->start_usec, pid->start_usec != 0 };
+	return (struct filter_set_pid){ id, id.start_usec != 0 };
 }
 
 json_t *filter_set_json(const struct filter_set *set)
@@ -35,11 +35,11 @@ json_t *filter_set_json(const struct filter_set *set)
 	bool ok = filter && pids;
 
 	for (size_t i = 0; ok && i < set->n_pids; i++)
-		ok = json_array_append_new(pids, pid_json(&set->pids[i])) == 0;
+		ok = json_array_append_new(pids, pid_json(&set->pids[i].id)) == 0;
 	if (ok && set->n_pids > 0)
 		ok = json_object_set(filter, "pids", pids) == 0;
 	if (ok && set->has_tree)
-		ok = json_object_set_new(filter, "tree", pid_json(&set->tree)) == 0;
+		ok = json_object_set_new(filter, "tree", pid_json(&set->tree.id)) == 0;
 	json_decref(pids);
 	if (ok)
 		return filter;
@@ -134,14 +134,14 @@ static int filter_set_take(struct filter_set *set, const struct filter *filter)
 	(void)json_object_del(object, "pids");
 	(void)json_object_del(object, "tree");
 	for (size_t i = 0; i < filter->n_pids; i++)
-		pids[i] = pid_of(&filter->pids[i]);
+		pids[i] = pid_of(filter->pids[i]);
 	json_decref(set->filter);
 	free(set->pids);
 	set->filter = object;
 	set->pids = pids;
 	set->n_pids = filter->n_pids;
 	set->has_tree = filter->has_tree;
-	set->tree = pid_of(&filter->tree);
+	set->tree = pid_of(filter->tree);
 	return 0;
 }
 
@@ -172,7 +172,7 @@ int forkbus_add_type(struct forkbus *client, enum forkbus_type type)
 
 static int pid_check(struct filter_set_pid *ret, uint32_t pid, uint64_t start_usec)
 {
-	*ret = (struct filter_set_pid){ pid, start_usec, start_usec != 0 };
+	*ret = pid_of((struct process_id){ pid, start_usec });
 	return pid >= 1 && pid <= INT32_MAX && start_usec <= INT64_MAX ? 0 : -EINVAL;
 }
 

@@ -8,9 +8,8 @@
 #include "filter.h"
 
 struct filter_set_pid {
-	uint32_t pid;
-	uint64_t start_usec;
-	bool pinned; /* the start is known, or cannot be */
+	struct process_id id;
+	bool pinned; /* its start is known, or cannot be */
 };
 
 struct filter_set {

@@ -61,7 +61,7 @@ static int check_set(struct forkbus *client)
 		return reason_set(
 			&client->reason, -EINVAL,
 			"pids: only a running broker knows which process %u is now; name its start, too",
-			pid->pid);
+			pid->id.pid);
 	return 0;
 }
 

@@ -158,7 +158,7 @@ static json_t *parameters_make(struct forkbus *client)
 {
 	switch (client->call) {
 	case CALL_GET_PROCESS:
-		return json_pack("{sI}", "pid", (json_int_t)filter_set_unpinned(&client->set)->pid);
+		return json_pack("{sI}", "pid", (json_int_t)filter_set_unpinned(&client->set)->id.pid);
 	case CALL_LIST:
 		return json_pack("{s:o}", "filter", filter_set_json(&client->set));
 	case CALL_SUBSCRIBE:
@@ -211,7 +211,7 @@ static int process_replied(struct forkbus *client)
 	if (!json_is_object(process) || (start && (!json_is_integer(start) || json_integer_value(start) < 0)))
 		return -EBADMSG;
 	/* From here on it means this process, also when the broker was restarted and the pid is another one's. */
-	pid->start_usec = (uint64_t)json_integer_value(start);
+	pid->id.start_usec = (uint64_t)json_integer_value(start);
 	pid->pinned = true;
 	begin(client);
 	return 0;
