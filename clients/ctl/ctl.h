@@ -40,7 +40,7 @@ int ctl_ps(struct ctl *ctl, int argc, char *argv[]);
 int ctl_tree(struct ctl *ctl, int argc, char *argv[]);
 int ctl_wait(struct ctl *ctl, int argc, char *argv[]);
 
-/* getopt_long() values; those of filter-options.h follow. */
+/* getopt_long() values; those of options.h follow. */
 enum ctl_option { CTL_OPTION_VERSION = 256, CTL_OPTION_RUNTIME_DIR, CTL_OPTION_JSON, _CTL_OPTION_MAX };
 
 #define CTL_OPTIONS                                                                               \

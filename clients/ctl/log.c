@@ -7,8 +7,8 @@
 
 #include "base/cleanup.h"
 #include "ctl.h"
-#include "events-options.h"
 #include "fields.h"
+#include "options.h"
 #include "output.h"
 #include "subscription.h"
 
@@ -105,13 +105,13 @@ static int show_log(struct forkbus_log *log, const char *path, struct output *ou
 
 int ctl_log(struct ctl *ctl, int argc, char *argv[])
 {
-	_cleanup_(events_options_done) struct events_options wanted = {};
+	_cleanup_(options_done) struct options wanted = {};
 	_cleanup_(forkbus_p) struct forkbus *client = NULL;
 	_cleanup_(log_p) struct forkbus_log *log = NULL;
 	struct output output;
 	int r;
 
-	r = events_options_parse(&wanted, ctl, argc, argv, options, help);
+	r = options_parse(&wanted, ctl, argc, argv, options, help);
 	if (r != CTL_GO_ON)
 		return r;
 	if (argc - optind != 1) {

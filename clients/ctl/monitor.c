@@ -2,7 +2,7 @@
 #include <errno.h>
 
 #include "base/cleanup.h"
-#include "events-options.h"
+#include "options.h"
 #include "output.h"
 #include "subscription.h"
 
@@ -79,11 +79,11 @@ static int monitor(const struct ctl *ctl, struct forkbus *client, const json_t *
 int ctl_monitor(struct ctl *ctl, int argc, char *argv[])
 {
 	_cleanup_(forkbus_p) struct forkbus *client = NULL;
-	_cleanup_(events_options_done) struct events_options wanted = {};
+	_cleanup_(options_done) struct options wanted = {};
 	struct output output;
 	int r;
 
-	r = events_options_parse(&wanted, ctl, argc, argv, options, help);
+	r = options_parse(&wanted, ctl, argc, argv, options, help);
 	if (r == CTL_GO_ON)
 		r = ctl_no_arguments(argc, argv);
 	if (r == CTL_GO_ON)

@@ -20,7 +20,7 @@ struct processes {
 };
 
 /*
- * processes_get() - those that match a request (see filter-options.h); NULL: all that one may see
+ * processes_get() - those that match a request (see options.h); NULL: all that one may see
  * Return: CTL_GO_ON; or an exit status, after a message.
  */
 int processes_get(struct processes *processes, const struct ctl *ctl, json_t *request);

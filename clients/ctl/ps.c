@@ -2,7 +2,7 @@
 #include <errno.h>
 
 #include "base/cleanup.h"
-#include "events-options.h"
+#include "options.h"
 #include "output.h"
 #include "processes.h"
 
@@ -51,11 +51,11 @@ static int show(const struct ctl *ctl, const struct processes *processes)
 
 int ctl_ps(struct ctl *ctl, int argc, char *argv[])
 {
-	_cleanup_(events_options_done) struct events_options wanted = {};
+	_cleanup_(options_done) struct options wanted = {};
 	_cleanup_(processes_done) struct processes processes = {};
 	int r;
 
-	r = events_options_parse(&wanted, ctl, argc, argv, options, help);
+	r = options_parse(&wanted, ctl, argc, argv, options, help);
 	if (r == CTL_GO_ON)
 		r = ctl_no_arguments(argc, argv);
 	if (r == CTL_GO_ON)

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "filter-options.h"
+#include "options.h"
 #include "subscription.h"
 
 /* Of a request all but these is the filter. */
@@ -35,7 +35,7 @@ int subscription_explain_request(const struct ctl *ctl, const struct forkbus *cl
 	const char *why = forkbus_get_error(client), *option;
 	_cleanup_free_ char *key = why ? strndup(why, strcspn(why, ":")) : NULL;
 
-	option = key ? filter_option_of_key(key) : NULL;
+	option = key ? option_of_key(key) : NULL;
 	if ((error != -EINVAL && error != -ERANGE) || !option)
 		return subscription_explain(ctl, client, error);
 	ctl_error("%s%s", option, why + strlen(key));

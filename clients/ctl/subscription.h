@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * From a request, as filter-options.h makes it, to a handle of libforkbus; and what its errors mean at a command line.
+ * From a request, as options.h makes it, to a handle of libforkbus; and what its errors mean at a command line.
  */
 
 #include <jansson.h>

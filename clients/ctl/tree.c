@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "events-options.h"
+#include "options.h"
 #include "output.h"
 #include "processes.h"
 
@@ -140,14 +140,14 @@ static int show(const struct ctl *ctl, const struct processes *processes)
 
 int ctl_tree(struct ctl *ctl, int argc, char *argv[])
 {
-	_cleanup_(events_options_done) struct events_options wanted = {};
+	_cleanup_(options_done) struct options wanted = {};
 	_cleanup_(processes_done) struct processes processes = {};
 	struct filter_error error;
 	int r;
 
-	r = events_options_parse(&wanted, ctl, argc, argv, options, help);
+	r = options_parse(&wanted, ctl, argc, argv, options, help);
 	if (r == CTL_GO_ON && optind < argc) {
-		if (filter_options_take(wanted.request, FILTER_OPTION_TREE, argv[optind], &error) != 0) {
+		if (options_take(wanted.request, FILTER_OPTION_TREE, argv[optind], &error) != 0) {
 			ctl_error("%s", error.detail);
 			r = CTL_USAGE;
 		}

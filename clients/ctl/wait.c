@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "events-options.h"
+#include "options.h"
 #include "output.h"
 #include "subscription.h"
 
@@ -91,20 +91,20 @@ static int wait_for_it(struct waiting *waiting)
 
 int ctl_wait(struct ctl *ctl, int argc, char *argv[])
 {
-	_cleanup_(events_options_done) struct events_options wanted = {};
+	_cleanup_(options_done) struct options wanted = {};
 	_cleanup_(forkbus_p) struct forkbus *client = NULL;
 	struct waiting waiting = { .ctl = ctl };
 	struct filter_error error;
 	int r;
 
-	r = events_options_parse(&wanted, ctl, argc, argv, options, help);
+	r = options_parse(&wanted, ctl, argc, argv, options, help);
 	if (r != CTL_GO_ON)
 		return r;
 	if (argc - optind != 1) {
 		ctl_error("wait takes one PID; see --help");
 		return CTL_USAGE;
 	}
-	if (filter_options_take(wanted.request, FILTER_OPTION_PID, argv[optind], &error) != 0) {
+	if (options_take(wanted.request, FILTER_OPTION_PID, argv[optind], &error) != 0) {
 		ctl_error("%s", error.detail);
 		return CTL_USAGE;
 	}
@@ -113,8 +113,8 @@ int ctl_wait(struct ctl *ctl, int argc, char *argv[])
 		return CTL_USAGE;
 	}
 	waiting.pid = strtoul(argv[optind], NULL, 10);
-	(void)filter_options_take(wanted.request, FILTER_OPTION_TYPE, "exit", &error);
-	(void)filter_options_take(wanted.request, FILTER_OPTION_SNAPSHOT, NULL, &error);
+	(void)options_take(wanted.request, FILTER_OPTION_TYPE, "exit", &error);
+	(void)options_take(wanted.request, FILTER_OPTION_SNAPSHOT, NULL, &error);
 	r = subscription_new(&client, ctl, 0, wanted.request);
 	if (r != CTL_GO_ON)
 		return r;

@@ -2,43 +2,48 @@
 #include <ctype.h>
 #include <errno.h>
 #include <pwd.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "filter-options.h"
+#include "options.h"
+#include "output.h"
 #include "request.h"
+
+enum kind { NO_FILTER, LIST, ONE, FLAG };
 
 static const struct {
 	const char *name, *key;
-} options[_FILTER_OPTION_MAX] = {
-	[FILTER_OPTION_TYPE] = { "--type", "types" },
-	[FILTER_OPTION_PID] = { "--pid", "pids" },
-	[FILTER_OPTION_TREE] = { "--tree", "tree" },
-	[FILTER_OPTION_UID] = { "--uid", "uids" },
-	[FILTER_OPTION_COMM] = { "--comm", "comm" },
-	[FILTER_OPTION_EXE] = { "--exe", "exe" },
-	[FILTER_OPTION_CGROUP] = { "--cgroup", "cgroup" },
-	[FILTER_OPTION_UNIT] = { "--unit", "unit" },
-	[FILTER_OPTION_STATUS] = { "--status", "status" },
-	[FILTER_OPTION_MIN_ELAPSED] = { "--min-elapsed", "minElapsedUsec" },
-	[FILTER_OPTION_THREADS] = { "--threads", "threads" },
-	[FILTER_OPTION_SNAPSHOT] = { "--snapshot", "snapshot" },
-	[FILTER_OPTION_SINCE] = { "--since", "since" },
+	enum kind kind;
+} keys[_FILTER_OPTION_MAX] = {
+	[FILTER_OPTION_TYPE] = { "--type", "types", LIST },
+	[FILTER_OPTION_PID] = { "--pid", "pids", LIST },
+	[FILTER_OPTION_TREE] = { "--tree", "tree", ONE },
+	[FILTER_OPTION_UID] = { "--uid", "uids", LIST },
+	[FILTER_OPTION_COMM] = { "--comm", "comm", LIST },
+	[FILTER_OPTION_EXE] = { "--exe", "exe", LIST },
+	[FILTER_OPTION_CGROUP] = { "--cgroup", "cgroup", LIST },
+	[FILTER_OPTION_UNIT] = { "--unit", "unit", LIST },
+	[FILTER_OPTION_STATUS] = { "--status", "status", LIST },
+	[FILTER_OPTION_MIN_ELAPSED] = { "--min-elapsed", "minElapsedUsec", ONE },
+	[FILTER_OPTION_THREADS] = { "--threads", "threads", FLAG },
+	[FILTER_OPTION_SNAPSHOT] = { "--snapshot", "snapshot", FLAG },
+	[FILTER_OPTION_SINCE] = { "--since", "since", ONE },
 };
 
-const char *filter_option_of_key(const char *key)
+const char *option_of_key(const char *key)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
-		if (options[i].key && strcmp(options[i].key, key) == 0)
-			return options[i].name;
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		if (keys[i].key && strcmp(keys[i].key, key) == 0)
+			return keys[i].name;
 	return NULL;
 }
 
 static int invalid(struct filter_error *error, int option, const char *value, const char *what)
 {
-	snprintf(error->key, sizeof(error->key), "%s", options[option].name);
+	snprintf(error->key, sizeof(error->key), "%s", keys[option].name);
 	snprintf(error->detail, sizeof(error->detail), "'%.100s' %s", value, what);
-	return FILTER_OPTIONS_E_INVALID;
+	return OPTIONS_E_INVALID;
 }
 
 /* Digits alone, up to @max. Return: whether it is such a number. */
@@ -121,13 +126,13 @@ static size_t item_len(const char *list)
 
 static int take_list(json_t *request, int option, const char *value, struct filter_error *error)
 {
-	json_t *array = json_object_get(request, options[option].key);
+	json_t *array = json_object_get(request, keys[option].key);
 	const char *list = value;
 	int r;
 
 	if (!array) {
 		array = json_array();
-		if (json_object_set_new(request, options[option].key, array) < 0)
+		if (json_object_set_new(request, keys[option].key, array) < 0)
 			return -ENOMEM;
 	}
 	for (;;) {
@@ -156,7 +161,7 @@ static int take_one(json_t *request, int option, const char *value, struct filte
 	uint64_t usec;
 	int r = 0;
 
-	if (json_object_get(request, options[option].key))
+	if (json_object_get(request, keys[option].key))
 		return invalid(error, option, value, "is one too many: this option takes one value");
 	if (option == FILTER_OPTION_TREE) {
 		r = parse_process(&parsed, option, value, error);
@@ -169,29 +174,87 @@ static int take_one(json_t *request, int option, const char *value, struct filte
 	}
 	if (r != 0)
 		return r;
-	return json_object_set_new(request, options[option].key, parsed) < 0 ? -ENOMEM : 0;
+	return json_object_set_new(request, keys[option].key, parsed) < 0 ? -ENOMEM : 0;
 }
 
-int filter_options_take(json_t *request, int option, const char *value, struct filter_error *error)
+int options_take(json_t *request, int option, const char *value, struct filter_error *error)
 {
-	switch (option) {
-	case FILTER_OPTION_TYPE:
-	case FILTER_OPTION_PID:
-	case FILTER_OPTION_UID:
-	case FILTER_OPTION_COMM:
-	case FILTER_OPTION_EXE:
-	case FILTER_OPTION_CGROUP:
-	case FILTER_OPTION_UNIT:
-	case FILTER_OPTION_STATUS:
+	switch (option >= 0 && option < _FILTER_OPTION_MAX ? keys[option].kind : NO_FILTER) {
+	case LIST:
 		return take_list(request, option, value, error);
-	case FILTER_OPTION_TREE:
-	case FILTER_OPTION_MIN_ELAPSED:
-	case FILTER_OPTION_SINCE:
+	case ONE:
 		return take_one(request, option, value, error);
-	case FILTER_OPTION_THREADS:
-	case FILTER_OPTION_SNAPSHOT:
-		return json_object_set_new(request, options[option].key, json_true()) < 0 ? -ENOMEM : 0;
+	case FLAG:
+		return json_object_set_new(request, keys[option].key, json_true()) < 0 ? -ENOMEM : 0;
 	default:
-		return FILTER_OPTIONS_E_OTHER;
+		return OPTIONS_E_OTHER;
 	}
+}
+
+static int parse_count(const char *text, uint64_t *count)
+{
+	char *end;
+
+	errno = 0;
+	*count = strtoull(text, &end, 10);
+	if (errno == 0 && isdigit((unsigned char)*text) && *end == '\0' && *count > 0 && *count < OUTPUT_ALL)
+		return CTL_GO_ON;
+	ctl_error("-n: expected a positive number, not '%s'", text);
+	return CTL_USAGE;
+}
+
+static int parse_one(struct options *wanted, struct ctl *ctl, int option, const char *help)
+{
+	struct filter_error error;
+	int r;
+
+	/* A flag of the command's own. */
+	if (option == 0)
+		return CTL_GO_ON;
+	if (option == 'n')
+		return parse_count(optarg, &wanted->count);
+	r = options_take(wanted->request, option, optarg, &error);
+	switch (r) {
+	case 0:
+		return CTL_GO_ON;
+	case OPTIONS_E_OTHER:
+		return ctl_option(ctl, option, help);
+	case OPTIONS_E_INVALID:
+		ctl_error("%s: %s", error.key, error.detail);
+		return CTL_USAGE;
+	default:
+		ctl_error("%s", strerror(-r));
+		return CTL_FAILURE;
+	}
+}
+
+/* -n is there where --lines is. */
+static const char *short_options(const struct option *options)
+{
+	for (; options->name; options++)
+		if (options->val == 'n')
+			return "hn:";
+	return "h";
+}
+
+int options_parse(struct options *wanted, struct ctl *ctl, int argc, char *argv[],
+		  const struct option *options, const char *help)
+{
+	const char *letters = short_options(options);
+	int option, r = CTL_GO_ON;
+
+	*wanted = (struct options){ json_object(), OUTPUT_ALL };
+	if (!wanted->request) {
+		ctl_error("%s", strerror(ENOMEM));
+		return CTL_FAILURE;
+	}
+	while (r == CTL_GO_ON && (option = getopt_long(argc, argv, letters, options, NULL)) != -1)
+		r = parse_one(wanted, ctl, option, help);
+	return r;
+}
+
+void options_done(struct options *wanted)
+{
+	json_decref(wanted->request);
+	wanted->request = NULL;
 }

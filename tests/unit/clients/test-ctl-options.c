@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "clients/ctl/filter-options.h"
+#include "clients/ctl/options.h"
 
 struct given {
 	int option;
@@ -30,7 +30,7 @@ static void assert_request(const struct given *given, const char *expected)
 
 	assert_non_null(wanted);
 	for (; given->option != 0; given++)
-		assert_int_equal(filter_options_take(request, given->option, given->value, &error), 0);
+		assert_int_equal(options_take(request, given->option, given->value, &error), 0);
 	if (!json_equal(request, wanted)) {
 		char *got = json_dumps(request, 0);
 
@@ -47,7 +47,7 @@ static void assert_refused(int option, const char *value, const char *key, const
 	json_t *request = json_object();
 	struct filter_error error = {};
 
-	assert_int_equal(filter_options_take(request, option, value, &error), FILTER_OPTIONS_E_INVALID);
+	assert_int_equal(options_take(request, option, value, &error), OPTIONS_E_INVALID);
 	assert_string_equal(error.key, key);
 	assert_non_null(strstr(error.detail, part));
 	json_decref(request);
@@ -127,9 +127,8 @@ static void test_twice(void **state)
 	struct filter_error error = {};
 
 	(void)state;
-	assert_int_equal(filter_options_take(request, FILTER_OPTION_TREE, "1", &error), 0);
-	assert_int_equal(filter_options_take(request, FILTER_OPTION_TREE, "2", &error),
-			 FILTER_OPTIONS_E_INVALID);
+	assert_int_equal(options_take(request, FILTER_OPTION_TREE, "1", &error), 0);
+	assert_int_equal(options_take(request, FILTER_OPTION_TREE, "2", &error), OPTIONS_E_INVALID);
 	assert_string_equal(error.key, "--tree");
 	json_decref(request);
 }
@@ -140,9 +139,8 @@ static void test_other(void **state)
 	struct filter_error error = {};
 
 	(void)state;
-	assert_int_equal(filter_options_take(request, 'h', NULL, &error), FILTER_OPTIONS_E_OTHER);
-	assert_int_equal(filter_options_take(request, CTL_OPTION_JSON, "off", &error),
-			 FILTER_OPTIONS_E_OTHER);
+	assert_int_equal(options_take(request, 'h', NULL, &error), OPTIONS_E_OTHER);
+	assert_int_equal(options_take(request, CTL_OPTION_JSON, "off", &error), OPTIONS_E_OTHER);
 	assert_int_equal(json_object_size(request), 0);
 	json_decref(request);
 }
@@ -150,10 +148,10 @@ static void test_other(void **state)
 static void test_names(void **state)
 {
 	(void)state;
-	assert_string_equal(filter_option_of_key("types"), "--type");
-	assert_string_equal(filter_option_of_key("minElapsedUsec"), "--min-elapsed");
-	assert_null(filter_option_of_key("nothing"));
-	assert_null(filter_option_of_key(""));
+	assert_string_equal(option_of_key("types"), "--type");
+	assert_string_equal(option_of_key("minElapsedUsec"), "--min-elapsed");
+	assert_null(option_of_key("nothing"));
+	assert_null(option_of_key(""));
 }
 
 int main(void)
@@ -167,5 +165,5 @@ int main(void)
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
-	return cmocka_run_group_tests_name("ctl-filter-options", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("ctl-options", tests, NULL, NULL);
 }
