@@ -7,8 +7,8 @@
 
 #include "base/cleanup.h"
 #include "ctl.h"
+#include "handle.h"
 #include "probe.h"
-#include "subscription.h"
 #include "term.h"
 
 static const char help[] =

@@ -8,9 +8,9 @@
 #include "base/cleanup.h"
 #include "ctl.h"
 #include "fields.h"
+#include "handle.h"
 #include "options.h"
 #include "output.h"
-#include "subscription.h"
 
 static const char help[] = "forkbusctl log [OPTIONS...] FILE\n"
 			   "\n"
@@ -42,7 +42,7 @@ static void log_p(struct forkbus_log **log)
 static int explain(const struct ctl *ctl, const struct forkbus *client, const char *path, int error)
 {
 	if (forkbus_get_error(client))
-		return subscription_explain_request(ctl, client, error);
+		return handle_explain_request(ctl, client, error);
 	if (error == -EPROTONOSUPPORT)
 		ctl_error("%s: written by another version of forkbusd, or on another kind of machine", path);
 	else if (error == -EBADMSG)
@@ -118,7 +118,7 @@ int ctl_log(struct ctl *ctl, int argc, char *argv[])
 		ctl_error("log takes one file; see --help");
 		return CTL_USAGE;
 	}
-	r = subscription_new(&client, ctl, 0, wanted.request);
+	r = handle_new(&client, ctl, 0, wanted.request);
 	if (r != CTL_GO_ON)
 		return r;
 

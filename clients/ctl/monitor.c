@@ -2,9 +2,9 @@
 #include <errno.h>
 
 #include "base/cleanup.h"
+#include "handle.h"
 #include "options.h"
 #include "output.h"
-#include "subscription.h"
 
 static const char help[] =
 	"forkbusctl monitor [OPTIONS...]\n"
@@ -36,7 +36,7 @@ static int show_event(struct output *output, const struct forkbus_event *event)
 static int explain(const struct ctl *ctl, const struct forkbus *client, const json_t *request, int error)
 {
 	if (error != -ESRCH)
-		return subscription_explain(ctl, client, error);
+		return handle_explain(ctl, client, error);
 	ctl_error("%s: %s", json_object_get(request, "tree") ? "--tree" : "--pid", forkbus_get_error(client));
 	return CTL_USAGE;
 }
@@ -62,7 +62,7 @@ static int monitor(const struct ctl *ctl, struct forkbus *client, const json_t *
 			break;
 		case FORKBUS_DISCONNECTED:
 			if (!accepted)
-				return subscription_explain(ctl, client, -ECONNRESET);
+				return handle_explain(ctl, client, -ECONNRESET);
 			ctl_error("the broker closed the connection; waiting for it to come back");
 			break;
 		case FORKBUS_RECONNECTED:
@@ -87,13 +87,13 @@ int ctl_monitor(struct ctl *ctl, int argc, char *argv[])
 	if (r == CTL_GO_ON)
 		r = ctl_no_arguments(argc, argv);
 	if (r == CTL_GO_ON)
-		r = subscription_new(&client, ctl, ring ? FORKBUS_RING : 0, wanted.request);
+		r = handle_new(&client, ctl, ring ? FORKBUS_RING : 0, wanted.request);
 	if (r != CTL_GO_ON)
 		return r;
 
 	r = forkbus_start(client);
 	if (r < 0)
-		return subscription_explain(ctl, client, r);
+		return handle_explain(ctl, client, r);
 	output_catch_signals();
 	r = output_init(&output, ctl->json, wanted.count);
 	if (r < 0)

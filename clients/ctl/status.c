@@ -6,8 +6,8 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "ctl.h"
+#include "handle.h"
 #include "human.h"
-#include "subscription.h"
 #include "term.h"
 
 static const char help[] = "forkbusctl status [OPTIONS...]\n"
@@ -309,18 +309,18 @@ static int status_query(json_t **ret, const struct ctl *ctl)
 {
 	_cleanup_(forkbus_p) struct forkbus *client = NULL;
 	struct forkbus_status *status = NULL;
-	int r = subscription_new(&client, ctl, 0, NULL);
+	int r = handle_new(&client, ctl, 0, NULL);
 
 	if (r != CTL_GO_ON)
 		return r;
 	r = forkbus_get_status(client, CTL_TIMEOUT_USEC, &status);
 	if (r < 0)
-		return subscription_explain(ctl, client, r);
+		return handle_explain(ctl, client, r);
 	*ret = json_loads(forkbus_status_get_json(status), JSON_ALLOW_NUL, NULL);
 	forkbus_status_free(status);
 	if (json_is_object(*ret))
 		return CTL_GO_ON;
-	return subscription_explain(ctl, NULL, -EBADMSG);
+	return handle_explain(ctl, NULL, -EBADMSG);
 }
 
 int ctl_status(struct ctl *ctl, int argc, char *argv[])

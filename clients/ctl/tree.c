@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "handle.h"
 #include "options.h"
 #include "output.h"
-#include "processes.h"
 
 static const char help[] =
 	"forkbusctl tree [OPTIONS...] [PID[@START]]\n"
@@ -156,6 +156,6 @@ int ctl_tree(struct ctl *ctl, int argc, char *argv[])
 	if (r == CTL_GO_ON)
 		r = ctl_no_arguments(argc, argv);
 	if (r == CTL_GO_ON)
-		r = processes_get(&processes, ctl, wanted.request);
+		r = handle_list(&processes, ctl, wanted.request);
 	return r == CTL_GO_ON ? show(ctl, &processes) : r;
 }

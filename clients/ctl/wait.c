@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "handle.h"
 #include "options.h"
 #include "output.h"
-#include "subscription.h"
 
 static const char help[] =
 	"forkbusctl wait [OPTIONS...] PID[@START]\n"
@@ -45,7 +45,7 @@ static int look(const struct waiting *waiting)
 	if (r == 0)
 		return CTL_GO_ON;
 	if (r != -ESRCH)
-		return subscription_explain(waiting->ctl, waiting->client, r);
+		return handle_explain(waiting->ctl, waiting->client, r);
 	ctl_error("process %" PRIu64 " has ended; its exit status was lost", waiting->pid);
 	return CTL_FAILURE;
 }
@@ -83,7 +83,7 @@ static int wait_for_it(struct waiting *waiting)
 		} else if (item == FORKBUS_NOTHING) {
 			r = output_wait(waiting->client, -1);
 		} else if (item < 0) {
-			r = subscription_explain(waiting->ctl, waiting->client, item);
+			r = handle_explain(waiting->ctl, waiting->client, item);
 		}
 	}
 	return r == CTL_GO_ON ? CTL_FAILURE : r;
@@ -115,13 +115,13 @@ int ctl_wait(struct ctl *ctl, int argc, char *argv[])
 	waiting.pid = strtoul(argv[optind], NULL, 10);
 	(void)options_take(wanted.request, FILTER_OPTION_TYPE, "exit", &error);
 	(void)options_take(wanted.request, FILTER_OPTION_SNAPSHOT, NULL, &error);
-	r = subscription_new(&client, ctl, 0, wanted.request);
+	r = handle_new(&client, ctl, 0, wanted.request);
 	if (r != CTL_GO_ON)
 		return r;
 	waiting.client = client;
 	r = forkbus_start(client);
 	if (r < 0)
-		return subscription_explain(ctl, client, r);
+		return handle_explain(ctl, client, r);
 	output_catch_signals();
 	return wait_for_it(&waiting);
 }

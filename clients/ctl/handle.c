@@ -3,8 +3,10 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
+#include "fields.h"
+#include "handle.h"
 #include "options.h"
-#include "subscription.h"
 
 /* Of a request all but these is the filter. */
 static char *filter_text(json_t *request)
@@ -30,34 +32,34 @@ static int set_request(struct forkbus *client, json_t *request)
 }
 
 /* The library names a key, "KEY: REASON"; the user typed the option. */
-int subscription_explain_request(const struct ctl *ctl, const struct forkbus *client, int error)
+int handle_explain_request(const struct ctl *ctl, const struct forkbus *client, int error)
 {
 	const char *why = forkbus_get_error(client), *option;
 	_cleanup_free_ char *key = why ? strndup(why, strcspn(why, ":")) : NULL;
 
 	option = key ? option_of_key(key) : NULL;
 	if ((error != -EINVAL && error != -ERANGE) || !option)
-		return subscription_explain(ctl, client, error);
+		return handle_explain(ctl, client, error);
 	ctl_error("%s%s", option, why + strlen(key));
 	return CTL_USAGE;
 }
 
-int subscription_new(struct forkbus **ret, const struct ctl *ctl, uint64_t flags, json_t *request)
+int handle_new(struct forkbus **ret, const struct ctl *ctl, uint64_t flags, json_t *request)
 {
 	_cleanup_(forkbus_p) struct forkbus *client = NULL;
 	int r = forkbus_new(&client, ctl->runtime_dir, flags);
 
 	if (r < 0)
-		return subscription_explain(ctl, client, r);
+		return handle_explain(ctl, client, r);
 	r = set_request(client, request);
 	if (r < 0)
-		return subscription_explain_request(ctl, client, r);
+		return handle_explain_request(ctl, client, r);
 	*ret = client;
 	client = NULL;
 	return CTL_GO_ON;
 }
 
-int subscription_explain(const struct ctl *ctl, const struct forkbus *client, int error)
+int handle_explain(const struct ctl *ctl, const struct forkbus *client, int error)
 {
 	const char *why = client ? forkbus_get_error(client) : NULL;
 
@@ -86,4 +88,71 @@ int subscription_explain(const struct ctl *ctl, const struct forkbus *client, in
 		ctl_error("%s", why ? why : strerror(-error));
 		return error == -EINVAL || error == -ERANGE || error == -ESRCH ? CTL_USAGE : CTL_FAILURE;
 	}
+}
+
+static int compare_pids(const void *a, const void *b)
+{
+	uint64_t x = ((const struct listed *)a)->pid, y = ((const struct listed *)b)->pid;
+
+	return x < y ? -1 : x > y;
+}
+
+static int list_add(struct processes *processes, const struct forkbus_event *event)
+{
+	struct listed *listed;
+
+	if ((processes->n & (processes->n - 1)) == 0) {
+		listed = reallocarray(processes->list, processes->n ? 2 * processes->n : 1, sizeof(*listed));
+		if (!listed)
+			return -ENOMEM;
+		processes->list = listed;
+	}
+	listed = &processes->list[processes->n];
+	if (forkbus_event_copy(event, &listed->event) < 0)
+		return -ENOMEM;
+	listed->pid = UINT(event, PID);
+	listed->ppid = UINT(event, PPID);
+	processes->n++;
+	return 0;
+}
+
+static int list_take(struct processes *processes, struct forkbus_list *list)
+{
+	const struct forkbus_event *event;
+	int r;
+
+	while ((r = forkbus_list_next(list, &event)) == 1) {
+		r = list_add(processes, event);
+		if (r < 0)
+			return r;
+	}
+	return r;
+}
+
+int handle_list(struct processes *processes, const struct ctl *ctl, json_t *request)
+{
+	_cleanup_(forkbus_p) struct forkbus *client = NULL;
+	struct forkbus_list *list = NULL;
+	int r;
+
+	r = handle_new(&client, ctl, 0, request);
+	if (r != CTL_GO_ON)
+		return r;
+	r = forkbus_list_processes(client, CTL_TIMEOUT_USEC, &list);
+	if (r == 0)
+		r = list_take(processes, list);
+	forkbus_list_free(list);
+	if (r < 0)
+		return handle_explain(ctl, client, r);
+	qsort(processes->list, processes->n, sizeof(*processes->list), compare_pids);
+	processes->boot_usec = clock_usec(CLOCK_BOOTTIME);
+	return CTL_GO_ON;
+}
+
+void processes_done(struct processes *processes)
+{
+	for (size_t i = 0; i < processes->n; i++)
+		forkbus_event_free(processes->list[i].event);
+	free(processes->list);
+	*processes = (struct processes){};
 }
