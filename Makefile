@@ -73,8 +73,8 @@ BENCH_OWN := $(O)/tests/bench/ring $(O)/tests/bench/cost $(O)/tests/bench/source
 BENCH     := $(filter-out $(BENCH_OWN),$(BENCH_SRC:%.c=$(O)/%))
 FUZZERS  := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/fuzz/%)
 
-# Lists of fields are generated.
-FORMATTED  = $(filter-out proto/event-fields.h proto/event-json-fields.h proto/event-kept-fields.h, \
+# Lists of fields are generated, and headers of older versions stay as they were.
+FORMATTED  = $(filter-out proto/event-fields.h proto/event-json-fields.h proto/event-kept-fields.h tests/fixtures/%/forkbus.h, \
              $(shell find proto kmod broker clients docs tests -name '*.[ch]'))
 
 MAN        := $(wildcard docs/*.[1-8])

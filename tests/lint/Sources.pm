@@ -17,6 +17,9 @@ chdir dirname(__FILE__) . '/../..' or die "the top of the tree: $!\n";
 my @top = qw(.ci LICENSES broker clients docs kmod proto systemd tests
   Makefile README.md .clang-format .editorconfig .gitignore);
 
+# Copies of files of older versions, which stay as they were.
+my $older = qr{^tests/fixtures/.*(?:/forkbus\.h|/libforkbus\.map|\.gz)$};
+
 # All files that people wrote, but for licences, pictures and what the fuzzers eat; or those whose name matches.
 sub files {
     my ($pattern) = @_;
@@ -24,7 +27,7 @@ sub files {
     find({
             no_chdir => 1,
             wanted   => sub {
-                return if !-f || m{^LICENSES/|^tests/fuzz/corpus/|\.swp$|\.png$|~$};
+                return if !-f || m{^LICENSES/|^tests/fuzz/corpus/|\.swp$|\.png$|~$} || /$older/;
                 my $name = s{^\./}{}r;
                 push @found, $name if !defined $pattern || $name =~ $pattern;
             }
