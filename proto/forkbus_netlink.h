@@ -153,7 +153,7 @@ enum {
 	FORKBUS_R_TIME,
 	/* u32; Process, by the id of its thread group. */
 	FORKBUS_R_TGID,
-	/* u32; Thread that did it. Absent where it is the leader. */
+	/* u32; Thread that did it. Absent if it is the leader. */
 	FORKBUS_R_TID,
 	/*
 	 * u64; When the process started, in nanoseconds. tgid and start are the identity of a
@@ -172,7 +172,9 @@ enum {
 	FORKBUS_R_EUID,
 	/* u32; Effective group id. */
 	FORKBUS_R_EGID,
-	/* u32; User id of the login, as audit has it. Absent where there was none. */
+	/*
+	 * u32; User id of the login, as the audit subsystem has it. Absent if there was none.
+	 */
 	FORKBUS_R_LOGIN_UID,
 	/* u32; Session id. */
 	FORKBUS_R_SESSION,
@@ -196,13 +198,16 @@ enum {
 	FORKBUS_R_CLONE_FLAGS,
 	/* string; Of exec. Path of the file that runs, from the process' own root. */
 	FORKBUS_R_EXE,
-	/* string; Of exec. Path as asked for; of a script, the script's. */
+	/*
+	 * string; Of exec. Path as it was passed to execve(2); of a script, the path of the
+	 * script.
+	 */
 	FORKBUS_R_FILENAME,
 	/* flag; Of exec. filename is longer, and this is its beginning. */
 	FORKBUS_R_FILENAME_CUT,
 	/*
-	 * binary; Of exec. Arguments, each with its NUL, up to the number of bytes that start
-	 * asked for.
+	 * binary; Of exec. Arguments, each with its NUL, up to the number of bytes that was
+	 * requested by start.
 	 */
 	FORKBUS_R_ARGV,
 	/* flag; Of exec. There are more arguments, or reading them would have slept. */
@@ -215,8 +220,8 @@ enum {
 	 */
 	FORKBUS_R_USER_TIME,
 	/*
-	 * u64; Of exit. Time on a processor in the kernel, in nanoseconds. The sum is exact,
-	 * its parts are as ticks fell.
+	 * u64; Of exit. Time on a processor in the kernel, in nanoseconds. The sum of both is
+	 * exact, but its division depends on the ticks.
 	 */
 	FORKBUS_R_SYSTEM_TIME,
 	/* u64; Of exit. Most memory that was resident at once, in KiB. */
@@ -234,10 +239,11 @@ enum {
 	/* u64; Of exit. Bytes written to storage. */
 	FORKBUS_R_WRITE_BYTES,
 	/*
-	 * u64; Of exit. Bytes read by read(2) and its like. Absent once a child was waited for.
+	 * u64; Of exit. Bytes read by read(2) and similar calls. Absent if the process waited
+	 * for a child.
 	 */
 	FORKBUS_R_READ_CHARS,
-	/* u64; Of exit. Bytes written by write(2) and its like. */
+	/* u64; Of exit. Bytes written by write(2) and similar calls. */
 	FORKBUS_R_WRITE_CHARS,
 	/* u32; Of id. Real user id before it. */
 	FORKBUS_R_OLD_UID,
@@ -247,9 +253,9 @@ enum {
 	FORKBUS_R_OLD_EUID,
 	/* u32; Of id. Effective group id before it. */
 	FORKBUS_R_OLD_EGID,
-	/* string; Of chroot. Path of the new root, from the one before. */
+	/* string; Of chroot. Path of the new root, as seen from the previous one. */
 	FORKBUS_R_ROOT,
-	/* u32; Of ptrace. Process that traces from now on. 0 is none. */
+	/* u32; Of ptrace. Process that traces it from now on. 0 is none. */
 	FORKBUS_R_TRACER,
 	/*
 	 * u64; Of lost. Number of events lost, those with the sequence numbers from seq - count

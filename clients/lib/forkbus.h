@@ -58,7 +58,9 @@ enum forkbus_type {
 
 enum forkbus_field {
 	/* begin generated: fields, from proto/event-fields.toml */
-	/* position in the broker's log; holes are what your filter or your rights left out */
+	/*
+	 * position in the broker's log; gaps are events that your filter or your rights leave out
+	 */
 	FORKBUS_FIELD_SEQ = 1,
 	/* when it happened, in microseconds since 1970 */
 	FORKBUS_FIELD_TIME_USEC = 2,
@@ -85,11 +87,11 @@ enum forkbus_field {
 	FORKBUS_FIELD_EUID = 11,
 	/* effective group id, as after the event */
 	FORKBUS_FIELD_EGID = 12,
-	/* user id of the login, as audit has it; absent where there was none */
+	/* user id of the login, as the audit subsystem has it; absent if there was none */
 	FORKBUS_FIELD_LOGIN_UID = 13,
 	/* POSIX session id */
 	FORKBUS_FIELD_SESSION = 14,
-	/* text: controlling terminal, as below /dev; absent without one */
+	/* text: controlling terminal, relative to /dev; absent if there is none */
 	FORKBUS_FIELD_TTY = 15,
 	/* text: name of the process; at most 15 bytes, of kernel threads 63 */
 	FORKBUS_FIELD_COMM = 16,
@@ -99,7 +101,7 @@ enum forkbus_field {
 	FORKBUS_FIELD_CGROUP_ID = 18,
 	/* text: systemd unit, taken from the path of the cgroup */
 	FORKBUS_FIELD_UNIT = 19,
-	/* process id in the process' own pid namespace, where that is not the initial one */
+	/* process id in the pid namespace of the process, if that is not the initial one */
 	FORKBUS_FIELD_NS_PID = 20,
 	/* inode number of that namespace */
 	FORKBUS_FIELD_PID_NS = 21,
@@ -107,11 +109,11 @@ enum forkbus_field {
 	FORKBUS_FIELD_CLONE_FLAGS = 22,
 	/* text: exec, exit, process: path of the file that runs, or ran last */
 	FORKBUS_FIELD_EXE = 23,
-	/* text: exec: path as it was asked for */
+	/* text: exec: path as it was passed to execve(2) */
 	FORKBUS_FIELD_FILENAME = 24,
 	/* bool: exec: filename was longer than 4,096 bytes; this is its beginning */
 	FORKBUS_FIELD_FILENAME_CUT = 25,
-	/* strings: exec: arguments, where the administrator turned them on */
+	/* strings: exec: arguments, if the administrator enabled them */
 	FORKBUS_FIELD_ARGS = 26,
 	/* bool: exec: there are more arguments, or the rest could not be read */
 	FORKBUS_FIELD_ARGS_CUT = 27,
@@ -123,10 +125,12 @@ enum forkbus_field {
 	FORKBUS_FIELD_CORE_DUMPED = 30,
 	/*
 	 * exit: processor time in user mode, in microseconds; taskstats counts ticks of the kernel
-	 * (1 to 10 ms), so that most short-lived processes have none
+	 * (1 to 10 ms), so it is 0 for most short-lived processes
 	 */
 	FORKBUS_FIELD_USER_USEC = 31,
-	/* exit: processor time in the kernel, in microseconds, counted as userUsec is */
+	/*
+	 * exit: processor time in the kernel, in microseconds, counted in the same way as userUsec
+	 */
 	FORKBUS_FIELD_SYSTEM_USEC = 32,
 	/* exit: how long the process lived, in microseconds: bootUsec minus startUsec */
 	FORKBUS_FIELD_ELAPSED_USEC = 33,
@@ -138,18 +142,20 @@ enum forkbus_field {
 	FORKBUS_FIELD_MAJOR_FAULTS = 36,
 	/* exit: context switches because the process waited */
 	FORKBUS_FIELD_VOLUNTARY_SWITCHES = 37,
-	/* exit: context switches because its time was over */
+	/* exit: context switches because the scheduler chose another task */
 	FORKBUS_FIELD_INVOLUNTARY_SWITCHES = 38,
 	/* exit: bytes read from storage */
 	FORKBUS_FIELD_READ_BYTES = 39,
 	/* exit: bytes written to storage */
 	FORKBUS_FIELD_WRITE_BYTES = 40,
 	/*
-	 * exit: bytes read by read(2) and its like; taskstats rounds down to KiB, for each thread;
-	 * absent from the module where a child was waited for
+	 * exit: bytes read by read(2) and similar calls; taskstats rounds down to KiB, for each
+	 * thread; absent with the module if the process waited for a child
 	 */
 	FORKBUS_FIELD_READ_CHARS = 41,
-	/* exit: bytes written by write(2) and its like, rounded as readChars is */
+	/*
+	 * exit: bytes written by write(2) and similar calls, rounded in the same way as readChars
+	 */
 	FORKBUS_FIELD_WRITE_CHARS = 42,
 	/* id: real user id before the event */
 	FORKBUS_FIELD_OLD_UID = 43,
@@ -159,20 +165,20 @@ enum forkbus_field {
 	FORKBUS_FIELD_OLD_EUID = 45,
 	/* id: effective group id before the event */
 	FORKBUS_FIELD_OLD_EGID = 46,
-	/* text: chroot: path of the new root directory, as seen from the one before */
+	/* text: chroot: path of the new root directory, as seen from the previous one */
 	FORKBUS_FIELD_ROOT = 47,
 	/* ptrace: process id of the tracer; 0: the process is no longer traced */
 	FORKBUS_FIELD_TRACER_PID = 48,
 	/* text: source: where events come from now: module, connector, replay, none */
 	FORKBUS_FIELD_SOURCE = 49,
 	/*
-	 * text: source: types of events that the source is asked for from now on, separated by
-	 * spaces (threads among them)
+	 * text: source: types of events that are requested from the source from now on, separated
+	 * by spaces (threads is one of them)
 	 */
 	FORKBUS_FIELD_ARMED = 50,
 	/*
-	 * text: lost, source: why: of a loss kernel, netlink, unarmed or source, where nobody has
-	 * the events; slow, expired or epoch, where this subscriber has not got them
+	 * text: lost, source: why; of a loss: kernel, netlink, unarmed or source if no subscriber
+	 * has the events; slow, expired or epoch if only this one does not have them
 	 */
 	FORKBUS_FIELD_REASON = 51,
 	/* text: lost, source: a sentence for people */
@@ -183,7 +189,9 @@ enum forkbus_field {
 	FORKBUS_FIELD_SINCE_USEC = 54,
 	/* lost: nothing is missing after this time, in microseconds since 1970 */
 	FORKBUS_FIELD_UNTIL_USEC = 55,
-	/* lost: first position in the log that this subscriber did not get, its filter ignored */
+	/*
+	 * lost: first position in the log that this subscriber did not get, whatever its filter is
+	 */
 	FORKBUS_FIELD_FROM = 56,
 	/* lost: last position in the log that this subscriber did not get */
 	FORKBUS_FIELD_TO = 57,
@@ -193,8 +201,8 @@ enum forkbus_field {
 	 */
 	FORKBUS_FIELD_CURSOR = 58,
 	/*
-	 * process group id; setpgid(2) is no event, so that with the proc connector it is known of
-	 * an exec and in process only
+	 * process group id; setpgid(2) causes no event, so with the proc connector only exec and
+	 * process have it
 	 */
 	FORKBUS_FIELD_PGID = 61
 	/* end generated: fields */
