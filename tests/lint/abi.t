@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# What programs that are linked with libforkbus rely on: its names and its numbers. What libforkbus.abi has must stay; what
-# it has not is to be added there, by hand.
+# What programs that are linked with libforkbus rely on: its names and its numbers. What libforkbus.abi has must stay.
+# New fields are added there by "make generate", all else by hand.
 use strict;
 use warnings;
 use FindBin '$Bin';
