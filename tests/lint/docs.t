@@ -24,6 +24,11 @@ for my $target (split ' ', $makefile =~ s/\\\n//gr =~ /^\.PHONY: (all .*)$/m ? $
     like($help, qr/^  \Q$target\E +\S/m, "make help reports $target");
 }
 
+# The page on the log is about the version that brokers write.
+my ($version) = content('proto/log-format.h') =~ /^#define LOG_VERSION\s+(\d+)/m;
+like(content('docs/forkbus-ring.7'), qr/^This page describes version $version\.\n.*Ta version Ta $version\n/ms,
+    'forkbus-ring(7) describes the version of the log');
+
 # The configuration names every key that the man page does, and the other way round.
 SKIP: {
     -e 'docs/forkbusd.conf.5' or skip 'there is no forkbusd.conf(5)', 1;
