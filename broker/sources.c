@@ -97,7 +97,7 @@ static int start_wanted(struct sources *sources)
 		return -EINVAL;
 	r = start(sources, ops);
 	if (r == 0)
-		msg_info("source: %s, as asked for", ops->name);
+		msg_info("source: %s, as requested", ops->name);
 	else if (ops == &module_source)
 		msg_err("source module: requested but unavailable");
 	return r;

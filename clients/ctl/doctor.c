@@ -15,7 +15,7 @@ static const char help[] =
 	"forkbusctl doctor [OPTIONS...]\n"
 	"\n"
 	"Find out which sources of events work here, why the others do not and what to do\n"
-	"about it; whether a broker runs, and what you may see of it. Ends with status 0 if\n"
+	"about it; whether a broker runs, and what you may see. Ends with status 0 if\n"
 	"a source of live events works, otherwise with 1.\n"
 	"\n"
 	"Options:\n" CTL_HELP_JSON CTL_HELP_RUNTIME_DIR CTL_HELP_COMMON;

@@ -12,13 +12,14 @@
 #include "options.h"
 #include "output.h"
 
-static const char help[] = "forkbusctl log [OPTIONS...] FILE\n"
-			   "\n"
-			   "Show the events in a log, of a broker that runs or not: RUNTIME_DIR/log.\n"
-			   "\n" EVENTS_HELP_FILTER EVENTS_HELP_OUTPUT "\n"
-			   "Options:\n" CTL_HELP_COMMON "\n"
-			   "A log does not know which processes live: --pid needs PID@START, and --tree and\n"
-			   "--snapshot are for monitor alone.\n";
+static const char help[] =
+	"forkbusctl log [OPTIONS...] FILE\n"
+	"\n"
+	"Show the events in a log, whether its broker runs or not. It is RUNTIME_DIR/log.\n"
+	"\n" EVENTS_HELP_FILTER EVENTS_HELP_OUTPUT "\n"
+	"Options:\n" CTL_HELP_COMMON "\n"
+	"A log does not know which processes live: --pid needs PID@START, and --tree and\n"
+	"--snapshot are for monitor alone.\n";
 
 static const struct option options[] = {
 	CTL_OPTIONS, CTL_OPTIONS_JSON, FILTER_OPTIONS, { "lines", required_argument, NULL, 'n' }, {}

@@ -11,7 +11,7 @@ static const char help[] =
 	"\n"
 	"Show what processes do, as it happens.\n"
 	"\n" EVENTS_HELP_FILTER "  --tree=PID[@START]        of a process and all its descendants\n"
-	"  --snapshot                first all processes that live and match\n" EVENTS_HELP_OUTPUT "\n"
+	"  --snapshot                begin with the living processes that match\n" EVENTS_HELP_OUTPUT "\n"
 	"Options:\n"
 	"  --ring                    read the broker's log in shared memory, which costs it nothing;\n"
 	"                            for those who see all processes\n" CTL_HELP_RUNTIME_DIR CTL_HELP_COMMON;

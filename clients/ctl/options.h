@@ -85,18 +85,18 @@ int options_parse(struct options *wanted, struct ctl *ctl, int argc, char *argv[
 void options_done(struct options *wanted);
 
 /* Their part of --help. */
-#define EVENTS_HELP_FILTER                                                                        \
-	"Which events; lists are separated by commas, an option given again adds to its list:\n"  \
-	"  --type=TYPE,...           fork exec exit id comm session chroot coredump ptrace\n"     \
-	"  --pid=PID[@START],...     of these processes; START as in startUsec\n"                 \
-	"  --uid=USER,...            of processes of these users, by name or number\n"            \
-	"  --comm=PATTERN,...        of processes of such a name; * and ? as in a shell\n"        \
-	"  --exe=PATTERN,...         of processes that run such a file\n"                         \
-	"  --cgroup=PATTERN,...      of processes in such a cgroup\n"                             \
-	"  --unit=PATTERN,...        of processes of such a systemd unit\n"                       \
-	"  --status=STATUS,...       only exits: any success failure signal\n"                    \
-	"  --min-elapsed=SPAN        only exits of processes that lived so long (5s, 1h 30min)\n" \
-	"  --threads                 also those of threads\n"                                     \
+#define EVENTS_HELP_FILTER                                                                               \
+	"Which events; lists are separated by commas, an option given again adds to its list:\n"         \
+	"  --type=TYPE,...           fork exec exit id comm session chroot coredump ptrace\n"            \
+	"  --pid=PID[@START],...     of these processes; START as in startUsec\n"                        \
+	"  --uid=USER,...            of processes of these users, by name or number\n"                   \
+	"  --comm=PATTERN,...        of processes with such a name; * and ? as in a shell\n"             \
+	"  --exe=PATTERN,...         of processes that run a matching file\n"                            \
+	"  --cgroup=PATTERN,...      of processes in a matching cgroup\n"                                \
+	"  --unit=PATTERN,...        of processes of a matching systemd unit\n"                          \
+	"  --status=STATUS,...       only exits: any success failure signal\n"                           \
+	"  --min-elapsed=SPAN        only exits of processes that lived SPAN or longer (5s, 1h 30min)\n" \
+	"  --threads                 also events of threads\n"                                           \
 	"  --since=CURSOR|-SPAN      from a cursor on, or since a time ago (-5min)\n"
 #define EVENTS_HELP_OUTPUT                                                            \
 	"\n"                                                                          \

@@ -9,16 +9,16 @@
 static const char help[] =
 	"forkbusctl ps [OPTIONS...]\n"
 	"\n"
-	"Show the processes that live.\n"
+	"Show the living processes.\n"
 	"\n"
 	"Which ones; lists are separated by commas, an option given again adds to its list:\n"
 	"  --pid=PID[@START],...     these processes; START as in startUsec\n"
 	"  --tree=PID[@START]        a process and all its descendants\n"
 	"  --uid=USER,...            of these users, by name or number\n"
-	"  --comm=PATTERN,...        of such a name; * and ? as in a shell\n"
-	"  --exe=PATTERN,...         that run such a file\n"
-	"  --cgroup=PATTERN,...      in such a cgroup\n"
-	"  --unit=PATTERN,...        of such a systemd unit\n"
+	"  --comm=PATTERN,...        with a matching name; * and ? as in a shell\n"
+	"  --exe=PATTERN,...         that run a matching file\n"
+	"  --cgroup=PATTERN,...      in a matching cgroup\n"
+	"  --unit=PATTERN,...        of a matching systemd unit\n"
 	"\n"
 	"Options:\n" CTL_HELP_JSON CTL_HELP_RUNTIME_DIR CTL_HELP_COMMON;
 

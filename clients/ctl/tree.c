@@ -10,7 +10,7 @@
 static const char help[] =
 	"forkbusctl tree [OPTIONS...] [PID[@START]]\n"
 	"\n"
-	"Show the processes that live as a tree, or a process and its descendants.\n"
+	"Show the living processes as a tree, or one process and its descendants.\n"
 	"\n"
 	"Options:\n"
 	"  --uid=USER,...            of these users, by name or number\n" CTL_HELP_RUNTIME_DIR

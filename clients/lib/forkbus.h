@@ -289,7 +289,7 @@ int forkbus_add_glob(struct forkbus *client, enum forkbus_field field, const cha
 /* forkbus_set_exits() - only ends of processes, of these kinds; 0: not only them */
 int forkbus_set_exits(struct forkbus *client, unsigned int exits);
 
-/* forkbus_set_min_elapsed() - only ends of processes that lived at least so long */
+/* forkbus_set_min_elapsed() - only ends of processes that lived at least this long */
 int forkbus_set_min_elapsed(struct forkbus *client, uint64_t usec);
 
 /* forkbus_set_threads() - events of threads other than the first one of each process too */
@@ -448,7 +448,7 @@ int forkbus_event_from_json(const char *text, size_t len, struct forkbus_event *
  */
 
 /*
- * forkbus_list_processes() - the processes that live and match the handle's filter, as of one moment
+ * forkbus_list_processes() - the living processes that match the handle's filter, as of one moment
  * @ret: to be freed by forkbus_list_free()
  */
 int forkbus_list_processes(struct forkbus *client, uint64_t timeout_usec, struct forkbus_list **ret);
