@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <sys/resource.h>
 
-#include "activation.h"
 #include "base/clock.h"
 #include "base/message.h"
 #include "hub-open.h"
@@ -147,7 +146,7 @@ static int on_take_socket(void *userdata, const char *name)
 {
 	struct broker *broker = userdata;
 
-	return activation_take(&broker->activation, name);
+	return service_take_socket(broker->service, name);
 }
 
 static unsigned int on_count_subscribers(void *userdata)
@@ -172,13 +171,9 @@ static int begin_faces(struct broker *broker)
 		.count_subscribers = on_count_subscribers,
 		.userdata = broker,
 	};
-	int r;
 
 	get_face_options(broker, &context.options);
-	activation_init(&broker->activation);
-	r = faces_new(&broker->faces, &context);
-	activation_done(&broker->activation);
-	return r;
+	return faces_new(&broker->faces, &context);
 }
 
 static int begin_hub(struct broker *broker)

@@ -7,7 +7,6 @@
 
 #include <event2/event.h>
 
-#include "activation.h"
 #include "config.h"
 #include "core/budget.h"
 #include "core/hub.h"
@@ -28,7 +27,6 @@ struct broker {
 	struct sources *sources;
 	struct faces *faces;
 	struct service *service;
-	struct activation activation;
 
 	struct event *flush, *wake; /* hub_flush(), hub_wake() */
 };

@@ -3,8 +3,11 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 
 #include "base/cleanup.h"
@@ -14,13 +17,73 @@
 /* How often the service manager gets a new status line. */
 #define STATUS_SEC 5
 
+#define SOCKETS_MAX 32
+
 struct service {
 	const struct service_ops *ops;
 	void *userdata;
 	struct event *on_term, *on_int, *on_hup, *status, *watchdog;
+
+	/* Those that were passed on. */
+	unsigned int n_sockets;
+	struct {
+		int fd; /* -1: it was taken */
+		char name[32];
+	} sockets[SOCKETS_MAX];
 };
 
 DEFINE_CLEANUP(struct service, service_free)
+
+/* Sockets */
+
+static void add_socket(struct service *service, int fd, const char *name)
+{
+	unsigned int i = service->n_sockets;
+
+	if (i == SOCKETS_MAX || sd_is_socket_unix(fd, SOCK_STREAM, 1, NULL, 0) <= 0) {
+		close(fd);
+		return;
+	}
+	evutil_make_socket_nonblocking(fd);
+	service->sockets[i].fd = fd;
+	snprintf(service->sockets[i].name, sizeof(service->sockets[i].name), "%s", name);
+	service->n_sockets++;
+}
+
+static void add_sockets(struct service *service)
+{
+	char **names = NULL;
+	int n = sd_listen_fds_with_names(1, &names);
+
+	for (int i = 0; i < n; i++) {
+		/* What systemd calls a socket that its unit gives no name. */
+		bool unnamed = n == 1 && strcmp(names[i], "unknown") == 0;
+
+		add_socket(service, SD_LISTEN_FDS_START + i, unnamed ? "" : names[i]);
+		free(names[i]);
+	}
+	free(names);
+}
+
+static void close_sockets(struct service *service)
+{
+	for (unsigned int i = 0; i < service->n_sockets; i++)
+		close_fd(service->sockets[i].fd);
+	service->n_sockets = 0;
+}
+
+int service_take_socket(struct service *service, const char *name)
+{
+	for (unsigned int i = 0; i < service->n_sockets; i++) {
+		const char *given = service->sockets[i].name;
+
+		if (service->sockets[i].fd >= 0 && (given[0] == '\0' || strcmp(given, name) == 0))
+			return steal_fd(&service->sockets[i].fd);
+	}
+	return -1;
+}
+
+/* Notifications and signals */
 
 static void send_status(const struct service *service)
 {
@@ -72,6 +135,7 @@ int service_new(struct service **ret, struct event_base *base, const struct serv
 		return -ENOMEM;
 	service->ops = ops;
 	service->userdata = userdata;
+	add_sockets(service);
 	(void)signal(SIGPIPE, SIG_IGN);
 	service->on_term = evsignal_new(base, SIGTERM, on_end, service);
 	service->on_int = evsignal_new(base, SIGINT, on_end, service);
@@ -108,12 +172,14 @@ struct service *service_free(struct service *service)
 	free_event(service->on_hup);
 	free_event(service->status);
 	free_event(service->watchdog);
+	close_sockets(service);
 	free(service);
 	return NULL;
 }
 
 void service_ready(struct service *service)
 {
+	close_sockets(service);
 	(void)sd_notify(0, "READY=1");
 	send_status(service);
 }
