@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@
 #include "request.h"
 
 #include "base/clock.h"
+#include "base/ini.h"
 #include "base/message.h"
 
 #define KIB UINT64_C(1024)
@@ -239,6 +241,27 @@ void config_init(struct config *config)
 	memset(config, 0, sizeof(*config));
 	for (size_t i = 0; i < N_OPTIONS; i++)
 		options[i].parse(config, &options[i], options[i].standard);
+}
+
+static int set_option(void *userdata, const char *section, const char *key, const char *value,
+		      char why[static INI_WHY_MAX])
+{
+	const char *expected;
+	int r = config_set(userdata, section, key, value, &expected);
+
+	if (r != 0)
+		snprintf(why, INI_WHY_MAX, "%s%s", r == CONFIG_E_INVALID ? "expected " : "", expected);
+	return r;
+}
+
+int config_load(struct config *config, const char *path, bool must_exist)
+{
+	struct config loaded = *config; /* nothing is taken of a file with a mistake in it */
+	int r = ini_load(path, must_exist, set_option, &loaded);
+
+	if (r == 0)
+		*config = loaded;
+	return r == INI_E_INVALID ? CONFIG_E_INVALID : r;
 }
 
 int config_group(const struct config *config, gid_t *gid)
