@@ -16,7 +16,12 @@
 #define HASH_NONFATAL_OOM	    1
 #define uthash_nonfatal_oom(_entry) (oom = true)
 
-/* Buckets are chosen by the lowest bits. Pids are consecutive: an odd factor gives each of them another bucket. */
-#define HASH_FUNCTION(_key, _len, _hash) ((_hash) = *(const uint32_t *)(_key)*UINT32_C(2654435769))
+/*
+ * uthash chooses buckets by the lowest bits. After the multiplication the highest ones depend on all bits of the number:
+ * without the swap, pids that are multiples of a power of two would share few buckets, and uthash stops adding buckets where
+ * that does not help.
+ */
+#define HASH_FUNCTION(_key, _len, _hash) \
+	((_hash) = __builtin_bswap32(*(const uint32_t *)(_key)*UINT32_C(2654435769)))
 
 #include <uthash.h>
