@@ -35,9 +35,9 @@ enum {
 /*
  * event_json_encode() - write the object to @buf, which has room for EVENT_JSON_MAX bytes
  * @event: of a known type
- * @mask: fields outside are left out, as if the event had not got them; ~0 for all
+ * @mask: fields outside of it are left out, as if the event did not have them; ~0 for all
  * Allocates nothing; no newline, no NUL. Texts are cut at the limit of their kind, at the same byte as in the packed form
- * (so one that is cut within a character has a raw form). A group none of whose fields is there is left out.
+ * (so one that is cut within a character has a raw form). A group without fields is left out.
  * Return: the length.
  */
 size_t event_json_encode(const struct fb_event *event, field_set mask, char *buf);

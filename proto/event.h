@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * An event: one thing that happened to a process, or to the broker's own sight.
+ * An event: something that happened to a process, or to what the broker can see of processes.
  *
  * One struct for all types. A field counts only where its presence bit is set in @has; what a source cannot know is absent.
  *
@@ -31,7 +31,7 @@ enum event_type {
 	EVENT_PROCESS,
 	EVENT_READY,
 	EVENT_HEARTBEAT,
-	/* a new one stands here: logs keep the numbers */
+	/* add new ones here: logs keep the numbers */
 	_EVENT_TYPE_MAX,
 };
 
@@ -229,7 +229,7 @@ size_t fb_event_pack(const struct fb_event *event, void *data);
 
 /*
  * fb_event_unpack() - read a packed form; texts point into @data
- * Trusts nothing: any bytes are answered, never more than @size of them read.
+ * Trusts nothing: @data may be any bytes; it reads at most @size of them.
  * Return: 0, or -EBADMSG where it is not a whole packed event and nothing else.
  */
 int fb_event_unpack(struct fb_event *event, const void *data, size_t size);

@@ -5,7 +5,7 @@
 #include "base/cleanup.h"
 #include "filter.h"
 
-/* The types that a peer chooses among; source and lost may be named too, but come anyway. */
+/* The types that a subscriber chooses from; it may name source and lost, too, but gets them in any case. */
 #define TYPES_DECIDING                                                                           \
 	(EVENT_TYPE_BIT(EVENT_FORK) | EVENT_TYPE_BIT(EVENT_EXEC) | EVENT_TYPE_BIT(EVENT_EXIT) |  \
 	 EVENT_TYPE_BIT(EVENT_ID) | EVENT_TYPE_BIT(EVENT_COMM) | EVENT_TYPE_BIT(EVENT_SESSION) | \
@@ -124,8 +124,8 @@ static int types_parse(struct filter *filter, const struct key *key)
 		types |= bit;
 	}
 	/*
-	 * The same mask for all that say the same. To name every type is not to name none: what is named is armed, who
-	 * names nothing takes what there is.
+	 * Filters that mean the same have the same mask. Naming every type differs from naming none: types that are named
+	 * are armed, and without names a subscriber gets what is reported anyway.
 	 */
 	filter->types = types & TYPES_DECIDING ? types & TYPES_DECIDING : TYPES_ANYWAY;
 	return 0;
@@ -283,7 +283,7 @@ static int status_parse(struct filter *filter, const struct key *key)
 					     "must be of any, success, failure, signal");
 		status |= 1u << bit;
 	}
-	/* What another one contains goes. */
+	/* Drop what another one includes. */
 	if (status & FILTER_STATUS_ANY || (status & both) == both)
 		status = FILTER_STATUS_ANY;
 	if (status & FILTER_STATUS_FAILURE)

@@ -6,7 +6,7 @@
 #include "base/text.h"
 #include "filter.h"
 
-/* Makes UTF-8 of what was cut somewhere, or comes from somewhere. */
+/* Make valid UTF-8 of a text that was cut, or that a subscriber sent. */
 static void text_mend(char *text)
 {
 	size_t left = strlen(text);
@@ -71,7 +71,7 @@ static bool pids_match(const struct filter *filter, const struct fb_event *event
 		else
 			high = middle;
 	}
-	/* All that the pid has meant, in no order: some may have been resolved since they were sorted. */
+	/* All processes with this pid, in no order: some starts may have been resolved since they were sorted. */
 	for (; low < filter->n_pids && filter->pids[low].pid == event->pid; low++) {
 		uint64_t start = filter->pids[low].start_usec;
 

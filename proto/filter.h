@@ -61,7 +61,7 @@ struct filter_error {
 	char detail[256];
 };
 
-/* Limits on what a peer may ask us to hold and to match. */
+/* Limits on what a subscriber may make the broker keep and match. */
 #define FILTER_VALUES_MAX	1024	    /* in one key */
 #define FILTER_PATTERN_MAX	PATTERN_MAX /* bytes */
 #define FILTER_PATTERN_COST_MAX 128	    /* pattern_cost() of all patterns of a filter */
@@ -73,7 +73,7 @@ enum {
 
 /*
  * filter_refuse() - fill an error
- * What does not fit is cut, and what is no UTF-8 replaced, so @key and the arguments may be what a peer sent.
+ * What does not fit is cut, and what is no UTF-8 replaced, so @key and the arguments may be what a subscriber sent.
  * Return: FILTER_E_INVALID.
  */
 int filter_refuse(struct filter_error *error, const char *key, const char *format, ...)
@@ -109,6 +109,6 @@ char *filter_print(const struct filter *filter);
 
 /*
  * filter_match() - does an event match all keys but tree?
- * tree is stateful; who holds the state asks for it beside this. Allocates nothing.
+ * tree has a state: the caller that keeps the state checks it as well. Allocates nothing.
  */
 bool filter_match(const struct filter *filter, const struct fb_event *event);

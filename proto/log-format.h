@@ -13,18 +13,18 @@
  * Writer:  publish the new tail, then write the record, then publish the head.
  * Reader:  load the head, copy, then load the tail again: what lies before it may have been overwritten while it was read.
  *
- * Both copy by words of 8 bytes, each of them atomic (log_words_store(), log_words_load()): what was written while it was
- * read is noticed afterwards, and is not undefined.
+ * Both copy by words of 8 bytes, each of them atomic (log_words_store(), log_words_load()): a reader may copy what the writer
+ * changes at the same time, and notices that afterwards.
  *
- * Who is at the head loads the word @wake, looks at the head again, and waits with FUTEX_WAIT for the word to be another;
- * a mapping for reading only serves. The writer publishes the head, then changes the word, then wakes: a while later
- * under load, see log_wake().
+ * A reader that has reached the head loads the word @wake, checks the head again, and waits with FUTEX_WAIT until the word
+ * changes; a read-only mapping is enough. The writer publishes the head, then changes the word, then wakes the readers: under
+ * load some time later, see log_wake().
  *
- * While a broker writes, it holds a lock on the file (F_OFD_SETLK, F_WRLCK, all of it), which only those can take who may
- * write it. A file without name and without lock is written no more.
+ * While a broker writes, it holds a lock on the whole file (F_OFD_SETLK, F_WRLCK). Only a program that may write the file can
+ * take it. A file that has neither a name nor a lock is not written any more.
  *
- * Every word that a reader relies on checks itself: the header by @check, positions by a parity of their own, records by
- * @check. A file with any byte of these changed, of another size, boot, version or machine is not believed.
+ * Every word that a reader relies on is protected: the header and the records by @check, positions by a parity. A reader
+ * rejects a file in which a byte of these was changed, or whose size, boot, version or machine is another one.
  *
  * Fields and types of events are only ever added, and the header says which ones the records may have: @types is above the
  * number of each type, and @fields has a word for each field. A broker continues the log of an older one: it adds the fields and
@@ -58,7 +58,7 @@ struct log_header {
 	uint64_t tail __attribute__((aligned(64)));
 	uint64_t head __attribute__((aligned(64)));
 
-	uint32_t wake __attribute__((aligned(64))); /* any value; nobody believes it */
+	uint32_t wake __attribute__((aligned(64))); /* any value: readers do not rely on it */
 
 	/* Grow when a newer broker continues the log. Sealed as positions are. */
 	uint64_t types __attribute__((aligned(64))); /* no record has a type of this number or above */
@@ -90,7 +90,7 @@ static inline uint64_t log_check_word(uint64_t seed, uint64_t word)
 }
 
 /*
- * log_check() - a checksum that every change of one 8-byte word changes, and any other change but one in 2^64
+ * log_check() - a checksum that differs after every change of one 8-byte word, and after all but one in 2^64 of other changes
  * Each step is a bijection of the state for a given word and of the word for a given state. @size is a multiple of 8.
  */
 static inline uint64_t log_check(uint64_t seed, const void *data, uint64_t size)
@@ -134,7 +134,7 @@ static inline void log_words_store(void *to, const void *from, uint64_t size)
 
 /*
  * log_record_store() - set the @check of a record that is otherwise whole, and store it: data first, as it is looked at once
- * Any order does: nobody believes a record before a head is published that is behind it.
+ * The order does not matter: no reader uses a record before a head behind it is published.
  */
 static inline void log_record_store(void *to, struct log_record *record)
 {
@@ -168,7 +168,7 @@ static inline uint64_t log_position_seal(uint64_t position)
 	return position << 8 | log_position_parity(position & UINT64_MAX >> 8);
 }
 
-/* The way back; @ok says whether it is whole. */
+/* The inverse. @ok: set to whether the parity is right. */
 static inline uint64_t log_position_open(uint64_t sealed, _Bool *ok)
 {
 	uint64_t position = sealed >> 8;

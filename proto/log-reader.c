@@ -3,12 +3,12 @@
 
 #include "log-reader.h"
 
-/* No writer laps a reader so often in a row while it copies one record: then the tail is forged. */
+/* A writer does not lap a reader so many times in a row while it copies one record: the tail was forged. */
 #define TRIES 1000
 
 #define BLOCK_LEFT(_position) (LOG_BLOCK_SIZE - (_position) % LOG_BLOCK_SIZE)
 
-/* A sealed word of the part that grows. Return: whether it is whole. */
+/* A sealed word of the part that grows. Return: whether its parity is right. */
 static bool load_sealed(const uint64_t *word, uint64_t *value)
 {
 	_Bool ok;
@@ -88,7 +88,7 @@ static int load_tail(const struct log_reader *reader, uint64_t *tail)
 	return r ? r : *tail % LOG_BLOCK_SIZE ? LOG_READER_E_CORRUPT : 0;
 }
 
-/* Also where a record looked wrong: was it overwritten while it was read, or is the file itself bad? */
+/* After a copy, and where a record looked wrong: was it overwritten while it was read? Return: if not, @otherwise. */
 static int lapped_or(const struct log_reader *reader, int otherwise)
 {
 	uint64_t tail;
@@ -120,7 +120,7 @@ int log_reader_init(struct log_reader *reader, const void *map, uint64_t size)
 	return r ? r : log_reader_rewind(reader);
 }
 
-/* Copy the record at the reader's position, or see that its block ends there (a size of 0). */
+/* Copy the record at the reader's position, or find that its block ends there (a size of 0). */
 static int copy_record(struct log_reader *reader, uint64_t head)
 {
 	uint64_t left = BLOCK_LEFT(reader->position);
@@ -196,8 +196,8 @@ int log_reader_next(struct log_reader *reader, struct fb_event *event)
 	return 0;
 }
 
-/* Stand at a record, knowing its number, without taking it. */
-static int stand_at(struct log_reader *reader, uint64_t position)
+/* Move to a record and learn its number, but do not take it. */
+static int move_to(struct log_reader *reader, uint64_t position)
 {
 	struct fb_event event;
 	int r;
@@ -212,17 +212,17 @@ static int stand_at(struct log_reader *reader, uint64_t position)
 	return r;
 }
 
-/* At the tail, which may go on meanwhile. Return: 0, LOG_READER_E_END in an empty log, LOG_READER_E_CORRUPT. */
-static int stand_at_tail(struct log_reader *reader)
+/* To the tail, which may move meanwhile. Return: 0, LOG_READER_E_END in an empty log, LOG_READER_E_CORRUPT. */
+static int move_to_tail(struct log_reader *reader)
 {
 	int r = LOG_READER_E_LAPPED;
 
 	for (int try = 0; r == LOG_READER_E_LAPPED && try < TRIES; try++) {
 		r = log_reader_rewind(reader);
 		if (r == 0)
-			r = stand_at(reader, reader->position);
+			r = move_to(reader, reader->position);
 	}
-	/* What is not empty has a record at its tail. */
+	/* A log that is not empty has a record at its tail. */
 	if (r == LOG_READER_E_LAPPED || (r == LOG_READER_E_END && reader->position != 0))
 		return LOG_READER_E_CORRUPT;
 	return r;
@@ -234,7 +234,7 @@ int log_reader_resume(struct log_reader *reader, struct log_loss *loss)
 	int r;
 
 	*loss = (struct log_loss){};
-	r = stand_at_tail(reader);
+	r = move_to_tail(reader);
 	if (r == LOG_READER_E_END || (r == 0 && reader->seq < expected))
 		return LOG_READER_E_CORRUPT;
 	if (r != 0 || expected == 0 || reader->seq == expected)
@@ -243,7 +243,7 @@ int log_reader_resume(struct log_reader *reader, struct log_loss *loss)
 	return 0;
 }
 
-/* Stand at the beginning of the last block that begins with @seq or an earlier one; the tail's does. */
+/* Move to the last block that begins with @seq or an earlier number, as the block of the tail does. */
 static int find_block(struct log_reader *reader, uint64_t seq)
 {
 	const struct log_header *header = (const struct log_header *)reader->map;
@@ -258,7 +258,7 @@ static int find_block(struct log_reader *reader, uint64_t seq)
 	while (low < high) {
 		uint64_t middle = low + (high - low + 1) / 2;
 
-		r = stand_at(reader, middle * LOG_BLOCK_SIZE);
+		r = move_to(reader, middle * LOG_BLOCK_SIZE);
 		if (r)
 			return r;
 		if (reader->seq > seq)
@@ -266,14 +266,14 @@ static int find_block(struct log_reader *reader, uint64_t seq)
 		else
 			low = middle;
 	}
-	return stand_at(reader, low * LOG_BLOCK_SIZE);
+	return move_to(reader, low * LOG_BLOCK_SIZE);
 }
 
-/* Once: the writer may come by. */
+/* One attempt: the writer may lap it. */
 static int try_seek(struct log_reader *reader, uint64_t seq)
 {
 	struct fb_event event;
-	int r = stand_at_tail(reader);
+	int r = move_to_tail(reader);
 
 	if (r == LOG_READER_E_END) /* nothing was written yet */
 		return seq == reader->seq ? 0 : seq < reader->seq ? LOG_READER_E_GONE : LOG_READER_E_AHEAD;
@@ -284,7 +284,7 @@ static int try_seek(struct log_reader *reader, uint64_t seq)
 	r = find_block(reader, seq);
 	if (r == 0 && reader->seq > seq)
 		return LOG_READER_E_CORRUPT;
-	/* A block has no more records than that: it is the last one, and what is asked for is beyond. */
+	/* The block has no more records than that. If @seq is not among them, the block is the last one, and @seq is ahead. */
 	for (int n = 0; r == 0 && reader->seq != seq && n < LOG_BLOCK_SIZE / (int)sizeof(struct log_record);
 	     n++)
 		r = log_reader_next(reader, &event);

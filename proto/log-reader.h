@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * Reading a log: by the broker that reopens one, by those who map it while it is written, by those who look at a dead
- * one. Trusts nothing that it reads: any content of the file is answered with an error, never with an access outside of it.
+ * Reading a log: by the broker that reopens it, by programs that map it while it is written, and by programs that read what a
+ * broker has left. The reader trusts nothing: whatever the file contains, the result is an event or an error, never an access
+ * outside of the file.
  */
 
 #include "event.h"
@@ -22,15 +23,15 @@ struct log_reader {
 
 enum {
 	_LOG_READER_E_SUCCESS,
-	LOG_READER_E_END,    /* at the head: nothing more for now */
-	LOG_READER_E_LAPPED, /* the writer has overwritten this place: log_reader_resume() goes on at the tail */
+	LOG_READER_E_END, /* at the head: no more events yet */
+	LOG_READER_E_LAPPED, /* the writer has overwritten this position: log_reader_resume() continues at the tail */
 	LOG_READER_E_CORRUPT, /* this was not written by a broker, or was changed since */
 	LOG_READER_E_FOREIGN, /* another version, byte order or word size; numbers of fields or types that have another meaning */
 	LOG_READER_E_GONE,  /* log_reader_seek(): older than the tail */
 	LOG_READER_E_AHEAD, /* log_reader_seek(): later than what comes next */
 };
 
-/* Sequence numbers that a reader has not got and will not get. */
+/* Sequence numbers of events that a reader did not get, and cannot get any more. */
 struct log_loss {
 	uint64_t from, to; /* the first and the last; not set where there are none */
 	uint64_t count;
@@ -48,40 +49,40 @@ int log_schema_check(const struct log_header *header, uint8_t kinds[static EVENT
 
 /*
  * log_schema_add() - for the writer: add the fields and types of this program to a log that was checked
- * Whatever moment the writer is stopped at, the log stays whole.
+ * The log stays valid if the writer is killed at any moment.
  */
 void log_schema_add(struct log_header *header);
 
 /*
- * log_reader_init() - check a mapped log, and stand at its oldest record
+ * log_reader_init() - check a mapped log, and move to its oldest record
  * @map, @size: the mapping; stays the caller's, and must outlive the reader
  * Return: 0, LOG_READER_E_CORRUPT, LOG_READER_E_FOREIGN.
  */
 int log_reader_init(struct log_reader *reader, const void *map, uint64_t size);
 
-/* log_reader_rewind() - stand at the tail again. Return: 0 or LOG_READER_E_CORRUPT. */
+/* log_reader_rewind() - move back to the tail. Return: 0 or LOG_READER_E_CORRUPT. */
 int log_reader_rewind(struct log_reader *reader);
 
 /*
  * log_reader_next() - the next event
- * Its texts are valid until the next call. After LOG_READER_E_LAPPED the reader stands where it stood, and @seq is the number
- * that was to come. Return: 0, LOG_READER_E_END, LOG_READER_E_LAPPED, LOG_READER_E_CORRUPT;
+ * Its texts are valid until the next call. After LOG_READER_E_LAPPED the reader has not moved, and its @seq is the number of
+ * the event that it expected. Return: 0, LOG_READER_E_END, LOG_READER_E_LAPPED, LOG_READER_E_CORRUPT;
  * LOG_READER_E_FOREIGN: a newer broker has continued the log, and this is an event of a type that is not known here.
  */
 int log_reader_next(struct log_reader *reader, struct fb_event *event);
 
 /*
- * log_reader_resume() - after LOG_READER_E_LAPPED: stand at the oldest event that is left, and learn exactly what was lost
- * One that had read nothing had nothing to lose. The next event has the number @seq of the reader, unless it is lapped
- * again: what is lost then begins with that one. Return: 0 or LOG_READER_E_CORRUPT.
+ * log_reader_resume() - after LOG_READER_E_LAPPED: move to the oldest event that is left, and find out exactly what was lost
+ * A reader that had not read anything has not lost anything. The next event has the number @seq of the reader, unless the
+ * writer laps it again: that loss begins with this number. Return: 0 or LOG_READER_E_CORRUPT.
  */
 int log_reader_resume(struct log_reader *reader, struct log_loss *loss);
 
 /*
- * log_reader_seek() - stand where the next event is the one of a sequence number, be it that which will be written next
+ * log_reader_seek() - move to the event with a sequence number, which may be the next one to be written
  * Return: 0
- *         LOG_READER_E_GONE: it stands at the oldest event; its number, the reader's @seq, is a later one
- *         LOG_READER_E_AHEAD: it stands at the head; what will be written next, @seq, is an earlier one
+ *         LOG_READER_E_GONE: it is at the oldest event, whose number, the reader's @seq, is a later one
+ *         LOG_READER_E_AHEAD: it is at the head; the event that is written next, @seq, is an earlier one
  *         LOG_READER_E_CORRUPT
  */
 int log_reader_seek(struct log_reader *reader, uint64_t seq);

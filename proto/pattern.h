@@ -7,13 +7,13 @@
  *   *               any bytes, / too
  *   ?               one byte
  *   [a-z_] [!a-z]   one byte of these, or not of them; [[:digit:]] and the other classes of ASCII
- *   \               takes what follows as it is
+ *   \               the next character has no special meaning
  *
  * Patterns come from anyone, are matched in the broker's one loop, and texts are as long as 4,096 bytes. The
  * C library's fnmatch() needs seconds for some pairs of those (measured: 7.5 s for a star and 2,000 open
  * brackets), wants terminated strings, and in some locales allocates. So a pattern becomes an automaton, run
- * with one bit a state. A bracket that is not closed, which fnmatch() takes for itself, and other likely slips
- * are refused by name.
+ * with one bit a state. A bracket that is not closed, which fnmatch() matches as a character, and other likely
+ * mistakes are errors with a reason.
  */
 
 #include <stdbool.h>
@@ -27,7 +27,7 @@ enum {
 };
 
 /*
- * pattern_new() - understand a pattern
+ * pattern_new() - compile a pattern
  * @text: without NULs inside; copied
  * @reason: where PATTERN_E_INVALID is returned, set to a constant sentence for people
  * Return: 0, PATTERN_E_INVALID, or -ENOMEM.

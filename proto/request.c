@@ -99,7 +99,7 @@ static int query_parse(struct request *request, json_t *object, struct filter_er
 	return 0;
 }
 
-/* The keys of the request itself; they leave the object, so that the filter's remain. */
+/* The keys of the request itself. They are removed from the object, so that those of the filter remain. */
 static int own_keys_parse(struct request *request, json_t *object, const char *others,
 			  struct filter_error *error)
 {
@@ -123,7 +123,7 @@ static int own_keys_parse(struct request *request, json_t *object, const char *o
 	return 0;
 }
 
-/* The object of a line, which an empty line is too. */
+/* The object of a line; an empty line means an empty object. */
 static int line_parse(json_t **ret, const char *line, size_t len, struct filter_error *error)
 {
 	json_error_t json_error;
@@ -135,7 +135,7 @@ static int line_parse(json_t **ret, const char *line, size_t len, struct filter_
 		*ret = json_object();
 		return *ret ? 0 : -ENOMEM;
 	}
-	/* NULs are let through so that the key which has one can be named. */
+	/* NULs are accepted here, so that the key that contains one can be named. */
 	*ret = json_loadb(line, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &json_error);
 	if (!*ret) {
 		/* Without memory, the parser fails in silence. */

@@ -2,14 +2,14 @@
 #pragma once
 
 /*
- * What a subscriber asks for: a filter, and where to begin. On the stream face one JSON object, the filter's keys and these
- * beside each other:
+ * What a subscriber requests: a filter, and where to begin. In the stream protocol it is one JSON object with the keys of the
+ * filter and these:
  *
- *   snapshot   true: first every process that lives and matches
- *   since      "EPOCH:SEQ", a cursor: all after SEQ; or a span before now, "-5min": all that the log holds since then
- *   query      "status" instead of all else: one object with the broker's figures, then the end
+ *   snapshot   true: first every living process that matches
+ *   since      "EPOCH:SEQ", a cursor: all events after SEQ; or a time span before now, "-5min": all events in the log since then
+ *   query      "status", without other keys: one object with the broker's status, then the connection ends
  *
- * An empty line is an empty object: everything that one may see, from now on.
+ * An empty line means an empty object: everything that the subscriber may see, from now on.
  */
 
 #include "filter.h"

@@ -63,5 +63,5 @@ static inline int steal_fd(int *fd)
 	return value;
 }
 
-/* How many elements an array has. For an array alone: of a pointer it makes nonsense. */
+/* How many elements an array has. Not for pointers. */
 #define ARRAY_SIZE(_array) (sizeof(_array) / sizeof((_array)[0]))

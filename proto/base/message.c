@@ -66,7 +66,7 @@ static bool journal_reads(void)
 	return strcmp(stream, ours) == 0;
 }
 
-/* Names in a message may be anybody's: none may begin a line of its own or speak to the terminal. */
+/* Any user may have chosen a name in a message: it must not begin a new line or control the terminal. */
 static void line_clean(char *line, size_t len)
 {
 	for (size_t i = 0, n; i < len; i += n) {

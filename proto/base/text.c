@@ -109,12 +109,12 @@ size_t text_clean(char *buf, size_t size, const char *data, size_t len)
 	return written;
 }
 
-/* Sixteen bytes that are looked at together, by what the machine has for it. */
+/* Sixteen bytes, checked together by vector instructions where the machine has them. */
 typedef signed char block_t __attribute__((vector_size(16)));
 
 /*
- * Each byte: 0 where it needs no closer look, being no control character, quote or backslash, and ASCII. What
- * is not ASCII is negative here.
+ * Each byte: 0 for an ASCII character that is no control character, quote or backslash. Bytes that are not ASCII are negative
+ * here.
  */
 static inline block_t block_specials(block_t block)
 {
@@ -136,7 +136,7 @@ static inline bool byte_is_special(char byte)
 	return c < 0x20 || c >= 0x80 || c == '"' || c == '\\';
 }
 
-/* How many bytes at the beginning need no closer look. */
+/* How many bytes at the beginning are plain: ASCII that needs no escape. */
 static inline size_t plain_length(const char *data, size_t len)
 {
 	block_t block;

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Text from anybody, which may be any bytes: names of processes and of their files. Is it UTF-8; how it is shown to people,
- * and how it becomes JSON. Nothing here allocates.
+ * Names of processes and of files may be any bytes, chosen by any user. This checks whether they are UTF-8, makes them safe to
+ * show, and writes them as JSON. Nothing here allocates.
  */
 
 #include <stdbool.h>
@@ -25,7 +25,7 @@ size_t utf8_decode(const char *data, size_t len, uint32_t *point);
 bool text_is_control(uint32_t point);
 
 /*
- * text_is_hidden() - a character that has no look of its own
+ * text_is_hidden() - a character that is not visible by itself
  * It may hide or reorder its neighbours, or end the line: bidirectional marks, separators of lines and paragraphs,
  * joiners, fillers, variation selectors, tags; and what is no character in Unicode.
  */
@@ -33,7 +33,8 @@ bool text_is_hidden(uint32_t point);
 
 /*
  * text_clean() - valid UTF-8 with nothing in it that is a control character or hidden
- * What is not UTF-8 or not to be shown becomes U+FFFD. What has no room is cut off, which an ellipsis shows.
+ * Bytes that are not UTF-8 and characters that are not shown become U+FFFD. Text that does not fit is cut, and ends with an
+ * ellipsis.
  * @buf: of @size bytes, at least 8; terminated
  * Return: the length of what was written.
  */
@@ -53,9 +54,9 @@ size_t text_clean(char *buf, size_t size, const char *data, size_t len);
 char *json_text_write(char *at, const char *data, size_t len, bool *broken);
 
 /*
- * json_text_copy() - the same of a text that is ASCII and has nothing to be escaped, as nearly all have not
+ * json_text_copy() - the same for a text of ASCII characters that need no escape, as nearly all texts are
  * @at: room for @len bytes
- * Return: is it one? If not, what was written does not count.
+ * Return: whether it is one. If not, ignore what was written.
  */
 bool json_text_copy(char *at, const char *data, size_t len);
 
@@ -66,7 +67,7 @@ bool json_text_copy(char *at, const char *data, size_t len);
 char *base64_write(char *at, const char *data, size_t len);
 
 /*
- * base64_read() - the way back
+ * base64_read() - the inverse
  * Takes exactly what base64_write() makes, padding and unused bits included.
  * Return: how many bytes went to @data, or -1 where it is no base64 or would be more than @max of them.
  */
