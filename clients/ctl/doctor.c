@@ -22,10 +22,10 @@ static const char help[] =
 
 static const struct option options[] = { CTL_OPTIONS, CTL_OPTIONS_JSON, {} };
 
-/* Whose members see all, unless forkbusd.conf(5) names another. */
+/* The group whose members see all processes, unless forkbusd.conf(5) names another. */
 #define GROUP "forkbus"
 
-/* All of this makes JSON first, so that both outputs say the same. */
+/* All results are made as JSON first, so that both outputs have the same. */
 
 /* What it says of itself is what the status says; why it says nothing is for the reader alone. */
 static json_t *ask_broker(const char *runtime_dir, const char **why)

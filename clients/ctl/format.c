@@ -25,7 +25,7 @@ static const struct {
 	[COMM] = { "COMM", 15, TERM_LEFT },
 };
 
-/* Those of a line, in their order; details follow. */
+/* The columns of a line, in their order; details follow. */
 #define COLUMN(_column) (1u << (_column))
 #define EVENT_COLUMNS	(COLUMN(TIME) | COLUMN(TYPE) | COLUMN(PID) | COLUMN(PPID) | COLUMN(USER) | COLUMN(COMM))
 #define TREE_COLUMNS	(COLUMN(PID) | COLUMN(PPID) | COLUMN(USER) | COLUMN(AGE))
@@ -97,7 +97,7 @@ struct format *format_free(struct format *format)
 	return NULL;
 }
 
-/* What is written to the stream that this returns is in format->text after text_end(). */
+/* Return: a stream; what is written to it is in format->text after text_end(). */
 static FILE *text_begin(struct format *format)
 {
 	rewind(format->scratch);
@@ -187,7 +187,7 @@ static void put_number(const struct format *format, FILE *file, enum column colu
 	put_cell(format, file, column, text);
 }
 
-/* The beginning of an exit counts, and only whole parts; the end of a path. */
+/* Of an exit the beginning is kept, by whole parts; of a path the end. */
 static void put_details_cut(const struct format *format, FILE *file, enum forkbus_type type, size_t len,
 			    unsigned int width)
 {

@@ -7,7 +7,7 @@
  *   TIME         TYPE        PID    PPID USER     COMM            DETAILS
  *   07:13:17.123 exit       4711    4700 alice    make            code 2      1.24s  cpu 310ms+20ms
  *
- * What an event has not got is "-". On a terminal everything is cut to its width (below 100 columns PPID is
+ * What an event does not have is "-". On a terminal everything is cut to its width (below 100 columns PPID is
  * left out); elsewhere nothing is cut.
  */
 

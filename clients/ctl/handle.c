@@ -8,7 +8,7 @@
 #include "handle.h"
 #include "options.h"
 
-/* Of a request all but these is the filter. */
+/* The filter is a request without these keys. */
 static char *filter_text(json_t *request)
 {
 	json_auto_t *filter = request ? json_copy(request) : json_object();

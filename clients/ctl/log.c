@@ -25,7 +25,7 @@ static const struct option options[] = {
 	CTL_OPTIONS, CTL_OPTIONS_JSON, FILTER_OPTIONS, { "lines", required_argument, NULL, 'n' }, {}
 };
 
-/* A file that shrinks while it is mapped; a broker never does that to its log. */
+/* The file was cut while it was mapped; a broker never does that. */
 static void truncated(int number)
 {
 	static const char message[] = "forkbusctl: the file was cut short while it was read\n";

@@ -12,8 +12,8 @@
 static volatile sig_atomic_t stop, resized;
 
 /*
- * Without SA_RESTART, so that a write to a full pipe ends too. It may have taken a part, after which stdio
- * writes the rest, or it may begin only now, after the last look at @stop: so SIGALRM goes on interrupting what waits.
+ * Without SA_RESTART, so that a write to a full pipe ends, too. But it may have written a part, after which stdio writes the
+ * rest, or it may begin only now, after the last check of @stop: so SIGALRM interrupts again what waits.
  */
 static void take_stop(int number)
 {
@@ -30,7 +30,7 @@ static void take_resized(int number)
 
 void output_catch_signals(void)
 {
-	/* A second one kills. */
+	/* A second signal kills. */
 	const struct sigaction noted = { .sa_handler = take_stop, .sa_flags = (int)SA_RESETHAND };
 	const struct sigaction again = { .sa_handler = take_stop };
 	const struct sigaction restarted = { .sa_handler = take_resized, .sa_flags = SA_RESTART };
@@ -50,7 +50,7 @@ bool output_stopped(void)
 
 int output_init(struct output *output, enum ctl_json json, uint64_t count)
 {
-	/* Whole batches go out at once, in output_wait(). glibc does not heed a size that comes without its buffer. */
+	/* Whole batches go out at once, in output_wait(). glibc ignores a size without a buffer. */
 	static char buffer[64 * 1024];
 
 	*output = (struct output){ .json = json, .left = count };
@@ -59,7 +59,7 @@ int output_init(struct output *output, enum ctl_json json, uint64_t count)
 	return format_new(&output->format, &output->term);
 }
 
-/* errno is of the write that failed: nothing else comes between it and this. */
+/* errno is still that of the write that failed. */
 static int output_check(void)
 {
 	if (!ferror(stdout))
@@ -115,7 +115,7 @@ static void output_head(struct output *output)
 	output->headed = true;
 }
 
-/* Is it sent whatever the filter is? */
+/* Is it sent with any filter? */
 static bool is_always_sent(enum forkbus_type type)
 {
 	return type == FORKBUS_TYPE_SOURCE || type == FORKBUS_TYPE_LOST || type == FORKBUS_TYPE_READY;
@@ -157,7 +157,7 @@ int output_result(int r)
 	return CTL_FAILURE;
 }
 
-/* How long it is until then. Return: NULL for ever. */
+/* The time that is left. Return: NULL where there is no limit. */
 static const struct timespec *time_left(struct timespec *left, uint64_t until_usec)
 {
 	uint64_t now_usec, usec;
@@ -179,7 +179,7 @@ static int wait_for(int fd, int out, uint64_t until_usec)
 	sigset_t mask, old;
 	int r = -EINTR;
 
-	/* Blocked between the question and the wait, so that none comes unseen in between. */
+	/* Blocked from the check of @stop to the wait, so that no signal is missed in between. */
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGINT);
 	sigaddset(&mask, SIGTERM);
@@ -215,7 +215,7 @@ int output_end(struct output *output, int status)
 {
 	int r = 0;
 
-	/* What a reader that is stuck did not take when we were asked to end must not hold us up at exit. */
+	/* Do not wait at exit for a reader that is stuck. */
 	if (ferror(stdout))
 		__fpurge(stdout);
 	else

@@ -25,7 +25,7 @@ static bool found_in(char **ret, const char *dir, size_t len)
 	return false;
 }
 
-/* Beside this program first: that is the one it was built with. */
+/* First beside this program: that one was built together with it. */
 static char *find_broker(void)
 {
 	static const char *const admin_dirs[] = { "/usr/local/sbin", "/usr/sbin", "/sbin" };

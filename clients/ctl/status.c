@@ -34,7 +34,7 @@ static void put_label(const char *label)
 	fputs(*label ? ": " : "  ", stdout);
 }
 
-/* A value on one line, to be freed: strings as they are, all else as JSON. */
+/* A value on one line, to be freed: strings as they are, other values as JSON. */
 static char *value_text(const json_t *value)
 {
 	return json_is_string(value) ? strdup(json_string_value(value))
@@ -67,7 +67,7 @@ static bool has_pairs(json_t *object, const char *const *shown)
 	return false;
 }
 
-/* "key value  key value" on as many lines as it takes, without the keys that have been shown already. */
+/* "key value  key value" on as many lines as needed, without the keys that were shown already. */
 static void put_pairs(json_t *object, const char *const *shown)
 {
 	unsigned int width = term.width > 0 ? term.width : 100, column = LABEL_WIDTH + 2;
@@ -253,7 +253,7 @@ static void put_cursor(json_t *status)
 	put_string(string_of(status, "cursor"));
 }
 
-/* What has a way of its own to be shown; all else is shown as it is, below. */
+/* Values with a format of their own; all others are shown below as they are. */
 static const struct {
 	const char *label, *key;
 	void (*put)(json_t *status);

@@ -27,7 +27,7 @@ static const struct option options[] = { CTL_OPTIONS,
 #define NONE SIZE_MAX
 
 struct node {
-	size_t parent, next; /* its next brother */
+	size_t parent, next; /* its next sibling */
 	size_t first;	     /* its first child */
 	unsigned int depth;
 };
@@ -58,7 +58,7 @@ static size_t parent_of(const struct processes *processes, size_t child)
 	return low < processes->n && processes->list[low].pid == ppid ? low : NONE;
 }
 
-/* From the last one on, so that brothers stand in the order of their pids. */
+/* From the last one on, so that siblings stand in the order of their pids. */
 static void link_all(struct drawing *drawing)
 {
 	for (size_t i = 0; i < drawing->processes->n; i++)
@@ -102,7 +102,7 @@ static void draw_one(struct drawing *drawing, size_t index)
 		       processes->boot_usec);
 }
 
-/* The one to draw after this one: a child, else a brother, else one of an ancestor's. */
+/* The one to draw after this one: a child, else a sibling, else one of an ancestor's. */
 static size_t next_of(const struct drawing *drawing, size_t index, size_t root)
 {
 	if (drawing->nodes[index].first != NONE)
