@@ -14,9 +14,9 @@
 static const char help[] =
 	"forkbusctl doctor [OPTIONS...]\n"
 	"\n"
-	"Find out which sources of events work here, why the others do not and what to do\n"
-	"about it; whether a broker runs, and what you may see. Ends with status 0 if\n"
-	"a source of live events works, otherwise with 1.\n"
+	"Find out which sources of events work here, why the others do not, and how to make\n"
+	"them work; whether a broker runs; and which processes you may see. The exit status\n"
+	"is 0 if a source of live events works, otherwise 1.\n"
 	"\n"
 	"Options:\n" CTL_HELP_JSON CTL_HELP_RUNTIME_DIR CTL_HELP_COMMON;
 
@@ -27,7 +27,7 @@ static const struct option options[] = { CTL_OPTIONS, CTL_OPTIONS_JSON, {} };
 
 /* All results are made as JSON first, so that both outputs have the same. */
 
-/* What it says of itself is what the status says; why it says nothing is for the reader alone. */
+/* Return: the broker's status, or NULL with @why set. */
 static json_t *ask_broker(const char *runtime_dir, const char **why)
 {
 	_cleanup_(forkbus_p) struct forkbus *client = NULL;
@@ -110,7 +110,7 @@ static json_t *examine_sources(void)
 				 "no forkbusd was found, neither beside this program nor in $PATH");
 	case PROBE_E_SILENT:
 		return json_pack("{sssbss}", "program", program, "works", false, "error",
-				 "it does not report what it finds");
+				 "its result was not understood");
 	default:
 		return json_pack("{ss?sbss}", "program", program, "works", false, "error", strerror(-r));
 	}
@@ -189,12 +189,12 @@ static void put_broker(const json_t *broker)
 		fputc('\n', stdout);
 		return;
 	}
-	fputs("none can be reached at ", stdout);
+	fputs("no broker is reachable at ", stdout);
 	put_string(broker, "runtimeDir");
 	fputs(": ", stdout);
 	put_string(broker, "error");
-	fputs("\n    Start it: systemctl start forkbusd, or forkbusd --foreground; or name its "
-	      "--runtime-dir.\n",
+	fputs("\n    Start it: systemctl start forkbusd, or forkbusd --foreground.\n"
+	      "    If it runs elsewhere, name its directory with --runtime-dir.\n",
 	      stdout);
 }
 
@@ -207,14 +207,14 @@ static void put_access(const json_t *access)
 	put_string(access, "user");
 	printf(" (uid %" JSON_INTEGER_FORMAT ") ", json_integer_value(json_object_get(access, "uid")));
 	if (json_integer_value(json_object_get(access, "uid")) == 0) {
-		fputs("sees all processes: root does\n", stdout);
+		fputs("sees all processes, as root\n", stdout);
 	} else if (all) {
 		fputs("sees all processes, as a member of the group " GROUP "\n", stdout);
 	} else {
-		fputs("sees the own processes alone\n    ", stdout);
+		fputs("sees only the own processes\n    ", stdout);
 		if (json_is_true(json_object_get(access, "memberAtNextLogin"))) {
-			fputs("Member of the group " GROUP
-			      " from the next login on: log in again to see all.\n",
+			fputs("A member of the group " GROUP
+			      " only from the next login on: log in again to see all.\n",
 			      stdout);
 		} else if (json_is_true(json_object_get(access, "groupExists"))) {
 			fputs("Members of the group " GROUP " see all: adduser ", stdout);
@@ -222,8 +222,8 @@ static void put_access(const json_t *access)
 			fputs(" " GROUP ", as root, and log in again.\n", stdout);
 		} else {
 			fputs("Members of the group " GROUP
-			      " would see all, but there is no such group: it comes with\n"
-			      "    the installation (systemd-sysusers), or by groupadd --system " GROUP
+			      " see all, but the group does not exist. It is created by\n"
+			      "    the installation (systemd-sysusers), or by: groupadd --system " GROUP
 			      ", as root.\n",
 			      stdout);
 		}

@@ -62,7 +62,7 @@ static int open_log(struct forkbus_log **ret, const struct ctl *ctl, struct fork
 	return r < 0 ? explain(ctl, client, path, r) : CTL_GO_ON;
 }
 
-/* Losses that are in the log have a number there. This one happened while it was read: the writer was faster. */
+/* A loss that is in the log has a number. This one happened while the log was read: the writer was faster. */
 static bool was_overwritten(const struct forkbus_event *event)
 {
 	return forkbus_event_get_type(event) == FORKBUS_TYPE_LOST && !HAS(event, SEQ);
@@ -74,7 +74,7 @@ static int explain_damage(struct forkbus_log *log, const char *path, int error)
 
 	fflush(stdout);
 	if (error == -EBADMSG)
-		ctl_error("%s: damaged: nothing can be read after event %s", path, strchr(cursor, ':') + 1);
+		ctl_error("%s: damaged: no event after %s can be read", path, strchr(cursor, ':') + 1);
 	else
 		ctl_error("%s: %s", path, strerror(-error));
 	return CTL_FAILURE;

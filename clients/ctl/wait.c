@@ -64,7 +64,7 @@ static int take(struct waiting *waiting, const struct forkbus_event *event)
 	case FORKBUS_TYPE_READY:
 		if (waiting->start_usec)
 			return CTL_GO_ON;
-		ctl_error("no process %" PRIu64 " that you may see", waiting->pid);
+		ctl_error("there is no process %" PRIu64 ", or you may not see it", waiting->pid);
 		return CTL_FAILURE;
 	default:
 		return CTL_GO_ON;

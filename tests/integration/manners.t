@@ -272,14 +272,14 @@ for my $uid (0, $nobody) {
     my ($plain_status, $plain) = doctor($uid);
     is($plain_status, $status, 'in words the same');
     like($plain, qr/^Sources of events\n.*^Broker\n.*^You\n/ms, 'under three headings');
-    like($plain, $uid == 0 ? qr/sees all processes: root does/ : qr/sees the own processes alone/, 'what may be seen');
+    like($plain, $uid == 0 ? qr/sees all processes, as root/ : qr/sees only the own processes/, 'what may be seen');
 }
 unlink "$base/forkbusd";
 ($status, $out) = run([$own_ctl, "--runtime-dir=$base/nowhere", 'doctor'], env => { PATH => '/nonexistent' });
 SKIP: {
     (grep { -x "$_/forkbusd" } qw(/usr/local/sbin /usr/sbin /sbin)) and skip 'forkbusd is installed here', 2;
     is($status, 1, 'doctor without forkbusd');
-    like($out, qr/no forkbusd was found.*none can be reached at/s, 'says what is missing');
+    like($out, qr/no forkbusd was found.*no broker is reachable at/s, 'says what is missing');
 }
 
 # A limit a user, which root has not.
