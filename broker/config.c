@@ -8,7 +8,6 @@
 
 #include "config.h"
 #include "event.h"
-#include "request.h"
 
 #include "base/clock.h"
 #include "base/ini.h"

@@ -47,9 +47,3 @@ int request_parse_since(struct request *request, json_t *value, struct filter_er
 
 /* Frees what it holds and empties it; an emptied one is fine. */
 void request_done(struct request *request);
-
-/*
- * timespan_parse() - "90s", "5min", "1h 30min": numbers with the units us ms s min h d w, added up; a bare number is seconds
- * A number without a unit stands alone. Return: 0, or -EINVAL where it is not understood or reaches 2^63 µs.
- */
-int timespan_parse(const char *text, uint64_t *usec);

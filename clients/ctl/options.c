@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "options.h"
 #include "output.h"
-#include "request.h"
 
 enum kind { NO_FILTER, LIST, ONE, FLAG };
 

@@ -2,11 +2,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "client.h"
 #include "events.h"
 #include "filter-set.h"
-#include "request.h"
 
 void filter_set_done(struct filter_set *set)
 {

@@ -8,7 +8,6 @@
 #include "base/clock.h"
 #include "client.h"
 #include "log-reader.h"
-#include "request.h"
 
 struct forkbus_log {
 	void *map;

@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/ini.h"
 #include "base/message.h"
 #include "config.h"
-#include "request.h"
 
 /* --- values ------------------------------------------------------------------------------------------------------- */
 

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+/*
+ * Clocks, units of time, and time spans as people write them.
+ */
+
 #include <stdint.h>
 #include <sys/time.h>
 #include <time.h>
@@ -33,3 +37,9 @@ static inline struct timeval usec_to_timeval(uint64_t usec)
 {
 	return (struct timeval){ (time_t)(usec / USEC_PER_SEC), (suseconds_t)(usec % USEC_PER_SEC) };
 }
+
+/*
+ * timespan_parse() - "90s", "5min", "1h 30min": numbers with the units us ms s min h d w, added up; a bare number is seconds
+ * A number without a unit stands alone. Return: 0, or -EINVAL where it is not understood or reaches 2^63 µs.
+ */
+int timespan_parse(const char *text, uint64_t *usec);
