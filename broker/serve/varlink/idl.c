@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "serve/varlink/idl.h"
 
-/* The files of proto/, as they are, each with a NUL behind it. */
+/*
+ * The files of proto/, as they are, each with a NUL behind it. In an object of its own: the compiler does not say that it
+ * depends on them, and the Makefile does so for this one.
+ */
 #define INCLUDE(_symbol, _path)                         \
 	__asm__(".pushsection .rodata\n"                \
 		".global " #_symbol "\n" #_symbol ":\n" \
