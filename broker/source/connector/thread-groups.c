@@ -19,6 +19,9 @@
 #define CHECK_FIRST_NSEC UINT64_C(1000000000)
 #define CHECK_LAST_NSEC	 UINT64_C(60000000000)
 
+/* From this version on, the record of the thread that ended its process has a flag. */
+#define VERSION_AGROUP 12
+
 /* From this version on, what the kernel adds up for a process covers threads that have ended. */
 #define VERSION_ALL_RIGHT 16
 
@@ -131,7 +134,7 @@ struct group *groups_adopt(struct groups *groups, uint32_t tgid, uint32_t alive,
 	group->alive = alive;
 	group->born_nsec = born_nsec;
 	group->unseen = true;
-	group->missing = group->old_count = false;
+	group->missing = group->old_count = group->uncounted = false;
 	group->multithreaded |= alive > 1;
 	return group;
 }
@@ -275,8 +278,9 @@ struct group *groups_fork(struct groups *groups, const struct cn_event *event)
 		group = group_add(groups, event->tgid);
 		if (!group)
 			return NULL;
-		/* The process was not reported, so its other threads are unknown, too. */
-		group->unseen = !leader;
+		/* The process was not reported, so its other threads are unknown, too: one at least has forked this. */
+		group->unseen = group->uncounted = !leader;
+		group->alive = !leader && !groups->counting;
 	}
 	if (leader) {
 		group->fork_nsec = event->nsec;
@@ -352,6 +356,7 @@ static void group_take_record(struct group *group, const struct taskstats_record
 	usage_add(&group->usage, &record->usage);
 	group_take_rss(group, record);
 	group->has_record = true;
+	group->last |= record->flags & TASKSTATS_AGROUP;
 	group->version = record->version;
 	group->ppid = record->ppid;
 	group->uid = record->uid;
@@ -379,6 +384,16 @@ static bool exit_counts(struct groups *groups, const struct group *group, const 
 	return true;
 }
 
+/* Have all its threads ended, and were all of them counted? */
+static bool group_is_complete(const struct groups *groups, const struct group *group)
+{
+	if (group->alive > 0)
+		return false;
+	if (groups->records && group->has_record && !group->mismatched && group->version >= VERSION_AGROUP)
+		return group->last;
+	return !group->uncounted;
+}
+
 void groups_exit(struct groups *groups, const struct cn_event *event, struct group_exit *exit)
 {
 	struct group *group = groups_find(groups, event->tgid);
@@ -404,9 +419,11 @@ void groups_exit(struct groups *groups, const struct cn_event *event, struct gro
 	group_take_code(group, event->exit.code, record);
 	if (counts && group->alive > 0)
 		group->alive--;
-	exit->ended = group->alive == 0;
+	exit->ended = group_is_complete(groups, group);
+	if (exit->ended)
+		return;
 	/* It should end now; whether it does is checked, should an exit have been lost. */
-	if (record ? record->flags & TASKSTATS_AGROUP : event->tid == event->tgid)
+	if (group->alive == 0 || (record ? record->flags & TASKSTATS_AGROUP : event->tid == event->tgid))
 		group_set_ending(groups, group, true, event->nsec);
 }
 
@@ -420,10 +437,11 @@ void groups_settle(struct groups *groups, struct group *group, uint64_t nsec)
 				 .exit.code = RECORD_ANY_CODE };
 	struct taskstats_record record;
 
-	while (group->alive > 0 && records_take(groups->waiting, &exit, group->fork_nsec, &record) == 0) {
+	while (!group_is_complete(groups, group) &&
+	       records_take(groups->waiting, &exit, group->fork_nsec, &record) == 0) {
 		group_take_record(group, &record);
 		group_take_code(group, record.code, &record);
-		group->alive--;
+		group->alive -= group->alive > 0;
 	}
 }
 
@@ -469,10 +487,11 @@ struct group *groups_suspect(struct groups *groups, uint64_t now_nsec)
 
 void group_end(const struct groups *groups, const struct group *group, struct group_end *end)
 {
+	bool complete = group_is_complete(groups, group);
+
 	*end = (struct group_end){
 		/* Where exits are missing, only what was certain before the last one is known. */
-		.has_status =
-			group->alive == 0 ? group->rank > GROUP_RANK_NONE : group->rank > GROUP_RANK_THREAD,
+		.has_status = group->rank > (complete ? GROUP_RANK_NONE : GROUP_RANK_THREAD),
 		.status = group->code & 0xffff,
 		.has_task = group->has_record,
 		.ppid = group->ppid,
@@ -480,7 +499,7 @@ void group_end(const struct groups *groups, const struct group *group, struct gr
 		.gid = group->gid,
 		.comm = group->comm,
 	};
-	if (!groups->records || !group->has_record || group->mismatched || group->alive > 0)
+	if (!groups->records || !group->has_record || group->mismatched || !complete)
 		return;
 	end->usage = group->usage;
 	if (!group->has_rss)

@@ -5,9 +5,10 @@
  * Thread groups: when has a process ended, with which status, having used what? Made of the forks and exits of the proc
  * connector, which come one a thread, and of the taskstats records of its threads.
  *
- * A group ends when as many exits as forks of its tgid were seen, never by a flag of a record: the last record may come
- * after the flagged one. Threads are counted by tgid alone, since a thread that execs takes its leader's id, which then
- * exits twice, and its own never does.
+ * A group ends when as many exits as forks of its tgid were seen, and the record of the thread that ended the process was
+ * among them. The record alone does not suffice: others may come after it. Nor does the count: after a loss, or a scan that
+ * came between the end of a thread and its exit, it is too low for a while, and a process that lives would end. Threads are
+ * counted by tgid alone, since a thread that execs takes its leader's id, which then exits twice, and its own never does.
  *
  * Pure: no system calls, no bus. A machine under steady load allocates nothing here.
  */
@@ -41,6 +42,8 @@ struct group {
 	uint64_t check_nsec;  /* when to check that in /proc next */
 	bool unseen;	      /* some of its threads may have started and ended unreported */
 	bool mismatched;      /* an exit had no record: the sums are too low */
+	bool uncounted;	      /* begun by a thread's fork: it has more threads than are counted */
+	bool last;	      /* the thread that ended the process has exited */
 	bool missing;	      /* the last scan of /proc did not find it */
 	bool old_count;	      /* nor did it count its threads */
 	uint64_t changed_nsec; /* of its last message */
@@ -64,7 +67,7 @@ struct groups;
 /* What an exit did. */
 struct group_exit {
 	struct group *group; /* NULL: of no process that is known */
-	bool ended;	     /* the group's last one: call group_end(), then groups_remove() */
+	bool ended;	     /* it was the group's last one: call group_end(), then groups_remove() */
 	bool has_record;
 	struct taskstats_record record; /* of the thread */
 };

@@ -163,6 +163,86 @@ static void test_counted_and_exec(void **state)
 	assert_int_equal(groups_count(groups), 0);
 }
 
+/*
+ * A thread was gone when the scan came, and its exit is behind that of another one, which the scan still saw: the process ends
+ * once, with the status of the last.
+ */
+static void test_counted_too_few(void **state)
+{
+	struct groups *groups = *state;
+	struct group_end end;
+
+	forked(groups, 20, 20);
+	forked(groups, 20, 21);
+	groups_count_begin(groups);
+	groups_adopt(groups, 20, 0, 0);
+	assert_int_equal(groups_count_thread(groups, 20, 20), 0);
+	assert_false(exited(groups, (struct record){ .tgid = 20, .tid = 20, .code = 0x500 }, &end));
+	assert_int_equal(groups_find(groups, 20)->alive, 0);
+	/* Should the rest be lost, that is found out. */
+	assert_int_equal(groups_ending(groups), 1);
+	group_end(groups, groups_find(groups, 20), &end);
+	assert_false(end.has_status);
+	assert_true(exited(
+		groups,
+		(struct record){
+			.tgid = 20, .tid = 21, .code = 0x700, .flags = TASKSTATS_AGROUP, .has_group = true },
+		&end));
+	assert_int_equal(end.status, 0x700);
+	assert_empty(groups);
+}
+
+/* Forks were lost: a thread that comes and goes does not end its process, nor do more than were counted. */
+static void test_lost_forks(void **state)
+{
+	struct groups *groups = *state;
+	struct group_end end;
+
+	forked(groups, 20, 24);
+	assert_int_equal(groups_find(groups, 20)->alive, 2);
+	assert_false(exited(groups, (struct record){ .tgid = 20, .tid = 24, .code = 0 }, &end));
+	assert_int_equal(groups_ending(groups), 0);
+	assert_false(exited(groups, (struct record){ .tgid = 20, .tid = 23, .code = 0 }, &end));
+	assert_int_equal(groups_find(groups, 20)->alive, 0);
+	assert_false(exited(groups, (struct record){ .tgid = 20, .tid = 22, .code = 0 }, &end));
+	assert_int_equal(groups_ending(groups), 1);
+	assert_true(exited(
+		groups,
+		(struct record){
+			.tgid = 20, .tid = 20, .code = 0x300, .flags = TASKSTATS_AGROUP, .has_group = true },
+		&end));
+	assert_int_equal(end.status, 0x300);
+	/* Of the threads before, nothing is known. */
+	assert_false(end.has & EVENT_BIT(minor_faults));
+	assert_empty(groups);
+
+	/* The leader's is known, a thread's was lost. */
+	forked(groups, 30, 30);
+	assert_false(exited(groups, (struct record){ .tgid = 30, .tid = 30, .code = 0 }, &end));
+	assert_true(exited(
+		groups,
+		(struct record){
+			.tgid = 30, .tid = 31, .code = 0x300, .flags = TASKSTATS_AGROUP, .has_group = true },
+		&end));
+	assert_int_equal(end.status, 0x300);
+	assert_empty(groups);
+}
+
+/* Without records nothing says which thread is the last: /proc is asked. */
+static void test_lost_forks_without_records(void **state)
+{
+	struct groups *groups = *state;
+	struct group_end end;
+
+	forked(groups, 20, 23);
+	assert_false(exited_code(groups, 20, 23, 0, &end));
+	assert_int_equal(groups_ending(groups), 0);
+	assert_false(exited_code(groups, 20, 22, 0, &end));
+	assert_ptr_equal(groups_suspect(groups, now + 1500 * MSEC), groups_find(groups, 20));
+	groups_remove(groups, groups_find(groups, 20));
+	assert_empty(groups);
+}
+
 /* A scan that does not find a group leaves its count alone: its exits may be reported still. */
 static void test_missing_in_scan(void **state)
 {
@@ -312,6 +392,10 @@ int main(void)
 		TEST(test_counted_and_forked),
 		TEST(test_counted_and_reused),
 		TEST(test_counted_and_exec),
+		TEST(test_counted_too_few),
+		TEST(test_lost_forks),
+		cmocka_unit_test_setup_teardown(test_lost_forks_without_records, setup_without_records,
+						teardown),
 		TEST(test_missing_in_scan),
 		TEST(test_replaced),
 		TEST(test_settle),

@@ -333,11 +333,19 @@ static void test_pid_reuse_by_code(void **state)
 	struct group_end end;
 
 	now += 100 * MSEC;
-	recorded(groups,
-		 (struct record){ .tgid = 20, .tid = 20, .code = 0x200, .elapsed_usec = 990, .rss = 2 });
-	recorded(groups,
-		 (struct record){
-			 .tgid = 20, .tid = 20, .code = 0x100, .elapsed_usec = 500, .rss = 1, .cpu = 1 });
+	recorded(groups, (struct record){ .tgid = 20,
+					  .tid = 20,
+					  .code = 0x200,
+					  .flags = TASKSTATS_AGROUP,
+					  .elapsed_usec = 990,
+					  .rss = 2 });
+	recorded(groups, (struct record){ .tgid = 20,
+					  .tid = 20,
+					  .code = 0x100,
+					  .flags = TASKSTATS_AGROUP,
+					  .elapsed_usec = 500,
+					  .rss = 1,
+					  .cpu = 1 });
 	now -= 100 * MSEC;
 	forked(groups, 20, 20);
 	assert_true(exited_code(groups, 20, 20, 0x100, &end));
