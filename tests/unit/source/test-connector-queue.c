@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* The order of messages, and what the sequence numbers of each CPU say of those that are missing. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "source/connector/queue.h"
+
+static struct connector_queue queue;
+
+static int setup(void **state)
+{
+	(void)state;
+	return connector_queue_init(&queue);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	connector_queue_done(&queue);
+	connector_queue_done(&queue);
+	return 0;
+}
+
+static const struct connector_message *push(uint32_t cpu, uint32_t seq, uint64_t nsec)
+{
+	const struct cn_event cn = { .what = PROC_EVENT_FORK, .cpu = cpu, .seq = seq, .nsec = nsec };
+
+	return connector_queue_push(&queue, &cn);
+}
+
+static void assert_loss(uint64_t count, uint64_t since, uint64_t until)
+{
+	struct connector_loss loss = connector_queue_take_loss(&queue);
+
+	assert_int_equal(loss.count, count);
+	assert_int_equal(loss.since_nsec, since);
+	assert_int_equal(loss.until_nsec, until);
+}
+
+/* It goes round, and as many fit as there is room for. */
+static void test_order(void **state)
+{
+	(void)state;
+	assert_true(connector_queue_is_empty(&queue));
+	assert_null(connector_queue_peek(&queue, 0));
+	for (uint32_t round = 0; round < 3; round++) {
+		for (uint32_t i = 0; connector_queue_room(&queue) > 0; i++) {
+			push(0, round * QUEUE_MAX + i, i);
+			connector_queue_peek(&queue, 0)->lost = true;
+		}
+		assert_int_equal(connector_queue_peek(&queue, 5)->cn.nsec, 5);
+		assert_null(connector_queue_peek(&queue, QUEUE_MAX));
+		for (uint32_t i = 0; i < QUEUE_MAX; i++) {
+			assert_int_equal(connector_queue_peek(&queue, 0)->cn.nsec, i);
+			connector_queue_drop(&queue);
+		}
+		assert_true(connector_queue_is_empty(&queue));
+	}
+	/* Nothing of the one that had the place before is left. */
+	assert_false(push(0, 3 * QUEUE_MAX, 1)->lost);
+}
+
+/* A hole in the numbers of a CPU is exactly what was dropped; the first message of each has none before it. */
+static void test_loss(void **state)
+{
+	(void)state;
+	assert_false(push(0, 100, 10)->lost);
+	assert_false(push(1, 7, 11)->lost);
+	assert_false(push(0, 101, 12)->lost);
+	assert_loss(0, 0, 0);
+
+	assert_true(push(0, 104, 30)->lost);
+	assert_true(push(1, 9, 25)->lost);
+	assert_false(push(1, 10, 40)->lost);
+	/* From the last message before the first hole to the first one after the last. */
+	assert_loss(3, 11, 30);
+	assert_loss(0, 0, 0);
+
+	assert_true(push(1, 12, 50)->lost);
+	assert_loss(1, 40, 50);
+}
+
+/* Numbers wrap, and one that comes again is no hole. */
+static void test_numbers(void **state)
+{
+	(void)state;
+	assert_false(push(0, UINT32_MAX - 1, 1)->lost);
+	assert_false(push(0, UINT32_MAX, 2)->lost);
+	assert_false(push(0, 0, 3)->lost);
+	assert_true(push(0, 2, 4)->lost);
+	assert_loss(1, 3, 4);
+	assert_false(push(0, 1, 5)->lost);
+	assert_false(push(0, 2, 6)->lost);
+	assert_loss(0, 0, 0);
+	/* More CPUs than are counted. */
+	assert_false(push(QUEUE_CPUS_MAX, 1, 7)->lost);
+	assert_false(push(QUEUE_CPUS_MAX, 9, 8)->lost);
+	assert_false(push(UINT32_MAX, 9, 8)->lost);
+	assert_loss(0, 0, 0);
+}
+
+int main(void)
+{
+#define TEST(_test) cmocka_unit_test_setup_teardown(_test, setup, teardown)
+	const struct CMUnitTest tests[] = { TEST(test_order), TEST(test_loss), TEST(test_numbers) };
+
+	return cmocka_run_group_tests_name("connector-queue", tests, NULL, NULL);
+}
