@@ -2,29 +2,30 @@
 #pragma once
 
 /*
- * The log: one ring file, written by the broker alone, read by anyone who may open it, while it grows and after a crash.
+ * The log: one ring file. The broker alone writes it; every program that may open it can read it, while it grows and after
+ * a crash.
  *
  *   | header page | block 0 | block 1 | … | block n-1 |
  *
  * Positions count bytes since the log was made and never go back; position p lies in block (p / block_size) % n. Records
- * do not cross blocks. A record whose size is 0 ends its block: go on at the next one. [tail, head) holds records with
- * contiguous sequence numbers; the tail is always the beginning of a block.
+ * do not cross blocks. A record whose size is 0 ends its block: the next record begins the next block. [tail, head) holds records
+ * with contiguous sequence numbers; the tail is always the beginning of a block.
  *
  * Writer:  publish the new tail, then write the record, then publish the head.
- * Reader:  load the head, copy, then load the tail again: what lies before it may have been overwritten while it was read.
+ * Reader:  load the head, copy, then load the tail again: a record before the tail may have been overwritten while it was read.
  *
- * Both copy by words of 8 bytes, each of them atomic (log_words_store(), log_words_load()): a reader may copy what the writer
- * changes at the same time, and notices that afterwards.
+ * Both copy by words of 8 bytes, each of them atomic (log_words_store(), log_words_load()): if a record is overwritten while
+ * it is read, the reader notices that afterwards, and the behaviour is defined.
  *
- * A reader that has reached the head loads the word @wake, checks the head again, and waits with FUTEX_WAIT until the word
- * changes; a read-only mapping is enough. The writer publishes the head, then changes the word, then wakes the readers: under
- * load some time later, see log_wake().
+ * A reader at the head loads the word @wake, looks at the head again, and waits with FUTEX_WAIT until the word changes; a
+ * read-only mapping is sufficient. The writer publishes the head, then changes the word, then wakes: with a delay under load,
+ * see log_wake().
  *
- * While a broker writes, it holds a lock on the whole file (F_OFD_SETLK, F_WRLCK). Only a program that may write the file can
- * take it. A file that has neither a name nor a lock is not written any more.
+ * While a broker writes, it holds a lock on the whole file (F_OFD_SETLK, F_WRLCK), which only programs can take that may
+ * write it. A file without a name and without a lock will not be written any more.
  *
- * Every word that a reader relies on is protected: the header and the records by @check, positions by a parity. A reader
- * rejects a file in which a byte of these was changed, or whose size, boot, version or machine is another one.
+ * Every word that a reader relies on has a check: the first part of the header @check, positions a parity, records @check. A
+ * file in which any byte of these has changed, or of another size, boot, version or machine, is rejected.
  *
  * Fields and types of events are only ever added, and the header says which ones the records may have: @types is above the
  * number of each type, and @fields has a word for each field. A broker continues the log of an older one: it adds the fields and
@@ -58,7 +59,7 @@ struct log_header {
 	uint64_t tail __attribute__((aligned(64)));
 	uint64_t head __attribute__((aligned(64)));
 
-	uint32_t wake __attribute__((aligned(64))); /* any value: readers do not rely on it */
+	uint32_t wake __attribute__((aligned(64))); /* any value: it has no meaning */
 
 	/* Grow when a newer broker continues the log. Sealed as positions are. */
 	uint64_t types __attribute__((aligned(64))); /* no record has a type of this number or above */
@@ -90,7 +91,7 @@ static inline uint64_t log_check_word(uint64_t seed, uint64_t word)
 }
 
 /*
- * log_check() - a checksum that differs after every change of one 8-byte word, and after all but one in 2^64 of other changes
+ * log_check() - a checksum that every change of one 8-byte word changes, and any other change but one in 2^64
  * Each step is a bijection of the state for a given word and of the word for a given state. @size is a multiple of 8.
  */
 static inline uint64_t log_check(uint64_t seed, const void *data, uint64_t size)
@@ -105,13 +106,13 @@ static inline uint64_t log_check(uint64_t seed, const void *data, uint64_t size)
 	return seed;
 }
 
-/* The sum of a record: its size, length and sequence number, and its data with the padding. */
+/* The checksum of a record: its size, length and sequence number, and its data with the padding. */
 static inline uint64_t log_record_check(const struct log_record *record)
 {
 	return log_check(log_check(LOG_MAGIC, record, 16), record->data, record->size - sizeof(*record));
 }
 
-/* 8 bytes of a log, of whatever type they are otherwise */
+/* 8 bytes of a log, whatever their type is */
 typedef uint64_t __attribute__((may_alias)) log_word_t;
 
 /* log_words_load() - copy from a log that may be written meanwhile; @from is aligned, @size a multiple of 8 */
@@ -133,8 +134,9 @@ static inline void log_words_store(void *to, const void *from, uint64_t size)
 }
 
 /*
- * log_record_store() - set the @check of a record that is otherwise whole, and store it: data first, as it is looked at once
- * The order does not matter: no reader uses a record before a head behind it is published.
+ * log_record_store() - set the @check of a record that is otherwise complete, and store it: the data first, so that one pass
+ * stores and sums it
+ * Any order is correct: no reader looks at a record before the head is published after it.
  */
 static inline void log_record_store(void *to, struct log_record *record)
 {
@@ -153,8 +155,10 @@ static inline void log_record_store(void *to, struct log_record *record)
 	log_words_store(to, record, sizeof(*record));
 }
 
-/* The exclusive or of a position's seven bytes, and of a constant, so that a zeroed word is none: finds every change
- * within one byte. */
+/*
+ * The exclusive or of a position's seven bytes and of a constant, so that a word of zeros is invalid: it detects every change
+ * within one byte.
+ */
 static inline uint8_t log_position_parity(uint64_t position)
 {
 	position ^= position >> 32;
@@ -162,13 +166,13 @@ static inline uint8_t log_position_parity(uint64_t position)
 	return (uint8_t)(position ^ position >> 8 ^ 0xa5);
 }
 
-/* A position as it stands in the file: 56 bits, 72 PB, in the upper part, their parity in the lowest byte. */
+/* A position as it is stored in the file: 56 bits (72 PB) in the upper part, their parity in the lowest byte. */
 static inline uint64_t log_position_seal(uint64_t position)
 {
 	return position << 8 | log_position_parity(position & UINT64_MAX >> 8);
 }
 
-/* The inverse. @ok: set to whether the parity is right. */
+/* The inverse; @ok: whether the parity is right. */
 static inline uint64_t log_position_open(uint64_t sealed, _Bool *ok)
 {
 	uint64_t position = sealed >> 8;
