@@ -342,6 +342,8 @@ static int table_update(struct table *table, struct process *process, const stru
 	}
 	if (event->type == EVENT_FORK)
 		process->born = event->seq;
+	if (event->seq > 0)
+		process->changed = event->seq;
 	process_set_values(process, event);
 	r = process_set_parent(table, process, event);
 	if (r == 0)

@@ -29,6 +29,7 @@ struct process {
 	const char *exe, *cgroup; /* shared with all that have the same, see intern.h; NULL where not known */
 	struct event_text unit;	  /* within cgroup */
 	uint64_t born;		  /* seq of the fork, 0: older than the table */
+	uint64_t changed;	  /* seq of the latest event about it, 0: none since it is in the table */
 	struct process *parent;	  /* as far as it is in the table; never in a circle */
 	struct process *children;
 	struct process *sibling, **sibling_prev;

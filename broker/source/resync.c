@@ -28,14 +28,14 @@ struct resync {
 
 	bool wanted, scanning;
 	uint64_t started_nsec, hold_until_nsec, allowed_nsec;
-	struct ids before; /* in the table when the scan began */
+	uint64_t started_seq; /* the log's next event then */
+	struct ids before;    /* in the table when the scan began */
 
 	struct ids missing; /* of those the ones that it did not find */
 	bool settling;	    /* events may be older than the scan */
 	uint64_t end_nsec;  /* of the scan that settles */
 
-	struct recent ended;   /* ends that were reported: /proc shows a process for a moment longer */
-	struct recent changed; /* events since the scan began */
+	struct recent ended; /* ends that were reported: /proc shows a process for a moment longer */
 };
 
 static void ids_clear(struct ids *ids)
@@ -57,7 +57,7 @@ int resync_new(struct resync **ret, struct hub *hub, const struct clocks *clocks
 	resync->clocks = clocks;
 	resync->ops = ops;
 	resync->userdata = userdata;
-	if (recent_init(&resync->ended) < 0 || recent_init(&resync->changed) < 0)
+	if (recent_init(&resync->ended) < 0)
 		return -ENOMEM;
 	*ret = steal(resync);
 	return 0;
@@ -70,7 +70,6 @@ struct resync *resync_free(struct resync *resync)
 	ids_clear(&resync->before);
 	ids_clear(&resync->missing);
 	recent_done(&resync->ended);
-	recent_done(&resync->changed);
 	free(resync);
 	return NULL;
 }
@@ -82,14 +81,10 @@ static struct process_id id_of(const struct fb_event *event)
 	return (struct process_id){ event->pid, EVENT_HAS(event, start_usec) ? event->start_usec : 0 };
 }
 
-void resync_note(struct resync *resync, const struct fb_event *event)
+void resync_note_exit(struct resync *resync, const struct fb_event *event)
 {
-	if (fb_event_is_thread(event))
-		return;
-	if (event->type == EVENT_EXIT)
+	if (!fb_event_is_thread(event))
 		recent_add(&resync->ended, id_of(event), event->boot_usec * NSEC_PER_USEC);
-	else if (resync->scanning)
-		recent_add(&resync->changed, id_of(event), event->boot_usec * NSEC_PER_USEC);
 }
 
 static bool find_start(const struct recent *recent, uint32_t pid, uint64_t start_usec)
@@ -164,8 +159,7 @@ static void take_entry(struct taking *taking, struct proc_entry *entry)
 		process = NULL;
 	}
 	/* An event since the start of the scan is newer than the result of the scan. */
-	if (taking->late && process &&
-	    (resync->changed.dropped || recent_find(&resync->changed, entry->event.pid, NULL)))
+	if (taking->late && process && process->changed >= resync->started_seq)
 		entry->event.has &= ~(process->has & ~(EVENT_BIT(pid) | EVENT_BIT(start_usec)));
 	learn(taking, entry, process);
 	if (resync->ops->living)
@@ -344,9 +338,9 @@ void resync_started(struct resync *resync, uint64_t now_nsec)
 	resync->wanted = false;
 	resync->scanning = true;
 	resync->started_nsec = now_nsec;
+	resync->started_seq = log_next(hub_log(resync->hub));
 	resync->hold_until_nsec = now_nsec + RESYNC_WAIT_NSEC;
 	recent_keep(&resync->ended, true);
-	recent_keep(&resync->changed, true);
 	remember_before(resync);
 }
 
@@ -375,7 +369,6 @@ int resync_take(struct resync *resync, const struct proc_snapshot *snapshot, int
 	if (result == 0)
 		result = take_snapshot(resync, snapshot, late);
 	recent_keep(&resync->ended, false);
-	recent_keep(&resync->changed, false);
 	ids_clear(&resync->before);
 	if (result < 0 || is_worth_repeating(snapshot->skipped))
 		resync->wanted = true;

@@ -68,8 +68,8 @@ void resync_release(struct resync *resync);
  */
 void resync_settle(struct resync *resync, uint64_t newest_nsec, bool idle);
 
-/* resync_note() - an event is about to be published */
-void resync_note(struct resync *resync, const struct fb_event *event);
+/* resync_note_exit() - an exit is about to be published */
+void resync_note_exit(struct resync *resync, const struct fb_event *event);
 /* resync_has_ended() - was the end of the event's process reported lately? */
 bool resync_has_ended(const struct resync *resync, const struct fb_event *event);
 /* resync_ended_after() - was the end of a process with this pid reported that came after this time (CLOCK_BOOTTIME, µs)? */

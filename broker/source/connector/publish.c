@@ -44,7 +44,8 @@ const struct process *connector_begin(const struct connector *connector, struct 
 
 void connector_publish(struct connector *connector, struct fb_event *event)
 {
-	resync_note(connector->resync, event);
+	if (event->type == EVENT_EXIT)
+		resync_note_exit(connector->resync, event);
 	hub_publish(connector->hub, event);
 }
 

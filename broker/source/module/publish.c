@@ -306,7 +306,8 @@ enum module_answer module_publish(void *userdata, struct module_record *record)
 	if (place(module, &subject, event, record->seq) == MODULE_HOLD)
 		return MODULE_HOLD;
 	describe(module, &subject, record);
-	resync_note(module->resync, event);
+	if (event->type == EVENT_EXIT)
+		resync_note_exit(module->resync, event);
 	module_set_origin(module, record->seq);
 	hub_publish(module->hub, event);
 	if (event->type == EVENT_FORK && !fb_event_is_thread(event))
@@ -327,7 +328,7 @@ void module_publish_gone(void *userdata, uint32_t pid, uint64_t nsec)
 	subject_describe(table_find(hub_table(module->hub), pid), &event, FIELDS_ALL);
 	if (EVENT_HAS(&event, start_usec) && event.boot_usec >= event.start_usec)
 		EVENT_SET(&event, elapsed_usec, event.boot_usec - event.start_usec);
-	resync_note(module->resync, &event);
+	resync_note_exit(module->resync, &event);
 	hub_publish(module->hub, &event);
 }
 

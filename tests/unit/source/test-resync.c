@@ -123,7 +123,8 @@ static void publish(enum event_type type, uint32_t pid, uint64_t start_sec, cons
 {
 	struct fb_event event = make(type, pid, start_sec, comm);
 
-	resync_note(resync, &event);
+	if (type == EVENT_EXIT)
+		resync_note_exit(resync, &event);
 	hub_publish(hub, &event);
 }
 
