@@ -25,13 +25,6 @@ static const struct option options[] = { CTL_OPTIONS,
 					 { "ring", no_argument, &ring, 1 },
 					 {} };
 
-static int show_event(struct output *output, const struct forkbus_event *event)
-{
-	int r = output_event(output, event);
-
-	return r == 0 ? CTL_GO_ON : output_result(r);
-}
-
 /* A process that does not live was named by an option. */
 static int explain(const struct ctl *ctl, const struct forkbus *client, const json_t *request, int error)
 {
@@ -41,47 +34,12 @@ static int explain(const struct ctl *ctl, const struct forkbus *client, const js
 	return CTL_USAGE;
 }
 
-static int monitor(const struct ctl *ctl, struct forkbus *client, const json_t *request,
-		   struct output *output)
-{
-	const struct forkbus_event *event;
-	int r = CTL_GO_ON, item;
-	bool accepted = false;
-
-	while (r == CTL_GO_ON) {
-		if (output_stopped())
-			return CTL_OK;
-		item = forkbus_process(client, &event);
-		switch (item) {
-		case FORKBUS_EVENT:
-			accepted = true;
-			r = show_event(output, event);
-			break;
-		case FORKBUS_NOTHING:
-			r = output_wait(client, STDOUT_FILENO);
-			break;
-		case FORKBUS_DISCONNECTED:
-			if (!accepted)
-				return handle_explain(ctl, client, -ECONNRESET);
-			ctl_error("the broker closed the connection; waiting for it to come back");
-			break;
-		case FORKBUS_RECONNECTED:
-			ctl_error("the broker is back");
-			break;
-		default:
-			if (item < 0)
-				r = explain(ctl, client, request, item);
-		}
-	}
-	return r;
-}
-
 int ctl_monitor(struct ctl *ctl, int argc, char *argv[])
 {
 	_cleanup_(forkbus_p) struct forkbus *client = NULL;
 	_cleanup_(options_done) struct options wanted = {};
 	struct output output;
-	int r;
+	int r, error;
 
 	r = options_parse(&wanted, ctl, argc, argv, options, help);
 	if (r == CTL_GO_ON)
@@ -98,5 +56,8 @@ int ctl_monitor(struct ctl *ctl, int argc, char *argv[])
 	r = output_init(&output, ctl->json, wanted.count);
 	if (r < 0)
 		return output_end(&output, output_result(r));
-	return output_end(&output, monitor(ctl, client, wanted.request, &output));
+	r = output_follow(&output, client, &error);
+	if (r == CTL_GO_ON)
+		r = explain(ctl, client, wanted.request, error);
+	return output_end(&output, r);
 }

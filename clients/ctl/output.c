@@ -211,6 +211,49 @@ int output_wait(struct forkbus *client, int out)
 	return CTL_FAILURE;
 }
 
+static int show(struct output *output, const struct forkbus_event *event)
+{
+	int r = output_event(output, event);
+
+	return r == 0 ? CTL_GO_ON : output_result(r);
+}
+
+int output_follow(struct output *output, struct forkbus *client, int *error)
+{
+	const struct forkbus_event *event;
+	bool accepted = false;
+	int r = CTL_GO_ON;
+
+	while (r == CTL_GO_ON) {
+		if (stop)
+			return CTL_OK;
+		*error = forkbus_process(client, &event);
+		switch (*error) {
+		case FORKBUS_EVENT:
+			accepted = true;
+			r = show(output, event);
+			break;
+		case FORKBUS_NOTHING:
+			r = output_wait(client, STDOUT_FILENO);
+			break;
+		case FORKBUS_DISCONNECTED:
+			if (!accepted) {
+				*error = -ECONNRESET;
+				return CTL_GO_ON;
+			}
+			ctl_error("the broker closed the connection; waiting for it to come back");
+			break;
+		case FORKBUS_RECONNECTED:
+			ctl_error("the broker is back");
+			break;
+		default:
+			if (*error < 0)
+				return CTL_GO_ON;
+		}
+	}
+	return r;
+}
+
 int output_end(struct output *output, int status)
 {
 	int r = 0;

@@ -55,3 +55,9 @@ bool output_stopped(void);
  * Return: CTL_GO_ON; or an exit status: the reader has left, or something went wrong, after a message.
  */
 int output_wait(struct forkbus *client, int out);
+
+/*
+ * output_follow() - show the events of a handle that was started, and on standard error that its broker left and came back
+ * Return: an exit status; or CTL_GO_ON: the library failed, with *@error; -ECONNRESET: before anything was accepted.
+ */
+int output_follow(struct output *output, struct forkbus *client, int *error);
