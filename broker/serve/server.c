@@ -7,22 +7,42 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/message.h"
+
+#define BACKLOG	      1024
+#define ACCEPT_SLICE  64 /* connections taken in one turn of the loop */
+#define TICKS_A_BEAT  4	 /* how often silence is looked for in one interval of heartbeats */
+#define TICK_MIN_USEC (50 * USEC_PER_MSEC)
 
 struct server {
 	struct face face;
 	const struct server_ops *ops;
 	struct connections connections;
-	struct listener *listener;
+	int fd;	    /* listens */
 	char *path; /* NULL: the socket belongs to who opened it */
+	struct event *acceptable;
+	struct event *pause; /* out of descriptors: the time until the next try */
+	struct event *tick;
 };
+
+static void free_event(struct event *event)
+{
+	if (event)
+		event_free(event);
+}
 
 static void server_done(struct server *server)
 {
 	connections_done(&server->connections);
-	listener_free(server->listener);
+	free_event(server->acceptable);
+	free_event(server->pause);
+	free_event(server->tick);
+	close_fd(server->fd);
 	if (server->path)
 		unlink(server->path);
 	free(server->path);
@@ -31,17 +51,11 @@ static void server_done(struct server *server)
 
 DEFINE_CLEANUP(struct server, server_done)
 
-static void on_accept(void *userdata, int fd, const struct peer *peer)
-{
-	struct server *server = userdata;
-
-	connection_new(&server->connections, fd, peer);
-}
+/* Accepting */
 
 /* If the socket takes the message at once. */
-static void on_refuse(void *userdata, int fd, int reason)
+static void refuse(const struct server *server, int fd, int reason)
 {
-	struct server *server = userdata;
 	size_t size = 0;
 	_cleanup_free_ char *message = server->ops->refusal(reason, &size);
 
@@ -49,28 +63,110 @@ static void on_refuse(void *userdata, int fd, int reason)
 		(void)!send(fd, message, size, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-static void on_tick(void *userdata, uint64_t now_usec)
+static void admit(struct server *server, int fd)
+{
+	const struct face_context *context = &server->connections.context;
+	struct peer peer;
+	int r;
+
+	r = peer_from_socket(&peer, fd, context->options.group);
+	if (r < 0) {
+		close(fd);
+		return;
+	}
+	r = budget_take(context->budget, peer.uid, BUDGET_CONNECTIONS, 1);
+	if (r == 0) {
+		connection_new(&server->connections, fd, &peer);
+		return;
+	}
+	refuse(server, fd, r == BUDGET_E_USER ? r : BUDGET_E_TOTAL);
+	close(fd);
+}
+
+static void on_acceptable(evutil_socket_t fd, short what, void *userdata)
+{
+	struct server *server = userdata;
+	struct timeval second = { .tv_sec = 1 };
+
+	(void)what;
+	for (unsigned int n = 0; n < ACCEPT_SLICE; n++) {
+		int peer = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (peer >= 0) {
+			admit(server, peer);
+			continue;
+		}
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+			/* The connection stays in the backlog: to retry at once would only take processor time. */
+			msg_warning("cannot accept a connection: %m; retrying in a second");
+			event_del(server->acceptable);
+			event_add(server->pause, &second);
+			return;
+		}
+		if (errno != ECONNABORTED && errno != EINTR)
+			return;
+	}
+}
+
+static void on_pause_over(evutil_socket_t fd, short what, void *userdata)
 {
 	struct server *server = userdata;
 
-	connections_tick(&server->connections, now_usec);
+	(void)fd, (void)what;
+	event_add(server->acceptable, NULL);
 }
 
-static const struct listener_ops listener_ops = {
-	.accept = on_accept,
-	.refuse = on_refuse,
-	.tick = on_tick,
-};
+/* Heartbeats */
+
+static void on_tick(evutil_socket_t fd, short what, void *userdata)
+{
+	struct server *server = userdata;
+
+	(void)fd, (void)what;
+	connections_tick(&server->connections, clock_usec(CLOCK_MONOTONIC));
+}
+
+static void set_tick(struct server *server)
+{
+	uint64_t usec = server->connections.context.options.heartbeat_usec / TICKS_A_BEAT;
+	struct timeval every = usec_to_timeval(usec < TICK_MIN_USEC ? TICK_MIN_USEC : usec);
+
+	event_add(server->tick, &every);
+}
+
+/* Listening */
+
+/*
+ * Every user may connect; what a user sees is decided by core/access.h. A socket that is there already is replaced: the broker
+ * that holds the log's lock is the only one of its directory. Return: the socket, or a negative errno.
+ */
+static int open_socket(const char *path)
+{
+	_cleanup_close_ int fd = -1;
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	memcpy(address.sun_path, path, strlen(path));
+	if (unlink(path) < 0 && errno != ENOENT)
+		return -errno;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || chmod(path, 0666) < 0 ||
+	    listen(fd, BACKLOG) < 0)
+		return -errno;
+	return steal_fd(&fd);
+}
 
 /* @path: NULL where @fd listens already, which is taken on success. */
 static int listen_on(struct server *server, const char *path, int fd)
 {
-	const struct face_context *context = &server->connections.context;
+	struct event_base *base = server->connections.context.base;
 	_cleanup_close_ int opened = -1;
-	int r;
 
 	if (path) {
-		opened = fd = listener_open(path);
+		opened = fd = open_socket(path);
 		if (fd < 0)
 			return fd;
 		server->path = strdup(path);
@@ -79,11 +175,16 @@ static int listen_on(struct server *server, const char *path, int fd)
 	}
 	if (server->ops->listening)
 		server->ops->listening(fd, path);
-	r = listener_new(&server->listener, fd, context->base, context->budget, &context->options,
-			 &listener_ops, server);
-	if (r == 0)
-		opened = -1;
-	return r;
+	server->acceptable = event_new(base, fd, EV_READ | EV_PERSIST, on_acceptable, server);
+	server->pause = event_new(base, -1, 0, on_pause_over, server);
+	server->tick = event_new(base, -1, EV_PERSIST, on_tick, server);
+	if (!server->acceptable || !server->pause || !server->tick)
+		return -ENOMEM;
+	event_add(server->acceptable, NULL);
+	set_tick(server);
+	server->fd = fd;
+	opened = -1;
+	return 0;
 }
 
 int server_new(struct face **ret, const struct server_ops *ops, const char *name, int fd,
@@ -97,6 +198,7 @@ int server_new(struct face **ret, const struct server_ops *ops, const char *name
 		return -ENOMEM;
 	server->face.ops = ops->face;
 	server->ops = ops;
+	server->fd = -1;
 	r = connections_init(&server->connections, ops->connection, context);
 	if (r < 0)
 		return r;
@@ -113,6 +215,8 @@ int server_new(struct face **ret, const struct server_ops *ops, const char *name
 	return 0;
 }
 
+/* What all such faces have in common. */
+
 struct face *server_free(struct face *face)
 {
 	server_done((struct server *)face);
@@ -124,7 +228,7 @@ void server_set_options(struct face *face, const struct face_options *options)
 	struct server *server = (struct server *)face;
 
 	server->connections.context.options = *options;
-	listener_set(server->listener, options);
+	set_tick(server);
 }
 
 const struct face_stats *server_stats(const struct face *face)

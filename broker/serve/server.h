@@ -3,10 +3,12 @@
 
 /*
  * A face on a Unix socket: the socket, and all connections that it accepts. Stream and Varlink are such faces.
+ *
+ * The peer of each connection gets a place in the budget, or is refused. Where descriptors run out, connections stay in the
+ * backlog until there are some again.
  */
 
 #include "serve/connection.h"
-#include "serve/listener.h"
 
 struct server_ops {
 	const struct face_ops *face;
