@@ -17,6 +17,15 @@ delete @ENV{qw(MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES)};
 my @pages = files(qr{^docs/[^/]+\.[1-8]$});
 tool_ok("$_ is a well-formed man page", 'mandoc', '-T', 'lint', '-W', 'warning', $_) for @pages;
 
+# Files that texts name are there.
+my @gone;
+for my $text (files(qr{^(?:README\.md|docs/.*\.md|tests/fixtures/.*\.md)$})) {
+    for my $path (content($text) =~ m{`((?:broker|clients|docs|kmod|proto|systemd|tests)/[\w./-]+)`}g) {
+        push @gone, "$text: $path" if $path !~ /NAME/ && !-e $path;
+    }
+}
+none(\@gone, 'files that are named are there');
+
 my $makefile = content('Makefile');
 my $help     = qx(make -s help);
 for my $target (split ' ', $makefile =~ s/\\\n//gr =~ /^\.PHONY: (all .*)$/m ? $1 : die 'no .PHONY') {
