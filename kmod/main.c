@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * forkbus: reports what processes do over generic netlink. See forkbus_netlink.h for the protocol.
- * Probes write records into a ring; a work item sends them. The ring wakes it through a callback,
- * so that no part calls the one that calls it.
+ * forkbus: reports events of processes over generic netlink. See forkbus_netlink.h for the
+ * protocol. Probes write records into a ring; a work item sends them. The ring wakes it through a
+ * callback, so that there are no circles of calls.
  */
 #include <kernels.h>
 #include <linux/module.h>
@@ -20,7 +20,7 @@ static int __init forkbus_init(void)
 	return err;
 }
 
-/* Writers stop first, then readers; then the memory that both used is freed. */
+/* Writers stop first, then readers; then their memory is freed. */
 static void __exit forkbus_exit(void)
 {
 	forkbus_netlink_exit();

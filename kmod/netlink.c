@@ -11,7 +11,7 @@ static unsigned int grace_seconds = 30;
 module_param_named(grace, grace_seconds, uint, 0644);
 MODULE_PARM_DESC(grace, "Seconds for which events wait for a listener that has gone (default 30)");
 
-/* Of records in one message; the longest one fits. */
+/* Bytes of records in one message; the longest record fits. */
 #define MESSAGE_SIZE (15 * 1024)
 #define RETRY_JIFFIES (HZ / 10)
 #define GRACE_MAX 86400U
@@ -19,14 +19,14 @@ MODULE_PARM_DESC(grace, "Seconds for which events wait for a listener that has g
 /* A socket that sent START. */
 struct listener {
 	struct list_head link;
-	struct sock *sk; /* held, so that no other one is taken for it; its port may be */
+	struct sock *sk; /* held: no later socket can be taken for it; its port may be reused */
 	u32 types, args;
 };
 
-/* All below is guarded by @mutex, but @instance, which is constant. No probe takes it. */
+/* @mutex guards all variables below except @instance, which is constant. Probes never take it. */
 static DEFINE_MUTEX(mutex);
 static LIST_HEAD(listeners);
-static u32 kept, kept_args;	 /* of listeners that went within the grace time */
+static u32 kept, kept_args;	 /* of listeners that left within the grace time */
 static unsigned long kept_until; /* jiffies */
 static bool stopped;
 static u64 instance;
@@ -64,7 +64,7 @@ static u32 arm(void)
 		args = max(args, listener->args);
 		count++;
 	}
-	/* Nobody would disarm it again before the module's memory goes. */
+	/* Nothing would disarm it again before the module's memory is freed. */
 	if (!stopped)
 		forkbus_probes_arm(types, args);
 	return count;
@@ -97,7 +97,7 @@ static void do_grace(struct work_struct *work)
 	mutex_unlock(&mutex);
 }
 
-/* A socket is closed: may sleep. Another one may have its port by now. */
+/* Called when a socket is closed; may sleep. Another socket may have its port by now. */
 static int on_netlink(struct notifier_block *block, unsigned long event, void *data)
 {
 	const struct netlink_notify *notify = data;
@@ -118,8 +118,9 @@ static struct notifier_block netlink_notifier = { .notifier_call = on_netlink };
 /* Sending */
 
 /*
- * Sending that is still to begin sees this record too: it takes the ring's lock later than the
- * writer did. So most records of a storm stop at the first question, which writes nothing.
+ * If sending has been requested but has not begun, it will send this record too: it takes the
+ * ring's lock later than the writer did. So for most records of a storm the first check, which
+ * writes nothing, is enough.
  */
 static void wake(unsigned long delay)
 {
@@ -128,10 +129,11 @@ static void wake(unsigned long delay)
 }
 
 /*
- * A listener whose socket is full does not get it, and asks for it again: see REPLAY. Sockets count
- * as listeners that joined the group's number in a network namespace of their own, where anybody may.
- * None of them gets anything, and what nobody got stays unsent (ESRCH). Where a socket that sent
- * START is there, ESRCH may also mean that its queue is full. Returns whether it was sent.
+ * A listener whose socket is full does not get the message, and requests it again: see REPLAY.
+ * Sockets that joined the group's number in another network namespace, which every user may do,
+ * count as listeners for the kernel. They get nothing, and records that no listener got stay unsent
+ * (ESRCH). If there is a socket that sent START, ESRCH may also mean that its queue is full.
+ * Returns whether the message was sent.
  */
 static bool send_some(struct forkbus_reader *reader, u32 size)
 {
@@ -179,7 +181,7 @@ static int start(struct sock *sk, u32 types, u32 args)
 	}
 	listener->types = types;
 	listener->args = args;
-	/* What happened before the last silence is history. */
+	/* Records from before the last silence are history. */
 	if (!forkbus_armed)
 		forkbus_ring_sent(NULL);
 	arm();
@@ -196,7 +198,7 @@ static int cmd_start(struct sk_buff *skb, struct genl_info *info)
 	mutex_lock(&mutex);
 	err = start(NETLINK_CB(skb).sk, nla_get_u32(mask), args ? nla_get_u32(args) : 0);
 	mutex_unlock(&mutex);
-	/* What was kept for a listener like this one. */
+	/* Records that were kept for such a listener. */
 	if (!err)
 		wake(0);
 	return err;
@@ -258,14 +260,14 @@ static int cmd_status(struct sk_buff *skb, struct genl_info *info)
 	return genlmsg_reply(reply, info);
 }
 
-/* A dump: its state between two messages. */
+/* The state of a dump between two messages. */
 struct replay {
 	struct forkbus_reader reader;
-	u64 last; /* later records are not asked for */
+	u64 last; /* later records are not requested */
 	bool begun;
 };
 
-/* The policy has been held against them already. */
+/* They have been checked with the policy already. */
 static u64 dump_attribute(struct netlink_callback *cb, int attribute, u64 otherwise)
 {
 	struct nlattr *nla = nla_find(nlmsg_attrdata(cb->nlh, GENL_HDRLEN),
@@ -302,7 +304,7 @@ static int replay_dump(struct sk_buff *skb, struct netlink_callback *cb)
 			   NLM_F_MULTI, FORKBUS_CMD_REPLAY);
 	if (!head || nla_put_u64_64bit(skb, FORKBUS_A_INSTANCE, instance, FORKBUS_A_PAD))
 		return -EMSGSIZE;
-	/* Before the first records: what there is. */
+	/* Before the first records: check that there are some. */
 	if (!begun) {
 		ring = forkbus_ring_get_status();
 		nla_put_u64_64bit(skb, FORKBUS_A_FIRST, ring.first, FORKBUS_A_PAD);
@@ -329,7 +331,7 @@ static const struct nla_policy policy[] = {
 	[FORKBUS_A_FROM] = { .type = NLA_U64 },
 };
 
-/* Each asks for CAP_NET_ADMIN in the initial user namespace. */
+/* Each requires CAP_NET_ADMIN in the initial user namespace. */
 static const struct genl_ops ops[] = {
 	{ .cmd = FORKBUS_CMD_START, .flags = GENL_ADMIN_PERM, .doit = cmd_start },
 	{ .cmd = FORKBUS_CMD_STOP, .flags = GENL_ADMIN_PERM, .doit = cmd_stop },
@@ -344,7 +346,7 @@ static const struct genl_multicast_group groups[] = {
 	{ .name = FORKBUS_MCGRP_EVENTS, .flags = GENL_MCAST_CAP_NET_ADMIN },
 };
 
-/* Of the initial network namespace alone. */
+/* Only in the initial network namespace. */
 static struct genl_family family __ro_after_init = {
 	.name = FORKBUS_FAMILY_NAME,
 	.version = FORKBUS_FAMILY_VERSION,

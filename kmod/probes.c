@@ -30,8 +30,8 @@ static void report(struct sk_buff *record)
 }
 
 /*
- * Tracepoints. Up to 6.12 at least they call with preemption disabled; later ones need not. None is
- * hit in an interrupt.
+ * Tracepoints. Up to 6.12 at least, they call their probes with preemption disabled; later kernels
+ * may not. None is hit in an interrupt.
  */
 
 /* In copy_process(), when the child is complete; it does not run yet. */
@@ -40,7 +40,7 @@ static void probe_newtask(void *data, struct task_struct *task, forkbus_clone_fl
 	bool leader = thread_group_leader(task);
 	struct sk_buff *record;
 
-	/* The idle threads of processors are no processes. */
+	/* The idle threads of processors are not processes. */
 	if (!wanted(leader ? M(FORK) : M(THREADS)) || !task->pid)
 		return;
 	record = begin(FORK, task);
@@ -69,8 +69,8 @@ static void probe_exec(void *data, struct task_struct *task, pid_t old_pid,
 }
 
 /*
- * Up to 6.13 under task_lock() of @task: no helper that takes it may be used. Processes are called
- * as their leader is; other threads have names of their own.
+ * Up to 6.13 this runs under task_lock() of @task: helpers that take it must not be used. The name
+ * of a process is that of its leader; other threads have their own names.
  */
 static void probe_rename(void *data, struct task_struct *task, const char *comm)
 {
@@ -80,7 +80,7 @@ static void probe_rename(void *data, struct task_struct *task, const char *comm)
 	report(forkbus_record_begin(FORKBUS_TYPE_COMM, task, NULL, comm));
 }
 
-/* In do_exit(), for each thread; the end of the process has a hook of its own. */
+/* In do_exit(), for each thread; the end of the process has another hook. */
 static void probe_exit(void *data, struct task_struct *task)
 {
 	struct sk_buff *record;
@@ -102,26 +102,27 @@ static void probe_exit_of_group(void *data, struct task_struct *task, bool group
 #define EXIT_PROBE forkbus_exit_probe(probe_exit, probe_exit_of_group)
 
 /*
- * Kprobes, where no tracepoint is. Their handlers run with preemption disabled, in the context of
- * the function that is entered, which is called by current and for no lock's sake that is taken
- * here: the ring's is the innermost.
+ * Kprobes, where there is no tracepoint. Their handlers run with preemption disabled, in the
+ * context of the function that is entered. current calls it, and never while it holds a lock that
+ * is taken here: the ring's lock is the innermost.
  */
 
 #define argument(regs, n) ((void *)regs_get_kernel_argument(regs, n))
 
 /*
- * The end of a process is reported where do_exit() lets go of the terminal, which only the last
- * thread does, before its parent is notified and may reap it: so exactly once, and never too late for
- * the next process with its pid. Memory is freed by then, so that this is in what it used; files
- * too, up to 6.19. The last work for files that nobody else holds comes later on any kernel, with
- * exit_task_work(). The tracepoint comes once a thread, since 6.16 before the memory is freed.
+ * The end of a process is reported where do_exit() releases the terminal. Only the last thread does
+ * this, before the parent is notified and may reap the process: so it is reported exactly once, and
+ * always before the next process with its pid. The memory has been freed at this point, so the cost
+ * of this is included in the usage; up to 6.19 that of closing files, too. The last work for files
+ * without other users comes later on every kernel, in exit_task_work(). The tracepoint is called
+ * for each thread, since 6.16 before the memory is freed.
  */
 static void enter_last_exit(struct pt_regs *regs)
 {
 	const struct signal_struct *signal = current->signal;
 	struct sk_buff *record;
 
-	/* Also called without an end: a leader gives up its terminal. */
+	/* This function is also called when a leader that does not end gives up its terminal. */
 	if (!(current->flags & PF_EXITING))
 		return;
 	record = begin(EXIT, current);
@@ -132,7 +133,7 @@ static void enter_last_exit(struct pt_regs *regs)
 	report(record);
 }
 
-/* commit_creds(new): it does not fail. */
+/* commit_creds(new): it cannot fail. */
 static void enter_commit_creds(struct pt_regs *regs)
 {
 	const struct cred *new = argument(regs, 0), *old = current_real_cred();
@@ -157,8 +158,8 @@ static void enter_setsid(struct pt_regs *regs)
 }
 
 /*
- * set_fs_root(fs, path): by chroot(2), and by setns(2) into a mount namespace, which changes more
- * than the root. Of 32-bit programs chroot(2) has one number on x86 and arm64.
+ * set_fs_root(fs, path): called by chroot(2), and by setns(2) into a mount namespace, which changes
+ * more than the root. For 32-bit programs chroot(2) has the same number on x86 and arm64.
  */
 static void enter_set_fs_root(struct pt_regs *regs)
 {
@@ -178,9 +179,10 @@ static void enter_coredump(struct pt_regs *regs)
 }
 
 /*
- * proc_ptrace_connector(task, request): by the tracer, once it has been done. The task may have been
- * reaped meanwhile, and its parent and leader freed before this reading section began: then there
- * is nobody left to report. Those of a task that is alive now stay until the section ends.
+ * proc_ptrace_connector(task, request): called by the tracer after the change. The task may have
+ * been reaped meanwhile, and its parent and leader freed before this RCU section began: then there
+ * is nothing to report. The parent and the leader of a task that is alive now stay until the
+ * section ends.
  */
 static void enter_ptrace(struct pt_regs *regs)
 {
@@ -200,8 +202,8 @@ static void enter_ptrace(struct pt_regs *regs)
 }
 
 /*
- * Kprobes can be switched off as a whole, by kernel.ftrace_enabled and in debugfs. No kprobe says so;
- * but this one is not hit then.
+ * All kprobes can be switched off, by kernel.ftrace_enabled and in debugfs. The kernel reports this
+ * to none of them; but then this one is not hit.
  */
 static unsigned int canary_hits;
 
@@ -271,8 +273,9 @@ static void hooks_off(u32 types)
 }
 
 /*
- * Returns the types whose hooks are silent. A kprobe misses its function when that is called from the
- * handler of another one, of any owner. Such events are lost; some may have been none of a process.
+ * Returns the types whose hooks are silent. A kprobe misses its function when the handler of
+ * another kprobe, of any owner, calls it. These are counted as lost events, although some calls may
+ * not have been an event.
  */
 static u32 check_kprobes(void)
 {
@@ -294,7 +297,10 @@ static u32 check_kprobes(void)
 	return silent;
 }
 
-/* New types are reported before the record says so; others are not reported after it. */
+/*
+ * New types are reported before the record ARMED is written; removed types are not reported after
+ * it.
+ */
 void forkbus_probes_arm(u32 types, u32 arguments)
 {
 	struct sk_buff *record;
@@ -324,9 +330,10 @@ static void find_tracepoint(struct tracepoint *tracepoint, void *data)
 }
 
 /*
- * Tracepoints are found by name: a probe of another type would only be noticed when it is hit. A
- * kprobe is registered, and not armed: that costs nothing, and shows now whether it can be. Of
- * threads both ends are reported, or none: each hook of a type is needed.
+ * Tracepoints are found by name, so a probe of a wrong type would only be noticed when it is hit. A
+ * kprobe is registered but not armed: this costs nothing, and shows now whether it works. A type is
+ * supported only if all of its hooks work: of threads, both the start and the end are reported, or
+ * neither.
  */
 void forkbus_probes_init(void)
 {

@@ -14,7 +14,7 @@ struct sk_buff *forkbus_record_alloc(void)
 {
 	struct sk_buff *record = alloc_skb(FORKBUS_RECORD_MAX, GFP_KERNEL);
 
-	/* What the allocator gave beyond that is not for use: a message has no room for it. */
+	/* The allocator may give more, which must not be used: a message has no room for it. */
 	if (record)
 		skb_reserve(record, skb_tailroom(record) - FORKBUS_RECORD_MAX);
 	return record;
@@ -64,8 +64,8 @@ bool forkbus_put_string(struct sk_buff *record, int attribute, const char *strin
 }
 
 /*
- * d_path() retries under rename_lock and mount_lock when somebody renames: spinlocks, which sleep
- * on PREEMPT_RT, where preemption must not be disabled around them.
+ * During a rename, d_path() retries under rename_lock and mount_lock. These are spinlocks, which
+ * sleep on PREEMPT_RT, so preemption must not be disabled around them there.
  */
 void forkbus_put_path(struct sk_buff *record, int attribute, const struct path *path)
 {
@@ -74,7 +74,7 @@ void forkbus_put_path(struct sk_buff *record, int attribute, const struct path *
 
 	if (IS_ENABLED(CONFIG_PREEMPT_RT))
 		return;
-	/* It writes to the end of what it is given. */
+	/* It writes the path to the end of the buffer. */
 	from = d_path(path, to, FORKBUS_PATH_MAX);
 	if (IS_ERR(from))
 		return;
@@ -83,7 +83,7 @@ void forkbus_put_path(struct sk_buff *record, int attribute, const struct path *
 	nla_reserve(record, attribute, len);
 }
 
-/* Page by page: what is not there is not waited for, and ends it. */
+/* Page by page: it does not wait for a page that is not in memory, but ends there. */
 void forkbus_put_args(struct sk_buff *record, size_t max)
 {
 	const struct mm_struct *mm = current->mm;
@@ -103,9 +103,9 @@ void forkbus_put_args(struct sk_buff *record, size_t max)
 }
 
 /*
- * The terminal is freed as soon as the last process lets go of it, without a grace period: only
- * siglock holds it. A lock that is taken means that it is just changing: then nothing is said.
- * Under PREEMPT_RT that lock may not be tried with preemption disabled.
+ * The terminal is freed as soon as the last process releases it, without a grace period: only
+ * siglock keeps it. If the lock is taken, the terminal is changing at this moment: then the record
+ * has none. On PREEMPT_RT, trylock is not allowed with preemption disabled.
  */
 static void put_tty(struct sk_buff *record, struct task_struct *task)
 {
@@ -115,7 +115,7 @@ static void put_tty(struct sk_buff *record, struct task_struct *task)
 	if (IS_ENABLED(CONFIG_PREEMPT_RT) || !sighand ||
 	    !spin_trylock_irqsave(&sighand->siglock, flags))
 		return;
-	/* A sighand may have become another process'. */
+	/* The sighand may belong to another process by now. */
 	if (sighand == rcu_access_pointer(task->sighand))
 		nla_put_u32(record, FORKBUS_R_TTY,
 			    task->signal->tty ? new_encode_dev(tty_devnum(task->signal->tty)) : 0);
@@ -123,8 +123,9 @@ static void put_tty(struct sk_buff *record, struct task_struct *task)
 }
 
 /*
- * By RCU: a task that was not reaped when the reading section began, and its parent and leader, stay
- * until it ends. That is sure of current and its leader, and of a child that does not run yet.
+ * By RCU, a task that was not reaped when the RCU section began stays until the section ends, and
+ * so do its parent and leader. This is always true for current and its leader, and for a child that
+ * does not run yet.
  */
 static void put_identity(struct sk_buff *record, struct task_struct *task, const struct cred *cred,
 			 const char *comm)

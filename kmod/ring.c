@@ -11,15 +11,15 @@ module_param_named(ring, ring_kib, uint, 0444);
 MODULE_PARM_DESC(ring, "KiB of memory for events, rounded up to a power of two (default 8192)");
 
 /*
- * Waking a reader up is the most expensive part of reporting. More records than this in the time of one
- * pace are load: then readers are woken once a pace, and otherwise at once.
+ * Waking a reader is the most expensive part of reporting. More records than this in the time of
+ * one pace count as high load: then readers are woken once per pace, and otherwise at once.
  */
 #define PACE_MSEC 5
 #define PACE_RECORDS 12
 
 /*
- * Positions count bytes and never go back; a record at position p begins at p % size, and is in one
- * piece: there is room for one more behind the end.
+ * Positions count bytes and never decrease. A record at position p begins at p % size, and is in
+ * one piece: there is room for one record after the end.
  */
 static struct {
 	void (*wake)(unsigned long delay);
@@ -50,7 +50,7 @@ int forkbus_ring_alloc(void (*wake)(unsigned long delay))
 	return 0;
 }
 
-/* Nobody may write or read any more. */
+/* There must be no writers and readers any more. */
 void forkbus_ring_free(void)
 {
 	vfree(ring.data);
@@ -59,7 +59,7 @@ void forkbus_ring_free(void)
 
 #define at(position) ((struct forkbus_head *)(ring.data + ((position) & (ring.status.size - 1))))
 
-/* History makes room; what was not sent does not. */
+/* History is overwritten; unsent records are not. */
 static bool make_room(u32 len)
 {
 	while (ring.status.size - (u32)(ring.head - ring.tail) < len) {
@@ -85,7 +85,7 @@ static bool append(struct sk_buff *record, u64 now)
 	return true;
 }
 
-/* A loss is reported before anything else is. Returns whether none is unreported any more. */
+/* Reports a loss before other records. Returns whether all losses are reported. */
 static bool report_loss(u64 now)
 {
 	if (!ring.unreported)
@@ -133,7 +133,10 @@ void forkbus_ring_write(struct sk_buff *record)
 	ring.wake(READ_ONCE(ring.busy) ? msecs_to_jiffies(PACE_MSEC) : 0);
 }
 
-/* Copies bytes from where @reader stands that were not overwritten meanwhile. Returns how many. */
+/*
+ * Copies bytes from the position of @reader that were not overwritten meanwhile. Returns the number
+ * of bytes.
+ */
 static size_t copy_bytes(struct forkbus_reader *reader, void *to, size_t room)
 {
 	size_t len;
@@ -168,7 +171,7 @@ size_t forkbus_ring_read(struct forkbus_reader *reader, void *to, size_t room)
 			const struct forkbus_head *head = to + done;
 
 			next = done + NLA_ALIGN(head->nest.nla_len);
-			/* Behind the end only the rest of a record is valid. */
+			/* After the end only the rest of a record is valid. */
 			if (next > len || from + done >= ring.data + ring.status.size)
 				break;
 			if (head->seq <= reader->seq)

@@ -1,28 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a process used, as of now.
+ * The usage of a process up to now.
  *
- * The scheduler adds to a task's run time (sum_exec_runtime) when its clock ticks and when the task
- * leaves the processor. A process that lives for less than a tick has none at its end, or that of
- * its first sleeps: which is what taskstats and accounting files say. So what ran since the last
- * update is added here. When that update was is in exec_start, on the scheduler's own clock,
- * clock_task: that of the processor (local_clock()) without the time that interrupts and the
- * hypervisor took, where the kernel is built to keep them apart. How far the one lags behind the
- * other can't be asked for, but be seen:
+ * The scheduler updates a task's run time (sum_exec_runtime) when its clock ticks and when the task
+ * leaves the processor. A process that lives for less than a tick has none at its end, or only the
+ * time until its first sleeps: this is what taskstats and accounting files contain. So the time
+ * since the last update is added here. exec_start is the time of that update, on the scheduler's
+ * own clock, clock_task. This clock is that of the processor (local_clock()) without the time of
+ * interrupts and of the hypervisor, if the kernel is built to distinguish these. The kernel has no
+ * function that returns how far clock_task lags behind, but it can be calculated:
  *
- *   When a task was switched in, both clocks were read at once: last_arrival is the one, the other
- *   is exec_start less what ran since (sum_exec_runtime - prev_sum_exec_runtime). Their difference
- *   is the lag then, or less where the scheduler began anew with prev_sum_exec_runtime meanwhile,
- *   and the lag never shrinks. So the largest difference seen on a processor is the best.
+ *   When a task was switched in, both clocks were read at the same time: last_arrival is
+ *   local_clock(); clock_task is exec_start minus the run time since (sum_exec_runtime -
+ *   prev_sum_exec_runtime). Their difference is the lag at that time, or less if the scheduler has
+ *   reset prev_sum_exec_runtime meanwhile. The lag never decreases. So the largest difference seen
+ *   on a processor is the best estimate.
  *
- *   Scheduling classes other than the fair one do not keep prev_sum_exec_runtime. Then more seems to
- *   have run than there was time for, mostly, and the difference is not used. No update lies in the
- *   future: the lag is at most local_clock() - exec_start, which brings a wrong lag back.
+ *   Scheduling classes other than the fair one do not maintain prev_sum_exec_runtime. Then the run
+ *   time is mostly longer than the time that has passed, and the difference is not used. No update
+ *   can be in the future: the lag is at most local_clock() - exec_start, which corrects a wrong
+ *   lag.
  *
- * What remains: ending itself takes some time after the record was made, until the processor is
- * given away. Of a thread on another processor that is updated just now, up to a tick may be
- * missing. Under sched_ext a wrong lag hides up to a tick. On processors without a tick (nohz_full)
- * the last part of the system's time may count as the user's; the sum is right.
+ * Known differences: the time between the record and the moment when the process leaves the
+ * processor is missing. If a thread on another processor is updated at this moment, up to a tick of
+ * it may be missing. Under sched_ext a wrong lag hides up to a tick. On processors without a tick
+ * (nohz_full) the last part of the system time may count as user time; the sum is right.
  */
 #include "forkbus.h"
 
@@ -39,9 +41,9 @@ struct usage {
 
 static DEFINE_PER_CPU(u64, clock_lag);
 
-/* A running thread differs from one that left its processor long ago by no more than this. */
+/* A thread that was updated longer ago than this is not running. */
 #define UPDATE_MAX_NSEC (2 * TICK_NSEC)
-/* A writer of the sums that is interrupted for longer than so many readings is not waited for. */
+/* How often to read the sums again while a writer, which may be interrupted, changes them. */
 #define READINGS 100
 
 static void see_lag(u64 now, u64 start, u64 sum)
@@ -67,7 +69,7 @@ static u64 task_runtime(const struct task_struct *task)
 		now = local_clock();
 		barrier();
 	} while (READ_ONCE(se->exec_start) != start);
-	/* The scheduler's reading of the clock may be a moment ahead. */
+	/* The time that the scheduler has read may be slightly ahead. */
 	if (task == current && (s64)(now - start) > 0)
 		see_lag(now, start, sum);
 	since = now - per_cpu(clock_lag, task_cpu(task)) - start;
@@ -76,7 +78,7 @@ static u64 task_runtime(const struct task_struct *task)
 	return sum + max(since, 0LL);
 }
 
-/* Tasks and signal_struct name them alike. */
+/* Tasks and signal_struct use the same names. */
 #define ADD_COUNTS(from)                                          \
 	do {                                                      \
 		typeof(from) _from = (from);                      \
@@ -96,8 +98,8 @@ static void add_task(struct usage *usage, struct task_struct *task)
 }
 
 /*
- * Threads that are gone, then those that are there. The kernel adds what reaped children read and
- * wrote to that of the threads that are gone, but keeps their blocks of 512 bytes apart.
+ * Threads that have ended, then threads that exist. The kernel adds the I/O of reaped children to
+ * that of the threads that have ended, but counts their blocks of 512 bytes separately.
  */
 static void add_group(struct usage *usage, struct signal_struct *signal)
 {
@@ -107,14 +109,15 @@ static void add_group(struct usage *usage, struct signal_struct *signal)
 	ADD_COUNTS(signal);
 	usage->io.read_bytes = (u64)signal->inblock << 9;
 	usage->io.write_bytes = (u64)signal->oublock << 9;
-	/* With lockdep __for_each_thread() asks for tasklist_lock, which modules don't have. */
+	/* With lockdep __for_each_thread() checks tasklist_lock, which modules cannot use. */
 	list_for_each_entry_rcu(task, &signal->thread_head, thread_node)
 		add_task(usage, task);
 }
 
 /*
- * A thread that is reaped goes over from the one to the other; stats_lock shows it. Its writer is
- * not waited for by the lock, which sleeps on PREEMPT_RT. Returns whether no thread counts twice.
+ * The usage of a thread that is reaped moves to the sums of signal_struct; stats_lock shows this.
+ * The lock itself is not taken, because it sleeps on PREEMPT_RT. Returns whether no thread was
+ * counted twice.
  */
 static bool add_process(struct usage *usage, struct signal_struct *signal)
 {
@@ -130,7 +133,7 @@ static bool add_process(struct usage *usage, struct signal_struct *signal)
 	return tries < READINGS;
 }
 
-/* The run time in the proportion of the ticks; without ticks it is the user's. As wait4(2). */
+/* Divides the run time by the ticks, like wait4(2); without ticks it is user time. */
 static void put_usage(struct sk_buff *record, const struct usage *usage, bool chars)
 {
 	u64 ticks = usage->utime + usage->stime, system = 0;
@@ -156,10 +159,10 @@ void forkbus_put_process_usage(struct sk_buff *record)
 	struct signal_struct *signal = current->signal;
 	struct usage usage;
 
-	/* Only the sum of characters is there once a child was reaped, which had some memory. */
+	/* After a child with memory was reaped, the kernel has only the sum of the characters. */
 	if (add_process(&usage, signal))
 		put_usage(record, &usage, !signal->cmaxrss);
-	/* Kept at the end of every image that the process ran. */
+	/* Updated at the end of every image that the process ran. */
 	forkbus_put_u64(record, FORKBUS_R_MAX_RSS, signal->maxrss << (PAGE_SHIFT - 10));
 }
 
