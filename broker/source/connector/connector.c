@@ -91,6 +91,7 @@ static void report_lost(struct connector *connector)
 	if (!loss.count)
 		return;
 	connector->stats.lost_messages += loss.count;
+	groups_lost(connector->groups);
 	resync_want(connector->resync);
 	hub_lost(connector->hub, "netlink", loss.count, connector_time_usec(connector, loss.since_nsec),
 		 connector_time_usec(connector, loss.until_nsec), "proc connector");
@@ -250,6 +251,7 @@ static void report_lost_records(struct connector *connector)
 static void report_unarmed(struct connector *connector, uint64_t since_nsec, const char *detail)
 {
 	connector->stats.unarmed++;
+	groups_lost(connector->groups);
 	resync_want(connector->resync);
 	hub_lost(connector->hub, "unarmed", HUB_COUNT_UNKNOWN, connector_time_usec(connector, since_nsec),
 		 clock_usec(CLOCK_REALTIME), detail);

@@ -36,6 +36,7 @@ TAILQ_HEAD(group_list, group);
 struct groups {
 	bool records;
 	bool counting;
+	uint64_t losses;      /* how often messages were lost */
 	struct group *groups; /* by tgid */
 	struct pool pool;
 	struct group_list ending;
@@ -134,7 +135,8 @@ struct group *groups_adopt(struct groups *groups, uint32_t tgid, uint32_t alive,
 	group->alive = alive;
 	group->born_nsec = born_nsec;
 	group->unseen = true;
-	group->missing = group->old_count = group->uncounted = false;
+	group->missing = group->old_count = false;
+	group->losses = groups->losses;
 	group->multithreaded |= alive > 1;
 	return group;
 }
@@ -279,7 +281,8 @@ struct group *groups_fork(struct groups *groups, const struct cn_event *event)
 		if (!group)
 			return NULL;
 		/* The process was not reported, so its other threads are unknown, too: one at least has forked this. */
-		group->unseen = group->uncounted = !leader;
+		group->unseen = !leader;
+		group->losses = leader ? groups->losses : GROUP_UNCOUNTED;
 		group->alive = !leader && !groups->counting;
 	}
 	if (leader) {
@@ -384,14 +387,19 @@ static bool exit_counts(struct groups *groups, const struct group *group, const 
 	return true;
 }
 
-/* Have all its threads ended, and were all of them counted? */
+/*
+ * Have all its threads ended, and were all of them counted? Where there is no flag, or its record may be the one that is
+ * missing, the count is trusted, unless forks may have been lost.
+ */
 static bool group_is_complete(const struct groups *groups, const struct group *group)
 {
 	if (group->alive > 0)
 		return false;
+	if (group->last)
+		return true;
 	if (groups->records && group->has_record && !group->mismatched && group->version >= VERSION_AGROUP)
-		return group->last;
-	return !group->uncounted;
+		return false;
+	return !group->multithreaded || group->losses == groups->losses;
 }
 
 void groups_exit(struct groups *groups, const struct cn_event *event, struct group_exit *exit)
@@ -412,6 +420,7 @@ void groups_exit(struct groups *groups, const struct cn_event *event, struct gro
 		return;
 
 	group->changed_nsec = event->nsec;
+	group->multithreaded |= event->tid != event->tgid;
 	if (record)
 		group_take_record(group, record);
 	else if (groups->records)
@@ -459,6 +468,11 @@ void groups_exec(struct groups *groups, const struct cn_event *event)
 		(void)counted_add(groups, event->tgid);
 	/* The leader may have ended as the first victim of an exec by another thread. */
 	group_set_ending(groups, group, false, 0);
+}
+
+void groups_lost(struct groups *groups)
+{
+	groups->losses++;
 }
 
 struct group *groups_suspect(struct groups *groups, uint64_t now_nsec)

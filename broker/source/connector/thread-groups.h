@@ -33,6 +33,8 @@ enum group_rank {
 	GROUP_RANK_CORE, /* only the thread that dumped knows of the core */
 };
 
+#define GROUP_UNCOUNTED UINT64_MAX /* its first message was a thread's fork */
+
 struct group {
 	uint32_t tgid;
 	uint32_t alive;	      /* forks - exits */
@@ -42,7 +44,7 @@ struct group {
 	uint64_t check_nsec;  /* when to check that in /proc next */
 	bool unseen;	      /* some of its threads may have started and ended unreported */
 	bool mismatched;      /* an exit had no record: the sums are too low */
-	bool uncounted;	      /* begun by a thread's fork: it has more threads than are counted */
+	uint64_t losses;      /* how many there were when all its threads were counted, or GROUP_UNCOUNTED */
 	bool last;	      /* the thread that ended the process has exited */
 	bool missing;	      /* the last scan of /proc did not find it */
 	bool old_count;	      /* nor did it count its threads */
@@ -131,6 +133,12 @@ void groups_exit(struct groups *groups, const struct cn_event *event, struct gro
  * @nsec: when it was gone
  */
 void groups_settle(struct groups *groups, struct group *group, uint64_t nsec);
+
+/*
+ * groups_lost() - messages are missing before the next one
+ * Forks may be among them: until the next scan, what is counted of processes with threads may be too little.
+ */
+void groups_lost(struct groups *groups);
 
 /* groups_exec() - a process runs another program: figures of the old memory do not count any more */
 void groups_exec(struct groups *groups, const struct cn_event *event);

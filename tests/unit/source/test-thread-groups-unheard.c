@@ -228,6 +228,38 @@ static void test_lost_forks(void **state)
 	assert_empty(groups);
 }
 
+/* Both messages and records were lost: where there may be more threads, /proc is asked. */
+static void test_lost_forks_and_records(void **state)
+{
+	struct groups *groups = *state;
+	struct group_end end;
+
+	forked(groups, 20, 20);
+	forked(groups, 20, 21);
+	forked(groups, 30, 30);
+	groups_lost(groups);
+	forked(groups, 40, 40);
+	forked(groups, 40, 41);
+	assert_false(exited_code(groups, 20, 21, 0, &end));
+	assert_false(exited_code(groups, 20, 22, 0, &end));
+	assert_int_equal(groups_ending(groups), 1);
+	/* A scan counts it. */
+	groups_count_begin(groups);
+	groups_adopt(groups, 20, 0, 0);
+	assert_int_equal(groups_count_thread(groups, 20, 20), 0);
+	groups_count_end(groups);
+	assert_true(exited_code(groups, 20, 20, 0x100, &end));
+	assert_int_equal(end.status, 0x100);
+
+	/* One that never had threads; one that is younger than the loss. */
+	assert_true(exited_code(groups, 30, 30, 0x200, &end));
+	assert_int_equal(end.status, 0x200);
+	assert_false(exited_code(groups, 40, 40, 0x300, &end));
+	assert_true(exited_code(groups, 40, 41, 0x300, &end));
+	assert_int_equal(end.status, 0x300);
+	assert_empty(groups);
+}
+
 /* Without records nothing says which thread is the last: /proc is asked. */
 static void test_lost_forks_without_records(void **state)
 {
@@ -394,6 +426,7 @@ int main(void)
 		TEST(test_counted_and_exec),
 		TEST(test_counted_too_few),
 		TEST(test_lost_forks),
+		TEST(test_lost_forks_and_records),
 		cmocka_unit_test_setup_teardown(test_lost_forks_without_records, setup_without_records,
 						teardown),
 		TEST(test_missing_in_scan),
