@@ -91,7 +91,6 @@ static void report_lost(struct connector *connector)
 	if (!loss.count)
 		return;
 	connector->stats.lost_messages += loss.count;
-	groups_lost(connector->groups);
 	resync_want(connector->resync);
 	hub_lost(connector->hub, "netlink", loss.count, connector_time_usec(connector, loss.since_nsec),
 		 connector_time_usec(connector, loss.until_nsec), "proc connector");
@@ -115,8 +114,11 @@ static void publish_one(struct connector *connector, const struct connector_mess
 {
 	struct proc_question *question = message->question;
 
-	if (message->lost)
+	if (message->lost) {
+		/* For each hole: those that follow may have lost other forks than the one that reports them all. */
+		groups_lost(connector->groups);
 		report_lost(connector);
+	}
 	resync_settle(connector->resync, message->cn.nsec, false);
 	translate(connector, message);
 	connector->published_nsec = message->cn.nsec;
