@@ -448,16 +448,48 @@ static void stay(int fd)
 	_exit(0);
 }
 
+static void *do_nothing(void *unused)
+{
+	usleep(1000);
+	return unused;
+}
+
+/* Threads come and go until the end, which is another one's than the first. */
+static void stay_in_threads(int fd)
+{
+	struct pollfd end = { .fd = fd, .events = POLLIN };
+	pthread_t threads[4];
+
+	close(held_pipe[1]);
+	while (poll(&end, 1, 0) == 0) {
+		for (int i = 0; i < 4; i++)
+			threads[i] = add_thread(do_nothing, NULL);
+		for (int i = 0; i < 4; i++)
+			pthread_join(threads[i], NULL);
+	}
+	leave_from_thread(42);
+}
+
 static struct made held[HOLD_MAX];
 static int n_held;
 
-static void make_held(int count)
+static void hold(const char *kind, void (*work)(int fd), int count)
 {
 	check(pipe(held_pipe) == 0, "pipe");
 	for (n_held = 0; n_held < count && n_held < HOLD_MAX; n_held++) {
-		held[n_held] = start("held", stay, held_pipe[0]);
+		held[n_held] = start(kind, work, held_pipe[0]);
 		printf("{\"kind\":\"holding\",\"pid\":%d}\n", held[n_held].pid);
 	}
+}
+
+static void make_held(int count)
+{
+	hold("held", stay, count);
+}
+
+static void make_held_threads(int count)
+{
+	hold("held-threads", stay_in_threads, count);
 }
 
 static void release_held(int unused)
@@ -506,6 +538,7 @@ static const struct kind {
 	{ .name = "chain", .make = make_chain, .n = 5 },
 	{ .name = "ignored", .make = make_ignored },
 	{ .name = "hold", .make = make_held, .n = 3 },
+	{ .name = "hold-threads", .make = make_held_threads, .n = 3 },
 	{ .name = "release", .make = release_held },
 	{ .name = "pause", .make = make_pause },
 	{ .name = "session", .work = take_session, .threads = 1 },

@@ -1,0 +1,78 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Processes whose threads come and go while the broker loses messages, the forks of some of them and of their threads too: they
+# live on, and each of them ends once.
+use strict;
+use warnings;
+use FindBin '$Bin';
+use lib $Bin;
+use Forkbus qw(json slow);
+use Test::More;
+
+use constant { BURST => slow() ? 8000 : 3000, BUFFER => slow() ? '1M' : '64K', ROUNDS => 3 };
+
+Forkbus->needs_root;
+Forkbus->needs_connector;
+
+my $broker = Forkbus->broker(source => 'connector', config => { Source => { SocketBuffer => BUFFER } });
+my $stream = $broker->subscribe({ types => ['exit'] });
+$stream->wait_ready;
+
+sub holding {
+    my $workload = Forkbus::Workload->start(arguments => [ 'hold-threads=3', 'pause', 'release' ])->go;
+    my @pids;
+    while ((my $told = $workload->next)->{kind} ne 'pause') {
+        push @pids, $told->{pid};
+    }
+    return ($workload, @pids);
+}
+
+# What is alive, and goes on to make threads: some older than the loss, some that begin in it.
+my ($old, @pids) = holding();
+my @workloads = $old;
+for my $round (1 .. ROUNDS) {
+    $stream->settle;
+    my $lost = $broker->status->{source}{lostMessages};
+    $broker->signal('STOP');
+    Forkbus::Workload->start(arguments => [ 'burst=' . BURST ])->go->finish;
+    my ($young, @young) = holding();
+    push @workloads, $young;
+    push @pids,      @young;
+    $broker->signal('CONT');
+    ok(Forkbus->wait_until(sub { $broker->status->{source}{lostMessages} > $lost }), "round $round: messages are lost");
+
+    # Threads come and go while it finds out who lives.
+    my ($messages, $resyncs) = @{ $broker->status->{source} }{qw(messages resyncs)};
+    ok(
+        Forkbus->wait_until(
+            sub {
+                my $now = $broker->status->{source};
+                return $now->{messages} > $messages + 500 && $now->{resyncs} > $resyncs;
+            }
+        ),
+        'and the table is read anew'
+    );
+}
+
+my %ours = map { $_ => [] } @pids;
+$stream->settle;
+is_deeply([ grep { $ours{ $_->{pid} } } $stream->events ], [], 'none of those that live is reported as ended');
+
+my @made = map { $_->go->finish } @workloads;
+$stream->wait_for(
+    sub {
+        push @{ $ours{ $_->{pid} } }, $_ if $_->{type} eq 'exit' && $ours{ $_->{pid} };
+        return !grep { !@$_ } values %ours;
+    },
+    'the ends of all'
+);
+$stream->settle;
+my %exits;
+$exits{ $_->{pid} }++ for grep { $ours{ $_->{pid} } } $stream->events;
+is_deeply(\%exits, { map { $_ => 1 } @pids }, 'each ends once');
+is(scalar(grep { $_->{code} == 42 } @made), scalar @pids, 'with a status');
+is_deeply([ grep { $_->{status} && json($_->{status}) ne json({ code => 42 }) } map { @$_ } values %ours ],
+    [], 'which is right, if it is known');
+$broker->stop;
+done_testing;
