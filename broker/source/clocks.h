@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * From one clock to another. The offsets change with suspend and with what sets the clock, so they are read again and again.
+ * Conversions between clocks. The offsets change with suspend and when the clock is set, so they are read repeatedly.
  */
 
 #include <stdint.h>
@@ -12,12 +12,12 @@
 
 /*
  * clocks_read_offset() - update @offset_nsec to how far @clock is ahead of @base
- * Between reading the one and the other anything may come between: the quickest of a few readings counts, and if what was
- * known is within its error, it stays.
+ * There can be any delay between reading the two clocks: the quickest of a few readings is used, and if the previous offset
+ * is within its error, the previous one is kept.
  */
 void clocks_read_offset(uint64_t *offset_nsec, clockid_t clock, clockid_t base);
 
-/* As of the last batch of a source. */
+/* At the last batch of a source. */
 struct clocks {
 	uint64_t boot_offset_nsec; /* CLOCK_BOOTTIME - CLOCK_MONOTONIC */
 	uint64_t real_offset_nsec; /* CLOCK_REALTIME - CLOCK_BOOTTIME */
@@ -25,7 +25,7 @@ struct clocks {
 
 void clocks_read(struct clocks *clocks);
 
-/* From CLOCK_MONOTONIC to CLOCK_BOOTTIME, and back: 0 for what was before it began. */
+/* From CLOCK_MONOTONIC to CLOCK_BOOTTIME, and back: 0 for times before CLOCK_MONOTONIC began. */
 static inline uint64_t clocks_boot_nsec(const struct clocks *clocks, uint64_t monotonic_nsec)
 {
 	return monotonic_nsec + clocks->boot_offset_nsec;

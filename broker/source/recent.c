@@ -42,7 +42,7 @@ static void grow(struct recent *recent)
 	recent->size = bigger.size;
 }
 
-/* Would the next one take the place of one that must be kept? */
+/* Would the next one overwrite one that must be kept? */
 static bool is_full(const struct recent *recent)
 {
 	return recent->kept != UINT64_MAX && recent->n - recent->kept >= recent->size;
@@ -66,7 +66,7 @@ const struct recent_entry *recent_find(const struct recent *recent, uint32_t pid
 	uint64_t number = after ? after->previous : recent->heads[pid % RECENT_BUCKETS];
 	const struct recent_entry *entry;
 
-	/* What is older than the ring has been overwritten. */
+	/* Older entries than the ring holds have been overwritten. */
 	while (number > 0 && number + recent->size > recent->n) {
 		entry = entry_at(recent, number);
 		if (entry->id.pid == pid)

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The latest of many processes, found by pid. As many as fit are kept; while a scan of /proc runs all that came since it
- * began are, up to a bound.
+ * The latest processes, found by pid. It keeps as many as fit; while a scan of /proc runs, it keeps all since the scan
+ * began, up to a limit.
  */
 
 #include <stdbool.h>

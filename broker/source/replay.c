@@ -19,11 +19,11 @@
 /* Lines that are read before the loop serves others. */
 #define BATCH_LINES 256
 
-/* A longer line is no event. */
+/* A longer line is not an event. */
 #define LINE_SIZE (256 * 1024)
 _Static_assert(LINE_SIZE > EVENT_JSON_MAX, "the longest event fits");
 
-/* Clocks that step back further than this belong to another recording; by less, CPUs do not agree. */
+/* A clock that steps back further than this means another recording; smaller steps are differences between CPUs. */
 #define NEW_RECORDING_USEC USEC_PER_SEC
 
 /* A clock of the recording. */
@@ -67,7 +67,7 @@ static void replay_is_malformed(struct replay *replay)
 
 /* Time */
 
-/* How far a clock of the recording went on since the last event. */
+/* The time that has passed on a clock of the recording since the last event. */
 static uint64_t clock_advance(struct played_clock *clock, uint64_t usec)
 {
 	uint64_t step = 0;
@@ -81,7 +81,7 @@ static uint64_t clock_advance(struct played_clock *clock, uint64_t usec)
 	return step;
 }
 
-/* Notes where the next event stands in the recording. Without a time of its own it comes with the one before. */
+/* Notes the time of the next event in the recording. An event without a time has that of the event before it. */
 static void replay_advance(struct replay *replay)
 {
 	const struct fb_event *event = &replay->next;
@@ -95,7 +95,7 @@ static void replay_advance(struct replay *replay)
 	replay->played_usec += (double)(by_boot ? boot : real);
 }
 
-/* How long until the next event is due; 0: it is. */
+/* The time until the next event is due; 0: it is due now. */
 static uint64_t replay_wait(const struct replay *replay)
 {
 	double passed, left;
@@ -104,11 +104,11 @@ static uint64_t replay_wait(const struct replay *replay)
 		return 0;
 	passed = (double)(clock_usec(CLOCK_MONOTONIC) - replay->began_usec);
 	left = replay->played_usec / replay->speed - passed;
-	/* A day at a time: a timer has an end, a recording's clock need not. */
+	/* At most a day at a time: a timer has a limit, a recording's clock may not. */
 	return left <= 0 ? 0 : left > 86400e6 ? UINT64_C(86400000000) : (uint64_t)left + 1;
 }
 
-/* What the lines say */
+/* The content of the lines */
 
 /* Was the event published to all subscribers? Takes a process of a snapshot into the table. */
 static bool replay_take(struct replay *replay)
@@ -128,7 +128,7 @@ static bool replay_take(struct replay *replay)
 			msg_err("%s:%" PRIu64 ": %s", replay->path, replay->n_lines, strerror(ENOMEM));
 		return false;
 	case EVENT_LOST:
-		/* Positions in another log: the loss of one subscriber, which was slow or late. */
+		/* Positions in another log: the loss concerned one subscriber, which was slow or late. */
 		if (EVENT_HAS(event, from) || EVENT_HAS(event, to)) {
 			replay->passed_over++;
 			return false;
@@ -265,7 +265,7 @@ static void replay_speed_print(const struct replay *replay, char *buf, size_t si
 
 static void replay_arm(struct source *source)
 {
-	(void)source; /* A recording holds what it holds. */
+	(void)source; /* A recording can have events of all types. */
 }
 
 static void replay_describe(const struct source *source, json_t *object)

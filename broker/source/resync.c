@@ -9,10 +9,10 @@
 #include "source/recent.h"
 #include "source/subject.h"
 
-/* A storm of losses does not make us read /proc all the time. */
+/* Even if losses are frequent, /proc is not read all the time. */
 #define PAUSE_NSEC     (1 * NSEC_PER_SEC)
 #define PAUSE_SHARE    20
-/* A scan that was interrupted for long does not put off the next for ever. */
+/* A scan that was interrupted for a long time does not delay the next one for ever. */
 #define PAUSE_MAX_NSEC (10 * NSEC_PER_SEC)
 
 struct ids {
@@ -31,7 +31,7 @@ struct resync {
 	uint64_t started_seq; /* the log's next event then */
 	struct ids before;    /* in the table when the scan began */
 
-	struct ids missing; /* of those the ones that it did not find */
+	struct ids missing; /* those of them that it did not find */
 	bool settling;	    /* events may be older than the scan */
 	uint64_t end_nsec;  /* of the scan that settles */
 
@@ -74,7 +74,7 @@ struct resync *resync_free(struct resync *resync)
 	return NULL;
 }
 
-/* What was reported meanwhile */
+/* Events that were reported meanwhile */
 
 static struct process_id id_of(const struct fb_event *event)
 {
@@ -100,7 +100,7 @@ static bool find_start(const struct recent *recent, uint32_t pid, uint64_t start
 
 bool resync_has_ended(const struct resync *resync, const struct fb_event *event)
 {
-	/* One that the table holds has not. */
+	/* A process that is in the table has not ended. */
 	return !subject_find(resync->hub, event) &&
 	       find_start(&resync->ended, event->pid, id_of(event).start_usec);
 }
@@ -120,7 +120,7 @@ struct taking {
 	bool late; /* events were published while it was taken */
 };
 
-/* Is the entry about an older process than the one that the table holds, or has it ended? */
+/* Is the entry about an older process than the one in the table, or has it ended? */
 static bool is_outdated(const struct taking *taking, const struct fb_event *entry,
 			const struct process *process)
 {
@@ -275,7 +275,7 @@ static int take_snapshot(struct resync *resync, const struct proc_snapshot *snap
 	}
 	learn_parents(resync->hub, snapshot);
 	ids_clear(&resync->missing);
-	/* What could not be read may live. */
+	/* A process that could not be read may live. */
 	if (snapshot->skipped == 0) {
 		qsort(pids, n, sizeof(*pids), compare_pids);
 		find_missing(resync, snapshot, pids, n);
@@ -315,7 +315,7 @@ int resync_first(struct resync *resync)
 		return proc;
 	resync_started(resync, monotonic_nsec());
 	r = proc_snapshot_take(&snapshot, proc);
-	/* Nothing was published, however long it took. */
+	/* Nothing was published during the scan, however long it took. */
 	resync->hold_until_nsec = UINT64_MAX;
 	r = resync_take(resync, &snapshot, r, monotonic_nsec());
 	resync->allowed_nsec = 0;
@@ -353,7 +353,7 @@ void resync_begin(struct resync *resync, struct proc_helper *helper)
 		resync_started(resync, now);
 }
 
-/* A refusal is not going to change; all else may. */
+/* A refusal is permanent; other errors may not be. */
 static bool is_worth_repeating(int r)
 {
 	return r < 0 && r != -EPERM && r != -EACCES;

@@ -2,14 +2,14 @@
 #pragma once
 
 /*
- * What keeps the table true after a loss: a scan of /proc by the helper thread, and its result taken into the table.
+ * Corrects the table after a loss: the helper thread scans /proc, and the result is merged into the table.
  *
- * Events wait for the scan, but no longer than RESYNC_WAIT_NSEC: where there are many processes it takes longer. What it
- * brings then is held against what events have reported meanwhile: a process that has ended since it began is not taken in,
- * and of one that had an event since, what the table knows is newer. Processes that were in the table when the scan began,
- * and that it did not find, have ended. What reports their end may still be queued, so they are given some time first.
+ * Events wait for the scan, but no longer than RESYNC_WAIT_NSEC: with many processes it takes longer. Its result is then
+ * compared with the events that were reported meanwhile: a process that has ended since the scan began is not added, and if
+ * a process had an event since, the table is newer. Processes that were in the table when the scan began, and that it did
+ * not find, have ended. The events of their end may still be queued, so the broker waits for these first.
  *
- * All times are of CLOCK_MONOTONIC. What differs between sources goes through struct resync_ops.
+ * All times are of CLOCK_MONOTONIC. struct resync_ops has the functions that differ between sources.
  */
 
 #include "core/hub.h"
@@ -17,11 +17,11 @@
 #include "source/proc/reader.h"
 
 #define RESYNC_WAIT_NSEC (2 * NSEC_PER_SEC)
-/* Events of before the end of a scan have arrived so long after it. */
+/* The time after the end of a scan by which earlier events have arrived. */
 #define RESYNC_LATE_NSEC (200 * NSEC_PER_MSEC)
 
 struct resync_ops {
-	/* A process has ended some time before @nsec, of which no more is known than the table, or the source, knows. */
+	/* A process has ended some time before @nsec; nothing else is known than the table, or the source, knows. */
 	void (*gone)(void *userdata, uint32_t pid, uint64_t nsec);
 	/* May events that report its end still come? NULL: yes. */
 	bool (*awaits_end)(void *userdata, uint32_t pid);
@@ -44,26 +44,26 @@ int resync_first(struct resync *resync);
 
 /* resync_want() - events were lost */
 void resync_want(struct resync *resync);
-/* resync_hurry() - and the next scan need not wait for the pause after the last one */
+/* resync_hurry() - the next scan does not have to wait for the pause after the last one */
 void resync_hurry(struct resync *resync);
 
-/* resync_begin() - have the helper scan /proc, if that is wanted and may be */
+/* resync_begin() - let the helper scan /proc, if a scan is wanted and allowed now */
 void resync_begin(struct resync *resync, struct proc_helper *helper);
-/* resync_collect() - take in the scan if it is done. Return: whether it was taken in. */
+/* resync_collect() - merge the scan if it is complete. Return: whether it was merged. */
 bool resync_collect(struct resync *resync, struct proc_helper *helper);
 
-/* resync_started(), resync_take() - the steps of the two above that know no helper; @result: of the scan */
+/* resync_started(), resync_take() - the steps of the two above that do not use the helper; @result: of the scan */
 void resync_started(struct resync *resync, uint64_t now_nsec);
 int resync_take(struct resync *resync, const struct proc_snapshot *snapshot, int result, uint64_t now_nsec);
 
 /* resync_holds() - events wait for a scan */
 bool resync_holds(const struct resync *resync, uint64_t now_nsec);
 bool resync_is_wanted(const struct resync *resync);
-/* resync_release() - they do not wait for this one any longer */
+/* resync_release() - events do not wait for this scan any longer */
 void resync_release(struct resync *resync);
 
 /*
- * resync_settle() - report the processes that are missing, once no event of before the end of the scan can come
+ * resync_settle() - report the missing processes when no event from before the end of the scan can arrive any more
  * @newest_nsec: time of the event that is about to be published; @idle: nothing is queued
  */
 void resync_settle(struct resync *resync, uint64_t newest_nsec, bool idle);

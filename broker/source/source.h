@@ -15,10 +15,10 @@ struct source;
 
 #define SOURCE_SENTENCE_MAX 256
 
-/* What the administrator set, for all sources. */
+/* The configured options for all sources. */
 struct source_options {
 	uint64_t coalesce_usec; /* under load, wake up no more often than this; 0: never wait */
-	uint64_t socket_buffer; /* bytes asked for each netlink socket */
+	uint64_t socket_buffer; /* bytes to request for each netlink socket */
 	uint64_t arguments;	/* bytes of a program's arguments to publish, 0: none */
 	const char *
 		replay_file; /* replay: the file, and its speed: 1 as recorded, 2 twice as fast, 0 without waiting */

@@ -49,7 +49,7 @@ enum event_type module_event_type(uint32_t type)
 	return EVENT_NONE;
 }
 
-/* Attributes: as libmnl has them, without a call for each step */
+/* Attributes: like libmnl, but without a function call for each step */
 
 static inline unsigned int attr_type(const struct nlattr *attr)
 {
@@ -66,7 +66,7 @@ static inline size_t attr_len(const struct nlattr *attr)
 	return (size_t)attr->nla_len - NLA_HDRLEN;
 }
 
-/* The attribute after @attr within [@data, @data + @size), NULL: the first. Return: NULL if there is none that is whole. */
+/* The attribute after @attr within [@data, @data + @size), NULL: the first. Return: NULL if there is no complete one. */
 static inline const struct nlattr *attr_next(const void *data, size_t size, const struct nlattr *attr)
 {
 	const char *at = attr ? (const char *)attr + NLA_ALIGN(attr->nla_len) : data;
@@ -95,7 +95,7 @@ static bool get_u64(const struct nlattr *attr, uint64_t *value)
 	return true;
 }
 
-/* Never as large that adding to it would make it small. */
+/* Limited, so that additions cannot overflow. */
 static bool get_seq(const struct nlattr *attr, uint64_t *seq)
 {
 	uint64_t value;
@@ -114,7 +114,7 @@ static struct event_text get_text(const struct nlattr *attr)
 	return (struct event_text){ text, strnlen(text, attr_len(attr)) };
 }
 
-/* Each argument ends with a NUL, also the last if it is whole. */
+/* Each argument ends with a NUL; the last one, too, if it is complete. */
 static struct event_text get_args(const struct nlattr *attr)
 {
 	struct event_text args = { attr_data(attr), attr_len(attr) };
@@ -124,7 +124,7 @@ static struct event_text get_args(const struct nlattr *attr)
 	return args;
 }
 
-/* What an attribute of a record becomes. */
+/* The kinds of attributes of a record. */
 enum attribute_kind {
 	ATTRIBUTE_UNKNOWN, /* of a newer module */
 	ATTRIBUTE_RECORD,  /* belongs to the record, not to the event */
@@ -279,7 +279,7 @@ static void take(struct module_record *record, uint64_t *count, const struct nla
 		event->has |= FIELD_BIT(attribute->field);
 }
 
-/* What the module leaves unsaid since it follows from the rest. */
+/* Fields that the module leaves out because they follow from others. */
 static int complete_event(struct module_record *record)
 {
 	struct fb_event *event = &record->event;
@@ -330,7 +330,7 @@ static bool is_command(const struct nlmsghdr *message, uint16_t family, uint8_t 
 {
 	const struct genlmsghdr *genl = mnl_nlmsg_get_payload(message);
 
-	/* libmnl takes the padding at the end for part of the message; attributes leave none. */
+	/* libmnl treats the padding at the end as part of the message; there is none after attributes. */
 	return message->nlmsg_type == family && message->nlmsg_len >= MNL_NLMSG_HDRLEN + GENL_HDRLEN &&
 	       message->nlmsg_len % NLMSG_ALIGNTO == 0 && genl->cmd == command;
 }

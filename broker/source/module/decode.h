@@ -14,22 +14,24 @@
 enum {
 	_MODULE_E_SUCCESS,
 	MODULE_E_OTHER,	    /* not of this kind, or of one that is not known */
-	MODULE_E_MALFORMED, /* cut, or something that belongs there is missing */
+	MODULE_E_MALFORMED, /* cut, or a required part is missing */
 };
 
-/* A record. @seq is set wherever it could be read, so that what cannot be used is not taken for lost. */
+/* A record. @seq is set whenever it could be read, so that a record that cannot be used does not count as lost. */
 struct module_record {
 	uint64_t seq; /* 0: could not be read */
 	uint32_t type;
-	uint64_t nsec; /* CLOCK_BOOTTIME */
-	uint64_t
-		first; /* of the numbers that it stands for: of a LOST one those that are missing, else @seq */
+	uint64_t nsec;	     /* CLOCK_BOOTTIME */
+	uint64_t first;	     /* of the numbers that it covers: the missing ones for LOST, otherwise @seq */
 	uint64_t since_nsec; /* LOST */
 	uint32_t mask;	     /* ARMED */
 	bool has_tty;
 	uint32_t tty; /* device, 0: none */
 
-	/* All others. Times in µs, texts within the message; timeUsec, tty and what a path stands for are not set. */
+	/*
+	 * All other fields. Times in µs, texts within the message; timeUsec, tty and fields that follow from a path are not
+	 * set.
+	 */
 	struct fb_event event;
 };
 
@@ -42,9 +44,9 @@ int module_record_decode(struct module_record *record, const struct nlattr *nest
 /* module_event_type() - the event type for a record type. Return: EVENT_NONE if the record is not an event. */
 enum event_type module_event_type(uint32_t type);
 
-/* module_mask() - the module's mask of a bus' (types, and HUB_ARMED_THREADS) */
+/* module_mask() - convert a mask of the hub (types, and HUB_ARMED_THREADS) to the module's */
 uint32_t module_mask(uint32_t armed);
-/* module_armed() - the other way round */
+/* module_armed() - convert a mask of the module to the hub's */
 uint32_t module_armed(uint32_t mask);
 
 #define MODULE_VERSION_MAX 64

@@ -16,9 +16,9 @@
 #define BATCH 8
 
 #define TICK_USEC    (500 * USEC_PER_MSEC)
-/* Ask the module for its status once in so many ticks. */
+/* Ticks between two requests for the module's status. */
 #define STATUS_TICKS 10
-/* A replay without an answer for so many ticks has timed out. */
+/* Ticks without an answer after which a replay has timed out. */
 #define REPLAY_TICKS 10
 
 /* The time limit for publishing all records at once. */
@@ -94,7 +94,7 @@ static void listen_to(struct module *module, int progress)
 		event_add(module->replay, NULL);
 	else
 		event_del(module->replay);
-	/* There may be nothing to read, and yet something to do. */
+	/* There can be something to do even if there is nothing to read. */
 	if (reads && progress == MODULE_BUSY)
 		event_active(live ? module->live : module->replay, EV_READ, 0);
 }
@@ -118,7 +118,7 @@ static void run(struct module *module)
 	}
 	if (progress < 0)
 		fail(module, progress);
-	/* A record that waits was begun to be published. */
+	/* Publishing of a waiting record has already begun. */
 	if (!module->stream.replaying)
 		resync_begin(module->resync, module->helper);
 	listen_to(module, progress);
@@ -131,7 +131,7 @@ static void on_event(evutil_socket_t fd, short what, void *userdata)
 	run(userdata);
 }
 
-/* A replay that does not end would keep all that follows waiting. */
+/* If a replay does not end, all later records have to wait. */
 static void watch_replay(struct module *module)
 {
 	if (!module->stream.replaying || scan_holds(module) ||
@@ -145,7 +145,7 @@ static void watch_replay(struct module *module)
 	}
 }
 
-/* A record that is neither published nor queued is lost: the module had no memory to send it. */
+/* A record that is neither published nor queued is lost: the module did not have the memory to send it. */
 static void check_status(struct module *module)
 {
 	if (++module->ticks % STATUS_TICKS != 0 || module_ask_status(module) < 0)
@@ -167,7 +167,7 @@ static void on_tick(evutil_socket_t fd, short what, void *userdata)
 	run(module);
 }
 
-/* Read without waiting for anything, until there is no more, or it takes too long. No record waits. */
+/* Read without waiting, until there is nothing more, or it takes too long. No record is held. */
 static void drain(struct module *module)
 {
 	uint64_t until = monotonic_nsec() + DRAIN_NSEC;

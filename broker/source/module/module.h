@@ -7,8 +7,8 @@
  *   module.c   start and stop, and when to read what: the only file that knows the cycle
  *   stream.c   the order of the records (stream.h)
  *   decode.c   one record (decode.h)
- *   publish.c  from a record to the hub
- *   probe.c    what is asked of the module: whether it works here, to begin, its status
+ *   publish.c  publishes records to the hub
+ *   probe.c    requests to the module: whether it works here, start, status
  */
 
 #include "base/clock.h"
@@ -19,7 +19,7 @@
 #include "source/resync.h"
 #include "source/source.h"
 
-/* Events that the source before published while this one was already receiving. */
+/* Events that the previous source published while this one was already receiving. */
 struct module_seam {
 	struct module_published {
 		enum event_type type;
@@ -43,8 +43,8 @@ struct module {
 
 	/* The module */
 	struct genl_family_info family;
-	struct module_status status; /* as of the last time that it was asked */
-	uint64_t status_usec;	     /* CLOCK_REALTIME, of then */
+	struct module_status status; /* at the last request */
+	uint64_t status_usec;	     /* CLOCK_REALTIME of that request */
 	int live_fd, request_fd;
 	unsigned char *buffer; /* for answers */
 	struct module_stream stream;
@@ -76,7 +76,7 @@ struct module {
 	struct module_stats stats;
 };
 
-/* All up to this record is published. */
+/* All records up to this one are published. */
 static inline void module_set_origin(struct module *module, uint64_t seq)
 {
 	const struct hub_origin origin = { .instance = module->stream.instance, .kernel_seq = seq };
@@ -89,7 +89,7 @@ enum module_answer module_publish(void *userdata, struct module_record *record);
 void module_publish_lost(void *userdata, const struct module_gap *gap);
 /* resync_ops.gone */
 void module_publish_gone(void *userdata, uint32_t pid, uint64_t nsec);
-/* Do not publish again what the source before published since then (CLOCK_BOOTTIME). Return: 0 or -ENOMEM. */
+/* Do not publish again the events that the previous source has published since then (CLOCK_BOOTTIME). Return: 0 or -ENOMEM. */
 int module_seam_begin(struct module_seam *seam, const struct log *log, uint64_t since_usec);
 void module_seam_done(struct module_seam *seam);
 

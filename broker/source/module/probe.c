@@ -10,7 +10,7 @@
 #include "base/cleanup.h"
 #include "base/message.h"
 
-/* The types without which the source is of little use. */
+/* The types that the source needs to be useful. */
 #define MODULE_NEEDS \
 	(FORKBUS_MASK(FORKBUS_TYPE_FORK) | FORKBUS_MASK(FORKBUS_TYPE_EXEC) | FORKBUS_MASK(FORKBUS_TYPE_EXIT))
 
@@ -27,7 +27,7 @@ static struct nlmsghdr *begin_start(const struct module *module, struct genl_buf
 	return request;
 }
 
-/* Without waiting for an answer: a refusal comes with the events. */
+/* Without waiting for an answer: an error arrives together with the events. */
 void module_arm(struct module *module)
 {
 	struct genl_buffer room;
@@ -54,7 +54,7 @@ static void on_status(const struct nlmsghdr *message, void *userdata)
 		*answer->status = status;
 }
 
-/* @status stays as it is where there is no answer. */
+/* @status is unchanged if there is no answer. */
 static int ask_status(struct module_status *status, uint16_t family, int fd, void *buffer)
 {
 	struct status_answer answer = { .family = family, .status = status };
@@ -122,7 +122,7 @@ int module_open(struct module *module)
 	module->stream.wanted = module_mask(HUB_ARMED_ALWAYS) & module->status.supported;
 	if (module->family.version != FORKBUS_FAMILY_VERSION)
 		msg_info("The kernel module forkbus %s has protocol version %u, this broker version %d: "
-			 "only what both know is used.",
+			 "only features that both support are used.",
 			 module->status.version, module->family.version, FORKBUS_FAMILY_VERSION);
 	return 0;
 }

@@ -10,33 +10,36 @@
 #define TYPES(_a, _b, _c, _d) \
 	(EVENT_TYPE_BIT(_a) | EVENT_TYPE_BIT(_b) | EVENT_TYPE_BIT(_c) | EVENT_TYPE_BIT(_d))
 
-/* Types that threads have of their own: published to subscribers that want threads. */
+/* Types that threads have, too: published to subscribers that requested threads. */
 #define OF_THREADS TYPES(EVENT_FORK, EVENT_EXIT, EVENT_ID, EVENT_COMM)
-/* What counts for the whole process, whichever thread did it. */
+/* Types that concern the whole process, whichever thread caused them. */
 #define OF_PROCESS TYPES(EVENT_EXEC, EVENT_SESSION, EVENT_CHROOT, EVENT_COREDUMP)
 
-/* Fields for which the record is the best source, even when it lacks them. */
+/* Fields for which the record is the best source, even if it does not have them. */
 #define OF_RECORD                                                                              \
 	(EVENT_BIT(login_uid) | EVENT_BIT(ns_pid) | EVENT_BIT(pid_ns) | EVENT_BIT(cgroup_id) | \
 	 EVENT_BIT(cgroup) | EVENT_BIT(unit) | EVENT_BIT(tty) | EVENT_BIT(comm) | EVENT_BIT(exe))
 
-/* For the path of a cgroup no record waits longer. */
+/* The longest time that a record waits for the path of its cgroup. */
 #define HOLD_NSEC (20 * NSEC_PER_MSEC)
 
 #define PLACE (EVENT_BIT(cgroup) | EVENT_BIT(unit))
 
-/* How far apart two sources may time the same event, other than births and ends, of which there is one each. */
+/*
+ * The largest difference between the times that two sources give the same event. Forks and exits need none: a process has
+ * one of each.
+ */
 #define SEAM_APART_USEC	 (20 * USEC_PER_MSEC)
-/* Only the module reported records that are later than this after the seam. */
+/* Records that are later than this after the change of sources were reported only by the module. */
 #define SEAM_AFTER_USEC	 (1 * USEC_PER_SEC)
-/* Search the log from so long before the seam: it is in the order of publishing, not of time. */
+/* How long before the change of sources to start searching the log: it has the order of publishing, not of time. */
 #define SEAM_BEFORE_USEC (1 * USEC_PER_SEC)
 
 #define SEAM_TYPES (HUB_ARMED_ALWAYS | EVENT_TYPE_BIT(EVENT_COREDUMP) | EVENT_TYPE_BIT(EVENT_PTRACE))
 
 /* Which records are published */
 
-/* Others may have armed more than is wanted here. */
+/* Other listeners may have armed more types than the broker needs. */
 static bool is_wanted(const struct module *module, struct fb_event *event)
 {
 	uint32_t type = EVENT_TYPE_BIT(event->type);
@@ -48,7 +51,7 @@ static bool is_wanted(const struct module *module, struct fb_event *event)
 	return hub_armed(module->hub) & type;
 }
 
-/* What the source before has published */
+/* Events that the previous source has published */
 
 static int seam_add(struct module_seam *seam, const struct fb_event *event)
 {
@@ -107,7 +110,7 @@ static bool is_it(const struct module_published *published, const struct fb_even
 	return event->type == EVENT_FORK || event->type == EVENT_EXIT || apart <= SEAM_APART_USEC;
 }
 
-/* Return true only once for each. */
+/* Return true only once for each event. */
 static bool was_published(struct module_seam *seam, const struct fb_event *event)
 {
 	if (seam->n == 0)
@@ -126,7 +129,7 @@ static bool was_published(struct module_seam *seam, const struct fb_event *event
 	return false;
 }
 
-/* Whose record it is */
+/* The process that a record is about */
 
 /*
  * The start time that was published first identifies the process from then on; that of /proc is cut to a tick.
@@ -158,7 +161,7 @@ static struct subject resolve(const struct module *module, struct fb_event *even
 	return subject;
 }
 
-/* Which process has what the record leaves out: that of a fork is not known yet, and is like its parent. */
+/* The process that has the fields that the record leaves out: after a fork the parent, because the child is not known yet. */
 static const struct process *process_or_parent(const struct subject *subject, const struct fb_event *event)
 {
 	return subject->process || event->type != EVENT_FORK ? subject->process : subject->parent;
@@ -207,7 +210,7 @@ static void unplace(struct module *module, const struct process *process, const 
 		hub_forget(module->hub, process, PLACE);
 }
 
-/* Fill in cgroup and unit. Return: MODULE_HOLD while the path is looked for. */
+/* Fill in cgroup and unit. Return: MODULE_HOLD during the search for the path. */
 static enum module_answer place(struct module *module, const struct subject *subject, struct fb_event *event,
 				uint64_t seq)
 {
@@ -235,9 +238,9 @@ static enum module_answer place(struct module *module, const struct subject *sub
 	return MODULE_TAKEN;
 }
 
-/* What else is known */
+/* Other fields */
 
-/* No terminal, no login: what the table knows of them is over. */
+/* The record has no terminal or no login: the values in the table are no longer valid. */
 static void forget_what_ended(const struct module *module, const struct process *process,
 			      const struct module_record *record)
 {
@@ -297,7 +300,7 @@ enum module_answer module_publish(void *userdata, struct module_record *record)
 		return MODULE_TAKEN;
 	}
 	subject = resolve(module, event);
-	/* A scan found it gone before. */
+	/* A scan has already reported its end. */
 	if (event->type == EVENT_EXIT && !fb_event_is_thread(event) &&
 	    resync_has_ended(module->resync, event)) {
 		module->stats.published_before++;

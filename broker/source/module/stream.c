@@ -31,7 +31,7 @@ void module_stream_done(struct module_stream *stream)
 
 /* Losses */
 
-/* All numbers before @next, which comes at @nsec, are missing. */
+/* All numbers before @next, whose time is @nsec, are missing. */
 static void report_hole(struct module_stream *stream, uint64_t next, uint64_t nsec)
 {
 	const struct module_gap gap = { .loss = stream->hole,
@@ -81,16 +81,16 @@ static void replay_end(struct module_stream *stream)
 {
 	stream->replaying = false;
 	stream->feeds[MODULE_REPLAY].message = NULL;
-	/* Not even what came last is held any more. */
+	/* Not even the latest record is kept any more. */
 	if (stream->range_first > stream->last + 1)
 		report_hole(stream, stream->range_first, 0);
 	stream->hole = MODULE_LOST_NETLINK;
-	/* One that brings nothing may have come before an overrun; two that do will not fill the hole. */
+	/* One replay without new records may have ended before an overrun; after two of them the gap cannot be filled. */
 	if (++stream->replays_in_vain >= REPLAYS_IN_VAIN)
 		stream->replay_refused = true;
 }
 
-/* Without a replay the hole that asked for it is a loss. */
+/* Without a replay, the gap that it was requested for is a loss. */
 void module_stream_give_up(struct module_stream *stream)
 {
 	stream->stats.replays_failed++;
@@ -164,7 +164,7 @@ static enum step on_record(struct module_stream *stream, enum module_channel cha
 
 /* Messages */
 
-/* An answer that is no message of the module: that the replay is over, or is refused. */
+/* An answer that is not a message of the module: the replay has ended, or is refused. */
 static void on_control(struct module_stream *stream, enum module_channel channel,
 		       const struct nlmsghdr *message)
 {
@@ -184,7 +184,7 @@ static void on_control(struct module_stream *stream, enum module_channel channel
 		module_stream_give_up(stream);
 }
 
-/* Return: whether its records are for us. */
+/* Return: whether to use its records. */
 static bool begin_message(struct module_stream *stream, enum module_channel channel,
 			  const struct nlmsghdr *message)
 {
@@ -240,7 +240,7 @@ static enum step take_datagram(struct module_stream *stream, enum module_channel
 		step = take_message(stream, channel);
 		if (step != STEP_ON)
 			return step;
-		/* The end of a replay has dropped what followed. */
+		/* The end of a replay has dropped the rest. */
 		if (feed->message)
 			feed->message = mnl_nlmsg_next(feed->message, &feed->left);
 		feed->begun = false;
@@ -263,7 +263,7 @@ static int receive(struct module_stream *stream, enum module_channel channel)
 	return 1;
 }
 
-/* One datagram. Return: 1; 0 where there was none; HELD; or a negative errno. */
+/* One datagram. Return: 1; 0 if there was none; HELD; or a negative errno. */
 #define HELD INT_MAX
 static int run_once(struct module_stream *stream)
 {

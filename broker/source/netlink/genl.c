@@ -11,7 +11,7 @@
 
 #define ANSWER_USEC (1 * USEC_PER_SEC)
 
-/* More than any message about families has. */
+/* More than the longest message about families. */
 #define BUFFER_SIZE (32 * 1024)
 
 struct nlmsghdr *genl_begin(struct genl_buffer *buffer, uint16_t family, uint8_t command, uint8_t version)
@@ -61,7 +61,7 @@ int genl_request(int fd, const struct nlmsghdr *request, void *buffer, size_t si
 		n = netlink_receive_one(fd, buffer, size);
 		if (n == 0 && !netlink_wait(fd, ANSWER_USEC))
 			return -ETIMEDOUT;
-		/* What was dropped was no answer: of those there is always room for one. */
+		/* No answer was dropped: there is always room for one. */
 		if (n == -ENOBUFS)
 			n = 0;
 		if (n > 0)
@@ -176,7 +176,7 @@ int genl_join(int fd, uint32_t group)
 	return setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) < 0 ? -errno : 0;
 }
 
-/* News */
+/* Notifications */
 
 int genl_watch_open(void)
 {

@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * Generic netlink: families by name, requests and their answers, and the news of families that come and go.
+ * Generic netlink: families by name, requests and their answers, and notifications when families are added or removed.
  */
 
 #include "source/netlink/socket.h"
@@ -12,14 +12,14 @@ struct genl_buffer {
 	_Alignas(NLMSG_ALIGNTO) unsigned char data[256];
 };
 
-/* genl_begin() - a request that asks for an acknowledgement, to put attributes to */
+/* genl_begin() - begin a request with an acknowledgement; attributes can be added */
 struct nlmsghdr *genl_begin(struct genl_buffer *buffer, uint16_t family, uint8_t command, uint8_t version);
 
 /*
  * genl_request() - send a request, and wait for its end
  * @buffer: where answers are received, for datagrams of up to @size bytes
- * @fn: NULL, or gets all messages that arrive meanwhile
- * Return: 0; what the kernel refuses with, -ETIMEDOUT, or another negative errno.
+ * @fn: NULL, or called for all messages that arrive meanwhile
+ * Return: 0; the error of the kernel, -ETIMEDOUT, or another negative errno.
  */
 int genl_request(int fd, const struct nlmsghdr *request, void *buffer, size_t size, netlink_fn fn,
 		 void *userdata);
@@ -34,7 +34,7 @@ struct genl_family_info {
 
 /*
  * genl_find() - look a family up
- * By listing them all: to ask for one by its name makes the kernel load the module that has it.
+ * It lists all families: a request for one by name makes the kernel load the module that has it.
  * @group: NULL, or the name of one of its multicast groups
  * Return: 0, -ENOENT, or another negative errno.
  */

@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * Netlink sockets as sources need them: large buffers, many messages per system call, and only messages from the kernel.
+ * Netlink sockets for sources: large buffers, many messages per system call, and only messages from the kernel.
  */
 
 #include <linux/netlink.h>
@@ -16,7 +16,7 @@
 #define NETLINK_BATCH	     64
 #define NETLINK_DATAGRAM_MAX 4096
 
-/* Where datagrams are received; filled once, shared by all sockets of a thread. */
+/* The buffers for datagrams, shared by all sockets of a thread. */
 struct netlink_arena {
 	struct mmsghdr headers[NETLINK_BATCH];
 	struct iovec vectors[NETLINK_BATCH];
@@ -24,7 +24,7 @@ struct netlink_arena {
 	_Alignas(NLMSG_ALIGNTO) unsigned char data[NETLINK_BATCH][NETLINK_DATAGRAM_MAX];
 };
 
-/* What a drain brought. */
+/* The result of draining a socket. */
 struct netlink_drain {
 	unsigned int datagrams;
 	bool overrun; /* the kernel dropped messages because the socket was full */
@@ -36,7 +36,7 @@ void netlink_arena_init(struct netlink_arena *arena);
 
 /*
  * netlink_open() - a non-blocking socket
- * @groups: multicast group mask; @buffer: bytes to ask for, by force where that is allowed, 0: leave as it is
+ * @groups: multicast group mask; @buffer: bytes to request, beyond the system's limit if that is allowed, 0: keep the default
  * Return: the descriptor or a negative errno.
  */
 int netlink_open(int protocol, uint32_t groups, uint64_t buffer);
@@ -44,20 +44,20 @@ int netlink_open(int protocol, uint32_t groups, uint64_t buffer);
 /* netlink_send() - one message to the kernel. Return: 0 or a negative errno. */
 int netlink_send(int fd, const struct nlmsghdr *message);
 
-/* netlink_walk() - call @fn for each whole message of a datagram; what is cut or has a wrong length ends it */
+/* netlink_walk() - call @fn for each complete message of a datagram; stops at one that is cut or has a wrong length */
 void netlink_walk(const void *data, size_t size, netlink_fn fn, void *userdata);
 
 /*
- * netlink_receive() - one system call's worth of what is queued
- * Return: number of datagrams; 0 when the queue is empty; a negative errno. An overrun is noted in @drain and no error.
+ * netlink_receive() - receive queued datagrams with one system call
+ * Return: number of datagrams; 0 when the queue is empty; a negative errno. An overrun is noted in @drain, and is not an error.
  */
 int netlink_receive(int fd, struct netlink_arena *arena, netlink_fn fn, void *userdata,
 		    struct netlink_drain *drain);
 
 /*
  * netlink_receive_one() - one datagram, of any size up to @size
- * Return: its length; 0 when the queue is empty; -ENOBUFS once after an overrun, and before what is still queued; -EMSGSIZE
- * where it is longer; another negative errno.
+ * Return: its length; 0 if the queue is empty; -ENOBUFS once after an overrun, before the datagrams that are still queued;
+ * -EMSGSIZE if it is longer; another negative errno.
  */
 ssize_t netlink_receive_one(int fd, void *buffer, size_t size);
 

@@ -95,7 +95,7 @@ static int read_child(struct cgroups_list *list, int dir, char *path, size_t len
 	return r;
 }
 
-/* Eats @fd. One that has gone meanwhile is no error. */
+/* Closes @fd. A directory that was removed meanwhile is not an error. */
 static int read_below(struct cgroups_list *list, int fd, char *path, size_t len)
 {
 	const struct dirent *entry;

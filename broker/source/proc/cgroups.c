@@ -18,21 +18,21 @@
 #include "base/clock.h"
 #include "source/proc/cgroups-read.h"
 
-/* Spend at most one part in so many of the time on reading. */
+/* Reading takes at most this fraction (1/n) of the time. */
 #define READING_SHARE 4
 /* Wait for the end of a pause that is not longer than this. */
 #define PATIENCE_NSEC (20 * NSEC_PER_MSEC)
-/* For so long, do not search again for a number that was not found. */
+/* How long to wait before searching again for a number that was not found. */
 #define UNKNOWN_NSEC  (1 * NSEC_PER_SEC)
-/* Keep a removed cgroup for so long: events of its processes may still arrive. */
+/* How long to keep a removed cgroup: events of its processes may still arrive. */
 #define REMOVED_NSEC  (30 * NSEC_PER_SEC)
 
 struct cgroup {
 	uint64_t id;
 	char *path;	       /* owned; NULL: there was none with this id */
 	uint64_t asked_nsec;   /* of one without a path */
-	uint64_t removed_nsec; /* since when it is known to be gone; 0: it is there */
-	uint64_t reading;      /* the last one that found it */
+	uint64_t removed_nsec; /* since when it is known to be removed; 0: it exists */
+	uint64_t reading;      /* the last reading that found it */
 	TAILQ_ENTRY(cgroup) use;
 	UT_hash_handle hh;
 };
@@ -111,7 +111,7 @@ static void ask(struct cgroups *cgroups, uint64_t now)
 	pthread_mutex_unlock(&cgroups->lock);
 }
 
-/* What is known */
+/* The known paths */
 
 static struct cgroup *lookup(const struct cgroups *cgroups, uint64_t id)
 {
@@ -168,7 +168,7 @@ static void take(struct cgroups *cgroups, uint64_t id, const char *path)
 	cgroup->path = strdup(path);
 }
 
-/* Those that were not found. */
+/* Numbers that were not found. */
 static void expire(struct cgroups *cgroups)
 {
 	struct cgroup *cgroup, *next;
@@ -212,7 +212,7 @@ static void use(struct cgroups *cgroups, struct cgroup *cgroup)
 	TAILQ_INSERT_TAIL(&cgroups->uses, cgroup, use);
 }
 
-/* Was it looked for since it was asked for, or is it too soon to look again? */
+/* Was there a search since it was requested, or is it too soon to search again? */
 static int answer_unknown(struct cgroups *cgroups, struct cgroup *cgroup, uint64_t now)
 {
 	uint64_t took =
@@ -309,7 +309,7 @@ struct cgroups *cgroups_free(struct cgroups *cgroups)
 		clock_gettime(CLOCK_REALTIME, &until);
 		until.tv_sec += 1;
 		if (pthread_timedjoin_np(cgroups->thread, NULL, &until) != 0) {
-			/* It may still write to what it works on, so this stays. */
+			/* The thread may still write to its data, so they are not freed. */
 			pthread_detach(cgroups->thread);
 			return NULL;
 		}

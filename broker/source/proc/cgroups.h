@@ -2,13 +2,13 @@
 #pragma once
 
 /*
- * Paths of cgroups by their ids: the ids of the cgroup v2 hierarchy, which are the inode numbers of its directories. A thread
- * reads the hierarchy; the event loop asks for what it has found, and never waits.
+ * Paths of cgroups by their ids: the ids of the cgroup v2 hierarchy, which are the inode numbers of its directories. A
+ * thread reads the hierarchy; the event loop looks up the results, and never waits.
  */
 
 #include "event.h"
 
-/* Paths that are kept; the least recently used ones go. */
+/* The number of paths to keep; the least recently used ones are dropped. */
 #define CGROUPS_MAX 4096
 
 struct cgroups;
@@ -24,7 +24,7 @@ struct cgroups *cgroups_free(struct cgroups *cgroups);
 
 enum {
 	_CGROUPS_E_SUCCESS,
-	CGROUPS_E_LATER,   /* a search is running, or about to start: ask again soon */
+	CGROUPS_E_LATER,   /* a search is running, or about to start: try again soon */
 	CGROUPS_E_UNKNOWN, /* there is none with this id, or the last search was too recent */
 };
 
@@ -34,7 +34,7 @@ enum {
  */
 int cgroups_find(struct cgroups *cgroups, uint64_t id, struct event_text *path);
 
-/* cgroups_fd() - readable when a reading has come to its end: cgroups_collect() then */
+/* cgroups_fd() - readable when a reading has ended: call cgroups_collect() then */
 int cgroups_fd(const struct cgroups *cgroups);
 void cgroups_collect(struct cgroups *cgroups);
 

@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 
-/* Longest name of a unit, as systemd has it. */
+/* The longest name of a unit in systemd. */
 #define UNIT_NAME_MAX 255
 
 /* One decimal number, followed by @end or the end of the text. */
@@ -75,7 +75,7 @@ static const char *line_of(const char *text, size_t len, const char *key)
 	return NULL;
 }
 
-/* The name in this file is escaped by the kernel, so that it cannot begin a line of its own. */
+/* The kernel escapes the name in this file, so it cannot contain a new line. */
 int procfs_parse_ids(struct fb_event *event, const char *text, size_t len)
 {
 	const char *uids = line_of(text, len, "Uid:\t"), *gids = line_of(text, len, "Gid:\t");
@@ -168,7 +168,7 @@ static struct event_text path_component(struct event_text *path)
 	part = (struct event_text){ path->data, slash ? (size_t)(slash - path->data) : path->len };
 	path->data += part.len;
 	path->len -= part.len;
-	/* systemd puts '_' before a name that could be taken for a file of the kernel's. */
+	/* systemd puts '_' before a name that could be a file of the kernel. */
 	if (part.len > 0 && part.data[0] == '_') {
 		part.data++;
 		part.len--;

@@ -22,7 +22,7 @@ int procfs_open(void)
 	return fd < 0 ? -errno : fd;
 }
 
-/* A whole small file. Return: its length, or a negative errno. */
+/* Reads a small file completely. Return: its length, or a negative errno. */
 static ssize_t read_at(int dir, const char *name, char *buf, size_t size)
 {
 	_cleanup_close_ int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
@@ -39,7 +39,7 @@ static ssize_t read_at(int dir, const char *name, char *buf, size_t size)
 	return (ssize_t)len;
 }
 
-/* Only these mean that there is no such process; without descriptors or memory nothing is known of it. */
+/* Only these errors mean that there is no such process; without descriptors or memory it is unknown. */
 static int error_of(int r)
 {
 	return r == -ENOENT || r == -ESRCH ? PROCFS_E_GONE : r;
@@ -119,7 +119,7 @@ static void read_exe(int dir, struct fb_event *event, struct procfs_text *text)
 
 static void read_cgroup(int dir, struct fb_event *event, struct procfs_text *text)
 {
-	/* One line a hierarchy; the one that counts is the last, or among the first. */
+	/* One line per hierarchy; the relevant one is the last, or among the first. */
 	char buf[4 * EVENT_PATH_MAX];
 	ssize_t len = read_at(dir, "cgroup", buf, sizeof(buf));
 	struct event_text path, unit;
@@ -172,7 +172,7 @@ int procfs_read(int proc, uint32_t pid, uint64_t start_usec, field_set fields, s
 	return read_dir(dir, start_usec, fields, event, text, stat ? stat : &unused);
 }
 
-/* Numbers that are names in a directory, as they come. */
+/* Numbers that are names in a directory, in its order. */
 struct numbers {
 	uint32_t *values;
 	size_t n, max;

@@ -3,8 +3,8 @@
 
 /*
  * Read a process from /proc, as a process event. Any call that reads may sleep (for example, for the lock of a cgroup
- * hierarchy): do not call these functions in the event loop once it runs. Those that only look at a text
- * (procfs-parse.c) are fine there.
+ * hierarchy): do not call these functions in the event loop once it runs. The functions that only parse a text
+ * (procfs-parse.c) are allowed there.
  */
 
 #include <stdbool.h>
@@ -33,7 +33,7 @@ struct procfs_stat {
 	uint64_t start_usec; /* CLOCK_BOOTTIME, cut to a clock tick */
 };
 
-/* Is it dead as a whole, waiting for its parent? */
+/* Has the whole process ended, and waits for its parent? */
 static inline bool procfs_stat_is_dead(const struct procfs_stat *stat)
 {
 	return (stat->state == 'Z' || stat->state == 'X') && stat->threads <= 1;
@@ -41,12 +41,12 @@ static inline bool procfs_stat_is_dead(const struct procfs_stat *stat)
 
 enum {
 	_PROCFS_E_SUCCESS,
-	PROCFS_E_GONE, /* no such process, or not the one that was meant */
-	PROCFS_E_TEXT, /* not what the kernel writes */
+	PROCFS_E_GONE, /* no such process, or another one */
+	PROCFS_E_TEXT, /* not in the kernel's format */
 };
 
 /*
- * procfs_start_matches() - can a process that started then be the one of this stat?
+ * procfs_start_matches() - can a process with this start time be the one of this stat?
  * The start is cut to a tick in /proc, and a source may have read its clock on either side of it.
  */
 bool procfs_start_matches(uint64_t in_stat, uint64_t start_usec);
@@ -58,14 +58,14 @@ int procfs_parse_stat(struct procfs_stat *stat, const char *text, size_t len);
 int procfs_parse_ids(struct fb_event *event, const char *text, size_t len);
 
 /*
- * procfs_parse_cgroup() - the path in /proc/PID/cgroup: that of cgroup v2, or of v1's name=systemd where that says more
+ * procfs_parse_cgroup() - the path in /proc/PID/cgroup: that of cgroup v2, or of v1's name=systemd if that is more exact
  * Return: the path within @text; empty where there is none.
  */
 struct event_text procfs_parse_cgroup(const char *text, size_t len);
 
 /*
  * unit_from_cgroup() - the system unit: what follows the slices, as sd_pid_get_unit(3) finds it
- * Of what runs below a user's manager that is user@UID.service; user units are not looked at. Return: a part of @path,
+ * For processes of a user's manager this is user@UID.service; user units are ignored. Return: a part of @path,
  * empty where there is none.
  */
 struct event_text unit_from_cgroup(struct event_text path);
@@ -81,18 +81,18 @@ int procfs_open(void);
 /*
  * procfs_read() - fill a process event
  * @proc: from procfs_open()
- * @start_usec: the process that is meant, 0: whichever has this pid
+ * @start_usec: the start time of the process, 0: any process with this pid
  * @fields: EVENT_BIT()s of fields that cost a file of their own (ids, exe, cgroup, login_uid); the others are always read
- * @stat: NULL, or what is not in the event
- * All is read through one descriptor of /proc/PID, so that no other process' figures get in. Texts point into @text.
+ * @stat: NULL, or set to the values that are not in the event
+ * Everything is read through one descriptor of /proc/PID, so that no values of another process get in. Texts point into @text.
  * Return: 0, PROCFS_E_GONE, or a negative errno: whether the process lives is not known.
  */
 int procfs_read(int proc, uint32_t pid, uint64_t start_usec, field_set fields, struct fb_event *event,
 		struct procfs_text *text, struct procfs_stat *stat);
 
 /*
- * procfs_scan() - call @fn for each process that is not dead, with the ids of its threads that live
- * @skipped: 0, or why processes that may live could not be read: a negative errno, one that may pass rather than a refusal
+ * procfs_scan() - call @fn for each living process, with the ids of its living threads
+ * @skipped: 0, or the error why processes that may live could not be read: a negative errno, preferably a temporary one
  * Return: 0, what @fn returned if not 0 (the scan ends there), or a negative errno.
  */
 typedef int (*procfs_scan_fn)(const struct fb_event *event, const uint32_t *tids, size_t n_tids,

@@ -19,7 +19,7 @@ struct proc_helper {
 	int proc, fd;
 	pthread_t thread;
 	bool running;
-	struct question_list all; /* the event loop's: asked and not given back */
+	struct question_list all; /* used by the event loop: asked and not given back */
 	struct question_list spare;
 
 	pthread_mutex_t lock;
@@ -29,7 +29,7 @@ struct proc_helper {
 	enum scan_state scan;
 	int scan_result;
 	struct proc_snapshot snapshot;
-	/* Rings of questions, by pointer, since each is in @all too. */
+	/* Rings of questions, as pointers, because each is also in @all. */
 	struct proc_question *asked[PROC_QUESTIONS_MAX], *answered[PROC_QUESTIONS_MAX];
 	unsigned int asked_first, n_asked, answered_first, n_answered;
 
@@ -58,7 +58,7 @@ static void helper_notify(struct proc_helper *helper)
 		helper->notified = false;
 }
 
-/* Called with the lock held, which is let go meanwhile. */
+/* Called with the lock held, which is released meanwhile. */
 static void helper_work(struct proc_helper *helper)
 {
 	struct proc_question *question;
@@ -100,7 +100,7 @@ static void *helper_run(void *userdata)
 	return NULL;
 }
 
-/* Signals are the event loop's. */
+/* Signals are handled by the event loop. */
 static int helper_start(struct proc_helper *helper)
 {
 	sigset_t all, before;
@@ -163,7 +163,7 @@ struct proc_helper *proc_helper_free(struct proc_helper *helper)
 		clock_gettime(CLOCK_REALTIME, &until);
 		until.tv_sec += 1;
 		if (pthread_timedjoin_np(helper->thread, NULL, &until) != 0) {
-			/* It may still write to what it works on, so this stays. */
+			/* The thread may still write to its data, so they are not freed. */
 			pthread_detach(helper->thread);
 			return NULL;
 		}

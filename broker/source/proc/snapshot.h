@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * All processes of a machine, as read from /proc, kept until there is time to look at them.
+ * All processes of a machine, as read from /proc, kept until they are processed.
  */
 
 #include <stdbool.h>
@@ -12,20 +12,20 @@
 #include "event.h"
 
 struct proc_snapshot {
-	unsigned char *data; /* owned: one struct after the other of what proc_snapshot_next() reads */
+	unsigned char *data; /* owned: the structs that proc_snapshot_next() reads, one after the other */
 	size_t size, max;
 	int skipped;		       /* not all are in it: see procfs_scan() */
 	uint64_t begin_nsec, end_nsec; /* CLOCK_MONOTONIC */
 };
 
-/* One process of it. */
+/* A process in a snapshot. */
 struct proc_entry {
 	struct fb_event event; /* texts within the snapshot */
 	const uint32_t *tids;
 	size_t n_tids;
 };
 
-/* proc_snapshot_take() - replaces what was there; @proc: from procfs_open(). Return: 0 or a negative errno. */
+/* proc_snapshot_take() - replaces the previous content; @proc: from procfs_open(). Return: 0 or a negative errno. */
 int proc_snapshot_take(struct proc_snapshot *snapshot, int proc);
 /* Frees what it holds; an empty one is fine. */
 void proc_snapshot_done(struct proc_snapshot *snapshot);
