@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "base/message.h"
 
-/* Descriptors beside those of connections. */
+/* Descriptors other than those of connections. */
 #define OTHER_FILES 512
 
 static void on_end(void *userdata)
@@ -43,7 +43,7 @@ static void get_face_options(const struct broker *broker, struct face_options *o
 	};
 }
 
-/* A group that does not exist on this machine is no reason to stop: then root alone sees all. */
+/* A group that does not exist on this machine is not an error: then only root sees all processes. */
 static void set_group(struct broker *broker)
 {
 	if (config_group(&broker->config, &broker->group) != 0)
@@ -51,7 +51,7 @@ static void set_group(struct broker *broker)
 			    broker->config.group);
 }
 
-/* What may change while the broker runs; the rest stays as it was at its start. */
+/* The options that can change while the broker runs; the others keep their values from the start. */
 static void apply(struct broker *broker)
 {
 	const struct config *config = &broker->config;
@@ -203,12 +203,12 @@ static int open_log(struct log **ret, const struct config *config, gid_t group)
 	if (log_origin(*ret) == LOG_REPLACED)
 		msg_warning("the existing log is not used: %s; a new one begins", log_origin_reason(*ret));
 	else if (log_origin(*ret) == LOG_REOPENED)
-		msg_info("the log is reopened: it holds %llu events",
+		msg_info("log reopened with %llu events",
 			 (unsigned long long)(log_next(*ret) - log_first(*ret)));
 	return 0;
 }
 
-/* A reopened log does not hold what happened while no broker ran. */
+/* A reopened log does not have the events from the time when no broker ran. */
 static int bridge_outage(struct hub *hub, const struct config *config)
 {
 	int r;

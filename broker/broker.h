@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * The broker as a whole: wires source, core and faces together and runs them in one event loop.
+ * The broker: connects source, core and faces and runs them in one event loop.
  */
 
 #include <event2/event.h>
@@ -18,7 +18,7 @@
 struct broker {
 	const struct options *options;
 	struct config config;
-	gid_t group;	       /* its members see all */
+	gid_t group;	       /* its members see all processes */
 	uint64_t started_usec; /* CLOCK_REALTIME */
 
 	struct event_base *base;
@@ -31,7 +31,7 @@ struct broker {
 	struct event *flush, *wake; /* hub_flush(), hub_wake() */
 };
 
-/* status_print() - the figures as JSON on one line. Return: a string to free(), or NULL without memory. */
+/* status_print() - the status as JSON on one line. Return: a string to free(), or NULL without memory. */
 char *status_print(const struct broker *broker);
 
 /*

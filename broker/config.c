@@ -32,7 +32,7 @@ static int number_set(struct config *config, const struct option *option, uint64
 	return 0;
 }
 
-/* Digits, and what follows them. Return: CONFIG_E_INVALID where there are none, or too many. */
+/* Digits, and the text after them. Return: CONFIG_E_INVALID if there are none, or too many. */
 static int digits_parse(const char *value, uint64_t *number, const char **end)
 {
 	*number = 0;
@@ -255,7 +255,7 @@ static int set_option(void *userdata, const char *section, const char *key, cons
 
 int config_load(struct config *config, const char *path, bool must_exist)
 {
-	struct config loaded = *config; /* nothing is taken of a file with a mistake in it */
+	struct config loaded = *config; /* a file with an error changes nothing */
 	int r = ini_load(path, must_exist, set_option, &loaded);
 
 	if (r == 0)
@@ -281,7 +281,7 @@ int config_group(const struct config *config, gid_t *gid)
 	errno = 0;
 	group = getgrnam(config->group);
 	if (!group) {
-		/* The ways in which it reports that there is no group of that name. */
+		/* The errors that mean that there is no group of that name. */
 		if (errno == 0 || errno == ENOENT || errno == ESRCH)
 			return CONFIG_E_INVALID;
 		return -errno;

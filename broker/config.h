@@ -2,12 +2,12 @@
 #pragma once
 
 /*
- * What the administrator set: the defaults, then forkbusd.conf, then the command line. One struct without
- * pointers, so that a reload can be tried on a copy.
+ * The configuration: the defaults, then forkbusd.conf, then the command line. One struct without pointers, so that a reload
+ * can be tried on a copy.
  *
  * The file is INI: [Section], Key=value, comments from # or ; at the beginning of a line, or from a ; after
- * white space. Spans take the units us ms s min h d w, and are seconds without one; sizes take K, M, G, T
- * (1024 each), and are bytes without one.
+ * white space. Time spans have the units us ms s min h d w, and are in seconds without a unit; sizes have K, M, G, T (powers
+ * of 1024), and are in bytes without one.
  */
 
 #include <stdbool.h>
@@ -99,8 +99,8 @@ enum {
 void config_init(struct config *config);
 
 /*
- * config_load() - set what a file sets
- * @must_exist: if not, a file that is not there sets nothing
+ * config_load() - set the options of a file
+ * @must_exist: if false, a missing file is not an error
  * Return: 0; CONFIG_E_INVALID, or a negative errno, after logging what is wrong, where, and what is expected: @config is
  * unchanged then.
  */
@@ -108,7 +108,7 @@ int config_load(struct config *config, const char *path, bool must_exist);
 
 /*
  * config_set() - set one option, as a line of the file would
- * @expected: set to what would be right, for people, where it fails
+ * @expected: set to a description of valid values, for people, on failure
  * Return: 0, CONFIG_E_INVALID, CONFIG_E_UNKNOWN; on failure @config is unchanged.
  */
 int config_set(struct config *config, const char *section, const char *key, const char *value,
@@ -118,8 +118,8 @@ int config_set(struct config *config, const char *section, const char *key, cons
 int config_parse_source(struct config *config, const char *value);
 
 /*
- * config_group() - the group that sees all
- * @gid: set to it, or to (gid_t)-1 where there is to be none, or is none
+ * config_group() - the group whose members see all processes
+ * @gid: set to it, or to (gid_t)-1 if none is configured, or it does not exist
  * Return: 0; CONFIG_E_INVALID where this machine has no group of that name; or a negative errno.
  */
 int config_group(const struct config *config, gid_t *gid);

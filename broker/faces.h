@@ -2,19 +2,19 @@
 #pragma once
 
 /*
- * Which faces there are: begun together, ended together, their figures added up.
+ * The list of faces: started together, stopped together, with their statistics added up.
  */
 
 #include "serve/face.h"
 
 struct faces;
 
-/* faces_new() - begin all that the context asks for. Return: 0 or a negative errno, after logging why. */
+/* faces_new() - start all faces that the context requests. Return: 0 or a negative errno, after logging why. */
 int faces_new(struct faces **ret, const struct face_context *context);
 /* NULL is fine. Return: NULL. */
 struct faces *faces_free(struct faces *faces);
 
-/* faces_set_options() - new options, for all that begins from now on */
+/* faces_set_options() - new options, for everything that begins from now on */
 void faces_set_options(struct faces *faces, const struct face_options *options);
 /* faces_prepare() - to be called before every wait of the loop */
 void faces_prepare(struct faces *faces);

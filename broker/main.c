@@ -20,7 +20,7 @@ static void on_ready(void)
 	ready_fd = close_fd(ready_fd);
 }
 
-/* The parent exits when the broker is ready, so that a script can connect at once. End of file means that it failed. */
+/* The parent exits when the broker is ready, so that a script can connect at once. End of file means that the start failed. */
 static int wait_until_ready(int fd)
 {
 	char byte;

@@ -24,7 +24,7 @@ struct service {
 	void *userdata;
 	struct event *on_term, *on_int, *on_hup, *status, *watchdog;
 
-	/* Those that were passed on. */
+	/* The sockets that the service manager passed on. */
 	unsigned int n_sockets;
 	struct {
 		int fd; /* -1: it was taken */
@@ -56,7 +56,7 @@ static void add_sockets(struct service *service)
 	int n = sd_listen_fds_with_names(1, &names);
 
 	for (int i = 0; i < n; i++) {
-		/* What systemd calls a socket that its unit gives no name. */
+		/* systemd's name for a socket without a name in its unit. */
 		bool unnamed = n == 1 && strcmp(names[i], "unknown") == 0;
 
 		add_socket(service, SD_LISTEN_FDS_START + i, unnamed ? "" : names[i]);

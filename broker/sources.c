@@ -13,17 +13,17 @@
 #define MODULE_FAMILY "forkbus"
 
 /*
- * For so long the module hears beside the source that it replaces. What is amid its exit when the one begins has left it when
- * the other ends, so that each event is heard by one of them at least.
+ * How long the module and the source that it replaces are both active. A process that is in the middle of its exit when the
+ * module starts has finished it when the other source stops, so at least one of them receives each event.
  */
 #define OVERLAP_USEC (50 * USEC_PER_MSEC)
 
-/* Best first: the order in which "auto" tries. replay is never taken unasked. */
+/* Best first: the order in which "auto" tries them. It never tries replay. */
 static const struct source_ops *const live_sources[] = { &module_source, &connector_source };
 
 #define N_LIVE (sizeof(live_sources) / sizeof(live_sources[0]))
 
-/* Where nothing could be started at the first try, it is tried again so often. */
+/* How often to retry if no source could be started. */
 #define AGAIN_USEC (5 * USEC_PER_SEC)
 
 struct sources {
@@ -32,11 +32,11 @@ struct sources {
 	struct hub *hub;
 	struct event_base *base;
 
-	struct source *current;	  /* NULL: none, until the module is loaded again, or one works again */
-	struct source *next;	  /* listens, and does not report yet */
+	struct source *current;	  /* NULL: none, until the module is loaded again, or a source works again */
+	struct source *next;	  /* receives events, but does not publish yet */
 	uint64_t next_since_usec; /* CLOCK_BOOTTIME */
 	struct event *overlap;
-	struct event *again; /* the next try, where there is none */
+	struct event *again; /* the next attempt, if there is none */
 
 	int watch_fd;
 	struct event *watch;
@@ -121,7 +121,7 @@ static void drop_next(struct sources *sources)
 	sources->next = stop(sources->next);
 }
 
-/* No source reports: what happens is lost, and reported as lost when a source starts again. */
+/* No source reports: events are lost, and reported as lost when a source starts again. */
 static void enter_no_source(struct sources *sources)
 {
 	const struct timeval again = { .tv_sec = AGAIN_USEC / USEC_PER_SEC };
@@ -136,7 +136,7 @@ static void enter_no_source(struct sources *sources)
 	hub_flush(sources->hub);
 }
 
-/* The current source is gone; what happens from now on is lost until another one starts. */
+/* The current source is gone; events from now on are lost until another one starts. */
 static void end_current(struct sources *sources, const char *why)
 {
 	uint64_t until = sources->current->ops->finish(sources->current);
@@ -151,7 +151,7 @@ static void start_again(struct sources *sources, bool loaded)
 
 	if (loaded)
 		r = start(sources, &module_source);
-	/* At once: to try it out first would only lose more. */
+	/* At once: probing the source first would only lose more events. */
 	if (r < 0 && sources->wanted == CONFIG_SOURCE_AUTO)
 		r = start(sources, &connector_source);
 	if (r < 0)
@@ -202,7 +202,7 @@ static void on_overlap(evutil_socket_t fd, short what, void *userdata)
 		enter_no_source(sources);
 }
 
-/* A better source appeared: it begins to listen while the current one still reports. */
+/* A better source appeared: it starts to receive while the current one still publishes. */
 static void begin_overlap(struct sources *sources)
 {
 	const struct timeval overlap = { .tv_usec = OVERLAP_USEC };
@@ -283,7 +283,7 @@ int sources_new(struct sources **ret, const struct config *config, struct hub *h
 	sources->again = evtimer_new(base, on_again, sources);
 	if (!sources->overlap || !sources->again)
 		return -ENOMEM;
-	/* Before it is looked for, so that nothing comes or goes unseen. */
+	/* Before the search for the module, so that no change is missed. */
 	r = watch_module(sources);
 	if (r == 0)
 		r = start_wanted(sources);

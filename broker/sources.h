@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * Which sources there are, which one to take, and another one when the kernel module comes or goes.
+ * The list of sources: choosing one, and changing to another when the kernel module is loaded or unloaded.
  */
 
 #include "config.h"
@@ -11,9 +11,9 @@
 struct sources;
 
 /*
- * sources_new() - begin the configured source; for "auto" the first that works, best first, saying which and why
- * Where the module is the source, or could be, its being loaded and unloaded is watched from then on.
- * Return: 0 or a negative errno after saying what was wrong.
+ * sources_new() - start the configured source; for "auto" the best available one; logs which and why
+ * If the module is the source, or could be, the broker watches from then on whether it is loaded or unloaded.
+ * Return: 0 or a negative errno after logging the error.
  */
 int sources_new(struct sources **ret, const struct config *config, struct hub *hub, struct event_base *base);
 /* NULL is fine. Return: NULL. */
@@ -25,5 +25,5 @@ void sources_arm(struct sources *sources);
 /* sources_describe() - the status of the current source: adds its own keys to a JSON object */
 void sources_describe(const struct sources *sources, json_t *object);
 
-/* sources_probe() - one JSON object a line on standard output for each source. Return: whether any works. */
+/* sources_probe() - print one JSON object per line on standard output for each source. Return: whether any works. */
 bool sources_probe(void);
