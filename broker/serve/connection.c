@@ -10,7 +10,7 @@
 #include "base/clock.h"
 
 #define READ_SIZE   4096
-/* The kernel charges the broker for what waits in a socket: so it is little, and the rest waits in the log. */
+/* The kernel charges the broker for unread bytes in a socket: so the buffer is small, and the rest waits in the log. */
 #define SEND_BUFFER (64 * 1024)
 
 static const struct face_options *options_of(const struct connection *connection)
@@ -24,7 +24,7 @@ static void free_event(struct event *event)
 		event_free(event);
 }
 
-/* All but what is the protocol's own. */
+/* The parts that do not depend on the protocol. */
 static void release(struct connection *connection)
 {
 	struct connections *all = connection->all;
@@ -52,7 +52,7 @@ void connection_free(struct connection *connection)
 
 /* Input */
 
-/* A peer that has closed one half of its socket only still reads. */
+/* A peer that has closed only one half of its socket still reads. */
 static bool peer_has_left(int fd)
 {
 	struct pollfd poll_fd = { .fd = fd };
@@ -63,7 +63,7 @@ static bool peer_has_left(int fd)
 /* Return: whether there is room for more input. */
 static bool make_room(struct connection *connection)
 {
-	size_t max = options_of(connection)->request_max + 1; /* with what ends a message */
+	size_t max = options_of(connection)->request_max + 1; /* including the end of a message */
 	size_t wanted = connection->input_room ? 2 * connection->input_room : READ_SIZE;
 	char *grown;
 
@@ -81,7 +81,7 @@ static bool make_room(struct connection *connection)
 	return true;
 }
 
-/* Return: where the next input is to be put, or NULL where it is too long. */
+/* Return: where to store the next input, or NULL if it is too long. */
 static char *input_room(struct connection *connection, size_t *room)
 {
 	static char dropped[READ_SIZE];
@@ -169,7 +169,7 @@ void connection_wait(struct connection *connection, bool full)
 
 void connection_wake(struct connection *connection)
 {
-	/* One that waits for its socket looks for what is new by itself. */
+	/* A connection that waits for its socket checks for new events by itself. */
 	if (!connection_waits(connection))
 		outbox_wake(&connection->outbox);
 }
@@ -207,7 +207,7 @@ static struct connection *connection_of(struct outbox *outbox)
 	return (struct connection *)((char *)outbox - offsetof(struct connection, outbox));
 }
 
-/* The last message may follow a whole one only. */
+/* The last message may only follow a complete one. */
 static bool is_at_last(const struct connection *connection)
 {
 	return connection->last && !connection->cursor.own;
@@ -292,7 +292,7 @@ void connection_unsubscribe(struct connection *connection)
 	connection->subscribed = connection->has_cursor = false;
 }
 
-/* One connection, and all */
+/* One connection, and all connections */
 
 static void tick(struct connection *connection, uint64_t now_usec)
 {
@@ -352,7 +352,7 @@ int connections_init(struct connections *all, const struct connection_ops *ops,
 
 void connections_done(struct connections *all)
 {
-	/* The last messages say why the broker ends. */
+	/* The last messages report why the broker ends. */
 	if (all->outboxes)
 		outboxes_run(all->outboxes);
 	while (!LIST_EMPTY(&all->list))

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * A connection to a face on a Unix socket: its place in the budget, its input up to a maximum and a deadline, its cursor, and
- * what it sends. The protocol gives the bytes their meaning (struct connection_ops).
+ * A connection to a face on a Unix socket: its share of the budget, its input with a maximum length and a deadline, its
+ * cursor, and its output. The protocol interprets the bytes (struct connection_ops).
  */
 
 #include <sys/queue.h>
@@ -15,27 +15,27 @@
 
 struct connection;
 
-/* The protocol of a face. All but those that return something may free the connection. */
+/* The protocol of a face. The functions without a return value may free the connection. */
 struct connection_ops {
 	size_t size; /* of the struct that begins with a struct connection */
 
-	/* A new connection, complete but for what is the protocol's own. */
+	/* A new connection, complete except for the data of the protocol. */
 	void (*begin)(struct connection *connection);
-	/* Frees what is the protocol's own; NULL: there is nothing. */
+	/* Frees the data of the protocol; NULL: there are none. */
 	void (*end)(struct connection *connection);
 
-	/* @size bytes came: the last ones of the input, where it is kept. 0: it has ended. */
+	/* @size bytes arrived: the last ones of the input, if it is kept. 0: the input has ended. */
 	void (*received)(struct connection *connection, const char *data, size_t size);
-	/* The input is as long as it may be. */
+	/* The input has reached its maximum length. */
 	void (*too_long)(struct connection *connection);
-	/* The deadline is over. */
+	/* The deadline has passed. */
 	void (*timeout)(struct connection *connection);
-	/* The socket takes more, after outbox_ops.wait() or connection_wait(). */
+	/* The socket can be written to again, after outbox_ops.wait() or connection_wait(). */
 	void (*writable)(struct connection *connection);
 
-	/* A subscriber has got nothing for the interval of heartbeats. Return: 0; a negative errno: close. */
+	/* A subscriber has received nothing for the interval of heartbeats. Return: 0; a negative errno: close. */
 	int (*heartbeat)(struct connection *connection);
-	/* As those of struct outbox_ops, with the bytes of all connections counted. */
+	/* As in struct outbox_ops; the bytes of all connections are counted. */
 	int (*piece)(struct connection *connection, struct send_op *op);
 	int (*sent)(struct connection *connection, const struct send_op *op, size_t n);
 };
@@ -56,14 +56,14 @@ struct connection {
 	struct event *readable, *writable, *deadline;
 	LIST_ENTRY(connection) link;
 
-	char *input; /* that has come, and was not taken yet */
+	char *input; /* received and not processed yet */
 	size_t input_size, input_room;
 	bool input_ended;
-	bool input_dropped; /* later input is shown to received(), but not kept */
+	bool input_dropped; /* later input is passed to received(), but not kept */
 
-	struct cursor cursor; /* while there is one */
+	struct cursor cursor; /* if there is one */
 	bool has_cursor, subscribed;
-	uint64_t sent_usec; /* CLOCK_MONOTONIC of the last byte that went out */
+	uint64_t sent_usec; /* CLOCK_MONOTONIC of the last byte that was sent */
 
 	/* A message after which the connection is closed; NULL: it stays open. */
 	char *last;
@@ -75,37 +75,37 @@ struct connection {
 /* connections_init() - @all: becomes empty, in this context. Return: 0 or -ENOMEM. */
 int connections_init(struct connections *all, const struct connection_ops *ops,
 		     const struct face_context *context);
-/* connections_done() - send what can still be sent, and close all. A zeroed one is fine. */
+/* connections_done() - send as much as possible, and close all. A zeroed one is allowed. */
 void connections_done(struct connections *all);
-/* connections_tick() - heartbeats for subscribers that have got nothing for long. @now_usec: CLOCK_MONOTONIC */
+/* connections_tick() - heartbeats for subscribers that have received nothing for a while. @now_usec: CLOCK_MONOTONIC */
 void connections_tick(struct connections *all, uint64_t now_usec);
 
-/* connection_new() - take a socket whose peer has a place in the budget; both are given back where it fails, too */
+/* connection_new() - take a socket whose peer has a place in the budget; on failure, too, both are given back */
 void connection_new(struct connections *all, int fd, const struct peer *peer);
 void connection_free(struct connection *connection);
 
-/* connection_start_deadline() - the time for a request, or for a last message, begins */
+/* connection_start_deadline() - start the time limit for a request, or for a last message */
 void connection_start_deadline(struct connection *connection);
-/* connection_take_input() - all of it, as a string to free(); what comes from now on is dropped */
+/* connection_take_input() - all input, as a string to free(); later input is dropped */
 char *connection_take_input(struct connection *connection);
 
-/* connection_subscribe() - what is sent from now on comes from a cursor. Return: as cursor_init(). */
+/* connection_subscribe() - send from a cursor from now on. Return: as cursor_init(). */
 int connection_subscribe(struct connection *connection, struct request *request,
 			 const struct encoding *encoding, struct filter_error *error);
 /* The same for a part of the log that has an end: the connection does not count as a subscriber, and gets no heartbeats. */
 int connection_list(struct connection *connection, struct request *request, const struct encoding *encoding,
 		    struct filter_error *error);
-/* connection_unsubscribe() - the end of either */
+/* connection_unsubscribe() - end either of them */
 void connection_unsubscribe(struct connection *connection);
 
-/* connection_wake() - there is something new to send, that may wait for more */
+/* connection_wake() - there is something new to send, which may be delayed to be sent with more */
 void connection_wake(struct connection *connection);
-/* connection_wait() - be called back when the socket takes more. @full: it takes nothing now. */
+/* connection_wait() - request a call when the socket can be written to. @full: it cannot now. */
 void connection_wait(struct connection *connection, bool full);
-/* connection_waits() - is the socket still to take more? */
+/* connection_waits() - does it still wait for the socket? */
 bool connection_waits(const struct connection *connection);
-/* connection_count_sent() - bytes went out beside the outbox */
+/* connection_count_sent() - bytes were sent, but not from the outbox */
 void connection_count_sent(struct connection *connection, size_t n);
 
-/* connection_close_after() - send @message, which is taken, after the current one, and close. NULL: close at once. */
+/* connection_close_after() - send @message (takes it) after the current one, and close. NULL: close at once. */
 void connection_close_after(struct connection *connection, char *message, size_t size);

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * A face is a way for events to leave the broker: sockets on which a protocol is spoken, or a message bus. All faces work in
- * the broker's event loop, and send what cursors (core/cursor.h) give them.
+ * A face is an interface for subscribers: a socket with a protocol, or a message bus. All faces run in the broker's event
+ * loop, and send the events that cursors (core/cursor.h) return.
  */
 
 #include <event2/event.h>
@@ -14,13 +14,13 @@
 #include "core/budget.h"
 #include "core/hub.h"
 
-/* What the administrator set, for all faces. */
+/* The configured options for all faces. */
 struct face_options {
-	gid_t group;		 /* its members see all; (gid_t)-1: none */
+	gid_t group;		 /* its members see all processes; (gid_t)-1: none */
 	size_t request_max;	 /* bytes of a request */
 	uint64_t request_usec;	 /* time to send it */
-	uint64_t heartbeat_usec; /* silence after which a subscriber gets a heartbeat */
-	uint64_t coalesce_usec;	 /* under load, what is new may wait so long for more; 0: never */
+	uint64_t heartbeat_usec; /* time without events after which a subscriber gets a heartbeat */
+	uint64_t coalesce_usec;	 /* under load, how long new events wait for more; 0: not at all */
 };
 
 struct face_stats {
@@ -31,7 +31,7 @@ struct face_stats {
 
 enum face_bus { FACE_BUS_SYSTEM, FACE_BUS_USER, FACE_BUS_NONE };
 
-/* Where a face works, and whom it asks. */
+/* The environment of a face. */
 struct face_context {
 	struct hub *hub;
 	struct event_base *base;
@@ -55,14 +55,14 @@ struct face_ops {
 	const char *name;
 
 	/*
-	 * Opens what it listens on and begins.
-	 * Return: 0, with *ret NULL where the context asks for no such face; or a negative errno, after logging why.
+	 * Opens its socket or its bus and starts.
+	 * Return: 0, with *ret NULL if the context does not request such a face; or a negative errno, after logging why.
 	 */
 	int (*new)(struct face **ret, const struct face_context *context);
 	/* Closes all connections. Return: NULL. */
 	struct face *(*free)(struct face *face);
 
-	/* New options, for all that begins from now on. */
+	/* New options, for everything that begins from now on. */
 	void (*set_options)(struct face *face, const struct face_options *options);
 	const struct face_stats *(*stats)(const struct face *face);
 	/* To be called before every wait of the loop; NULL: not needed. */

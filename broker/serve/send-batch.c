@@ -16,15 +16,18 @@
 
 #define FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL)
 
-/* What one outbox may send in one turn of the loop before the others have theirs. */
+/* Bytes that one outbox may send in one turn of the loop before the others. */
 #define SEND_SLICE	(256 * 1024)
-/* One part of the time for sending, the others for all else. */
+/* Sending may take one of this many parts of the time. */
 #define PARTS		10
-/* Fewer sends take long by chance alone. */
+/* With fewer sends, a long time is only chance. */
 #define MANY		16
-/* For less it is not worth waiting: timers of the loop go by milliseconds. */
+/* A shorter wait is useless: timers of the loop have a resolution of milliseconds. */
 #define WAIT_MIN_USEC	500
-/* Nor where more has come: that is enough to be sent together, and is still encoded even if each is for another. */
+/*
+ * More events than this do not wait: they are enough to be sent together, and their encodings are still in the cache, even
+ * if each is for another subscriber.
+ */
 #define WAIT_MAX_EVENTS 64
 
 /* The system calls */
@@ -40,7 +43,7 @@ int send_batch_new_plain(struct send_batch **ret)
 	return *ret ? 0 : -ENOMEM;
 }
 
-/* Completions are made where we wait for them (since Linux 6.1), else wherever the kernel likes. */
+/* Completions run in the call that waits for them (since Linux 6.1); otherwise at any time. */
 static int begin_ring(struct io_uring *ring)
 {
 	int r = io_uring_queue_init(SENDS_MAX, ring, IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN);
@@ -85,10 +88,10 @@ static void send_one(struct send_op *op)
 
 static void prepare(struct io_uring *ring, struct send_op *op)
 {
-	/* There is room for all of them: nothing was left from before. */
+	/* There is room for all of them: none was left from before. */
 	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
 
-	/* MSG_DONTWAIT has it end at once where a socket is full: without, it would wait for it in the background. */
+	/* With MSG_DONTWAIT a send ends at once if a socket is full; without it, it would wait in the background. */
 	if (op->n_parts == 1) {
 		io_uring_prep_send(sqe, op->fd, op->parts[0].iov_base, op->size, FLAGS);
 	} else {
@@ -116,7 +119,7 @@ static unsigned int reap(struct io_uring *ring)
 }
 
 /*
- * Return: how many of them were taken, the first ones; all of these have ended. Fewer than @n: the ring is of no use any
+ * Return: how many of them were accepted, the first ones; all of these have ended. Fewer than @n: the ring is not usable any
  * more.
  */
 static unsigned int run_ring(struct io_uring *ring, struct send_op *ops, unsigned int n)
@@ -131,7 +134,10 @@ static unsigned int run_ring(struct io_uring *ring, struct send_op *ops, unsigne
 		if (r > 0)
 			taken += (unsigned int)r;
 		ended += reap(ring);
-		/* A signal ends the wait; else nothing could be taken, and what was is waited for in vain. */
+		/*
+		 * A signal ends the wait; after another error nothing can be submitted, and waiting for the submitted ones
+		 * is useless.
+		 */
 		if (r < 0 && r != -EINTR && ended == taken)
 			return taken;
 	}
@@ -160,9 +166,9 @@ struct outboxes {
 	const struct hub *hub;
 	const struct face_options *options;
 	struct send_batch *batch;
-	struct event *turn;  /* after all that the loop does in this turn, or in a later one */
+	struct event *turn;  /* after everything else in this turn of the loop, or in a later one */
 	bool at_once;	     /* in this one */
-	uint64_t next_usec;  /* CLOCK_MONOTONIC: until then what is new waits */
+	uint64_t next_usec;  /* CLOCK_MONOTONIC: until then new events wait */
 	uint64_t sent_until; /* the log's end when all was sent last */
 	TAILQ_HEAD(, outbox) due;
 };
@@ -254,7 +260,7 @@ void outbox_wake(struct outbox *outbox)
 	if (log_next(hub_log(outboxes->hub)) - outboxes->sent_until > WAIT_MAX_EVENTS)
 		run_at_once(outboxes);
 	else if (TAILQ_EMPTY(&outboxes->due))
-		run_later(outboxes); /* the first one sets the time for all */
+		run_later(outboxes); /* the first event sets the time for all */
 	begin_turn(outbox);
 }
 
@@ -265,7 +271,7 @@ void outbox_not_due(struct outbox *outbox)
 	outbox->due = false;
 }
 
-/* The send of a piece has ended. Return: 0, or a negative errno where there is nothing more to do for it. */
+/* The send of a piece has ended. Return: 0, or a negative errno if there is nothing more to do for this outbox. */
 static int on_sent(struct outbox *outbox, const struct send_op *op)
 {
 	const struct outbox_ops *ops = outbox->outboxes->ops;
@@ -278,7 +284,7 @@ static int on_sent(struct outbox *outbox, const struct send_op *op)
 	if (r < 0)
 		return r;
 	outbox->turn_size += (size_t)n;
-	/* One that is not full can be written to at once: it waits for the loop's next turn. */
+	/* If the socket is not full, it can be written to at once: it waits for the loop's next turn. */
 	if ((size_t)n < op->size)
 		ops->wait(outbox, true);
 	else if (outbox->turn_size >= SEND_SLICE)
@@ -296,7 +302,7 @@ struct round {
 	unsigned int n_closed;
 };
 
-/* Ask a due one what it wants to send. */
+/* Get the next piece of an outbox that is due. */
 static void round_ask(struct round *round, struct outbox *outbox)
 {
 	const struct outbox_ops *ops = outbox->outboxes->ops;
@@ -317,8 +323,9 @@ static void round_ask(struct round *round, struct outbox *outbox)
 }
 
 /*
- * One piece for each of some. None is closed before all have sent: closing one frees its view, which another one's send may
- * point into, and lets the source publish that it has less to report. Return: how many there were.
+ * Send one piece for each of some outboxes. None is closed before all have sent: closing one frees its view, which the send
+ * of another one may point into, and can make the source publish an event because it is asked for fewer types. Return: how
+ * many there were.
  */
 static unsigned int run_round(struct outboxes *outboxes, unsigned int max)
 {
@@ -336,7 +343,7 @@ static unsigned int run_round(struct outboxes *outboxes, unsigned int max)
 	return round.n;
 }
 
-/* What is new waits in proportion to what was just done. */
+/* New events wait in proportion to the time that sending took. */
 static void set_next(struct outboxes *outboxes, unsigned int sends, uint64_t took_usec, uint64_t now_usec)
 {
 	uint64_t wait = sends < MANY ? 0 : took_usec * (PARTS - 1);

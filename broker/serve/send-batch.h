@@ -4,13 +4,13 @@
 /*
  * Sends for all connections of a face together.
  *
- * An event goes to many sockets at once, and a system call for each is most of what that costs. So each connection has an
- * outbox, and at the end of a turn of the loop all that hold something send, a piece each at a time, until they are empty or
- * their sockets are full. Where the kernel has io_uring, and neither an administrator nor a sandbox forbids it, one system
- * call sends the pieces of all of them; elsewhere one sends each.
+ * An event goes to many sockets at once, and a system call for each is most of the cost. So each connection has an outbox.
+ * At the end of a turn of the loop all outboxes that are not empty send, one piece each at a time, until they are empty or
+ * their sockets are full. If the kernel has io_uring, and neither an administrator nor a sandbox forbids it, one system call
+ * sends the pieces of all of them; otherwise there is a system call for each piece.
  *
- * Where that takes long, since there are many, the next time waits for more: so that sending takes no more than a
- * tenth of the time, as far as a wait of face_options.coalesce_usec makes it so.
+ * If this takes long because there are many, the next turn waits for more events, so that sending takes no more than a tenth
+ * of the time; it waits at most for face_options.coalesce_usec.
  */
 
 #include <stdbool.h>
@@ -28,7 +28,7 @@ struct outbox;
 struct outboxes;
 struct send_batch;
 
-/* As many as go at once, and of how many parts each may be. */
+/* The number of sends at once, and of parts of each. */
 #define SENDS_MAX   64
 #define SENDS_PARTS 3
 
@@ -49,17 +49,17 @@ static inline void send_op_add(struct send_op *op, const void *data, size_t size
 
 struct outbox_ops {
 	/*
-	 * piece() - add to @op what it sends next
-	 * From a cursor, at most one peek: valid until all of views_kept() have been asked, and have sent.
-	 * Return: 0, with nothing added if there is nothing for now; -EAGAIN if there may be in the loop's next turn; another
-	 * negative errno: it is to be closed.
+	 * piece() - add the next bytes to @op
+	 * From a cursor at most one peek. The bytes are valid until views_kept() pieces have been made and sent.
+	 * Return: 0, with nothing added if there is nothing now; -EAGAIN if there may be something in the loop's next turn;
+	 * another negative errno: close it.
 	 */
 	int (*piece)(struct outbox *outbox, struct send_op *op);
-	/* sent() - so many bytes of it went out, 0 and more. Return: 0; a negative errno: it is to be closed. */
+	/* sent() - this many bytes were sent, may be 0. Return: 0; a negative errno: close it. */
 	int (*sent)(struct outbox *outbox, const struct send_op *op, size_t n);
-	/* wait() - and be due again when its socket takes more. @full: it takes nothing now. */
+	/* wait() - wait, and be due again when the socket can be written to. @full: it cannot now. */
 	void (*wait)(struct outbox *outbox, bool full);
-	/* close() - free what it belongs to */
+	/* close() - free the connection that it belongs to */
 	void (*close)(struct outbox *outbox);
 };
 
@@ -68,22 +68,22 @@ struct outbox {
 	struct outboxes *outboxes;
 	int fd;
 	bool due;
-	size_t turn_size; /* bytes that went out since it became due */
+	size_t turn_size; /* bytes that were sent since it became due */
 	TAILQ_ENTRY(outbox) link;
 };
 
-/* @options: looked at each time */
+/* @options: read each time */
 int outboxes_new(struct outboxes **ret, struct event_base *base, const struct hub *hub,
 		 const struct face_options *options, const struct outbox_ops *ops);
 /* All outboxes must be closed. NULL is fine. Return: NULL. */
 struct outboxes *outboxes_free(struct outboxes *outboxes);
 
-/* outboxes_run() - send for all that are due, now. Some may be closed. */
+/* outboxes_run() - send now for all that are due. Some may be closed. */
 void outboxes_run(struct outboxes *outboxes);
 
-/* outbox_due() - it may have something to send, in this turn of the loop */
+/* outbox_due() - it may have something to send in this turn of the loop */
 void outbox_due(struct outbox *outbox);
-/* outbox_wake() - there is something new for it, that may wait for more */
+/* outbox_wake() - there is something new for it, which may be delayed to be sent with more */
 void outbox_wake(struct outbox *outbox);
 /* outbox_not_due() - it is freed */
 void outbox_not_due(struct outbox *outbox);
@@ -98,7 +98,7 @@ int send_batch_new_plain(struct send_batch **ret);
 struct send_batch *send_batch_free(struct send_batch *batch);
 
 /*
- * send_batch_run() - send what @n of @ops say, at most SENDS_MAX, without waiting for any socket, and set their results
- * Each as sendmsg(2) with MSG_DONTWAIT and MSG_NOSIGNAL; in no order, so each to another socket.
+ * send_batch_run() - send @n of @ops, at most SENDS_MAX, without waiting for any socket, and set their results
+ * Each like sendmsg(2) with MSG_DONTWAIT and MSG_NOSIGNAL; in no particular order, so each must have another socket.
  */
 void send_batch_run(struct send_batch *batch, struct send_op *ops, unsigned int n);

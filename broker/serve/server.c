@@ -15,8 +15,8 @@
 #include "base/message.h"
 
 #define BACKLOG	      1024
-#define ACCEPT_SLICE  64 /* connections taken in one turn of the loop */
-#define TICKS_A_BEAT  4	 /* how often silence is looked for in one interval of heartbeats */
+#define ACCEPT_SLICE  64 /* connections accepted in one turn of the loop */
+#define TICKS_A_BEAT  4	 /* how often an interval of heartbeats is checked for silence */
 #define TICK_MIN_USEC (50 * USEC_PER_MSEC)
 
 struct server {
@@ -24,7 +24,7 @@ struct server {
 	const struct server_ops *ops;
 	struct connections connections;
 	int fd;	    /* listens */
-	char *path; /* NULL: the socket belongs to who opened it */
+	char *path; /* NULL: another program opened the socket and owns it */
 	struct event *acceptable;
 	struct event *pause; /* out of descriptors: the time until the next try */
 	struct event *tick;
@@ -53,7 +53,7 @@ DEFINE_CLEANUP(struct server, server_done)
 
 /* Accepting */
 
-/* If the socket takes the message at once. */
+/* Sent only if the socket takes the message at once. */
 static void refuse(const struct server *server, int fd, int reason)
 {
 	size_t size = 0;
@@ -97,7 +97,7 @@ static void on_acceptable(evutil_socket_t fd, short what, void *userdata)
 			continue;
 		}
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-			/* The connection stays in the backlog: to retry at once would only take processor time. */
+			/* The connection stays in the backlog: retrying at once would only waste processor time. */
 			msg_warning("cannot accept a connection: %m; retrying in a second");
 			event_del(server->acceptable);
 			event_add(server->pause, &second);

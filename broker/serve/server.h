@@ -13,9 +13,12 @@
 struct server_ops {
 	const struct face_ops *face;
 	const struct connection_ops *connection;
-	/* The message to a peer that is refused. @reason: BUDGET_E_USER or BUDGET_E_TOTAL. Return: to be freed, or NULL. */
+	/* The message for a refused peer. @reason: BUDGET_E_USER or BUDGET_E_TOTAL. Return: to be freed, or NULL. */
 	char *(*refusal)(int reason, size_t *size);
-	/* The socket listens, and accepts nothing yet; NULL: nothing is to be done. @path: NULL where it was opened by others. */
+	/*
+	 * Called when the socket listens, but accepts nothing yet; may be NULL. @path: NULL if another program opened the
+	 * socket.
+	 */
 	void (*listening)(int fd, const char *path);
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * The D-Bus face: proto/org.forkbus1.xml on a message bus. Where there is no bus, or it goes away, it is looked for again.
+ * The D-Bus face: proto/org.forkbus1.xml on a message bus. If there is no bus, or the connection is lost, it tries to
+ * connect again.
  */
 #include <errno.h>
 #include <poll.h>
@@ -18,7 +19,7 @@
 
 /* Messages that are received in one turn of the loop. */
 #define CALLS_PER_TURN 64
-/* A bus is looked for after 1, 2, 4, … s. */
+/* It tries to connect after 1, 2, 4, … s. */
 #define REOPEN_MAX_SEC 60
 
 static const char *bus_name(const struct dbus *dbus)
@@ -48,7 +49,7 @@ static void disconnect(struct dbus *dbus)
 	dbus->connection = sd_bus_close_unref(dbus->connection);
 }
 
-/* Once for each reason. */
+/* Logged once for each reason. */
 static void report_failure(struct dbus *dbus, int r, const char *what)
 {
 	if (dbus->reported == r)
@@ -157,7 +158,7 @@ static uint64_t sooner(uint64_t usec, uint64_t other)
 	return other > 0 && other < usec ? other : usec;
 }
 
-/* @usec: when something of our own is due. sd-bus has a time of its own, which may be now. */
+/* @usec: when the broker's next action is due. sd-bus has its own time limit, which may be now. */
 static void watch_time(struct dbus *dbus, uint64_t now, uint64_t usec)
 {
 	uint64_t until = UINT64_MAX;
@@ -181,8 +182,8 @@ static void watch_time(struct dbus *dbus, uint64_t now, uint64_t usec)
 }
 
 /*
- * Sends what is to be sent, as far as one turn goes, and sees that the loop wakes up when the bus wants it to: what sd-bus
- * waits for may be another thing after any call of it.
+ * Sends as much as one turn allows, and makes the loop wake up when the bus needs it: any call of sd-bus may change the
+ * events that it waits for.
  */
 static void dbus_prepare(struct face *face)
 {

@@ -7,11 +7,11 @@
 struct reader {
 	sd_bus_message *message;
 	struct filter_error *error;
-	const char *key; /* of the request, that is being read */
-	size_t left;	 /* of the bytes that it may have, as JSON would have them */
+	const char *key; /* of the request that is being read */
+	size_t left;	 /* the rest of its maximum size, counted as JSON */
 };
 
-/* Below, all return 0 or a negative errno; -EPROTO: the error is filled. */
+/* All functions below return 0 or a negative errno; -EPROTO: the error is filled. */
 
 static int refuse(struct reader *reader, const char *key, const char *what)
 {
@@ -19,7 +19,7 @@ static int refuse(struct reader *reader, const char *key, const char *what)
 	return -EPROTO;
 }
 
-/* A value takes two bytes beside its own: what is long as a message is so as a line of JSON. */
+/* Each value counts two more bytes, so that a request that is long as a message is also long as a line of JSON. */
 static int count(struct reader *reader, size_t size)
 {
 	if (size > reader->left)
@@ -37,7 +37,7 @@ static int leave(struct reader *reader)
 
 static int read_value(struct reader *reader, json_t **ret);
 
-/* What JSON has as one of its own. */
+/* Types that JSON has, too. */
 static int read_basic(struct reader *reader, char type, json_t **ret)
 {
 	union {
@@ -104,7 +104,7 @@ static int read_array(struct reader *reader, const char *contents, json_t **ret)
 	return leave(reader);
 }
 
-/* What is within one {sv}. */
+/* The content of one {sv}. */
 static int read_member(struct reader *reader, json_t *object, bool is_request)
 {
 	const char *name = NULL;
@@ -173,11 +173,11 @@ int dbus_read_request(sd_bus_message *message, size_t max, json_t **ret, struct 
 	return r == -EPROTO ? FILTER_E_INVALID : r;
 }
 
-/* The way back */
+/* JSON to D-Bus */
 
 static int append_value(sd_bus_message *message, json_t *value);
 
-/* The signature of what append_value() makes of it. */
+/* The signature of the value that append_value() appends. */
 static const char *signature_of(json_t *value)
 {
 	json_t *first = json_array_get(value, 0), *member;
@@ -270,7 +270,7 @@ int dbus_refuse(sd_bus_message *call, int r, const struct filter_error *error)
 						  "The message cannot be read.");
 	if (error->key[0] == '\0')
 		return sd_bus_reply_method_errorf(call, DBUS_ERROR("InvalidFilter"), "%s", error->detail);
-	/* Elsewhere it is a key like any that is not known. */
+	/* In other requests it is an unknown key. */
 	if (strcmp(error->key, "since") == 0 && sd_bus_message_is_method_call(call, NULL, "Subscribe") > 0)
 		return sd_bus_reply_method_errorf(call, DBUS_ERROR("InvalidCursor"), "%s %s", error->key,
 						  error->detail);

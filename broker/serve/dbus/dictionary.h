@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * Dictionaries of D-Bus as JSON objects, which is what requests are parsed from, and back; and the refusal of a request.
+ * Conversions between D-Bus dictionaries and JSON objects, from which requests are parsed; and the refusal of a request.
  */
 
 #include <jansson.h>
@@ -11,14 +11,14 @@
 #include "filter.h"
 
 /*
- * dbus_read_request() - an a{sv} as the JSON object that other faces get
- * @max: bytes that there may be, as JSON would have them
+ * dbus_read_request() - convert an a{sv} to the JSON object that other faces receive
+ * @max: maximum size, counted as JSON
  * Return: 0; FILTER_E_INVALID, with @error filled; or a negative errno.
  */
 int dbus_read_request(sd_bus_message *message, size_t max, json_t **ret, struct filter_error *error);
 
-/* dbus_append_object() - a JSON object as an a{sv}. Return: 0 or a negative errno. */
+/* dbus_append_object() - append a JSON object as an a{sv}. Return: 0 or a negative errno. */
 int dbus_append_object(sd_bus_message *message, json_t *object);
 
-/* dbus_refuse() - answer a call with what is wrong with its request. @r: FILTER_E_INVALID or a negative errno */
+/* dbus_refuse() - answer a call with the error in its request. @r: FILTER_E_INVALID or a negative errno */
 int dbus_refuse(sd_bus_message *call, int r, const struct filter_error *error);

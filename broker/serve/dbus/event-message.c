@@ -5,10 +5,10 @@
 #include "serve/dbus/context.h"
 #include "serve/dbus/event-message.h"
 
-/* Where strings are made; the broker is one thread. A byte that is none of a string takes three. */
+/* A buffer for strings; the broker has one thread. An invalid byte takes three. */
 static char scratch[3 * EVENT_PATH_MAX + 1];
 
-/* As utf8_sequence(), but for what D-Bus or sd-bus has in no string: NUL and the noncharacters of Unicode. */
+/* Like utf8_sequence(), except for characters that D-Bus or sd-bus refuses: NUL and the noncharacters of Unicode. */
 static size_t string_sequence(const char *data, size_t len)
 {
 	const unsigned char *at = (const unsigned char *)data;
@@ -24,7 +24,7 @@ static size_t string_sequence(const char *data, size_t len)
 	return n;
 }
 
-/* To @scratch, with its NUL. Return: whether all of it is there as it was. */
+/* Copies to @scratch, with a NUL. Return: whether the copy is unchanged. */
 static bool make_string(struct event_text text)
 {
 	static const char replacement[] = "\xef\xbf\xbd"; /* U+FFFD */
@@ -53,7 +53,7 @@ int dbus_append_text(sd_bus_message *message, struct event_text text)
 	return sd_bus_message_append(message, "s", scratch);
 }
 
-/* The bytes themselves, where the string is not all of them. */
+/* The bytes themselves, if the string does not have all of them. */
 static int append_raw(sd_bus_message *message, const char *key, struct event_text text)
 {
 	char raw[64];
@@ -194,19 +194,19 @@ int dbus_append_event(sd_bus_message *message, const struct fb_event *event, fie
 	return r < 0 ? r : sd_bus_message_close_container(message);
 }
 
-/* Each begins at a multiple of 8: at most so much beside key and value. */
+/* Each begins at a multiple of 8: at most this many bytes in addition to key and value. */
 #define MEMBER_SIZE 32
 
 static size_t text_size(struct event_text text)
 {
-	/* Every byte may be replaced by three, and then they are there once more; an argument has a length. */
+	/* Every byte may be replaced by three, and then the raw bytes follow; an argument has a length. */
 	return make_string(text) ? text.len : MEMBER_SIZE + 4 * text.len;
 }
 
 size_t dbus_event_size(const struct fb_event *event, field_set without)
 {
 	field_set left = event->has & ~without;
-	size_t size = 4 * MEMBER_SIZE; /* the dictionary, and those within */
+	size_t size = 4 * MEMBER_SIZE; /* the dictionary, and nested ones */
 
 	EVENT_FIELD_FOREACH(number, left) {
 		const struct event_field_info *field = &event_fields[number];

@@ -5,10 +5,10 @@
 
 #include "serve/dbus/dictionary.h"
 
-/* Messages that are sent in one turn of the loop, in all, and by one job before the others have theirs. */
+/* The most messages in one turn of the loop: in total, and of one job before the others. */
 #define MESSAGES_PER_TURN 100
 #define MESSAGES_PER_JOB  16
-/* Messages that may wait for the bus to take them. Beyond, they wait in the log. */
+/* The most messages that wait until the bus reads them. More events wait in the log. */
 #define QUEUE_MAX	  1024
 
 static void on_wake(struct cursor *cursor)
@@ -115,7 +115,7 @@ static unsigned int run(struct dbus_job *job, unsigned int budget)
 	return share - left;
 }
 
-/* All in turn, as long as one of them sends something. */
+/* All jobs in turn, as long as one of them sends something. */
 void dbus_jobs_run(struct dbus *dbus)
 {
 	unsigned int budget = MESSAGES_PER_TURN, sent = 1;
@@ -126,7 +126,7 @@ void dbus_jobs_run(struct dbus *dbus)
 
 		for (sent = 0; !was_last && (job = TAILQ_FIRST(&dbus->ready));) {
 			if (!has_room(dbus))
-				return; /* the loop comes back when the bus takes more */
+				return; /* the loop continues when the bus can take more */
 			if (sent == budget)
 				break;
 			was_last = job == last;

@@ -12,13 +12,13 @@ struct dbus_job {
 	struct dbus_peer *peer; /* its owner */
 	struct cursor cursor;
 	bool ready;   /* is in dbus.ready */
-	bool blocked; /* its peer has to take first what it was sent */
+	bool blocked; /* its peer must first read the signals that were sent */
 	TAILQ_ENTRY(dbus_job) turn;
 	TAILQ_ENTRY(dbus_job) of_peer;
 	/*
 	 * Send up to @budget messages, and subtract them.
-	 * Return: 0 if there is nothing more for now, -EAGAIN if there may be in another turn; another negative errno: it is
-	 * over, and to be freed.
+	 * Return: 0 if there is nothing more now, -EAGAIN if there may be in another turn; another negative errno: it has
+	 * ended, and is to be freed.
 	 */
 	int (*run)(struct dbus_job *job, unsigned int *budget);
 	void (*free)(struct dbus_job *job);
@@ -26,7 +26,10 @@ struct dbus_job {
 
 /* dbus_job_reserve() - a place in the budget for one of the peer's jobs. Return: 0, or 1 after the call was refused. */
 int dbus_job_reserve(struct dbus_peer *peer, sd_bus_message *call);
-/* dbus_job_begin() - a job of a peer, whose place is reserved. @request: its filter is taken. Return: as cursor_init(). */
+/*
+ * dbus_job_begin() - start a job of a peer, whose place is reserved. @request: its filter is taken. Return: as
+ * cursor_init().
+ */
 int dbus_job_begin(struct dbus_job *job, struct dbus_peer *peer, struct request *request, bool all,
 		   struct filter_error *error);
 /* dbus_job_end() - remove it from the lists it is in, and give its place back */
@@ -34,10 +37,10 @@ void dbus_job_end(struct dbus_job *job);
 
 /* dbus_job_ready() - it may have something to send */
 void dbus_job_ready(struct dbus_job *job);
-/* dbus_job_block() - its peer has to take first what it was sent: then it is ready again, after those that wait longer */
+/* dbus_job_block() - wait until its peer has read the signals: then it is ready again, after jobs that wait longer */
 void dbus_job_block(struct dbus_job *job);
-/* dbus_jobs_unblock() - the peer took what it was sent */
+/* dbus_jobs_unblock() - the peer has read the signals */
 void dbus_jobs_unblock(struct dbus_peer *peer);
 
-/* dbus_jobs_run() - run all in turn, as far as one turn of the loop goes; sets dbus.again where more is left */
+/* dbus_jobs_run() - run all in turn, within the limits of one turn of the loop; sets dbus.again if more is left */
 void dbus_jobs_run(struct dbus *dbus);

@@ -55,7 +55,7 @@ static int append_process(struct list *list, const struct fb_event *event)
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-/* What there is at @data, as far as it may. Return: the bytes that were taken, or a negative errno. */
+/* Append the processes at @data, within the limits. Return: the bytes that were processed, or a negative errno. */
 static ssize_t append_processes(struct list *list, const char *data, size_t size, unsigned int *budget)
 {
 	struct fb_event event;
@@ -74,7 +74,7 @@ static ssize_t append_processes(struct list *list, const char *data, size_t size
 	return (ssize_t)taken;
 }
 
-/* The list goes up to where the events would begin. Return: -ECANCELED, having answered. */
+/* The list ends where the events would begin. Return: -ECANCELED, after the answer. */
 static int finish(struct list *list)
 {
 	int r = sd_bus_message_close_container(list->reply);

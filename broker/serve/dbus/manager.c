@@ -9,12 +9,12 @@
 #include "serve/dbus/peer.h"
 #include "serve/dbus/polkit.h"
 
-/* Changes of properties are broadcast on the bus: no more often than this. */
+/* The shortest time between two broadcasts of changed properties. */
 #define SIGNAL_USEC USEC_PER_SEC
 
 /* Methods */
 
-/* What is asked for, and "all", which D-Bus alone has. Return: 0; FILTER_E_INVALID, with @error filled; a negative errno. */
+/* The request, and "all", which only D-Bus has. Return: 0; FILTER_E_INVALID, with @error filled; a negative errno. */
 static int read_call(const struct dbus *dbus, sd_bus_message *call, json_t **ret, bool *all,
 		     struct filter_error *error)
 {
@@ -130,7 +130,7 @@ static int on_get_process(sd_bus_message *call, void *userdata, sd_bus_error *er
 	if (r < 0 || !peer)
 		return r < 0 ? r : -ENOTCONN;
 	fields = hub_find_process(dbus->context.hub, pid, access_of(&peer->identity), &event);
-	/* One who may not see it must not learn that it exists. */
+	/* A caller that may not see the process must not learn that it exists. */
 	if (fields == 0)
 		return sd_bus_reply_method_errorf(call, DBUS_ERROR("NoSuchProcess"),
 						  "There is no process %u, or this user may not see it.",
@@ -223,7 +223,7 @@ int dbus_manager_add(struct dbus *dbus)
 {
 	int r;
 
-	/* A client that is new on the bus reads them. */
+	/* A new client reads them. */
 	dbus->properties = read_properties(dbus);
 	r = sd_bus_add_object_vtable(dbus->connection, NULL, DBUS_PATH, DBUS_NAME ".Manager", vtable, dbus);
 	return r < 0 ? r : 0;

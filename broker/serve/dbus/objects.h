@@ -12,17 +12,17 @@
 
 /* dbus_manager_add() - put the object on the bus. Return: 0 or a negative errno. */
 int dbus_manager_add(struct dbus *dbus);
-/* dbus_manager_changed() - signal changed properties, not too often. Return: µs until it is time to; 0: nothing changed. */
+/* dbus_manager_changed() - signal changed properties, not too often. Return: µs until the next signal; 0: nothing changed. */
 uint64_t dbus_manager_changed(struct dbus *dbus, uint64_t now_usec);
 
-/* dbus_subscriptions_add() - put all there will be on the bus. Return: 0 or a negative errno. */
+/* dbus_subscriptions_add() - put all later subscriptions on the bus. Return: 0 or a negative errno. */
 int dbus_subscriptions_add(struct dbus *dbus);
-/* dbus_subscribe() - begin one, and answer the call. @request: its filter is taken. @all: polkit lets it see all. */
+/* dbus_subscribe() - begin a subscription, and answer the call. @request: its filter is taken. @all: polkit lets it see all. */
 int dbus_subscribe(struct dbus_peer *peer, sd_bus_message *call, struct request *request, bool all);
 
 /*
  * dbus_list() - begin a list of processes (list.c), which answers the call when it is complete
- * Made in pieces over several turns of the loop, since there may be many processes. @request: its filter is taken. @all:
- * polkit lets it see all.
+ * The answer is made in pieces in several turns of the loop, because there may be many processes. @request: its filter is
+ * taken. @all: polkit lets it see all.
  */
 int dbus_list(struct dbus_peer *peer, sd_bus_message *call, struct request *request, bool all);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Only the bus knows who a caller is. It is asked once, without waiting: until it answers, the peer's calls are held back, and
- * then given to sd-bus as if they came now. So a method, and the list of objects, can rely on knowing the sender.
+ * Only the bus knows the identity of a caller. The broker requests it once, without waiting: until the bus answers, the
+ * peer's calls are held back, and then passed to sd-bus as if they arrived now. So methods, and the list of objects, always
+ * know the sender.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@
 #include "serve/dbus/ping.h"
 #include "serve/dbus/polkit.h"
 
-/* Calls of one peer that may wait: a client that waits for answers never has more. */
+/* The most calls of one peer that wait: a client that waits for answers never has more. */
 #define HELD_MAX 8
 
 struct dbus_held_call {
@@ -132,7 +133,7 @@ static int on_credentials(sd_bus_message *reply, void *userdata, sd_bus_error *e
 
 	(void)error;
 	if (!take_credentials(peer, reply)) {
-		/* As a rule it has left meanwhile. */
+		/* Usually it has left meanwhile. */
 		peer_free(peer);
 		return 0;
 	}
@@ -220,7 +221,7 @@ int dbus_peers_watch(struct dbus *dbus)
 {
 	int r = sd_bus_add_filter(dbus->connection, NULL, on_message, dbus);
 
-	/* One rule for all: the bus allows only so many to a connection. */
+	/* One rule for all: the bus limits the rules of a connection. */
 	if (r >= 0)
 		r = sd_bus_add_match_async(dbus->connection, NULL,
 					   "type='signal',sender='" DBUS_DRIVER "',interface='" DBUS_DRIVER

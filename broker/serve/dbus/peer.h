@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Callers on the bus. The bus is asked once who a caller is; until it answers, the caller's calls wait, so that all that
- * handles a call already knows its sender.
+ * Callers on the bus. The broker requests the identity of a caller once; until the bus answers, the caller's calls wait, so
+ * that every function that handles a call knows its sender.
  */
 
 #include "serve/dbus/context.h"

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * What a receiver does not read piles up in the bus, until the bus drops it without notice. So a subscriber is pinged now and
- * then: its answer shows that all that was sent before has arrived. The bus counts by connection, and so does this, however
- * many subscriptions there are.
+ * If a receiver does not read, its messages are queued in the bus, until the bus drops them without notice. So the broker
+ * pings a subscriber from time to time: its answer shows that everything that was sent before has arrived. Like the bus, the
+ * broker counts per connection, not per subscription.
  *
- * The bus holds a limited number of unanswered calls of one connection (dbus-daemon: 128), and peers that never answer keep
- * theirs: so there is a limit for all together and one for each user but root. Beyond it peers wait for their turn.
+ * The bus allows a limited number of unanswered calls of one connection (dbus-daemon: 128), and calls to peers that never
+ * answer stay unanswered: so there is a limit for all together and one for each user except root. If it is reached, peers
+ * wait for their turn.
  */
 #include <errno.h>
 
@@ -15,11 +16,11 @@
 #include "serve/dbus/ping.h"
 
 #define EVERY	      128 /* signals between one ping and the next */
-#define WINDOW	      256 /* signals that no answer has confirmed, at most */
+#define WINDOW	      256 /* the most signals that no answer has confirmed */
 /* Pending pings, to all peers together, and to those of one user. */
 #define PINGS_MAX     100
 #define PINGS_OF_USER 10
-/* The bus refused one: no other before this is over. */
+/* After the bus refused a ping: the time until the next one. */
 #define PAUSE_USEC    USEC_PER_SEC
 
 void dbus_pings_limit(struct dbus *dbus)
@@ -70,13 +71,13 @@ void dbus_ping_note(struct dbus_peer *peer)
 		queue(peer);
 }
 
-/* The bus answered in the peer's place: whether the peer reads is still unknown. */
+/* The bus answered instead of the peer: whether the peer reads is still unknown. */
 static void on_refused(struct dbus_peer *peer, sd_bus_message *reply)
 {
 	struct dbus *dbus = peer->dbus;
 
 	peer->window.asked = peer->window.taken;
-	/* It has left; the bus signals that next. */
+	/* The peer has left; the bus will signal this next. */
 	if (sd_bus_message_is_method_error(reply, SD_BUS_ERROR_NAME_HAS_NO_OWNER) ||
 	    sd_bus_message_is_method_error(reply, SD_BUS_ERROR_SERVICE_UNKNOWN))
 		return;
@@ -91,7 +92,7 @@ static void on_refused(struct dbus_peer *peer, sd_bus_message *reply)
 	dbus->ping_reported = true;
 }
 
-/* Answered by the peer, were it with an error: it reads. */
+/* The peer has answered, perhaps with an error: it reads. */
 static int on_pong(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
 	struct dbus_peer *peer = userdata;
@@ -117,7 +118,7 @@ static int ask(struct dbus_peer *peer)
 
 	r = sd_bus_message_new_method_call(dbus->connection, &ping, peer->name, "/",
 					   "org.freedesktop.DBus.Peer", "Ping");
-	/* It may take a stopped program years. */
+	/* A program can be stopped for years. */
 	if (r >= 0)
 		r = sd_bus_call_async(dbus->connection, &peer->window.ping, ping, on_pong, peer, UINT64_MAX);
 	sd_bus_message_unref(ping);

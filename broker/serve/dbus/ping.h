@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * The window of each peer: how many signals it may be sent before a ping has shown that they arrive.
+ * The window of each peer: how many signals may be sent to it before a ping shows that they have arrived.
  */
 
 #include "serve/dbus/context.h"

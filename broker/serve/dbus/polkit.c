@@ -7,13 +7,13 @@
 
 #define ACTION		DBUS_NAME ".observe-all"
 /*
- * Questions that may be open, to all peers together, of one user, and of one peer: each can be a window on a user's screen,
- * and what the bus holds of unanswered calls is needed by ping.c.
+ * The most pending queries: of all peers together, of one user, and of one peer. Each can be a window on a user's screen,
+ * and ping.c needs most of the unanswered calls that the bus allows.
  */
 #define QUERIES_MAX	20
 #define QUERIES_OF_USER 8
 #define QUERIES_OF_PEER 4
-/* A user may have to find a password. */
+/* The user may need time to enter a password. */
 #define PATIENCE_SEC	300
 #define INTERACTIVE	UINT32_C(1) /* polkit's flag AllowUserInteraction */
 

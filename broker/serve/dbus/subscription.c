@@ -44,14 +44,14 @@ static void subscription_free(struct dbus_job *job)
 
 /* Signals */
 
-/* The events that this subscriber did not get, which this lost event reports. */
+/* The number of events that this lost event reports as lost for this subscriber only. */
 static uint64_t count_dropped(const struct fb_event *event)
 {
 	return event->type == EVENT_LOST && EVENT_HAS(event, from) && EVENT_HAS(event, count) ? event->count
 											      : 0;
 }
 
-/* What there is at @data, as far as it may. Return: the bytes that were taken; *r: a negative errno where it failed. */
+/* Send the events at @data, within the limits. Return: the bytes that were processed; *r: a negative errno on failure. */
 static size_t send_events(struct dbus_subscription *subscription, const char *data, size_t size,
 			  unsigned int *budget, int *r)
 {
@@ -158,7 +158,7 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_VTABLE_END,
 };
 
-/* It exists for its owner and root alone. */
+/* The object exists only for its owner and root. */
 static bool is_visible(const struct dbus_subscription *subscription)
 {
 	struct dbus *dbus = subscription->dbus;
@@ -252,7 +252,7 @@ int dbus_subscribe(struct dbus_peer *peer, sd_bus_message *call, struct request 
 	if (r == 0)
 		r = register_object(subscription);
 	if (r == 0)
-		/* Before the first signal, which the loop's next turn sends. */
+		/* Answered before the first signal, which the loop's next turn sends. */
 		r = sd_bus_reply_method_return(call, "o", subscription->path);
 	if (r >= 0 && subscription->hh.tbl) {
 		dbus_job_ready(&subscription->job);

@@ -58,7 +58,7 @@ static void answer_status(struct connection *connection)
 	close_after(connection, line);
 }
 
-/* The line is complete: begin what it asks for. May free the connection. */
+/* The line is complete: execute the request. May free the connection. */
 static void take_request(struct connection *connection, size_t len)
 {
 	_cleanup_free_ char *text = connection_take_input(connection);
@@ -86,7 +86,7 @@ static void take_request(struct connection *connection, size_t len)
 	outbox_due(&connection->outbox);
 }
 
-/* Bytes after the request: white space comes from a person at a terminal, all else is a misunderstanding. */
+/* Bytes after the request: white space may come from a user at a terminal, everything else is an error. */
 static bool is_blank(const char *data, size_t size)
 {
 	while (size > 0 && isspace((unsigned char)*data))

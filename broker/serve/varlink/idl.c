@@ -2,8 +2,8 @@
 #include "serve/varlink/idl.h"
 
 /*
- * The files of proto/, as they are, each with a NUL behind it. In an object of its own: the compiler does not say that it
- * depends on them, and the Makefile does so for this one.
+ * The unchanged files of proto/, each followed by a NUL. They are in an object of their own: the compiler does not report that
+ * the object depends on them, so the Makefile names this dependency.
  */
 #define INCLUDE(_symbol, _path)                         \
 	__asm__(".pushsection .rodata\n"                \

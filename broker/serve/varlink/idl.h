@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * The interfaces in the order of names, and their descriptions as files of proto/ have them.
+ * The interfaces, sorted by name, and their descriptions, from files of proto/.
  */
 
 #include <stddef.h>

@@ -9,18 +9,18 @@
 #include "base/cleanup.h"
 #include "serve/varlink/message.h"
 
-/* Events of about so many bytes make one reply; one event may be longer. */
+/* The approximate size of the events in one reply; one event may be longer. */
 #define BATCH 32768
 
 #define EVENTS_BEGIN "{\"parameters\":{\"events\":["
 #define LIST_BEGIN   "{\"parameters\":{\"processes\":["
 #define CURSOR	     "],\"cursor\":\"%s\"}"
-/* Between one event and the next, and behind the last, where it is left out (encoding_members). */
+/* Between two events, and after the last one, where it is removed (encoding_members). */
 #define SEPARATOR    ",\n"
 
 /* Sending */
 
-/* With a descriptor, if there is one to go with the first byte. Return: bytes, 0 for none now, -1 for never. */
+/* With a descriptor, if one is to be sent with the first byte. Return: bytes, 0 if none can be sent now, -1 on failure. */
 static ssize_t send_some(struct link *link, const struct iovec *parts, size_t n_parts)
 {
 	union {
@@ -44,7 +44,7 @@ static ssize_t send_some(struct link *link, const struct iovec *parts, size_t n_
 	return n;
 }
 
-/* Keep what is left of an answer, of which the socket has taken @sent bytes. Return: 0 or -ENOMEM. */
+/* Keep the rest of an answer, of which @sent bytes were sent. Return: 0 or -ENOMEM. */
 static int keep(struct link *link, const struct iovec *parts, size_t n_parts, size_t sent)
 {
 	size_t size = 0;
@@ -141,7 +141,10 @@ void link_reply_text(struct link *link, char *parameters)
 	set_out(link, size < 0 ? NULL : message, (size_t)size + 1);
 }
 
-/* Replies that are made in pieces from a cursor: events, each piece a reply, and lists of processes, one reply for all */
+/*
+ * Replies that are made in pieces from a cursor: events, where each piece is a reply, and lists of processes, which are one
+ * reply
+ */
 
 int link_begin(struct link *link, enum link_state state, struct request *request, struct filter_error *error)
 {
@@ -162,7 +165,7 @@ void link_end(struct link *link)
 	link->state = LINK_IDLE;
 }
 
-/* How much of the lines that are there goes into one reply: whole ones. */
+/* How many bytes of the available lines go into one reply: complete lines. */
 static size_t take_lines(const char *lines, size_t size)
 {
 	const char *end;
@@ -175,7 +178,7 @@ static size_t take_lines(const char *lines, size_t size)
 	return (size_t)(end + 1 - lines);
 }
 
-/* The end of a reply, in the link. Return: its bytes, its NUL included. */
+/* Make the end of a reply, in the link. Return: its size, including the NUL. */
 static size_t make_end(struct link *link, const char *position)
 {
 	const char *continues = link->state == LINK_EVENTS ? ",\"continues\":true" : "";
@@ -183,7 +186,7 @@ static size_t make_end(struct link *link, const char *position)
 	return (size_t)snprintf(link->end, sizeof(link->end), CURSOR "%s}", position, continues) + 1;
 }
 
-/* A list is one message in pieces: a snapshot, up to where the events would begin. */
+/* A list is one message in pieces: a snapshot, until the position where the events would begin. */
 static bool list_is_complete(const struct link *link)
 {
 	return link->state == LINK_LIST && link->connection.cursor.phase == CURSOR_READY &&
@@ -225,7 +228,7 @@ int link_piece(struct connection *connection, struct send_op *op)
 	const char *lines;
 	ssize_t n;
 
-	/* It comes back when what waits for its socket is out, or a call begins another answer. */
+	/* This is called again when the waiting bytes are sent, or when a call begins another answer. */
 	if (link->out || link->state == LINK_IDLE)
 		return 0;
 	if (list_is_complete(link)) {

@@ -2,10 +2,10 @@
 #pragma once
 
 /*
- * A connection of the Varlink face. The parts, one using those below it:
+ * A connection of the Varlink face. A part uses only parts below it:
  *
  *   varlink.c   the face, and the calls of a connection
- *   methods.c   what can be called
+ *   methods.c   the methods
  *   link.c      replies: to one call, or in pieces from a cursor
  *   message.c   calls and replies as JSON
  *   idl.c       the descriptions of the interfaces
@@ -27,17 +27,17 @@ enum link_state {
 #define LINK_END_MAX (CURSOR_TEXT_MAX + 40)
 
 struct link {
-	struct connection connection; /* the first member; has a cursor but for LINK_IDLE */
+	struct connection connection; /* the first member; has a cursor except in LINK_IDLE */
 
 	char *out; /* the rest of a reply; NULL: nothing waits */
 	size_t out_at, out_end;
 	int out_fd;  /* goes with its first byte; -1: none */
 	bool oneway; /* the current call wants no reply */
-	bool broken; /* there is nothing else to do than to close */
+	bool broken; /* the only thing left to do is to close */
 
 	enum link_state state;
 	bool list_begun;
-	char end[LINK_END_MAX]; /* of the reply that is made */
+	char end[LINK_END_MAX]; /* of the current reply */
 };
 
 static inline struct link *link_of(struct connection *connection)
@@ -46,29 +46,29 @@ static inline struct link *link_of(struct connection *connection)
 }
 
 /*
- * link_reply(), link_fail(), link_fail_with() - answer the call that is being taken
- * @parameters: taken; NULL: there was no memory for them, and the connection is closed
+ * link_reply(), link_fail(), link_fail_with() - answer the current call
+ * @parameters: taken; NULL: out of memory, the connection is closed
  */
 void link_reply(struct link *link, json_t *parameters);
 void link_fail(struct link *link, const char *error);
 void link_fail_with(struct link *link, const char *error, json_t *parameters);
-/* The same, the parameters being a JSON text already, taken; NULL: no memory. */
+/* The same, with parameters that are a JSON text already, taken; NULL: out of memory. */
 void link_reply_text(struct link *link, char *parameters);
 
-/* link_flush() - send what was kept. Return: whether nothing waits any more. */
+/* link_flush() - send the rest that was kept. Return: whether nothing waits any more. */
 bool link_flush(struct link *link);
 
-/* link_begin() - from now on the answer comes from a cursor. @request: its filter is taken. Return: as cursor_init(). */
+/* link_begin() - answer from a cursor from now on. @request: its filter is taken. Return: as cursor_init(). */
 int link_begin(struct link *link, enum link_state state, struct request *request, struct filter_error *error);
-/* link_end() - back to taking calls */
+/* link_end() - accept calls again */
 void link_end(struct link *link);
 
 /* Those of struct connection_ops. */
 int link_piece(struct connection *connection, struct send_op *op);
 int link_sent(struct connection *connection, const struct send_op *op, size_t n);
 
-/* link_heartbeat() - a reply without events that says where the subscriber is. Return: 0 or a negative errno. */
+/* link_heartbeat() - send a reply without events, with the position of the subscriber. Return: 0 or a negative errno. */
 int link_heartbeat(struct link *link);
 
-/* varlink_dispatch() - call a method of methods.c, which replies, or begins to */
+/* varlink_dispatch() - call a method of methods.c, which replies, or begins a reply */
 void varlink_dispatch(struct link *link, const struct varlink_call *call);

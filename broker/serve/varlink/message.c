@@ -27,7 +27,7 @@ static void drop_nulls(json_t *value)
 			drop_nulls(member);
 }
 
-/* All up to here are exact. */
+/* All integers up to this one are exact. */
 #define INTEGER_MAX 9007199254740992.0
 
 static bool is_integer(const json_t *value)
@@ -44,8 +44,8 @@ static json_t *integer_of(const json_t *value)
 }
 
 /*
- * Integers that were read as real numbers become integers again, as far as these hold them exactly: a number that is too big
- * stays real, and is refused where an integer is expected.
+ * Integers that were read as real numbers become integers again if this is exact: a number that is too big stays real, and
+ * is refused where an integer is expected.
  */
 static int restore_integers(json_t *value)
 {
@@ -68,20 +68,20 @@ static int restore_integers(json_t *value)
 /* Return: 0, VARLINK_E_MALFORMED or -ENOMEM. */
 static int load(json_t **message, const char *data, size_t len)
 {
-	/* NULs are let through so that the parameter which has one can be named. */
+	/* NULs are accepted here so that the error can name the parameter that has one. */
 	size_t flags = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL;
 	json_error_t error = {};
 
 	*message = json_loadb(data, len, flags, &error);
 	if (*message)
 		return 0;
-	/* One that is too big can be named, too. */
+	/* The error can also name a number that is too big. */
 	if (json_error_code(&error) == json_error_numeric_overflow) {
 		*message = json_loadb(data, len, flags | JSON_DECODE_INT_AS_REAL, &error);
 		if (*message)
 			return restore_integers(*message) ? -ENOMEM : 0;
 	}
-	/* Without memory, the parser fails in silence. */
+	/* When memory runs out, the parser does not report it. */
 	return error.text[0] == '\0' || json_error_code(&error) == json_error_out_of_memory
 		       ? -ENOMEM
 		       : VARLINK_E_MALFORMED;
@@ -97,7 +97,7 @@ static int take_flag(bool *flag, json_t *message, const char *name)
 	return 0;
 }
 
-/* A name with a dot is a vendor's, and none of our business. */
+/* A name with a dot is an extension of a vendor, and is ignored. */
 static int check_members(json_t *message)
 {
 	static const char *const known[] = { "method", "parameters", "oneway", "more", "upgrade" };
@@ -171,7 +171,7 @@ char *varlink_reply(const char *error, json_t *parameters, size_t *size)
 		r |= json_object_set_new(message, "parameters", parameters);
 	if (!message || r)
 		return NULL;
-	/* Not json_dumps(): where a piece of memory is missing for a moment, it leaves out a key and goes on. */
+	/* Not json_dumps(): if an allocation fails, it leaves out a key and continues. */
 	len = json_dumpb(message, NULL, 0, JSON_COMPACT);
 	text = len ? malloc(len + 1) : NULL;
 	if (!text)

@@ -12,13 +12,13 @@
 struct varlink_call {
 	json_t *message;    /* owned */
 	const char *method; /* a string without NULs */
-	json_t *parameters; /* an object, empty where there were none; members that are null are removed */
+	json_t *parameters; /* an object, empty if there were none; null members are removed */
 	bool oneway, more, upgrade;
 };
 
 enum {
 	_VARLINK_E_SUCCESS,
-	VARLINK_E_MALFORMED, /* there is no answer to that: the connection has to be closed */
+	VARLINK_E_MALFORMED, /* there is no answer to this: close the connection */
 };
 
 /*
@@ -30,9 +30,9 @@ int varlink_call_parse(struct varlink_call *call, const char *data, size_t len);
 void varlink_call_done(struct varlink_call *call);
 
 /*
- * varlink_reply() - a message with the parameters of a reply, or, where @error is not NULL, of that error
+ * varlink_reply() - make a message with the parameters of a reply, or of @error if it is not NULL
  * @parameters: taken; NULL where there are none
- * @size: its size, the NUL that ends it included
+ * @size: its size, including the final NUL
  * Return: a string to free(), or NULL without memory.
  */
 char *varlink_reply(const char *error, json_t *parameters, size_t *size);

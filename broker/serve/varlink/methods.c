@@ -15,7 +15,7 @@
 #define SERVICE "org.varlink.service."
 #define FORKBUS "org.forkbus1."
 
-/* The documentation is on the machine. */
+/* The documentation is installed on the machine. */
 #define PROJECT_URL "man:forkbusd(8)"
 
 static const struct face_context *context_of(const struct link *link)
@@ -30,7 +30,7 @@ static void refuse_parameter(struct link *link, const char *name)
 	link_fail_with(link, SERVICE "InvalidParameter", json_pack("{s:s}", "parameter", name));
 }
 
-/* What filter_parse() says. */
+/* Reports an error of filter_parse(). */
 static void refuse_filter(struct link *link, int r, const struct filter_error *error)
 {
 	if (r < 0)
@@ -42,7 +42,7 @@ static void refuse_filter(struct link *link, int r, const struct filter_error *e
 			       json_pack("{s:s, s:s}", "key", error->key, "reason", error->detail));
 }
 
-/* What request_parse_since() says. */
+/* Reports an error of request_parse_since(). */
 static void refuse_cursor(struct link *link, const struct filter_error *error)
 {
 	link_fail_with(link, FORKBUS "InvalidCursor", json_pack("{s:s}", "reason", error->detail));
@@ -69,7 +69,7 @@ static const struct parameter *find_parameter(const struct parameter *parameters
 	return NULL;
 }
 
-/* Return: whether they are what the method takes; refused otherwise. */
+/* Return: whether the parameters are valid for the method; otherwise the call was refused. */
 static bool check_parameters(struct link *link, const struct parameter *known, json_t *given)
 {
 	const struct parameter *parameter;
@@ -125,7 +125,7 @@ static void get_description(struct link *link, const struct varlink_call *call)
 
 /* org.forkbus1 */
 
-/* The part of a request that the two have in common. Return: whether it is right; refused otherwise. */
+/* The part of a request that the two methods share. Return: whether it is valid; otherwise the call was refused. */
 static bool take_filter(struct link *link, const struct varlink_call *call, struct request *request)
 {
 	json_auto_t *empty = json_object();
@@ -158,7 +158,7 @@ static const struct parameter subscribe_parameters[] = {
 	{},
 };
 
-/* Refuses where the log no longer holds all of what was asked for, and "complete" wants all or nothing. */
+/* Refuses the call if "complete" is set and the log no longer has all requested events. */
 static bool refuse_gap(struct link *link, const struct varlink_call *call)
 {
 	const struct log *log = hub_log(context_of(link)->hub);
@@ -201,7 +201,7 @@ static void list_processes(struct link *link, const struct varlink_call *call)
 {
 	struct request request = { .snapshot = true };
 
-	/* The reply is made in pieces, which would not be sent. */
+	/* The reply is made in pieces, which would not be sent for a oneway call. */
 	if (call->oneway || !take_filter(link, call, &request))
 		return;
 	begin(link, LINK_LIST, &request);
@@ -230,7 +230,7 @@ static void get_process(struct link *link, const struct varlink_call *call)
 	    !(EVENT_HAS(&event, start_usec) &&
 	      event_same_start(event.start_usec, (uint64_t)json_integer_value(start))))
 		fields = 0;
-	/* One who may not see it must not learn that it exists. */
+	/* A caller that may not see the process must not learn that it exists. */
 	if (fields == 0) {
 		link_fail(link, FORKBUS "NoSuchProcess");
 		return;
@@ -301,7 +301,7 @@ void varlink_dispatch(struct link *link, const struct varlink_call *call)
 	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
 		if (strcmp(methods[i].name, call->method) != 0)
 			continue;
-		/* After a reply without an error the connection would speak something else. */
+		/* After a reply without an error, the connection would change to another protocol. */
 		if (call->upgrade)
 			link_fail_with(link, SERVICE "MethodNotImplemented",
 				       json_pack("{s:s}", "method", call->method));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * The Varlink face: proto/org.forkbus1.varlink on a Unix socket, strictly to the protocol (UAPI.20), so that every Varlink
- * library and tool is a client.
+ * The Varlink face: proto/org.forkbus1.varlink on a Unix socket. It follows the protocol strictly (UAPI.20), so that every
+ * Varlink library and tool can be a client.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@
 #include "serve/varlink/link.h"
 #include "serve/varlink/message.h"
 
-/* Calls that one connection may make in one turn of the loop before the others have theirs. */
+/* The most calls of one connection in one turn of the loop before the others. */
 #define CALL_SLICE 16
 
 /* Linux 6.16; not in Debian 12's headers. */
@@ -25,7 +25,7 @@
 
 /* Calls */
 
-/* Return: whether there was a complete one. */
+/* Return: whether there was a complete call. */
 static bool take_call(struct link *link)
 {
 	struct connection *connection = &link->connection;
@@ -44,14 +44,14 @@ static bool take_call(struct link *link)
 		return false;
 	}
 	link->oneway = call.oneway;
-	/* The next one, if some of it has come, has its own time. */
+	/* The next call, if a part of it has arrived, has its own deadline. */
 	event_del(connection->deadline);
 	varlink_dispatch(link, &call);
 	varlink_call_done(&call);
 	return true;
 }
 
-/* Between calls: what has come of the next one has to be complete in time. */
+/* Between calls: if a part of the next one has arrived, it has to be complete in time. */
 static void watch_input(struct link *link)
 {
 	struct connection *connection = &link->connection;
@@ -100,12 +100,12 @@ static bool step(struct link *link, unsigned int *calls)
 	return false;
 }
 
-/* Do what can be done now: send, go on with a reply, take calls. May free it. */
+/* Do everything that is possible now: send, continue a reply, process calls. May free the connection. */
 static void run(struct link *link)
 {
 	unsigned int calls = 0;
 
-	/* One that waits for its socket goes on when that takes more. */
+	/* A connection that waits for its socket continues when it can be written to. */
 	while (!link->broken && !connection_waits(&link->connection) && step(link, &calls))
 		;
 	if (link->broken)
@@ -165,7 +165,7 @@ static const struct connection_ops connection_ops = {
 
 /* The face */
 
-/* The answer to whatever will be called. */
+/* The answer to any call. */
 static char *make_refusal(int reason, size_t *size)
 {
 	return varlink_reply("org.forkbus1.TooManySubscriptions",
@@ -176,11 +176,11 @@ static void on_listening(int fd, const char *path)
 {
 	int off = 0;
 
-	/* For tools that look for Varlink services; kernels before 7.0 refuse it. */
+	/* For tools that search for Varlink services; kernels before 7.0 refuse it. */
 	(void)fsetxattr(fd, "user.varlink", "listen", strlen("listen"), 0);
 	if (path)
 		(void)setxattr(path, "user.varlink", "entrypoint", strlen("entrypoint"), 0);
-	/* Nothing here takes descriptors. */
+	/* No method takes descriptors. */
 	(void)setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof(off));
 }
 
