@@ -59,7 +59,7 @@ int peer_from_socket(struct peer *peer, int fd, gid_t group)
 	return 0;
 }
 
-/* These types are about what the broker itself sees, not about a process. */
+/* These types are about the broker's own view, not about a process. */
 #define ACCESS_EVERYONE EVENT_TYPES_ALWAYS
 
 /* I/O counters can reveal a secret, such as the length of a password; arguments can contain one. */
@@ -86,7 +86,7 @@ field_set access_fields_of_user(uint32_t uid, const struct fb_event *event)
 	left = event->type == EVENT_ID && EVENT_HAS(event, old_uid) && event->old_uid == uid;
 	if (!own && !left)
 		return 0;
-	/* An effective uid that is not known may be another's. */
+	/* An unknown effective uid may be that of another user. */
 	if (EVENT_HAS(event, euid) && event->euid == uid)
 		return FIELDS_ALL;
 	return ~fields_private;

@@ -2,11 +2,11 @@
 #pragma once
 
 /*
- * Which subscriber may see which event: decided here once, for every face, for live events, history, snapshots and lists.
+ * Decides which subscriber may see which event: in one place for every face, for live events, history, snapshots and lists.
  *
- * Root and the members of the group see all. Other users see the processes whose real uid is their own; id events also if
- * the old uid was. Where the effective uid is not their own, I/O counters and arguments are withheld. Everyone sees lost
- * and source.
+ * Root and the members of the group see all processes. Other users see the processes whose real uid is their own; id events
+ * also if the old uid was. If the effective uid is not their own, I/O counters and arguments are withheld. Everyone sees
+ * lost and source.
  */
 
 #include <stdbool.h>
@@ -19,7 +19,7 @@ struct peer {
 	pid_t pid;
 	uid_t uid;
 	gid_t gid;
-	bool member; /* of the group that sees all, primary or supplementary */
+	bool member; /* of the group that sees all processes, primary or supplementary */
 };
 
 struct visibility {
@@ -29,14 +29,14 @@ struct visibility {
 
 /*
  * peer_from_socket() - its credentials at the time of connect(2), from the kernel: SO_PEERCRED and SO_PEERGROUPS
- * @group: the group that sees all, or (gid_t)-1 for none
+ * @group: the group that sees all processes, or (gid_t)-1 for none
  * Return: 0 or a negative errno.
  */
 int peer_from_socket(struct peer *peer, int fd, gid_t group);
 
 struct visibility access_of(const struct peer *peer);
 
-/* What access_fields() says of an event to one who does not see all. */
+/* The result of access_fields() for a user who does not see all processes. */
 field_set access_fields_of_user(uint32_t uid, const struct fb_event *event);
 
 /* access_fields() - the fields of an event that may be shown; 0: it may not be seen at all */

@@ -9,7 +9,7 @@
 
 struct budget_user {
 	uint32_t uid;
-	uint64_t used[_BUDGET_RESOURCE_MAX]; /* not all 0: a user who uses nothing is not kept */
+	uint64_t used[_BUDGET_RESOURCE_MAX]; /* not all 0: there is no entry for a user who uses nothing */
 	UT_hash_handle hh;
 };
 
@@ -95,7 +95,7 @@ int budget_take(struct budget *budget, uint32_t uid, enum budget_resource resour
 
 	if (n == 0)
 		return 0;
-	/* The user's own limit first: about that one the user can do something. */
+	/* The user's own limit first: the user can do something about that one. */
 	if (uid != 0 && !has_room(user ? user->used[resource] : 0, budget->resources[resource].user_max, n))
 		return BUDGET_E_USER;
 	if (!has_room(total, budget->resources[resource].total_max, n))

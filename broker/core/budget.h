@@ -2,10 +2,10 @@
 #pragma once
 
 /*
- * The ledger of what each user uses of the broker, over all faces together: for each resource there is a limit for all
- * users and one for each, so that one user cannot exhaust it for the others.
+ * Counts the broker's resources that each user uses, on all faces together. For each resource there is a limit for all users
+ * together and one for each user, so that no user can exhaust it for the others.
  *
- * A further resource is a further member of the enum, with budget_set() where its limits are known.
+ * To add a resource, add a member to the enum, and call budget_set() where its limits are known.
  */
 
 #include <stdint.h>
@@ -29,18 +29,18 @@ enum {
 int budget_new(struct budget **ret);
 struct budget *budget_free(struct budget *budget);
 
-/* budget_set() - limits of a resource; what was taken before stays, even beyond them */
+/* budget_set() - set the limits of a resource; earlier use stays valid, even if it exceeds them */
 void budget_set(struct budget *budget, enum budget_resource resource, uint64_t total_max, uint64_t user_max);
 
 /* budget_used() - how much of a resource all users use together */
 uint64_t budget_used(const struct budget *budget, enum budget_resource resource);
 
 /*
- * budget_take() - count @n more of a resource to a user, or nothing if that is over a limit
- * Root is bound by the limit of all users alone.
+ * budget_take() - count @n more of a resource for a user, or nothing if that exceeds a limit
+ * For root only the limit of all users counts.
  * Return: 0, BUDGET_E_USER, BUDGET_E_TOTAL, or -ENOMEM.
  */
 int budget_take(struct budget *budget, uint32_t uid, enum budget_resource resource, uint64_t n);
 
-/* budget_give() - @n less; at most what the user took */
+/* budget_give() - count @n less, at most the number that the user took */
 void budget_give(struct budget *budget, uint32_t uid, enum budget_resource resource, uint64_t n);

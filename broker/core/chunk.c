@@ -7,7 +7,7 @@
 #include "core/chunk.h"
 
 #define CHUNKS_MIN 4
-/* Memory that a chunk usually takes: the room for one line of the greatest length is touched only by such a line. */
+/* The memory that a chunk usually takes: only a line of the greatest length touches the room for it. */
 #define CHUNK_COST (CHUNK_FULL + offsetof(struct chunk, data))
 
 _Static_assert(sizeof(uint32_t) + EVENT_PACKED_MAX <= ENCODED_MAX, "every encoding fits");

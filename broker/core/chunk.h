@@ -14,10 +14,10 @@
 
 #include "event-json.h"
 
-/* No event takes more, in any encoding. */
+/* The maximum size of an event, in any encoding. */
 #define ENCODED_MAX (EVENT_JSON_MAX + 2)
 
-/* How a view puts its events one behind the other: as a kind of its faces sends them, or can make of them what it sends. */
+/* The format of a view's lines: a face sends these bytes, or makes its messages from them. */
 struct encoding {
 	const char *name;
 	/* Only the fields in @mask; @to has room for ENCODED_MAX bytes. Return: the length. */
@@ -28,29 +28,29 @@ struct encoding {
 extern const struct encoding encoding_lines;
 /* Lines that are members of an array: a comma before each newline, and no other newlines */
 extern const struct encoding encoding_members;
-/* For faces with types of their own: the length of what follows, as a uint32_t, and the packed form (event.h) */
+/* For faces with other types: the length of the packed form as a uint32_t, and the packed form (event.h) */
 extern const struct encoding encoding_packed;
 
 /*
  * encoding_unpack() - read the first packed event
- * @data: begins with one, and holds it whole; texts point into it. Return: what it takes.
+ * @data: begins with a complete event; texts point into it. Return: its size.
  */
 size_t encoding_unpack(struct fb_event *event, const char *data);
 
-/* A chunk takes lines while the longest one still fits, so usually about this much. */
+/* A chunk accepts lines while the longest one still fits, so it usually has about this size. */
 #define CHUNK_FULL  (64 * 1024)
 #define CHUNK_SIZE  (CHUNK_FULL + ENCODED_MAX)
 #define CHUNK_LINES 512
 
 struct chunk_line {
 	uint64_t seq;
-	size_t end; /* in the data, behind it */
+	size_t end; /* in the data, after it */
 };
 
 LIST_HEAD(chunk_list, chunk);
 
 struct chunk {
-	struct chunk_list *owner; /* the view's list that it is in, NULL: free */
+	struct chunk_list *owner; /* the list of the view that owns it, NULL: free */
 	uint64_t first, next;	  /* it covers [first, next) */
 	bool open; /* events are added as they are published: next is the log's end, and the field does not count */
 	unsigned int n_lines;
@@ -65,7 +65,7 @@ struct chunk_pool;
 /* chunk_pool_new() - room for @size bytes of chunks, at least four; pages are taken when first used */
 int chunk_pool_new(struct chunk_pool **ret, size_t size);
 struct chunk_pool *chunk_pool_free(struct chunk_pool *pool);
-/* How many chunks there are. */
+/* The number of chunks. */
 unsigned int chunk_pool_size(const struct chunk_pool *pool);
 
 /* chunk_take() - an empty chunk in @owner's list, covering nothing from @first on. Never fails: another is
@@ -75,7 +75,7 @@ struct chunk *chunk_take(struct chunk_pool *pool, struct chunk_list *owner, uint
 /* chunk_drop() - give a chunk back to the pool */
 void chunk_drop(struct chunk_pool *pool, struct chunk *chunk);
 
-/* chunk_use() - make it the most recently used one */
+/* chunk_use() - mark it as the most recently used one */
 void chunk_use(struct chunk_pool *pool, struct chunk *chunk);
 
 /* chunk_find() - the chunk of a list that covers @seq, or ends right before it and has room; or NULL */
@@ -86,7 +86,7 @@ uint64_t chunk_limit(const struct chunk_list *list, uint64_t seq);
 
 bool chunk_is_full(const struct chunk *chunk);
 
-/* chunk_add() - one line more, for an event with the sequence number @seq; the chunk is not full */
+/* chunk_add() - add a line, for an event with the sequence number @seq; the chunk is not full */
 void chunk_add(struct chunk *chunk, const struct encoding *encoding, uint64_t seq,
 	       const struct fb_event *event, field_set fields);
 

@@ -5,11 +5,11 @@
 #include "base/clock.h"
 #include "core/cursor.h"
 
-/* A snapshot goes out in pieces of about this many bytes, or this many processes looked at. */
+/* A snapshot is sent in pieces of about this many bytes, or this many checked processes. */
 #define SNAPSHOT_PIECE	   (32 * 1024)
 #define SNAPSHOT_PROCESSES 1024
 
-/* Where own lines are made before they are copied to their length; the broker is one thread. */
+/* A buffer in which own lines are made before they are copied; the broker has one thread. */
 static char scratch[SNAPSHOT_PIECE + ENCODED_MAX];
 
 static void on_wake(struct view_reader *reader)
@@ -20,8 +20,8 @@ static void on_wake(struct view_reader *reader)
 }
 
 /*
- * No cursor goes beyond what the file shows: if the broker were killed, the next one would use these numbers again. A batch
- * is shown when it is flushed, but some events are published without a flush (hub_ops.armed).
+ * No cursor goes beyond the head in the file: if the broker were killed, the next one would use these numbers again. A flush
+ * writes the head, but some events are published without a flush (hub_ops.armed).
  */
 static uint64_t shown_end(struct hub *hub)
 {
@@ -73,7 +73,10 @@ static int set_own_position(struct cursor *cursor, enum event_type type)
 	return set_own_event(cursor, &event);
 }
 
-/* Report that [from, to] of the log can no longer be read; with @to before @from, that something is missing. */
+/*
+ * Report that [from, to] of the log can no longer be read; with @to before @from, that an unknown number of events is
+ * missing.
+ */
 static int set_own_lost(struct cursor *cursor, const char *reason, uint64_t from, uint64_t to)
 {
 	struct fb_event event;
@@ -100,7 +103,7 @@ static int start_at_cursor(struct cursor *cursor, const struct request *request,
 	const struct log *log = hub_log(cursor->hub);
 
 	if (request->epoch != log_epoch(log)) {
-		/* The subscriber knows nothing of this log, and cannot get what followed its cursor in the other one. */
+		/* The subscriber's cursor belongs to another log, and the events after it are no longer available. */
 		cursor->gap_reason = "epoch";
 		cursor->next = log_first(log);
 		return 0;
@@ -125,7 +128,7 @@ static void start_at_time(struct cursor *cursor, uint64_t ago_usec)
 	uint64_t since = ago_usec < now ? now - ago_usec : 0;
 
 	cursor->next = log_seek_time(log, since);
-	/* Does the log begin later only because it has forgotten? */
+	/* Does the log begin later only because older events were overwritten? */
 	if (cursor->next == log_first(log) && cursor->next > 1 && log_first_time(log) > since) {
 		cursor->gap_reason = "expired";
 		cursor->gap_since_usec = since;
@@ -171,8 +174,8 @@ void cursor_done(struct cursor *cursor)
 }
 
 /*
- * One piece of the snapshot. The fork of a process that was born since the position was taken, and the exit of one that
- * ended since, are in the log after that position.
+ * One piece of the snapshot. If a process was started or ended since the position was taken, its fork or exit is in the log
+ * after that position.
  */
 static int fill_snapshot(struct cursor *cursor)
 {
@@ -231,7 +234,7 @@ static void pass_over_quiet(struct cursor *cursor)
 	cursor->next = next < end ? next : end;
 }
 
-/* Make the next lines of its own, if it is their turn. Return: 0, or -EAGAIN for another turn, or -ENOMEM. */
+/* Make the next own lines, if they are due. Return: 0, or -EAGAIN for another turn, or -ENOMEM. */
 static int fill_own(struct cursor *cursor)
 {
 	const struct log *log = hub_log(cursor->hub);

@@ -2,10 +2,10 @@
 #pragma once
 
 /*
- * The position of a subscriber: all that it costs beside its socket. Faces ask it what to send, and report how much was
- * sent. It keeps track of the place in the log, of losses, of the snapshot before and of the heartbeats between.
+ * The position of a subscriber: apart from the socket, this is all that a subscriber costs. Faces get the next bytes from it,
+ * and report how many were sent. It tracks the place in the log, losses, the snapshot and heartbeats:
  *
- *   the snapshot, if asked for -> ready -> the log from there on, with lost where the log no longer reaches back far enough
+ *   the snapshot, if requested -> ready -> the log from there on, with a lost event if the log was overwritten
  */
 
 #include <sys/queue.h>
@@ -31,53 +31,51 @@ struct cursor {
 	uint64_t rebuilt;  /* CURSOR_REBUILD: the log is read up to here */
 	size_t slot;	   /* CURSOR_SNAPSHOT: in the table */
 
-	/* What it could not get from the start: reported once, after ready. */
-	const char *gap_reason; /* NULL: nothing */
+	/* Events that were already missing at the start: reported once, after ready. */
+	const char *gap_reason; /* NULL: none */
 	uint64_t gap_since_usec;
 
-	/* Lines (encoded events) that are its own, or the rest of a shared one that was begun: sent before all else. NULL
-	 * while there is none */
+	/* Its own lines (encoded events), or the rest of a shared one that was begun: sent first. NULL if there are none */
 	char *own;
 	size_t own_at, own_end;
-	struct view_lines lines; /* what cursor_peek() showed last, if not @own */
+	struct view_lines lines; /* the last result of cursor_peek(), if not @own */
 
 	void (*wake)(struct cursor *cursor); /* there may be something to send */
 };
 
 /*
- * cursor_init() - begin what a request asks for
- * Takes the request's filter. A since from before what the log holds, or of another epoch, is no error: a lost event
- * reports it. Return: 0; FILTER_E_INVALID, with @error set, where a pid does not live or since lies in the future; or
- * -ENOMEM.
+ * cursor_init() - start a request
+ * Takes the request's filter. A "since" that is older than the log, or of another epoch, is not an error: a lost event
+ * reports it. Return: 0; FILTER_E_INVALID, with @error set, if a pid does not live or "since" is in the future; or -ENOMEM.
  */
 int cursor_init(struct cursor *cursor, struct hub *hub, struct request *request, struct visibility visibility,
 		const struct encoding *encoding, void (*wake)(struct cursor *cursor),
 		struct filter_error *error);
-/* A zeroed one is fine. */
+/* A zeroed one is allowed. */
 void cursor_done(struct cursor *cursor);
 
 /*
- * cursor_peek() - what to send next
- * Return: a number of bytes at *data, valid until the next call of anything in core, but for cursor_peek() of so many others
- * as views_kept() says (what is shared, not @own, also over cursor_sent()); 0 if all was sent;
- * -EAGAIN if there is more to look at in the loop's next turn; -ENOMEM.
+ * cursor_peek() - the next bytes to send
+ * They are valid until the next call of a function in core, except for cursor_peek() of up to views_kept() other cursors;
+ * shared lines (not @own) also stay valid during cursor_sent().
+ * Return: a number of bytes at *data; 0 if everything was sent; -EAGAIN to continue in the loop's next turn; -ENOMEM.
  */
 ssize_t cursor_peek(struct cursor *cursor, const char **data);
 
-/* cursor_sent() - the first @size bytes of what cursor_peek() just showed were sent. Return: 0 or -ENOMEM. */
+/* cursor_sent() - the first @size bytes of the last cursor_peek() were sent. Return: 0 or -ENOMEM. */
 int cursor_sent(struct cursor *cursor, size_t size);
 
-/* cursor_block() - its socket takes no more for now: nothing is encoded on its account until the next cursor_peek() */
+/* cursor_block() - its socket is full: nothing is encoded for it until the next cursor_peek() */
 void cursor_block(struct cursor *cursor);
 
-/* cursor_is_idle() - all was sent, up to the log's end: cursor_position() is there */
+/* cursor_is_idle() - everything was sent, up to the log's end: cursor_position() is at the end */
 bool cursor_is_idle(struct cursor *cursor);
 
-/* cursor_position() - "EPOCH:SEQ": the place after which everything is still to be sent. Return: @buf. */
+/* cursor_position() - "EPOCH:SEQ": the position after the last sent event. Return: @buf. */
 char *cursor_position(const struct cursor *cursor, char buf[static CURSOR_TEXT_MAX]);
 
-/* The same, once the first @size bytes of what cursor_peek() just showed, whole lines, were sent. */
+/* The same, as if the first @size bytes of the last cursor_peek(), complete lines, were sent. */
 char *cursor_position_after(const struct cursor *cursor, size_t size, char buf[static CURSOR_TEXT_MAX]);
 
-/* cursor_heartbeat() - let a heartbeat be sent next, if all else was sent. Return: 0 or -ENOMEM. */
+/* cursor_heartbeat() - send a heartbeat next, if everything else was sent. Return: 0 or -ENOMEM. */
 int cursor_heartbeat(struct cursor *cursor);

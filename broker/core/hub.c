@@ -89,7 +89,7 @@ const struct hub_stats *hub_stats(const struct hub *hub)
 	return &hub->stats;
 }
 
-/* Where the module's records end, unless another source has reported events since. */
+/* Find the last record of the module, unless another source has reported events since. */
 static void note_origin(struct hub *hub, const struct fb_event *event)
 {
 	if (event->type == EVENT_SOURCE && !EVENT_HAS(event, instance))

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The middle of the broker: what a source publishes goes into the log, into the table of processes, and to the views that
- * want it.
+ * The centre of the broker: it writes the events that a source publishes to the log and to the table of processes, and
+ * passes them to the views that match.
  */
 
 #include "event.h"
@@ -13,8 +13,8 @@
 #include "view.h"
 
 /*
- * Event types that are always armed, since the history and the table need them. Filters can add chroot, coredump and ptrace,
- * and events of threads, which have no type of their own.
+ * Event types that are always armed, because the history and the table need them. Filters can add chroot, coredump and
+ * ptrace, and events of threads, which do not have a separate type.
  */
 #define HUB_ARMED_ALWAYS                                                                        \
 	(EVENT_TYPE_BIT(EVENT_FORK) | EVENT_TYPE_BIT(EVENT_EXEC) | EVENT_TYPE_BIT(EVENT_EXIT) | \
@@ -25,10 +25,10 @@ struct hub;
 
 struct hub_stats {
 	uint64_t events[_EVENT_TYPE_MAX]; /* published by type */
-	/* lost events by reason: how many of them, and the sum of the counts that are known */
+	/* lost events by reason: their number, and the sum of the known counts */
 	struct hub_loss {
 		uint64_t times, count;
-	} kernel, netlink, unarmed, source, slow; /* slow: with expired and epoch, of single subscribers */
+	} kernel, netlink, unarmed, source, slow; /* slow, expired and epoch: losses of single subscribers */
 };
 
 /* A position in a source that numbers its events: the log has all events up to it. */
@@ -37,11 +37,11 @@ struct hub_origin {
 	uint64_t boot_usec;	       /* of that event */
 };
 
-/* What the hub asks of the program around it. Members may be NULL. */
+/* The functions that the hub calls. Members may be NULL. */
 struct hub_ops {
 	/*
-	 * hub_armed() has changed, and the source should follow. May publish, but must not flush: a subscriber may be about
-	 * to leave, in a flush too.
+	 * hub_armed() has changed, and the source should arm these types. May publish, but must not flush: a subscriber may
+	 * be about to leave, perhaps during a flush.
 	 */
 	void (*armed)(void *userdata);
 	/* Call hub_wake() in @usec. If a call is already due, that one is enough. */
@@ -55,7 +55,7 @@ struct hub *hub_free(struct hub *hub);
 /* hub_set_ops() - @ops: static, or NULL for none */
 void hub_set_ops(struct hub *hub, const struct hub_ops *ops, void *userdata);
 
-/* The parts of the hub. Sources change the table by hub_publish(), hub_learn() and hub_forget() alone. */
+/* The parts of the hub. Sources change the table only by hub_publish(), hub_learn() and hub_forget(). */
 struct log *hub_log(const struct hub *hub);
 const struct table *hub_table(const struct hub *hub);
 struct views *hub_views(const struct hub *hub);
@@ -75,12 +75,12 @@ int hub_restore(struct hub *hub);
 void hub_publish(struct hub *hub, struct fb_event *event);
 
 /*
- * hub_learn() - take what /proc knows of a living process into the table, without an event
- * Return: 0 or -ENOMEM, where the process is only missing from the table.
+ * hub_learn() - add the data of a living process from /proc to the table, without an event
+ * Return: 0 or -ENOMEM: then the process is only missing from the table.
  */
 int hub_learn(struct hub *hub, const struct fb_event *event);
 
-/* hub_forget() - the table no longer knows these fields of a process that it holds; no event says so */
+/* hub_forget() - remove these fields of a process from the table, without an event */
 void hub_forget(struct hub *hub, const struct process *process, field_set fields);
 
 /* hub_flush() - the end of a batch: wake the subscribers that have something new */
@@ -103,7 +103,7 @@ void hub_lost(struct hub *hub, const char *reason, uint64_t count, uint64_t sinc
 void hub_note_slow(struct hub *hub, uint64_t count);
 
 /*
- * hub_find_process() - a living process, as a process event
+ * hub_find_process() - find a living process, as a process event
  * @event: its texts are valid until the next event. Return: the fields that may be seen; 0: there is no such process, or it
  * may not be seen.
  */
@@ -113,12 +113,11 @@ uint64_t hub_find_process(const struct hub *hub, uint32_t pid, struct visibility
 /*
  * hub_source_changed() - publish which source reports events from now on, what it arms, and why it changed
  * @detail: NULL, or a text for people; may be hub_source_detail().
- * The source must already receive events, so that an outage ends before and nothing falls between. With nothing armed the
- * outage continues.
+ * The source must already receive events, so that there is no gap after the outage. If nothing is armed, the outage continues.
  */
 void hub_source_changed(struct hub *hub, const char *source, const char *reason, const char *detail);
 
-/* What hub_source_changed() published last: name, text for people ("" if none), and since when (CLOCK_REALTIME, µs). */
+/* The values that hub_source_changed() published last: name, text for people ("" if none), and time (CLOCK_REALTIME, µs). */
 const char *hub_source(const struct hub *hub);
 const char *hub_source_detail(const struct hub *hub);
 uint64_t hub_source_since(const struct hub *hub);
@@ -142,15 +141,15 @@ void hub_begin_outage(struct hub *hub, const char *reason, const char *detail, u
 void hub_cancel_outage(struct hub *hub);
 bool hub_has_outage(const struct hub *hub);
 
-/* Masks of event types, and HUB_ARMED_THREADS: what the source supports, and what of it is wanted now. */
+/* Masks of event types, and HUB_ARMED_THREADS: the types that the source supports, and those of them that are wanted now. */
 uint32_t hub_supported(const struct hub *hub);
 uint32_t hub_armed(const struct hub *hub);
 
 /* The armed types as words, separated by spaces, as in source events. Return: @buf. */
 const char *hub_armed_print(const struct hub *hub, char buf[static EVENT_TEXT_MAX]);
 
-/* hub_set_supported() - what the source can report, before it starts or while it runs; calls no op */
+/* hub_set_supported() - set the types that the source can report, before it starts or while it runs; calls no op */
 void hub_set_supported(struct hub *hub, uint32_t supported);
 
-/* hub_rearm() - find what is armed after a subscriber was added or removed; calls hub_ops.armed if it changed */
+/* hub_rearm() - update the armed types after a subscriber was added or removed; calls hub_ops.armed if they changed */
 void hub_rearm(struct hub *hub);

@@ -2,15 +2,15 @@
 #pragma once
 
 /*
- * Texts with many holders, stored once: the paths of programs and cgroups. The last few texts without a holder stay for a
- * while, so that a program that is run again and again costs no allocation each time.
+ * Shared texts, stored once: the paths of programs and cgroups. The last few unused texts stay for a while, so that a
+ * program that is run repeatedly needs no allocation each time.
  */
 
 #include <stddef.h>
 
 struct intern;
 
-/* How many texts without a holder are kept. */
+/* The number of unused texts to keep. */
 #define INTERN_IDLE_MAX 256
 
 int intern_new(struct intern **ret);

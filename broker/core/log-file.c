@@ -13,8 +13,7 @@
 #include "core/log-file.h"
 #include "log-reader.h"
 
-/* The 128 bits that the kernel draws at boot: a log in memory-backed storage may still outlive what it speaks
- * of. */
+/* The 128 random bits of the kernel's boot id: a log in memory-backed storage may be older than the current boot. */
 static int read_boot_id(uint8_t id[static 16])
 {
 	_cleanup_fclose_ FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
@@ -35,8 +34,10 @@ static int read_boot_id(uint8_t id[static 16])
 	return n == 32 ? 0 : -EBADMSG;
 }
 
-/* Tells those who read that somebody writes. Where it does not work, or another has it, nothing depends on it here: what
- * keeps a second broker away is the lock on the directory. */
+/*
+ * The lock shows readers that a broker writes. It is not important here if it fails, or another process has it: the lock on the
+ * directory prevents a second broker.
+ */
 static void lock_file(int fd)
 {
 	struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
@@ -44,13 +45,13 @@ static void lock_file(int fd)
 	(void)fcntl(fd, F_OFD_SETLK, &all);
 }
 
-/* Takes the descriptor where it works. */
+/* Takes the descriptor on success. */
 static int map_file(struct log_file *file, int *fd)
 {
 	void *map;
 	int r;
 
-	/* Before the mapping is written: a file system without room must say so here, not by SIGBUS. */
+	/* Before the mapping is written: if the file system has no room, it must fail here, not by SIGBUS. */
 	r = posix_fallocate(*fd, 0, (off_t)file->size);
 	if (r)
 		return -r;
@@ -85,7 +86,7 @@ static void fill_header(struct log_file *file, struct log_header *header, uint64
 	log_schema_add(header);
 }
 
-/* A new file under another name, then given its own. */
+/* A new file under a temporary name, then renamed. */
 static int create(struct log_file *file)
 {
 	_cleanup_close_ int fd = -1;
@@ -128,7 +129,7 @@ static void refuse(struct log_file *file, const char *reason)
 	snprintf(file->reason, sizeof(file->reason), "%s", reason);
 }
 
-/* What there is to object to before its records are looked at. NULL: nothing; the file is mapped. */
+/* Checks the file before its records are checked. Return: the error as text. NULL: none; the file is mapped. */
 static const char *look_at(struct log_file *file, int *fd)
 {
 	uint8_t kinds[EVENT_FIELDS_MAX];
@@ -209,7 +210,7 @@ int log_file_share(const struct log_file *file)
 	char path[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
 	int fd;
 
-	/* Opened anew: a duplicate would be for writing, as its original is. */
+	/* Opened again: a duplicate would be writable, as the original is. */
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", file->fd);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;

@@ -2,8 +2,7 @@
 #pragma once
 
 /*
- * The file under a log: locked, preallocated, mapped, replaced by a new one when it cannot be believed. log.c
- * alone uses it.
+ * The file of a log: locked, preallocated, mapped, and replaced by a new one if it is not valid. Only log.c uses it.
  */
 
 #include <sys/types.h>
@@ -24,17 +23,16 @@ struct log_file {
 };
 
 /*
- * log_file_open() - map the log at @path, or a new one if there is none or its header says that it is not
- * ours to go on with Where origin is LOG_REOPENED, its records are still to be checked. Return: 0,
- * LOG_E_BUSY, or a negative errno.
+ * log_file_open() - map the log at @path, or a new one if there is none, or its header says that it cannot be continued
+ * If origin is LOG_REOPENED, its records are still to be checked. Return: 0, LOG_E_BUSY, or a negative errno.
  */
 int log_file_open(struct log_file *file, const char *path, uint64_t n_blocks, gid_t group);
 
 /* log_file_share() - a new descriptor of it, for reading only, or a negative errno */
 int log_file_share(const struct log_file *file);
 
-/* log_file_replace() - take a new one after all, because of @reason */
+/* log_file_replace() - use a new file instead, because of @reason */
 int log_file_replace(struct log_file *file, const char *reason);
 
-/* A zeroed or closed one is fine, as long as its descriptors are -1. */
+/* A zeroed or closed one is allowed if its descriptors are -1. */
 void log_file_close(struct log_file *file);

@@ -11,8 +11,8 @@
 #include "log-reader.h"
 
 /*
- * The most records that become visible together. A live reader polls the head: after each write of it, the cache line has to
- * move back from the processor of the reader, which takes as long as making a record.
+ * The most records that become visible together. A live reader polls the head: after each write, the cache line has to come
+ * back from the reader's processor, which takes as long as making a record.
  */
 #define SHOW_RECORDS 16
 
@@ -20,10 +20,10 @@ struct log {
 	struct log_file file;
 	struct log_header *header; /* of the file */
 	uint64_t n_blocks;
-	uint8_t kinds[EVENT_FIELDS_MAX]; /* of fields that only a newer broker knows, which wrote it before */
+	uint8_t kinds[EVENT_FIELDS_MAX]; /* of fields of a newer broker, which wrote the log before */
 
 	uint64_t tail, head; /* positions */
-	unsigned int hidden; /* records before the head that the file's head does not show yet */
+	unsigned int hidden; /* records that are not visible by the file's head yet */
 	uint64_t next_seq;
 	uint64_t last_time;
 	uint64_t woken;		       /* the head at the last wake-up */
@@ -102,7 +102,7 @@ static const char *validate(struct log *log)
 		summarize(log, reader->position - ((struct log_record *)reader->record)->size, &event);
 		log->next_seq = event.seq + 1;
 	}
-	/* An empty one has its head at 0; any other holds something. */
+	/* An empty log has its head at 0; any other has records. */
 	if (r != LOG_READER_E_END || !head_ok || log->next_seq == 0)
 		return "it is damaged";
 	memcpy(log->kinds, reader->kinds, sizeof(log->kinds));
@@ -172,14 +172,14 @@ const char *log_origin_reason(const struct log *log)
 	return log->file.reason;
 }
 
-/* Enter the next block. Where the ring is full, the oldest block is given up first. */
+/* Enter the next block. If the ring is full, the oldest block is dropped first. */
 static void enter_block(struct log *log, uint64_t position)
 {
 	uint64_t oldest = position + LOG_BLOCK_SIZE - log->n_blocks * LOG_BLOCK_SIZE;
 
 	if (position + LOG_BLOCK_SIZE < log->n_blocks * LOG_BLOCK_SIZE || oldest <= log->tail)
 		return;
-	/* The tail never goes past the head that is shown. */
+	/* The tail never goes past the visible head. */
 	log_show(log);
 	log->tail = oldest;
 	publish(&log->header->tail, oldest);
@@ -187,14 +187,14 @@ static void enter_block(struct log *log, uint64_t position)
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
-/* The record of an event, as it will stand in the log, but for its sum. */
+/* The record of an event as in the log, except for its checksum. */
 static struct log_record *make_record(struct log *log, const struct fb_event *event)
 {
 	struct log_record *record = (struct log_record *)log->scratch;
 	size_t length = fb_event_pack(event, record->data);
 	size_t padding = -length % 8;
 
-	/* All that padding can be, at once: there is room for it. */
+	/* Writes the longest possible padding: there is room for it. */
 	memset(record->data + length, 0, 8);
 	record->size = (uint32_t)(sizeof(*record) + length + padding);
 	record->length = (uint32_t)length;

@@ -94,7 +94,7 @@ int parents_join(struct parents *parents, struct process *process, struct proces
 {
 	struct awaited *awaited;
 
-	/* pid 0, the kernel itself, is in no table. */
+	/* pid 0, the kernel itself, is never in the table. */
 	if (!(process->has & EVENT_BIT(ppid)) || process->ppid == 0)
 		return 0;
 	if (parent && child_may_join(process, parent)) {

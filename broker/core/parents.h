@@ -20,10 +20,10 @@ struct parents {
  */
 int parents_join(struct parents *parents, struct process *process, struct process *parent);
 
-/* parents_leave() - take a process from its siblings; its ppid stays */
+/* parents_leave() - remove a process from its siblings; its ppid stays */
 void parents_leave(struct parents *parents, struct process *process);
 
-/* parents_adopt() - give a new process the children that waited for it */
+/* parents_adopt() - add the children that waited for a new process to it */
 void parents_adopt(struct parents *parents, struct process *process);
 
 /* parents_orphan() - the children of a process lose their parent and their ppid */

@@ -8,12 +8,12 @@
 
 #include "base/cleanup.h"
 
-/* How many dead members are kept for a subscriber that is behind; beyond that the longest dead are dropped. */
+/* The number of dead members to keep for a subscriber that is behind; if there are more, the longest dead are dropped. */
 #define TREE_DEAD_MAX 65536
 
 struct member {
 	struct holder *holder;
-	uint64_t start_usec; /* 0: not known */
+	uint64_t start_usec; /* 0: unknown */
 	uint64_t ended;	     /* seq of its exit, 0: it lives */
 	LIST_ENTRY(member) namesake;
 	TAILQ_ENTRY(member) dead;
@@ -42,7 +42,7 @@ static struct holder *find_holder(const struct tree *tree, uint32_t pid)
 	return holder;
 }
 
-/* Where one side does not know the start, the pid decides. */
+/* If one side does not know the start, the pid decides. */
 static struct member *find(const struct tree *tree, struct process_id id)
 {
 	const struct holder *holder = find_holder(tree, id.pid);
@@ -116,7 +116,7 @@ static void forget_oldest(struct tree *tree)
 	free(member);
 }
 
-/* Pids are visited in the order in which they came, so those that are added on the way get their turn. */
+/* Pids are visited in the order in which they were added, so pids that are added meanwhile are visited, too. */
 static int add_living(struct tree *tree, const struct table *table)
 {
 	for (const struct holder *holder = tree->holders; holder; holder = holder->hh.next) {
@@ -169,7 +169,7 @@ struct tree *tree_free(struct tree *tree)
 	return NULL;
 }
 
-/* Is it a fork by a member? A thread is no child; events of other types may name a parent that the process got later. */
+/* Is it a fork by a member? A thread is not a child; events of other types may name a parent that the process got later. */
 static bool is_birth(const struct tree *tree, const struct fb_event *event)
 {
 	struct process_id parent = { 0 };

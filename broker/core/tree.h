@@ -4,8 +4,8 @@
 /*
  * A process and its descendants: the set behind a filter's "tree".
  *
- * Membership is decided once, at the fork, and does not change when the parent ends. So events may be looked at again (a
- * chunk was evicted), and out of order, as long as dead members are kept until all their events have been sent.
+ * Membership is decided once, at the fork, and does not change when the parent ends. So events may be checked again (a chunk
+ * was evicted), and out of order, if dead members are kept until all their events have been sent.
  */
 
 #include <stdbool.h>
@@ -15,15 +15,15 @@
 
 struct tree;
 
-/* tree_new() - the process @root, and those of its descendants that live. Return: 0 or -ENOMEM. */
+/* tree_new() - the process @root, and its living descendants. Return: 0 or -ENOMEM. */
 int tree_new(struct tree **ret, struct process_id root, const struct table *table);
 struct tree *tree_free(struct tree *tree);
 
 /*
- * tree_take() - does an event concern a member? A fork by a member makes another; an exit is noted.
- * Without memory for a new member, its branch is missing.
+ * tree_take() - does an event concern a member? A fork by a member adds a member; an exit is noted. If memory for a new
+ * member runs out, its branch is missing.
  */
 bool tree_take(struct tree *tree, const struct fb_event *event);
 
-/* tree_forget() - drop the members that ended before @seq: their events will not be looked at again */
+/* tree_forget() - drop the members that ended before @seq: their events will not be checked again */
 void tree_forget(struct tree *tree, uint64_t seq);

@@ -16,8 +16,8 @@ struct slot {
 };
 
 /*
- * Keys are looked up in a table of open addresses, half full at most: a thousand of them are 32 KiB, which stay in the
- * processor's caches, where every node of a chain would be waited for.
+ * Keys are in a hash table with open addressing, at most half full: a thousand of them are 32 KiB, which stay in the
+ * processor's caches. With chains, every node would be a wait for memory.
  */
 struct view_index {
 	struct slot *slots;
@@ -71,7 +71,7 @@ static size_t home_of(const struct view_index *index, uint64_t key)
 	return (size_t)((key * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - index->bits));
 }
 
-/* Where a key is, or would be. */
+/* The place of a key, or the place where it would be. */
 static struct slot *find(const struct view_index *index, uint64_t key)
 {
 	size_t i = home_of(index, key);
@@ -81,7 +81,7 @@ static struct slot *find(const struct view_index *index, uint64_t key)
 	return &index->slots[i];
 }
 
-/* To a free place. What is first in a list points to its head. */
+/* Moves a key to a free place. The first element of a list points to its head. */
 static void move(struct slot *to, struct slot *from)
 {
 	struct view_entry *first = LIST_FIRST(&from->views);
@@ -92,7 +92,7 @@ static void move(struct slot *to, struct slot *from)
 	LIST_INIT(&from->views);
 }
 
-/* The last view of a key has gone: those behind that would have had its place close up. */
+/* The last view of a key was removed: later keys that hash to its place move up. */
 static void close_gap(struct view_index *index, struct slot *gap)
 {
 	size_t free = (size_t)(gap - index->slots), i = free;
@@ -184,15 +184,15 @@ static size_t put_uids(uint64_t *keys, const uint32_t *uids, size_t n)
 }
 
 /*
- * Each event that a view can want has one of these keys. For uids, those of the filter or that of the visibility; not only
- * those in both: when a process of the visible uid becomes one of the filter's, the event has both uids.
+ * Each event that can match a view has one of these keys. For uids: those of the filter or that of the visibility, not only
+ * those in both: if a process changes from the visible uid to one of the filter, the event has both uids.
  */
 static size_t put_keys(uint64_t *keys, const struct filter *filter, struct visibility visibility)
 {
 	uint32_t types = filter->types;
 
 	if (filter->has_tree) {
-		/* It grows by forks that its subscriber may not see, nor want. */
+		/* A tree grows by forks that its subscriber may not see, or does not want. */
 		if (types)
 			types |= EVENT_TYPE_BIT(EVENT_FORK) | EVENT_TYPE_BIT(EVENT_EXIT);
 	} else if (filter->n_pids > 0) {

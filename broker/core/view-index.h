@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * Finds the views that can want an event: views that name processes by its pid, views whose filter or visibility names uids
- * by its uid, views that name types by its type. So a thousand tenants, or a thousand subscribers that wait for one process
- * each, cost little more than one; only views that name none of these are offered every event.
+ * Finds the views that an event can match: views with processes by the event's pid, views whose filter or visibility has
+ * uids by its uid, views with types by its type. So a thousand tenants, or a thousand subscribers that wait for one process
+ * each, cost little more than one; only views with none of these are offered every event.
  */
 
 #include <stdint.h>
@@ -42,8 +42,8 @@ void view_index_remove(struct view_index *index, struct view_place *place);
 #define VIEW_INDEX_LISTS 5
 
 /*
- * view_index_find() - the views that can want an event
- * Not those of types that concern everyone (EVENT_TYPES_ALWAYS). A view may be found twice, by the two uids of an id event.
+ * view_index_find() - the views that an event can match
+ * Not for types that concern every view (EVENT_TYPES_ALWAYS). A view may be found twice, by the two uids of an id event.
  * Return: how many @lists were set.
  */
 unsigned int view_index_find(struct view_index *index, const struct fb_event *event,

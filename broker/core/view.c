@@ -70,7 +70,7 @@ uint32_t views_wanted(const struct views *views)
 
 static void count_wanted(struct views *views, const struct filter *filter, int by)
 {
-	/* A filter without types takes what there is; only types that are named are armed. */
+	/* A filter without types accepts all types; only types that a filter names are armed. */
 	uint32_t wanted = filter->types | (filter->threads ? VIEW_THREADS : 0);
 
 	for (unsigned int type = 0; type < _EVENT_TYPE_MAX; type++)
@@ -213,7 +213,7 @@ void view_set_caught_up(struct view_reader *reader)
 	if (reader->caught_up == view->last)
 		return;
 	reader->caught_up = view->last;
-	/* The chunks are what other views take next, while they are in the processor's caches. */
+	/* The other views use these chunks next, while they are in the processor's caches. */
 	if (++view->n_caught_up == view->n_readers)
 		drop_chunks(view);
 }
@@ -245,7 +245,7 @@ static void encode(struct view *view, struct chunk *chunk, const struct fb_event
 	view->views->stats.encoded_bytes += chunk_size(chunk) - before;
 }
 
-/* Another view may have taken it meanwhile; where it is, it stays. */
+/* Another view may own it now; then it stays there. */
 static struct chunk *find_open(const struct view *view)
 {
 	struct chunk *chunk = view->open;
@@ -253,11 +253,11 @@ static struct chunk *find_open(const struct view *view)
 	return chunk && chunk->owner == &view->chunks && chunk->open ? chunk : NULL;
 }
 
-/* The chunk that @event, the log's newest, goes into. */
+/* The chunk for @event, the newest in the log. */
 static struct chunk *open_chunk(struct view *view, const struct fb_event *event)
 {
 	struct chunk *chunk = find_open(view);
-	/* Nothing between the last event that passed and this one did: the chunk covers that too. */
+	/* No event between the last match and this one matched: the chunk covers these, too. */
 	uint64_t first = view->last >= view->since ? view->last + 1 : view->since;
 
 	if (chunk && chunk_is_full(chunk)) {
@@ -282,7 +282,7 @@ static void offer(struct view *view, const struct fb_event *event)
 	/* Offered already, by the other uid of an id event. */
 	if (view->last == event->seq)
 		return;
-	/* Which processes are members depends on what its reader has not read yet: it has to read this too. */
+	/* The members depend on events that its reader has not read yet: it has to read this event, too. */
 	if (view->tree && !view->tree_is_current) {
 		view->since = event->seq + 1;
 		return;
@@ -335,7 +335,7 @@ void views_flush(struct views *views)
 	while ((view = LIST_FIRST(&views->dirty))) {
 		LIST_REMOVE(view, dirty_link);
 		view->dirty = false;
-		/* A reader that is woken may leave; the others stay, and so does the view while they hold it. */
+		/* A woken reader may leave; the others stay, and so does the view while they have references. */
 		view->references++;
 		for (reader = LIST_FIRST(&view->readers); reader; reader = next) {
 			next = LIST_NEXT(reader, link);
@@ -345,7 +345,7 @@ void views_flush(struct views *views)
 	}
 }
 
-/* Of which users a view can want events, as a mask of log_uid_bit(). */
+/* The users whose events can match a view, as a mask of log_uid_bit(). */
 static uint64_t wanted_uids(const struct view *view)
 {
 	const struct filter *filter = view->filter;
@@ -360,7 +360,7 @@ static uint64_t wanted_uids(const struct view *view)
 	return uids;
 }
 
-/* Encode what the log holds from the end of a chunk on, until @limit, for at most one slice. */
+/* Encode events of the log from the end of a chunk on, until @limit, for at most one slice. */
 static void fill(struct view *view, struct chunk *chunk, uint64_t limit)
 {
 	const struct log *log = view->views->log;
@@ -413,7 +413,7 @@ void view_read(struct view *view, uint64_t seq, struct view_lines *lines)
 		chunk_drop(pool, chunk);
 }
 
-/* Each call uses one chunk, and takes the one that was not used for longest. */
+/* Each call uses one chunk, and takes the least recently used one. */
 unsigned int views_kept(const struct views *views)
 {
 	return chunk_pool_size(views->pool) - 1;

@@ -2,12 +2,11 @@
 #pragma once
 
 /*
- * A view is a filter, what its subscribers may see, and the encoding of what passes both, made once for all
- * of them.
+ * A view is a filter, the rights of its subscribers, and an encoding. Events that match are encoded once for all of them.
  *
- * While events arrive they are offered to the views that can want them (view-index.h), matched once a view,
- * and encoded if a reader of the view can take them. Readers that are behind read the log through the view, a slice at a
- * time. Both ways end in the same chunks (chunk.h).
+ * New events are offered to the views that they can match (view-index.h), matched once per view, and encoded if a reader of
+ * the view can send them. Readers that are behind read the log through the view, a slice at a time. Both ways use the same
+ * chunks (chunk.h).
  */
 
 #include <sys/queue.h>
@@ -22,7 +21,7 @@
 struct view_reader;
 struct views;
 
-/* What views_wanted() returns for events of threads, which have no type of their own. */
+/* The bit of views_wanted() for events of threads, which do not have a separate type. */
 #define VIEW_THREADS EVENT_TYPE_BIT(EVENT_NONE)
 
 LIST_HEAD(view_reader_list, view_reader);
@@ -31,8 +30,8 @@ LIST_HEAD(view_reader_list, view_reader);
 struct view_reader {
 	struct view *view;			  /* a reference of its own */
 	void (*wake)(struct view_reader *reader); /* there may be something to read; the reader may leave */
-	bool live;				  /* it has had all that passed, and can take more */
-	uint64_t caught_up; /* the last event that had passed when it had had all; UINT64_MAX: it never had */
+	bool live;				  /* it has received all matching events, and can take more */
+	uint64_t caught_up; /* the last matching event when it had received all; UINT64_MAX: it never had */
 	LIST_ENTRY(view_reader) link;
 };
 
@@ -43,12 +42,12 @@ struct view {
 	struct visibility visibility;
 	const struct encoding *encoding;
 	struct tree *tree;    /* of a filter that has one; such a view has one reader */
-	bool tree_is_current; /* its reader has reached the log's end once, so all its members are known */
+	bool tree_is_current; /* its reader has reached the log's end once, so all members are known */
 	unsigned int references;
 
-	uint64_t since; /* it has been offered every event from here on */
-	uint64_t last;	/* and the last one that passed */
-	/* Two that passed, with nothing between: the last one before a flush, and the first one after it. */
+	uint64_t since; /* every event from here on was offered to it */
+	uint64_t last;	/* and the last one that matched */
+	/* Two matching events, with none between: the last one before a flush, and the first one after it. */
 	uint64_t quiet_after, quiet_until;
 	struct chunk_list chunks;
 	struct chunk *
@@ -56,10 +55,10 @@ struct view {
 	struct view_reader_list readers;
 	unsigned int n_readers;
 	unsigned int n_live;	  /* of them: are live */
-	unsigned int n_caught_up; /* of them: have had all that passed until now */
+	unsigned int n_caught_up; /* of them: have received all matching events until now */
 
 	struct view_place place; /* in the index */
-	bool dirty;		 /* something passed since the last flush */
+	bool dirty;		 /* an event has matched since the last flush */
 	LIST_ENTRY(view) dirty_link;
 	UT_hash_handle hh;
 };
@@ -79,7 +78,7 @@ const struct views_stats *views_stats(const struct views *views);
 uint32_t views_wanted(const struct views *views);
 
 /*
- * view_get() - the view of a filter, a visibility and an encoding: one that is there already, or a new one
+ * view_get() - the view of a filter, a visibility and an encoding: an existing or a new one
  * @filter: its pids resolved; becomes the view's own on success (freed at once where an equal view exists)
  * @table: to find the descendants that live, for a filter with a tree
  * Return: 0 or -ENOMEM.
@@ -92,7 +91,7 @@ struct view *view_put(struct view *view);
 /* views_dispatch() - offer an event that was just appended to the log */
 void views_dispatch(struct views *views, const struct fb_event *event);
 
-/* views_flush() - wake the readers of views that got something since the last flush */
+/* views_flush() - wake the readers of views with new events since the last flush */
 void views_flush(struct views *views);
 
 /* view_join() - @reader takes over the caller's reference; its wake is set */
@@ -103,28 +102,28 @@ void view_leave(struct view_reader *reader);
 /* view_set_live() - while some reader of a view is live, events are encoded as they are published */
 void view_set_live(struct view_reader *reader, bool live);
 
-/* view_set_caught_up() - a reader has had all that passed. Once all have, nothing is kept for them. */
+/* view_set_caught_up() - a reader has received all matching events. When all have, nothing is kept for them. */
 void view_set_caught_up(struct view_reader *reader);
 
 /* view_match() - the fields of an event that this view shows; 0: none of it */
 uint64_t view_match(const struct view *view, const struct fb_event *event);
 
-/* Lines of a view: from a sequence number up to another, as far as one call looked. */
+/* Lines of a view: between two sequence numbers, as many as one call found. */
 struct view_lines {
-	const char *data; /* @size bytes, whole lines; may be none */
+	const char *data; /* @size bytes, complete lines; may be none */
 	size_t size;
-	uint64_t next; /* where to continue: all events before are in here, or did not pass */
+	uint64_t next; /* where to continue: all events before are in here, or did not match */
 	const struct chunk *chunk;
-	unsigned int line; /* the first one of the chunk that is here */
+	unsigned int line; /* the first one of the chunk that is included */
 };
 
 /*
  * view_read() - encoded lines from @seq on, which the log still holds
- * Looks at a bounded number of records. Valid while nothing else here is called but view_read() itself, views_kept() times.
+ * Reads a bounded number of records. Valid until another function here is called, except for view_read(), views_kept() times.
  */
 void view_read(struct view *view, uint64_t seq, struct view_lines *lines);
 
-/* views_kept() - after how many more calls of view_read() what one has shown still is where it was; at least 3 */
+/* views_kept() - after how many more calls of view_read() the result of one is still valid; at least 3 */
 unsigned int views_kept(const struct views *views);
 
 /*
@@ -141,9 +140,9 @@ uint64_t view_lines_taken(const struct view_lines *lines, size_t size, const cha
 bool view_rebuild(struct view *view, uint64_t *from, uint64_t until);
 
 /*
- * view_next() - the first number from @seq on that may have passed; UINT64_MAX if none has
- * A reader that was up to date, however long ago, need not look at what did not pass since then, nor miss it where the log
- * no longer holds it.
+ * view_next() - the first number from @seq on that may have matched; UINT64_MAX if none has
+ * A reader that was up to date, however long ago, does not have to read the events since then that did not match, and loses
+ * nothing if the log has overwritten them.
  */
 static inline uint64_t view_next(const struct view *view, uint64_t seq)
 {

@@ -137,8 +137,8 @@ static void set_tick(struct server *server)
 /* Listening */
 
 /*
- * Every user may connect; what a user sees is decided by core/access.h. A socket that is there already is replaced: the broker
- * that holds the log's lock is the only one of its directory. Return: the socket, or a negative errno.
+ * Every user may connect; what a user sees is decided by core/access.h. An existing socket is replaced: the broker that
+ * holds the log's lock is the only one in its directory. Return: the socket, or a negative errno.
  */
 static int open_socket(const char *path)
 {
@@ -159,7 +159,7 @@ static int open_socket(const char *path)
 	return steal_fd(&fd);
 }
 
-/* @path: NULL where @fd listens already, which is taken on success. */
+/* @path: NULL if @fd listens already; it is taken on success. */
 static int listen_on(struct server *server, const char *path, int fd)
 {
 	struct event_base *base = server->connections.context.base;
@@ -215,7 +215,7 @@ int server_new(struct face **ret, const struct server_ops *ops, const char *name
 	return 0;
 }
 
-/* What all such faces have in common. */
+/* The functions that all such faces share. */
 
 struct face *server_free(struct face *face)
 {

@@ -4,8 +4,8 @@
 /*
  * A face on a Unix socket: the socket, and all connections that it accepts. Stream and Varlink are such faces.
  *
- * The peer of each connection gets a place in the budget, or is refused. Where descriptors run out, connections stay in the
- * backlog until there are some again.
+ * The peer of each connection gets a place in the budget, or is refused. If descriptors run out, connections stay in the
+ * backlog until descriptors are available again.
  */
 
 #include "serve/connection.h"
