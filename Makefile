@@ -159,7 +159,7 @@ $(O)/obj/%.o: %.c $(O)/obj/flags
 	@mkdir -p $(@D)
 	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
 
-# What they include by the assembler, the compiler does not tell.
+# The compiler does not report files that are included by the assembler.
 $(O)/obj/broker/serve/varlink/idl.o $(BUILD)/fuzz/obj/broker/serve/varlink/idl.o: $(wildcard proto/*.varlink)
 
 # A library is made anew: what is no longer there must not stay in it.
@@ -362,7 +362,8 @@ check-valgrind: ## unit tests, and the broker under the integration tests, in va
 	if cat $(O)/valgrind/* | grep -v $(VALGRIND_KNOWN); then failed=1; fi; \
 	exit $$failed
 
-# Tests in kernels of their own, under QEMU. What they need is made before they begin, or said not to be had: then they skip.
+# Tests in kernels of their own, under QEMU. Everything that they need is built before they begin; if that is impossible, they are
+# skipped.
 TESTS_vm := $(wildcard tests/vm/*.t)
 VM_JOBS  ?= 2
 export FORKBUS_VM := $(abspath $(BUILD))/vm
@@ -394,7 +395,7 @@ check-kernel-debug check-kernel-rt:
 	done
 	@prove --timer $(PROVE_FLAGS) tests/vm/debug/$(KIND).t
 
-# Clients that others wrote: fetched before, or said not to be had; then their tests skip.
+# Clients that others wrote: downloaded first; if that is impossible, their tests are skipped.
 TESTS_foreign := $(wildcard tests/foreign/*.t)
 
 check-foreign: ## the Varlink face, to clients of others: varlinkctl and python-varlink of Debian 13, fetched once
@@ -456,7 +457,7 @@ bench-ring: ## what up to a thousand readers of the mapped log cost the broker, 
 
 ##@ Install
 
-# Into a DESTDIR for another machine, or where systemd is not in charge, there is nothing to tell it.
+# With a DESTDIR for another machine, or if systemd does not run, it is not notified.
 reload_systemd = $(if $(DESTDIR),,[ ! -d /run/systemd/system ] || systemctl daemon-reload)
 
 install: all ## to DESTDIR and PREFIX= (/usr/local), with unit, sysusers entry, configuration, man pages, completion

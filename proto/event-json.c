@@ -420,7 +420,7 @@ int event_json_decode(struct fb_event *event, struct event_store *store, const c
 
 	top = json_loadb(line, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
 	if (!top) {
-		/* Without memory, the parser fails in silence. */
+		/* When memory runs out, the parser does not report it. */
 		if (error.text[0] == '\0' || json_error_code(&error) == json_error_out_of_memory)
 			return -ENOMEM;
 		return -EBADMSG;

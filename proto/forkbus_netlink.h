@@ -86,7 +86,7 @@ enum forkbus_type {
 	FORKBUS_TYPE_SESSION,  /* setsid(2) */
 	FORKBUS_TYPE_CHROOT,   /* chroot(2); not pivot_root(2), nor setns(2) */
 	FORKBUS_TYPE_COREDUMP, /* a signal that dumps core is about to end it; written or not */
-	FORKBUS_TYPE_PTRACE,   /* a tracer attached, or let go */
+	FORKBUS_TYPE_PTRACE,   /* a tracer attached or detached */
 	/*
 	 * No type of a record: in a mask, adds FORK and EXIT of threads that are not the leader
 	 * (TID differs from TGID). What such an exit used is the thread's own.
@@ -115,7 +115,7 @@ enum {
 	FORKBUS_A_RING_USED, /* u32: bytes that records take which were not sent yet */
 	FORKBUS_A_FIRST,     /* u64: oldest number held; LAST + 1: none */
 	FORKBUS_A_LAST,	     /* u64: latest number given; 0: none */
-	FORKBUS_A_SENT,	     /* u64: latest number sent, or passed over as nobody listened */
+	FORKBUS_A_SENT,	     /* u64: latest number sent, or skipped without a listener */
 	FORKBUS_A_LOST,	     /* nest of FORKBUS_L_*; one for each type of which records were lost */
 	FORKBUS_A_LISTENERS, /* u32: sockets that sent START and are there */
 	FORKBUS_A_GRACE,     /* u32: seconds */
@@ -138,7 +138,7 @@ enum {
 /*
  * Attributes of a record. SEQ, TYPE and TIME come first and are in each. The identity, TGID to
  * NS_TGID, is in each but LOST and ARMED, and is as after the event; what does not apply (no
- * login, the initial pid namespace) is absent, as is what could not be had without
+ * login, the initial pid namespace) is absent, as are fields that could not be read without
  * sleeping.
  */
 enum {

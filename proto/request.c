@@ -78,7 +78,7 @@ static int line_parse(json_t **ret, const char *line, size_t len, struct filter_
 	/* NULs are accepted here, so that the key that contains one can be named. */
 	*ret = json_loadb(line, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &json_error);
 	if (!*ret) {
-		/* Without memory, the parser fails in silence. */
+		/* When memory runs out, the parser does not report it. */
 		if (json_error.text[0] == '\0' || json_error_code(&json_error) == json_error_out_of_memory)
 			return -ENOMEM;
 		return filter_refuse(error, "", "the request is no JSON object: after %d bytes: %s",

@@ -162,8 +162,8 @@ static void replay_finish(struct replay *replay, int r)
 
 	replay->done = true;
 	snprintf(detail, sizeof(detail),
-		 "%" PRIu64 " lines: %" PRIu64 " events, %" PRIu64 " processes, %" PRIu64
-		 " passed over, %" PRIu64 " malformed",
+		 "%" PRIu64 " lines: %" PRIu64 " events, %" PRIu64 " processes, %" PRIu64 " skipped, %" PRIu64
+		 " malformed",
 		 replay->n_lines, replay->events, replay->processes, replay->passed_over, replay->malformed);
 	if (r < 0)
 		msg_err("%s: %s; before: %s", replay->path, strerror(-r), detail);

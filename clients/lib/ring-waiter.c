@@ -13,18 +13,18 @@
 #include "ring-waiter.h"
 #include "ring.h"
 
-/* So often a quiet log is looked at: a broker that was killed wakes nobody, nor does one that begins another log. */
+/* How often to check a quiet log: a broker that was killed, or that begins another log, does not wake its readers. */
 #define LOOK_SEC      1
 /* Where two words cannot be waited for at once (a kernel before 5.16, a sandbox): how long ring_waiter_stop() may take. */
 #define PATIENCE_NSEC 100000000
-/* It calls next to nothing. */
+/* It calls hardly any functions. */
 #define STACK_SIZE    (128 * 1024)
 
 /* The lower bits of @want. Only the reader asks, only the thread goes to sleep. */
 enum {
 	WANT_NOTHING, /* since the reader was woken */
 	WANT_MORE,
-	WANT_ASLEEP, /* nothing, for so long that the thread waits for the reader alone */
+	WANT_ASLEEP, /* nothing: the reader has not read for some time, and the thread waits only for it */
 	WANT_STOP,
 	WANT_MASK = 3,
 	WANT_ONE = 4, /* the number's unit */

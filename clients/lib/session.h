@@ -11,7 +11,7 @@
 /* session_connect() - begin a connection. Return: 0, or as wire_new(). */
 int session_connect(struct forkbus *client);
 
-/* session_disconnect() - let go what belongs to a connection */
+/* session_disconnect() - release everything that belongs to a connection */
 void session_disconnect(struct forkbus *client);
 
 /* session_wait_again() - no connection any more: another one after a while */

@@ -240,7 +240,7 @@ static int read_once(json_t **ret, const char *text, size_t len)
 	json_error_t error;
 	json_t *object = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
 
-	/* Without memory, the parser fails in silence. */
+	/* When memory runs out, the parser does not report it. */
 	if (!object && (error.text[0] == '\0' || json_error_code(&error) == json_error_out_of_memory))
 		return -ENOMEM;
 	if (!json_is_object(object) || !json_is_whole(object, text, len)) {

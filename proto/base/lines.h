@@ -21,7 +21,7 @@ enum {
 	_LINES_E_SUCCESS,
 	LINES_E_END,	  /* of the file */
 	LINES_E_LATER,	  /* nothing for now: wait until the descriptor is readable */
-	LINES_E_TOO_LONG, /* a longer line was passed over */
+	LINES_E_TOO_LONG, /* a longer line was skipped */
 };
 
 /*

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * cost WHAT TIMES - do one part of the broker's work so often, and nothing else: for a tool that counts instructions
+ * cost WHAT TIMES - repeat one part of the broker's work TIMES times, and nothing else: for a tool that counts instructions
  *
  *   encode    an event to its JSON line
  *   match     an event with a filter that has types, uids and a pattern
@@ -9,7 +9,7 @@
  *   publish   all that an event costs that nobody wants
  *   one       all that it costs with one subscriber who takes what comes; sending it aside
  *   hundred   with a hundred of them, for one of their deliveries
- *   tenants   with a thousand that want one user each, of whom one wants this event
+ *   tenants   with a thousand that want one user each; one of them wants this event
  *   nothing   to make an event, which is in all of them
  */
 #include <stdio.h>
@@ -54,7 +54,7 @@ static void open_bus(void)
 	expect(hub_new(&hub, log, 8 << 20) == 0, "no hub");
 }
 
-/* What a face does, but for the socket. */
+/* The work of a face, without the socket. */
 static void on_wake(struct cursor *cursor)
 {
 	const char *data;

@@ -3,7 +3,7 @@
  * crowd N - N processes that do nothing, and what it costs to read of them in /proc
  *
  * They share one memory, so that they cost little. Says "{}" when they are there. Each line on standard input is answered with
- * how long it took to read /proc once, as one must who wants to know of all processes what a snapshot tells: stat, status,
+ * how long it took to read /proc once, which is necessary to get the fields of a snapshot for all processes: stat, status,
  * cgroup, and where exe leads to; {"processes":…,"usec":…}. They end with it.
  */
 #include <ctype.h>

@@ -227,7 +227,7 @@ static void watch(int epoll, int fd, uint32_t number)
 		die("epoll_ctl");
 }
 
-/* Until the end of the input, which tells what is asked for. */
+/* Until the end of the input, which has the requests. */
 static void listen_to(unsigned int first, unsigned int end, int input)
 {
 	int epoll = epoll_create1(EPOLL_CLOEXEC);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * loop PATH FILE - the least that telling many can cost: a loop of write(2) over their sockets
+ * loop PATH FILE - the least that sending to many can cost: a loop of write(2) over their sockets
  *
  * Listens on PATH. Tasks on standard input and answers are those of publisher.c; it writes the lines of FILE to all who are
- * connected by then, in blocks of at most 32 KiB, or, at a pace, what is due in one block. It knows nothing of its readers, keeps
- * nothing for them, and waits for the slowest.
+ * connected by then, in blocks of at most 32 KiB, or, at a pace, what is due in one block. It knows nothing of its readers,
+ * keeps nothing for them, and waits for the slowest.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * pulse RATE MSEC - start RATE processes a second, for so long, that end at once: evenly, each as cheap as can be (vfork(2))
+ * pulse RATE MSEC - start RATE processes a second, for MSEC, that end at once: evenly, each as cheap as possible (vfork(2))
  *
  * Says one JSON line, {"processes":…,"usec":…}: where the machine cannot do so many, there were fewer.
  */

@@ -84,7 +84,7 @@ static void on_early(void *userdata, uint64_t usec)
 
 static const struct hub_ops hub_ops = { .early = on_early };
 
-/* For so long, or until the readers have to be woken, which is no less the broker's work. */
+/* For this time, or until the readers have to be woken, which is also work of the broker. */
 static void wait_for(struct hub *hub, uint64_t usec)
 {
 	uint64_t now = now_usec();

@@ -2,9 +2,9 @@
 /*
  * What a client sends over the Varlink face, and what it gets for it.
  *
- * An input is what is sent, as it is, but for three bytes that stand nowhere in JSON: 1: the broker has its turn, 2: something
- * happens, 3: as much is read as has come. Then the client closes its half. It has to get an answer to each call up to the first
- * malformed one, in order, and none to a oneway; after the first reply that continues, replies of this kind alone.
+ * An input is what is sent, unchanged, except for three bytes that JSON cannot have: 1: the broker has its turn, 2: something
+ * happens, 3: as much is read as has come. Then the client closes its half. It has to get an answer to each call up to the
+ * first malformed one, in order, and none to a oneway; after the first reply that continues, replies of this kind alone.
  */
 #include <errno.h>
 #include <signal.h>
@@ -259,7 +259,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		quiet = take(&run) ? 0 : quiet + 1;
 	}
 	check_replies(&run);
-	/* Who has got all answers is not kept, but for a subscriber. */
+	/* A connection that has received all its answers must be closed, except for a subscriber. */
 	check(run.ended || varlink->ops->stats(varlink)->subscribers == 1);
 	close(run.fd);
 	turn();

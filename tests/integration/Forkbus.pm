@@ -93,7 +93,7 @@ sub patience {
     return 60 * (slow() || $ENV{FORKBUS_VM_GUEST} ? 10 : 1);
 }
 
-# Wait until a condition holds: for what nobody tells, like a process that ends. Return: whether it came to hold.
+# Wait until a condition is true: for changes that nothing reports, like the end of a process. Return: whether it became true.
 sub wait_until {
     my ($class, $condition, $seconds) = @_;
     my $deadline = Time::HiRes::time() + ($seconds // patience());

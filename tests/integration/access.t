@@ -70,7 +70,7 @@ sub snapshot {
     return map { $living{$_} } sort { $a <=> $b } keys %living;
 }
 
-# Processes of a real uid, as /proc tells.
+# Processes of a real uid, from /proc.
 sub processes_of {
     my ($uid) = @_;
     my @files = grep { Forkbus->read_file($_) =~ /^Uid:\t$uid\t/m } glob '/proc/[0-9]*/status';

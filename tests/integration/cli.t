@@ -66,7 +66,7 @@ for my $case (@cases) {
     my @since = grep({ /^--since/ } @$options) ? () : "--since=$begin";
     my ($status, $out, $err) = forkbusctl('monitor', '--json=short', @since, '-n', scalar @expected, @$options);
     is("$status $err", '0 ', "monitor @$options");
-    is_deeply([grep { $_ > 1 } numbers($out)], \@expected, 'shows what is wanted, and ends after so many') or diag($out);
+    is_deeply([grep { $_ > 1 } numbers($out)], \@expected, 'prints the requested events, and ends') or diag($out);
 }
 my ($status, $out, $err) = forkbusctl('monitor', '--json=short', "--since=$begin", '--tree=500', '-n', 3);
 is_deeply([grep { $_ > 1 } numbers($out)], [map { $_->{seq} } grep { $_->{pid} >= 500 && !exists $_->{tid} } @all], 'a tree');
@@ -96,7 +96,7 @@ if (!$watching) {
     open STDOUT, '>', "$dir/../live" or POSIX::_exit(126);
     exec $ctl, "--runtime-dir=$dir", 'monitor', '--json=short', '-n', '2', '--type=session';
 }
-ok(Forkbus->wait_until(sub { $broker->status->{subscribers} == 1 }), 'somebody watches');
+ok(Forkbus->wait_until(sub { $broker->status->{subscribers} == 1 }), 'a client watches');
 $feed->write(map { { %common, type => 'session', pid => 500, startUsec => 5, uid => 0 } } 1 .. 2);
 waitpid $watching, 0;
 is($?, 0, 'until enough was seen');
@@ -184,7 +184,7 @@ my @whole  = @{ $stream->catch_up_lines($broker) };
 ($status, $out) = forkbusctl('log', '--threads', '--json=short', $broker->log);
 is($out, join('', map { "$_\n" } @whole), 'log shows what subscribers get');
 ($status, $out) = forkbusctl('log', '--json=short', '-n', 7, '--type=exit', $broker->log);
-is(scalar(grep { /"exit"/ } split /\n/, $out), 7, 'and ends after so many');
+is(scalar(grep { /"exit"/ } split /\n/, $out), 7, 'and ends after this number');
 
 $broker->end('KILL');
 ($status, $out, $err) = forkbusctl('log', '--threads', '--json=short', $broker->log);
@@ -211,7 +211,7 @@ like($err, qr/No such file/, 'and a word on why');
 ($status, $out, $err) = forkbusctl('doctor', '--json=short');
 ok(!Forkbus::parse($out)->{broker}{reachable}, 'doctor says that there is none');
 
-# A broker that goes while somebody watches, and comes back.
+# A broker that ends while a client watches, and is started again.
 $broker->restart;
 my $left = fork // die "fork: $!\n";
 if (!$left) {
@@ -219,7 +219,7 @@ if (!$left) {
     open STDERR, '>', "$dir/../gone"  or POSIX::_exit(126);
     exec $ctl, "--runtime-dir=$dir", 'monitor', '--json=short', '--type=session', '-n', 2;
 }
-ok(Forkbus->wait_until(sub { $broker->status->{subscribers} == 1 }), 'somebody watches');
+ok(Forkbus->wait_until(sub { $broker->status->{subscribers} == 1 }), 'a client watches');
 $feed->write({ %common, type => 'session', pid => 600, startUsec => 5, uid => 0 });
 ok(Forkbus->wait_until(sub { Forkbus->read_file($broker->log) =~ /./ && $broker->status->{events}{session} }), 'an event');
 $broker->end('TERM');
@@ -252,13 +252,13 @@ if (!$waits) {
     open STDOUT, '>', "$dir/../ended" or POSIX::_exit(126);
     exec $ctl, "--runtime-dir=$dir", 'wait', '--json=short', '701@6';
 }
-ok(Forkbus->wait_until(sub { $broker->status->{subscribers} == 1 }), 'somebody waits');
+ok(Forkbus->wait_until(sub { $broker->status->{subscribers} == 1 }), 'a client waits');
 $feed->write(map { { %common, type => 'exit', uid => 0, %$_ } } { pid => 702, startUsec => 7, status => { code => 0 } },
     { pid => 701, startUsec => 6, status => { code => 3 } });
 waitpid $waits, 0;
 is($?, 0, 'until the process has ended');
 my ($end) = map { Forkbus::parse($_) } split /\n/, Forkbus->read_file("$dir/../ended");
-is_deeply([$end->{pid}, $end->{status}], [701, { code => 3 }], 'and tells how');
+is_deeply([$end->{pid}, $end->{status}], [701, { code => 3 }], 'and prints its exit status');
 
 # One whose output nobody reads waits all the same, and sleeps meanwhile: what it used stays as it is.
 sub used {
@@ -274,7 +274,7 @@ if (!$waits) {
     close $writer;
     exec $ctl, "--runtime-dir=$dir", 'wait', '700@5';
 }
-ok(Forkbus->wait_until(sub { $broker->status->{subscribers} == 1 }), 'somebody waits whose output is not read');
+ok(Forkbus->wait_until(sub { $broker->status->{subscribers} == 1 }), 'a client waits whose output is not read');
 ok(Forkbus->wait_until(sub { my $before = used($waits); select undef, undef, undef, 0.2; used($waits) == $before }),
     'and sleeps');
 $feed->write({ %common, type => 'exit', uid => 0, pid => 700, startUsec => 5, status => { code => 0 } });

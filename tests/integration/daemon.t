@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# The broker as a daemon: options, configuration and its reload, signals, what it tells a service manager, the background.
+# The broker as a daemon: options, configuration and its reload, signals, notifications to a service manager, the background.
 use strict;
 use warnings;
 use FindBin '$Bin';
@@ -22,7 +22,7 @@ is($status, 0, '--help ends well');
 like($out, qr/--$_\b/, "and reports --$_") for qw(source runtime-dir log-size config foreground probe version);
 ($status, $out) = run([$forkbusd, '--version']);
 is($status, 0, '--version ends well');
-like($out, qr/^forkbusd \d+\.\d+/, 'and tells it');
+like($out, qr/^forkbusd \d+\.\d+/, 'and prints it');
 
 for my $case (
     [['--nonsense'],                       qr/nonsense/],
@@ -81,7 +81,7 @@ my @probed = map { Forkbus::parse($_) } split /\n/, $out;
 is_deeply([sort map { $_->{source} } @probed], [qw(connector module replay)], '--probe reports every source');
 ok(!(grep { !exists $_->{works} || $_->{found} eq '' || !exists $_->{advice} } @probed), 'what was found, and what would help');
 my ($works) = grep { $_->{source} =~ /^(?:connector|module)$/ && $_->{works} } @probed;
-is($status, $works ? 0 : 1, 'its status says whether events can be had');
+is($status, $works ? 0 : 1, 'its exit status says whether events are available');
 
 # --- signals, reload ------------------------------------------------------------------------------------------------
 

@@ -80,7 +80,7 @@ my @wrong   = (
     refused('cut to nothing',     '',                                     'it is of another size'),
     refused('cut by a byte',      substr($whole, 0, -1),                  'it is of another size'),
     refused('cut to the header',  substr($whole, 0, HEADER),              'it is of another size'),
-    refused('cut amid records',   substr($whole, 0, $records[100] + 7),   'it is of another size'),
+    refused('cut inside the records',   substr($whole, 0, $records[100] + 7),   'it is of another size'),
     refused('longer by a byte',   "$whole\0",                             'it is of another size'),
     refused('full of zeros',      "\0" x length $whole,                   $damaged),
     refused('full of noise',      join('', map { chr($_ * 7919 % 251) } 1 .. length $whole), $damaged),

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Much happens, and somebody does not read: others lose nothing, neither the bus nor the broker grows, nobody is thrown out, and
-# who reads again gets the rest from the log, or gets the exact number of events that the log no longer holds.
+# There are many events, and a client does not read: others lose nothing, neither the bus nor the broker grows, nobody is thrown
+# out, and a client that reads again gets the rest from the log, or the exact number of events that the log no longer has.
 use strict;
 use warnings;
 use FindBin '$Bin';
@@ -19,7 +19,7 @@ use constant {
     WINDOW  => 256,
     MANY    => 500,
 
-    # What may be more in the bus and in the broker after a flood in which somebody was stopped: signals on their way, 2 KiB each
+    # What may be more in the bus and in the broker after a flood in which a client was stopped: signals on their way, 2 KiB each
     # with what the bus needs for it, and what allocators hold back. In the broker, EncodingCache= below is full before.
     GROWTH_KIB => 5 * 1024,
 };
@@ -261,7 +261,7 @@ sub test_impatient {
     cmp_ok($under_way, '<=', WINDOW, "that is no answer: $under_way signals are on their way, and no more");
     $client->signal_process('CONT');
     until_told($client, $path, $end);
-    is(runs($client, $path), "$first-$end", 'who reads again is asked again, and gets all');
+    is(runs($client, $path), "$first-$end", 'a client that reads again is pinged again, and gets all');
     unlike($feed->broker->stderr, qr/does not let/, 'and nothing is wrong');
     $monitor->stop;
     $feed->broker->stop('impatient');

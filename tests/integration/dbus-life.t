@@ -89,7 +89,7 @@ sub test_deaths {
     is(substr($broker->stderr, $said), '', 'and the broker has nothing to say');
 
     # It may come back at once.
-    works($feed, $bus, 'who comes anew is served');
+    works($feed, $bus, 'new clients are served');
 }
 
 # Until so much is on its way to a stopped one that it is asked whether it reads.
@@ -155,7 +155,7 @@ sub test_name {
     ok(Forkbus->wait_until(sub { $bus->has_owner }), 'it leaves: the broker follows');
     works($feed, $bus, 'and serves');
 
-    # And it is not to be had from it.
+    # And polkit does not give it.
     my $taker = $bus->client;
     is_deeply($taker->ask(DRIVER, 'RequestName', 'su', 'org.forkbus1', 2 | 4), { reply => [3] },
         'nobody takes it from the broker');

@@ -97,7 +97,7 @@ sub test_alone {
             s/\Q$path\E|\Q$nowhere\E/PATH/g for $there, $not;
             push @different, "$call->[1]: $there, $not" if $there ne $not;
         }
-        is_deeply(\@different, [], "$who cannot tell that the object is there");
+        is_deeply(\@different, [], "$who cannot see that the object exists");
         my $tree = $client->ask('org.forkbus1', '/org/forkbus1/subscription', INTROSPECTABLE, 'Introspect', '');
         unlike($tree->{reply}[0], qr/<node name=/, 'nor in the tree');
     }
@@ -133,7 +133,7 @@ sub test_users {
         my @expected = map { "$_->{type} $_->{pid}" } grep { $is_shown->($_) } @events;
         is_deeply([map { "$_->{type} $_->{pid}" } @told], \@expected, "$who: what happens to the own: " . @expected);
         my @stream = $broker->subscribe({ since => $since }, @{ $as{$who} })->catch_up($broker, $end);
-        is_deeply(\@told, \@stream, "$who: as the stream tells it");
+        is_deeply(\@told, \@stream, "$who: as the stream reports it");
         my @then = told($client, $client->subscribe({ since => $since }), $end);
         is_deeply(\@then, \@told, "$who: so does history");
         my @secret = grep { exists $_->{args} || exists(($_->{usage} // {})->{readBytes}) } @told;
@@ -205,7 +205,7 @@ sub test_polkit {
     $_->leave for values %client;
 }
 
-# A polkit that does not answer: somebody may be looking for a password. Questions are limited, and others are not kept waiting.
+# A polkit that does not answer: a user may be looking for a password. Questions are limited, and others are not kept waiting.
 sub test_patience {
     my ($feed, $bus) = @_;
     my $polkit = $bus->client;
@@ -230,7 +230,7 @@ sub test_patience {
     my $question = $polkit->{calls}[0] // $polkit->wait_line(sub { exists $_->{call} }, 'a question');
     my ($subject, $action, $details, $flags) = @{ plain($question->{args}) };
     is("$question->{call} $action $flags", 'CheckAuthorization org.forkbus1.observe-all 0',
-        'polkit is asked, and not to bother anybody');
+        'polkit is asked, without interaction');
     is_deeply($subject, ['system-bus-name', { name => $clients[0]->name }], 'about the caller');
     my $path = $clients[3]->subscribe({});
     my $end = $feed->write(events())->settle;
@@ -253,7 +253,7 @@ sub test_patience {
 sub test_limits {
     my ($feed, $bus) = @_;
     my @clients = map { $bus->client(@{ $as{user} }) } 1, 2;
-    Forkbus->wait_until(sub { $clients[0]->get('Subscribers') == 0 }) or die 'somebody is left';
+    Forkbus->wait_until(sub { $clients[0]->get('Subscribers') == 0 }) or die 'a subscriber is left';
     my @paths = map { $clients[$_ % 2]->subscribe({}) } 1 .. PER_USER - 1;
     my $stream = $feed->broker->subscribe({}, @{ $as{user} });
     $stream->wait_ready;

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # The D-Bus face, as proto/org.forkbus1.xml describes it: every key of a filter, every field of an event with its type, all that
-# is refused, snapshots and history, lists. What it tells is compared with what the stream reports.
+# is refused, snapshots and history, lists. Its events are compared with those of the stream.
 use strict;
 use warnings;
 use FindBin '$Bin';
@@ -173,7 +173,7 @@ sub test_filters {
         is(scalar @live, $count, "$name: $count events");
         my @expected = grep { $_->{seq} <= $end } $broker->subscribe({ since => $since,
             %{ $json // $filter } })->catch_up($broker, $end);
-        is_deeply([map { as_json_has_it($_) } @live], \@expected, 'the same as the stream tells');
+        is_deeply([map { as_json_has_it($_) } @live], \@expected, 'the same as in the stream');
         my $path = $client->subscribe({ since => $since, %$filter });
         my (undef, @then) = map { Forkbus::BusClient::event_of($_) } told($client, $path, $end);
         is_deeply(\@then, \@live, 'and history');
@@ -381,7 +381,7 @@ sub test_past {
 
     # Of one process.
     my $process = $client->call('GetProcess', 'u', 300)->{reply}[0];
-    is_deeply([map { $process->{$_}{type} } qw(pid startUsec uid comm)], [qw(u t u s)], 'GetProcess tells what is known');
+    is_deeply([map { $process->{$_}{type} } qw(pid startUsec uid comm)], [qw(u t u s)], 'GetProcess returns the known fields');
     delete $expected{300}{type};
     is_deeply(as_json_has_it(plain($process)), $expected{300}, 'the same as the snapshot');
     $answer = $client->call('GetProcess', 'u', 4_000_000);

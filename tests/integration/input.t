@@ -22,7 +22,7 @@ sub publish {
           1 .. $count);
 }
 
-# Somebody who did nothing wrong, all the time.
+# A client without errors, all the time.
 my $other = $broker->subscribe({});
 my $first = (split /:/, $other->wait_ready->{cursor})[1] + 1;
 
@@ -179,7 +179,7 @@ for my $case (@halves) {
     is(scalar(grep { $_->{type} eq 'session' } $stream->events), 3, 'but not the subscription');
     $stream->close;
 }
-is(answer('{"types":', 1)->{error}, 'invalidRequest', 'the end of input amid a request');
+is(answer('{"types":', 1)->{error}, 'invalidRequest', 'the end of input inside a request');
 connections_end('after half-closed ones');
 
 # --- those who go ---------------------------------------------------------------------------------------------------

@@ -304,11 +304,11 @@ SKIP: {
         ok(Forkbus->wait_until(sub {
             $fresh->write({ %{ $lives[-1] }, startUsec => ++$number, status => { code => 9 } })->settle;
             return $said->() =~ /^4003 three: 9$/m;
-        }), "$program: tells what fails");
+        }), "$program: reports the failure");
         end({ pid => $pid });
     }
     my ($status, $out) = run(["$root/processes", $fresh->broker->dir]);
-    like($out, qr/^4001 one$/m, 'processes: tells who lives');
+    like($out, qr/^4001 one$/m, 'processes: prints the living ones');
     $fresh->broker->stop('the broker of the examples');
 }
 

@@ -10,7 +10,7 @@ use Forkbus qw(json);
 use List::Util qw(max sum);
 use Test::More;
 
-# Tells our marker from that of another run.
+# Distinguishes our marker from that of another run.
 my $marker = "load-$$";
 
 use constant { BURST => 2000, TIMES => 4, CROWD => 50 };
@@ -64,7 +64,7 @@ for my $crowd (0, 1, CROWD) {
     my $counts = read_beside(@streams);
     $_->close for @streams;
 
-    # Somebody who hears of nothing but the end.
+    # A subscriber that gets only the exits.
     my $end    = $broker->subscribe({ types => ['exit'], comm => $marker });
     my $before = $broker->status;
     my $cpu    = $broker->cpu;

@@ -178,7 +178,7 @@ for my $signal (qw(INT TERM)) {
     ok(Forkbus->wait_until(sub { Forkbus->read_file("$base/out") =~ / ready / }), 'one that watches');
     kill $signal, $idle;
     is(finish($idle), 0, "ends well by SIG$signal");
-    is(Forkbus->read_file("$base/err"), '', 'without a word');
+    is(Forkbus->read_file("$base/err"), '', 'without a message');
 }
 
 # One whose reader stalls: more than a pipe and its own buffer take. The signal comes while a write waits that has taken
@@ -237,7 +237,7 @@ is(scalar(grep { !/"type":"(?:source|ready|lost|heartbeat)"/ } split /\n/, $out)
 
 my ($documented) = Forkbus->read_file("$source/docs/protocol.md") =~ /^## Status\n.*?^```\n(.*?)^```/ms;
 my %documented = map { $_ => 1 } $documented =~ /"(\w+)":/g;
-cmp_ok(scalar keys %documented, '>', 20, 'protocol.md tells the keys of the status');
+cmp_ok(scalar keys %documented, '>', 20, 'protocol.md lists the keys of the status');
 ($status, $out) = run([@ctl, 'status', '--json=pretty']);
 my $told = Forkbus::parse($out);
 is_deeply([grep { $out !~ /"$_": / } sort keys %documented], [], 'which are there');
@@ -266,7 +266,7 @@ for my $uid (0, $nobody) {
     is($told->{access}{seesAll} ? 1 : 0, $uid == 0 ? 1 : 0, 'and what may be seen');
     is($told->{broker}{pid},     $broker->pid,      'finds the broker');
     is($told->{probe}{program},  "$base/forkbusd", 'has asked the program beside it');
-    is($told->{probe}{works} ? 0 : 1, $status, 'and tells its verdict');
+    is($told->{probe}{works} ? 0 : 1, $status, 'and prints its result');
     my @mute = grep { !$_->{works} && $_->{source} eq 'connector' && $_->{advice} eq '' } @{ $told->{probe}{sources} };
     is_deeply(\@mute, [], 'what does not work comes with advice');
     my ($plain_status, $plain) = doctor($uid);
@@ -435,7 +435,7 @@ for my $own (1, 0) {
         messages_until(qr/^WATCHDOG=1$/m) for 1, 2;
         pass('a watchdog that waits for this process is notified that it lives');
     } else {
-        # Each of these takes twice as long as it would take to tell.
+        # Each of these takes twice as long as printing it would.
         $stream->wait_for(sub { $_->{type} eq 'heartbeat' }, 'a heartbeat') for 1 .. 3;
     }
     kill 'HUP', $managed;

@@ -198,7 +198,7 @@ for my $signal (qw(KILL TERM)) {
         ok($is_told->(), 'processes are reported');
         ok(load(), 'it is loaded again');
         ok($stream->wait_for($is_source->('module'), 'the module'), 'the module takes its place again');
-        ok(exists $is_told->()->{cgroupId}, 'and tells what the module knows');
+        ok(exists $is_told->()->{cgroupId}, 'and has the fields of the module');
     }
 
     # Without descriptors nothing can take its place, until there are some again.
@@ -208,7 +208,7 @@ for my $signal (qw(KILL TERM)) {
     ok($stream->wait_for($is_source->('none'), 'no source'), 'has no source, and says so');
     ok($limit->(1024), 'when it may again');
     ok($stream->wait_for($is_source->('connector'), 'the connector'), 'the connector is tried again');
-    ok($is_told->(), 'and tells');
+    ok($is_told->(), 'and reports events');
     is(scalar(grep { $_->{reason} ne 'source' } losses($stream->events)), 0, 'what is lost between them is reported as such');
     $broker->stop('auto');
 }

@@ -111,7 +111,7 @@ feed(ending(comm => 'waiting'));
 feed(map { ending(comm => 'waits too', exe => '/<&>') } 1 .. 100);
 $desktop->serve('body');
 $shown = $desktop->shows(qr/^100 commands ended$/m, $from);
-ok($shown, 'what there was to tell meanwhile waited for another one') or diag($notify->stderr);
+ok($shown, 'notifications from the time between waited for the new one') or diag($notify->stderr);
 is_deeply([sort @{ summaries() }], ['100 commands ended', 'unanswered is done after 1 min', 'waiting is done after 1 min'],
     'and what was not answered, but not what had been seen');
 is_deeply([map { $_->{replaces} } $desktop->notices($from)], [0, 0, 0], 'the ids of the old one mean nothing');
@@ -156,7 +156,7 @@ feed(
     ending(comm => 'lullaby', status => { code => 1 }),
     ending(comm => 'nightmare', status => { signal => 6 })
 );
-ok($notify->reload("[Notifications]\nQuietHours=$quiet\nQuietCrashes=yes\n"), 'but for crashes');
+ok($notify->reload("[Notifications]\nQuietHours=$quiet\nQuietCrashes=yes\n"), 'except for crashes');
 feed(ending(comm => 'ghost', status => { signal => 6 }));
 ok($desktop->shows(qr/^ghost crashed/, $from), 'those are shown');
 
@@ -197,7 +197,7 @@ ok($notify->says(qr/listening to the broker at \Q$early\E/), 'until one comes');
 $notify->stop('none yet', 'INT');
 $late->stop('the late broker');
 
-# No server, but one that the bus can start when there is something to tell; and a bus that ends.
+# No server, but one that the bus can start when there is a notification; and a bus that ends.
 $desktop->stop_server;
 $desktop->offer('body');
 $from   = $desktop->told;

@@ -109,7 +109,7 @@ is_deeply([map { "$_ " . ($quiet{$_} ? 1 : 0) } sort keys %quiet],
     ['crash 1', 'end 1', 'end-crash 1', 'failed 1', 'killed 1', 'long 1', 'long-crash 1', 'noon 0', 'tool 1'],
     'quiet hours hold what is shown');
 %quiet = map { (split ' ', $_->{summary})[0] => $_->{quiet} }
-  try('quiet, but for crashes', "[Notifications]\nQuietHours=22:00-07:00\nQuietCrashes=yes\n");
+  try('quiet, except for crashes', "[Notifications]\nQuietHours=22:00-07:00\nQuietCrashes=yes\n");
 is_deeply([map { $quiet{$_} ? 1 : 0 } qw(long crash long-crash)], [1, 0, 0], 'crashes may break the silence');
 
 # --- names that are no text ------------------------------------------------------------------------------------------
@@ -191,7 +191,7 @@ SKIP: {
     my $script = 'sleep 0.1; sleep 1.2; sleep 0.2 & sh -c "sleep 1.1; exit 0"; perl -e "sleep 2; exit 7"; true';
     my ($shell) = run(['script', '-qec', $script, '/dev/null'], env => { SHELL => '/bin/sh' });
     is($shell, 0, 'the shell ran');
-    run(['sh', '-c', 'ulimit -c 0; kill -SEGV $$'], uid => 65534);    # somebody else's
+    run(['sh', '-c', 'ulimit -c 0; kill -SEGV $$'], uid => 65534);    # another user's
     run(['perl', '-e', 'kill "BUS", $$']);
     ok($desktop->shows(qr/^perl crashed: SIGBUS$/m), 'a real crash');
     my $shown = $desktop->shows(qr/^perl failed with 7 after \d+(?:\.\d)? s$/m);

@@ -32,7 +32,7 @@ sub settle {
 }
 
 # Every message of the kernel goes to both brokers. What the one has more than the other, counting what it knows that it
-# lost, is always the same, but for what is under way: the most frequent of many readings.
+# lost, is always the same, except for events on their way: the most frequent of many readings.
 sub difference {
     my %count;
     for (1 .. 60) {

@@ -106,7 +106,7 @@ sub usage_complaints {
     };
     my @keys = qw(userUsec systemUsec elapsedUsec maxRssKib minorFaults majorFaults voluntarySwitches
       involuntarySwitches readBytes writeBytes readChars writeChars);
-    # The module cannot tell the characters of one that has waited for children from theirs.
+    # If a process has waited for children, the module cannot distinguish its characters from theirs.
     @keys = grep { !/Chars/ } @keys if $made->{kind} eq 'chain' && Forkbus::live_source() eq 'module';
     my @missing = grep { !defined $told->{$_} } @keys;
     return "$made->{kind} $made->{pid}: without @missing" if @missing;
@@ -117,7 +117,7 @@ sub usage_complaints {
     return @wrong if $made->{kind} eq 'chain';
     $check->($told->{$_} == $real->{$_}, $_) for qw(minorFaults majorFaults);
 
-    # Exact, too, but for files that are closed by the end itself, after the figures were taken: that may read or dirty
+    # Exact, too, except for files that are closed by the exit itself, after the figures were taken: that may read or dirty
     # some pages of the file system's own. Switches that are yet to come are in wait4's figures alone.
     for my $key (qw(readBytes writeBytes)) {
         my $late = $real->{$key} - $told->{$key};

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# What a subscriber recorded, replayed, gives the same events again, but for their numbers; at the speed that is asked for.
+# If a subscriber's recording is replayed, it gives the same events, except for their numbers, at the requested speed.
 use strict;
 use warnings;
 use FindBin '$Bin';

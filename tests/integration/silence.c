@@ -35,7 +35,7 @@ static void check(bool fine, const char *what)
 	}
 }
 
-/* One that gets what anybody's listening brings. */
+/* One that gets the messages that any listener causes. */
 static int open_observer(void)
 {
 	struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = CN_IDX_PROC };

@@ -82,7 +82,7 @@ for my $below (0, 3) {
     pass('a process that ended meanwhile is reported as gone');
 }
 
-# Somebody else listens, and so ends a silence before the broker notices.
+# Another program listens, and so ends a silence before the broker notices.
 my ($known, @known) = holding(1);
 $stream->settle;
 my ($status, $out, $err) = run([$silence, 'brief']);
@@ -92,7 +92,7 @@ my $lost  = $stream->wait_for(sub { $_->{type} eq 'lost' && $_->{reason} eq 'una
 my @told  = grep { my $made = $_; grep { is_exit_of($_, $made) } $stream->events } @lived;
 my @apart = grep { $_->{endUsec} < $lost->{sinceUsec} || $_->{beginUsec} > $lost->{untilUsec} } @lived;
 is(@told + 0, 0, 'nobody heard of those who lived in it') or diag(json(\@told));
-is_deeply(\@apart, [], 'but that somebody did is reported') or diag(json([$lost, \@apart]));
+is_deeply(\@apart, [], 'but the other program is reported') or diag(json([$lost, \@apart]));
 $known->go->finish;
 $stream->settle;
 ok((grep { $_->{type} eq 'exit' && $_->{pid} == $known[0] } $stream->events), 'and all goes on');

@@ -92,7 +92,7 @@ sub follow {
 sub position_of { return (split /:/, $_[0]{cursor})[1] }
 
 my ($next, $lost, @wrong) = follow(position_of($ready{$reader}) + 1, @lines);
-is_deeply(\@wrong, [], 'who reads gets all, or is notified exactly of what is missing');
+is_deeply(\@wrong, [], 'a client that reads gets all events, or the exact number of lost ones');
 is($next, $last + 1, 'up to the end');
 diag("the reader lost $lost times");
 

@@ -152,7 +152,7 @@ $broker->stop;
 
 $broker = Forkbus::Feed->new(config => { Limits => { Connections => 4, ConnectionsPerUser => 4 } })->broker;
 # The connection that checked whether it is there is closed.
-Forkbus->wait_until(sub { ($broker->varlink->ask('GetStatus')->{connections} // 0) == 1 }) or die "there is somebody else\n";
+Forkbus->wait_until(sub { ($broker->varlink->ask('GetStatus')->{connections} // 0) == 1 }) or die "there is another connection\n";
 my @all = map { $broker->varlink } 1 .. 4;
 is($_->ask(SERVICE . '.GetInfo')->{product}, 'forkbusd', 'as many as the broker takes') for @all;
 my $refused = $broker->varlink;
@@ -166,7 +166,7 @@ $broker->stop('with few places');
 
 # --- live processes --------------------------------------------------------------------------------------------------
 
-# As /proc tells.
+# As in /proc.
 sub pids_of {
     my ($uid) = @_;
     my @files = grep { Forkbus->read_file($_) =~ /^Uid:\t$uid\t/m } glob '/proc/[0-9]*/status';

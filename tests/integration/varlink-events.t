@@ -25,7 +25,7 @@ sub events {
     } 1 .. $count;
 }
 
-# As a source tells it of one that lived before.
+# As a source reports a process that was already living.
 sub process {
     my ($pid, %fields) = @_;
     return { type => 'process', timeUsec => 1, pid => $pid, startUsec => 1000, ppid => 1, comm => "p$pid", %fields };
@@ -64,7 +64,7 @@ is(place($link->{cursor}), $event->{seq}, 'with the cursor behind it');
 
 $reply = $link->reply;
 is_deeply($reply, { continues => true, parameters => { events => [], cursor => $link->{cursor} } },
-    'in silence, a reply without events, with the cursor');
+    'without events, a heartbeat: a reply with only the cursor');
 my $other = $broker->varlink->subscribe({ filter => { comm => 'nothing' } });
 $other->wait_ready;
 $end = publish(5);

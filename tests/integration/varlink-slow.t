@@ -89,7 +89,7 @@ sub follow {
 }
 
 my ($next, $lost, @wrong) = follow($told[0]{type} eq 'lost' ? $told[0]{from} : $told[0]{seq}, @told);
-is_deeply(\@wrong, [], "who reads gets all, or is notified exactly of what is missing ($lost losses)");
+is_deeply(\@wrong, [], "a client that reads gets all events, or the exact number of lost ones ($lost losses)");
 is($next, $goal + 1, 'up to the end');
 
 $log = $broker->status->{log};

@@ -50,7 +50,7 @@ for my $name ('org.forkbus', 'org.forkbus12', "org.forkbus1\0", '', 'org.Forkbus
     is_deeply($told, { error => SERVICE . '.InterfaceNotFound', interface => $name }, 'no interface ' . json($name));
 }
 
-# The status: all that the stream tells, exactly the same fields.
+# The status: exactly the same fields as by the stream.
 sub shape {
     my ($value) = @_;
     return ref $value eq 'HASH' ? { map { $_ => shape($value->{$_}) } keys %$value } : 1;

@@ -75,7 +75,7 @@ static void make_burst(int count)
 	}
 }
 
-/* Until somebody says a line, or is gone, with a pause after each. Says when each of them lived. */
+/* Until a line is read, or the input ends, with a pause after each. Prints when each of them lived. */
 static void make_loop(int pause_msec)
 {
 	struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };

@@ -20,7 +20,7 @@ my @top = qw(.ci LICENSES broker clients docs kmod proto systemd tests
 # Copies of files of older versions, which stay as they were.
 my $older = qr{^tests/fixtures/.*(?:/forkbus\.h|/libforkbus\.map|\.gz)$};
 
-# All files that people wrote, but for licences, pictures and what the fuzzers eat; or those whose name matches.
+# All files that people wrote, except for licences, pictures and the input of fuzzers; or those whose name matches.
 sub files {
     my ($pattern) = @_;
     my @found;

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# cppcheck finds nothing. What it is asked to pass over says why.
+# cppcheck finds nothing. Each suppression says why.
 use strict;
 use warnings;
 use FindBin '$Bin';

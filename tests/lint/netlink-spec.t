@@ -118,10 +118,10 @@ delete @left{ 'UNSPEC', 'PAD', $without =~ /\w+/g };
 is_deeply(c_names(@{ $operation{STATUS}{do}{reply}{attributes} }), [sort keys %left], 'what STATUS gives');
 my ($gives) = $of{EVENTS} =~ /: ([A-Zs, ]+)$/;
 my @gives = map { s/s$//r } $gives =~ /\w+/g;
-is_deeply(c_names(@{ $operation{EVENTS}{event}{attributes} }), c_names(@gives), 'what EVENTS tell');
+is_deeply(c_names(@{ $operation{EVENTS}{event}{attributes} }), c_names(@gives), 'the attributes of EVENTS');
 like($of{REPLAY}, qr/-> .*has FIRST and LAST/, 'REPLAY gives FIRST and LAST in the header');
 is_deeply(c_names(@{ $operation{REPLAY}{dump}{reply}{attributes} }),
-    c_names(@gives, 'FIRST', 'LAST'), '... and in the specification, with what EVENTS tell');
+    c_names(@gives, 'FIRST', 'LAST'), '... and in the specification, with the attributes of EVENTS');
 is($operation{EVENTS}{mcgrp}, $groups[0], 'EVENTS go to the group');
 
 # Docs

@@ -112,7 +112,7 @@ struct world_process *world_fork(struct world *world, struct fb_event *event, st
 	return process;
 }
 
-/* Children that are left go to the eldest process, without a word. */
+/* Orphaned children become children of the eldest process, without an event. */
 void world_exit(struct world *world, struct fb_event *event, struct world_process *process)
 {
 	world_event(world, event, EVENT_EXIT, process);

@@ -48,7 +48,7 @@ SKIP: {
     my @compat = glob("$top/kmod/compat-include/*.h $top/kmod/compat-include/*/*.h");
     skip('nothing in compat-include', 1) if !@compat;
     ($status, $text) = said("$Bin/checkpatch", '--ignore=LINUX_VERSION_CODE,CONSTANT_COMPARISON', @compat);
-    is($status, 0, 'nor in compat-include, but for versions of kernels') or diag($text);
+    is($status, 0, 'nor in compat-include, except for versions of kernels') or diag($text);
 }
 
 done_testing;

@@ -63,7 +63,7 @@ can_prepare() {
 # The machine's own mirror and what it trusts it by, as the source of further suites.
 apt_source() {
 	local uri signed_by='' keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-	# What apt has read of a source tells whose it is; where it has not yet, Debian's is guessed by how it looks.
+	# apt's lists show whose source it is; before they are read, Debian's is guessed by its address.
 	# shellcheck disable=SC2016 # apt-get's own variables
 	uri=$(for how in '' --no-release-info; do
 		apt-get indextargets $how --format '$(REPO_URI) $(RELEASE) $(COMPONENT) $(ORIGIN)' 'Created-By: Packages'
@@ -88,7 +88,7 @@ private() {
 		-o APT::Sandbox::User=root -o DPkg::Lock::Timeout=300 "$@"
 }
 
-# What there is, fetched anew at most once a run. A suite that cannot be had is missed by the tests that want something of it.
+# The lists of packages, downloaded at most once a run. If a suite is unavailable, the tests that need a package of it fail.
 apt_update() {
 	[ -z "${apt_updated:-}" ] || return 0
 	apt_updated=1

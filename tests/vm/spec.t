@@ -15,7 +15,7 @@ use Test::More;
 use constant UNAVAILABLE => 77;
 
 chomp(my $tools = qx($Bin/netlink-tools));
-plan skip_all => 'the tools cannot be had' if $? >> 8 == UNAVAILABLE;
+plan skip_all => 'the tools are unavailable' if $? >> 8 == UNAVAILABLE;
 $? == 0 or BAIL_OUT('the tools');
 my $ynl  = "$tools/tools/net/ynl";
 my $spec = "$Bin/../../proto/forkbus.yaml";
@@ -123,7 +123,7 @@ SKIP: {
 
     my ($before) = @{ $told{before} };
     is(ref $before, 'HASH', 'status') or diag explain $before;
-    is_deeply([@$before{qw(armed last listeners)}], [[], 0, 0], '... before anybody listened');
+    is_deeply([@$before{qw(armed last listeners)}], [[], 0, 0], '... before there was a listener');
     like($before->{instance}, qr/^[1-9]\d*$/, '... has an instance');
     is_deeply([grep { $_ eq 'exit' } @{ $before->{supported} }], ['exit'], '... and knows types by name');
 

@@ -28,7 +28,7 @@ sub record_lines {
 
 my @all = qw(stream varlink dbus-face loop nats-server mosquitto mosquitto-tcp dbus-daemon dbus-broker);
 
-# In what the broker's stream is held against others, with targets for a hundred subscribers.
+# The cases in which the broker's stream is compared with others, with targets for a hundred subscribers.
 my @against = (
     ['nats-server', '>= 5'],
     ['dbus-daemon', '>= 30'],

@@ -68,8 +68,8 @@ sub start_tools {
     for my $tool (@tools) {
         my $line = eval { $tool->line };
         $line = eval { $tool->line } while defined $line && $line !~ /fork/;
-        $tool->fail('tells nothing') if !defined $line;
-        # Somebody has to read it.
+        $tool->fail('prints nothing') if !defined $line;
+        # A process has to read it.
         my $pid = fork // die "fork: $!\n";
         if (!$pid) {
             1 while sysread $tool->{from}, my $data, 65536;
@@ -108,7 +108,7 @@ sub measure {
     return \%result;
 }
 
-# Those that are behind shall not have that to do when the next thing is measured: next to nothing comes, twice.
+# Listeners that are behind must catch up before the next measurement: wait until almost nothing arrives, twice.
 sub caught_up {
     my ($listeners, $n) = @_;
     my ($now, $quiet) = ($listeners->ask(''), 0);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# (h) Instructions an event, exact, and the same on a machine that does other things: held against those that were written down
+# (h) Instructions an event, exact, and independent of the machine's load: compared with the recorded ones
 # (instructions.json), so that a change shows.
 package Bench::Instructions;
 

@@ -17,7 +17,7 @@ sub run {
     my $file = "$effort->{build}/bench/listening-$effort->{kernel}.json";
     $report->say("@command");
     my $status = system { $command[0] } @command;
-    die "no kernel can be had\n"                 if $status >> 8 == 77;
+    die "no kernel is available\n"                 if $status >> 8 == 77;
     die "$command[0] ended with status $status\n" if $status != 0;
     my $result = Forkbus::parse(Forkbus->read_file($file));
     $report->samples('listening', $effort->{kernel}, $result);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# (e) Memory with a thousand subscribers, a tenth of whom read nothing: the broker's own beside the log (RssAnon), and what the
+# (e) Memory with a thousand subscribers, of which a tenth read nothing: the broker's own beside the log (RssAnon), and what the
 # kernel holds in sockets for it (skmem of ss(8): what is written and not read).
 package Bench::Memory;
 

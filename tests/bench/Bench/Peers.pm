@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Who tells many: the broker's faces, other brokers, and a bare loop. Each is a server whose processor time is counted, tasks to
+# The servers: the broker's faces, other brokers, and a bare loop. Each is a server whose processor time is counted, tasks to
 # publish so much, and subscribers; all carry the same lines.
 package Bench::Peers;
 

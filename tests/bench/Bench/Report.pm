@@ -52,7 +52,7 @@ sub verdict {
     return ($relation eq '>=' ? $median >= $limit : $median <= $limit) ? 'met' : 'MISSED';
 }
 
-# skip($part, $name, $why, target): a figure that cannot be had here.
+# skip($part, $name, $why, target): a figure that cannot be measured here.
 sub skip {
     my ($self, $part, $name, $why, $target) = @_;
     chomp $why;

@@ -88,7 +88,7 @@ sub first_event {
         push @own, forkbusd();
         push @other, $why ? () : eval { forkstat() } // do { $why = $@; () };
         $report->say(sprintf 'start, run %d: %.1f ms to the first event; forkstat %s', $run, 1000 * $own[-1],
-            $why ? 'cannot be had' : sprintf '%.1f', 1000 * $other[-1]);
+            $why ? 'is unavailable' : sprintf '%.1f', 1000 * $other[-1]);
     }
     $pulse->end;
     $report->samples('start', 'first-event', { forkbusd => \@own, forkstat => \@other });

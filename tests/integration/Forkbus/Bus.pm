@@ -229,7 +229,7 @@ sub memory {
 
 # --- who is on it ----------------------------------------------------------------------------------------------------
 
-# Wait until a name, org.forkbus1, is somebody. Return: whether it is.
+# Wait until a name, org.forkbus1, has an owner. Return: whether it has.
 sub has_owner {
     my ($self, $name) = @_;
     my @ask = ('busctl', "--address=${\$self->address}", '--json=short', 'call', 'org.freedesktop.DBus', '/org/freedesktop/DBus',

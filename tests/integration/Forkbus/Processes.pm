@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Events, sorted by the process of whom they tell. Pids are reused, also within one test: a process is its pid and its start.
+# Events, sorted by the process that they are about. Pids are reused, also within one test: a process is its pid and its start.
 package Forkbus::Processes;
 
 use strict;

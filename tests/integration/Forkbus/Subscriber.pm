@@ -13,7 +13,7 @@ use Socket;
 use Time::HiRes ();
 
 # new($path, $request, uid => , groups => [])
-# As another user a child connects: to whom a connection belongs is decided by who made it.
+# As another user a child connects: the user who connects is the owner of the connection.
 sub new {
     my ($class, $path, $request, %options) = @_;
     socket my $socket, AF_UNIX, SOCK_STREAM, 0 or confess "socket: $!";
@@ -152,7 +152,7 @@ sub wait_ready {
     return $self->wait_for(sub { $_->{type} eq 'ready' }, 'ready');
 }
 
-# Where a line stands in the log, or says that the subscriber stands: undef for one that does not tell.
+# The position of a line in the log, or the subscriber's position that it reports; undef if it has neither.
 sub place_of {
     my ($line) = @_;
     return $1 if $line =~ /^\{"seq":(\d+),/;

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# A client of the Varlink face. Every reply is held against the description of the interface; a test ends with
+# A client of the Varlink face. Every reply is compared with the description of the interface; a test ends with
 # "Forkbus::Varlink->as_described", which says what was not as it is there.
 #
 #   my $link = $broker->varlink(uid => 65534);

@@ -330,7 +330,7 @@ static void test_group(void **state)
 	strcpy(config.group, "root");
 	assert_int_equal(config_group(&config, &gid), 0);
 	assert_int_equal(gid, 0);
-	/* The number that means none, as if it were a group's, would let nobody or everybody in. */
+	/* The number that means none, as if it were a group's, would let no user or all users in. */
 	strcpy(config.group, "4294967295");
 	assert_int_equal(config_group(&config, &gid), CONFIG_E_INVALID);
 	assert_true(gid == (gid_t)-1);

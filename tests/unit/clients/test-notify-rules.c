@@ -308,7 +308,7 @@ static void test_end_of_quiet(void **state)
 	/* The night that has an hour less. */
 	assert_int_equal(hours_end(hours, at(28, 22, 0)), at(28, 22, 0) + 8 * 3600);
 	assert_int_equal(hours_end(hours, at(28, 22, 0)), at(29, 7, 0));
-	/* An end that the clock passes over. */
+	/* An end that the clock skips. */
 	set("Notifications", "QuietHours", "22:00-02:30");
 	assert_in_range(hours_end(hours, at(28, 22, 0)), at(29, 1, 0), at(29, 4, 0));
 }

@@ -162,7 +162,7 @@ static int teardown(void **state)
 	return rmdir(directory);
 }
 
-/* A child becomes somebody, connects, and becomes somebody else: what counts is who connected. */
+/* A child changes its user, connects, and changes it again: the user at the time of the connection counts. */
 static struct peer connect_as(int listener, const gid_t *groups, size_t n)
 {
 	struct peer peer = { .uid = 0 };

@@ -97,7 +97,7 @@ static void test_pieces(void **state)
 		subscriber_check(&two);
 		assert_int_equal(one.n_lost, 0);
 		assert_int_equal(one.size, two.size);
-		/* But for the time when it was ready. */
+		/* Except for the time when it was ready. */
 		assert_memory_equal(one.got + one.size - 10000, two.got + two.size - 10000, 10000);
 		unsubscribe(&one);
 		unsubscribe(&two);
@@ -116,7 +116,7 @@ static void test_slow(void **state)
 		struct hub_loss before = hub_stats(stage.hub)->slow;
 		uint64_t first;
 
-		/* The socket is full amid a line; the line still comes whole. */
+		/* The socket is full in the middle of a line; the line still arrives completely. */
 		stage_run(&stage, 20, 10);
 		assert_false(subscriber_read(&one, SIZE_MAX, 1003));
 		assert_false(one.cursor.reader.live);

@@ -138,7 +138,7 @@ static void test_armed(void **state)
 	(void)state;
 	assert_int_equal(hub_armed(stage.hub), HUB_ARMED_ALWAYS);
 	assert_string_equal(hub_armed_print(stage.hub, text), "fork exec exit id comm session");
-	/* A source that can tell no more is not asked to. */
+	/* A source is not asked for types that it does not support. */
 	begin(&ptrace, "{\"types\":[\"ptrace\",\"exit\"]}");
 	assert_int_equal(armings, 0);
 	unsubscribe(&ptrace);
@@ -488,7 +488,7 @@ static void test_no_memory(void **state)
 				n = cursor_peek(&cursor, &data);
 			failed = allocations_until_failure == 0;
 			allocations_until_failure = 0;
-			/* Only a branch of a tree may be missing without a word. */
+			/* Only a branch of a tree may be missing without a lost event. */
 			assert_true(r == 0 || (r == -ENOMEM && failed));
 			assert_true(n > 0 || n == -ENOMEM || r != 0);
 			failures += r == -ENOMEM || n == -ENOMEM;

@@ -248,7 +248,7 @@ static void test_any_byte(void **state)
 	assert_true(believed > 0);
 }
 
-/* Words of the header that are whole and yet wrong, as by somebody who knows how */
+/* Words of the header that are valid and yet wrong, as from an attacker who knows the format */
 static void test_absurd(void **state)
 {
 	struct log_header *header = NULL;
@@ -423,7 +423,7 @@ static void test_in_the_way(void **state)
 	file_write(test_path("log"), whole, FILE_SIZE / 2);
 	assert_false(is_believed());
 
-	/* Anybody may have put it there. */
+	/* Any program may have put it there. */
 	file_write(test_path("log"), whole, FILE_SIZE);
 	if (geteuid() == 0) {
 		assert_int_equal(chown(test_path("log"), 65534, (gid_t)-1), 0);

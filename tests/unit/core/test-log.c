@@ -239,7 +239,7 @@ static void test_full_blocks(void **state)
 
 	(void)state;
 	for (unsigned int left = 0; left <= 64; left += 8) {
-		/* Blocks are filled but for what one more event can fill, then that one leaves just @left. */
+		/* Blocks are filled except for the size of one more event; this event leaves just @left. */
 		for (size_t room = LOG_BLOCK_SIZE; room > left; room = LOG_BLOCK_SIZE - at) {
 			const size_t fixed = sizeof(struct log_record) + EVENT_PACKED_FIXED + 8 + 2;
 			size_t len = room - left > 8000	  ? 4000
@@ -276,7 +276,7 @@ static void test_seek_time(void **state)
 		seq_event(&made, next, 2);
 		EVENT_CLEAR(&made.event, time_usec);
 		now += random_below(&random, 100);
-		/* Some tell no time, and times go back a little. */
+		/* Some have no time, and times go back a little. */
 		if (random_below(&random, 10) != 0)
 			EVENT_SET(&made.event, time_usec, now - random_below(&random, 1000));
 		append(log, &made.event);
@@ -293,7 +293,7 @@ static void test_seek_time(void **state)
 	log_free(log);
 }
 
-/* An event type and a user for some blocks at a time, so that there is something to pass over */
+/* An event type and a user for some blocks at a time, so that there is something to skip */
 static void fill_striped(struct log *log, struct random *random)
 {
 	struct fb_event event;

@@ -71,7 +71,7 @@ static void test_children_first(void **state)
 	for (uint32_t pid = 10; pid < 13; pid++)
 		assert_false(knows(table_find(table, pid), EVENT_BIT(ppid)));
 
-	/* Those who wait for somebody who never comes */
+	/* Children that wait for a parent that is never added */
 	apply_fork(table, 20, 900000, 60, 0);
 	apply_exit(table, 60, 0);
 	assert_false(knows(table_find(table, 20), EVENT_BIT(ppid)));

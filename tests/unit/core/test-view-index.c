@@ -133,7 +133,7 @@ static void test_kinds(void **state)
 	EVENT_SET(&event, old_uid, 7);
 	look(&event, found);
 	assert_int_equal(found[UIDS], 2);
-	/* Of whom nothing is known only those hear who ask for nothing. */
+	/* Events without a process, uid or known type reach only filters without these. */
 	fb_event_init(&event, EVENT_PTRACE);
 	look(&event, found);
 	for (int i = 0; i < N; i++)

@@ -170,7 +170,7 @@ static void test_encoded_once(void **state)
 		assert_int_equal(many[i].n_lost, 0);
 	}
 	assert_int_equal(stats->encoded, n);
-	/* What they got, but for the first line, which is each one's own. */
+	/* What they received, except for the first line, which is different for each. */
 	bytes = stats->encoded_bytes;
 	for (int i = 0; i < MANY; i++)
 		assert_int_equal(many[i].size, bytes + strcspn(many[i].got, "\n") + 1);
@@ -309,7 +309,7 @@ static void test_read(void **state)
 		uint64_t first = log_first(hub_log(stage.hub)), next = log_next(hub_log(stage.hub));
 
 		check_read(views[i], &like[i], first + random_below(&random, next - first));
-		/* Some of them as if somebody took what happens now. */
+		/* Some of them as if they had a live reader. */
 		views[i]->n_live = random_below(&random, 2);
 		stage_run(&stage, (unsigned int)random_below(&random, 30), 10);
 	}
@@ -362,7 +362,7 @@ static void test_taken(void **state)
 	view_put(view);
 }
 
-/* Of whole blocks of other users only those are passed over that are of none who is wanted. */
+/* Blocks of other users are skipped only if they have no event of a requested user. */
 static void test_stripes(void **state)
 {
 	static const char *const requests[] = { "{\"uids\":[1,3]}",

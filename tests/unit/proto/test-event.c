@@ -312,7 +312,7 @@ static void sets_are_wide(void **state)
 	assert_int_equal(fb_event_unpack(&event, packed, sizeof(packed)), -EBADMSG);
 }
 
-/* Nobody gets a longer text than the limits say, not even from a log that somebody made. */
+/* No text is longer than the limits, not even in a forged log. */
 static void unpack_refuses_long_texts(void **state)
 {
 	const uint64_t has[] = { (uint64_t)EVENT_BIT(comm), (uint64_t)EVENT_BIT(exe) };

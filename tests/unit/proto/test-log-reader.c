@@ -89,7 +89,7 @@ static void make_image(uint64_t events)
 	assert_int_equal(unlink(test_path("log")), 0);
 }
 
-/* Read on to where it ends. Return: why, with *seq at the event that was not to be had. */
+/* Read to the end. Return: why it ended, with *seq at the event that could not be read. */
 static int read_on(uint64_t *seq)
 {
 	struct fb_event event;

@@ -96,7 +96,7 @@ static void test_journal(void **state)
 	assert_string_equal(next(), "<3>one\n");
 	msg_info("two");
 	assert_string_equal(next(), "<6>two\n");
-	/* The variable is inherited, the stream is not: somebody redirected us. */
+	/* The variable is inherited, the stream is not: the output was redirected. */
 	snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino + 1);
 	setenv("JOURNAL_STREAM", stream, 1);
 	msg_err("three");

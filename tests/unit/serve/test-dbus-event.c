@@ -51,7 +51,7 @@ static sd_bus_message *message_of(const struct fb_event *event, field_set withou
 	return message;
 }
 
-/* The members of the dictionary, and of those within but for bytes. */
+/* The members of the dictionary, and of nested ones, except for bytes. */
 static unsigned int count_members(sd_bus_message *message)
 {
 	unsigned int n = 0;

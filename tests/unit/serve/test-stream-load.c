@@ -18,7 +18,7 @@
 #include "tests/unit/stream-client.h"
 #include "tests/unit/support.h"
 
-/* Something happens whose line is up to 60 KB long: a socket that is full stops amid it. */
+/* An event with a line of up to 60 KB: a full socket stops in the middle of it. */
 static void publish_long(struct random *random)
 {
 	static char path[EVENT_PATH_MAX];
@@ -44,7 +44,7 @@ static void test_error_between_lines(void **state)
 	stage_run(&stage, 100, 100);
 	for (unsigned int run = 0; run < 20; run++) {
 		client_subscribe(&client, "");
-		/* More than the socket takes, in lines so long that it stops amid one. */
+		/* More than the socket takes, in lines so long that it stops in the middle of one. */
 		for (int i = 0; i < 50; i++)
 			publish_long(&random);
 		hub_flush(stage.hub);
@@ -125,7 +125,7 @@ static void test_never_reads(void **state)
 	}
 	/* Nothing was encoded on its account. */
 	assert_int_equal(stats->encoded - encoded, other.subscriber.n_events - told);
-	/* But for what the stage keeps of each event, and for the processes. */
+	/* Except for the stage's copies of the events, and the processes. */
 	held += (long)(log_next(hub_log(stage.hub)) - next) + 4 * WORLD_LIVING_MAX;
 	assert_true(allocations_held < held || !allocations_are_counted());
 	exchange(&client);

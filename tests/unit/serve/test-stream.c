@@ -278,7 +278,7 @@ static void test_quota(void **state)
 	assert_nobody();
 }
 
-/* Who asks decides what is reported. */
+/* The user of the request decides which events are reported. */
 static void test_tenant(void **state)
 {
 	const struct visibility mine = { .uid = 1001 };

@@ -258,7 +258,7 @@ static void test_status(void **state)
 
 	(void)state;
 	mnl_attr_put_strz(header, FORKBUS_A_VERSION,
-			  "a version that is longer than anybody who is sane would make a version, it is");
+			  "a version that is longer than every sane version would ever be, much longer");
 	for (uint16_t i = FORKBUS_A_SUPPORTED; i <= FORKBUS_A_RING_USED; i++)
 		mnl_attr_put_u32(header, i, i);
 	for (uint16_t i = FORKBUS_A_FIRST; i <= FORKBUS_A_SENT; i++)

@@ -20,7 +20,7 @@ struct listener {
 	struct kernel kernel;
 	struct module_stream stream;
 	struct random random;
-	unsigned int hold; /* one in so many is held; 0: none */
+	unsigned int hold; /* one of this many is held; 0: none */
 	unsigned char fate[NUMBERS_MAX];
 	uint64_t accounted;    /* all up to there have one */
 	struct module_gap gap; /* the last */
@@ -256,7 +256,7 @@ static void test_in_vain(void **state)
 	listener_free(listener);
 }
 
-/* Somebody else held everything up to a number. */
+/* Another broker has published everything up to a number. */
 static void test_resume(void **state)
 {
 	struct listener *listener = listener_new(50, 4, 3);

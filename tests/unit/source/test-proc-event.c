@@ -60,7 +60,7 @@ static void test_exit(void **state)
 	assert_int_equal(event.exit.parent_tid, 11);
 	assert_int_equal(event.exit.parent_tgid, 10);
 
-	/* Kernels before 4.18 did not tell the parent. */
+	/* Kernels before 4.18 did not report the parent. */
 	assert_int_equal(cn_decode(&event, test_cn(&message, 0, 0, &proc, HEADER + 16)), 0);
 	assert_int_equal(event.exit.code, 0x8b);
 	assert_int_equal(event.exit.parent_tgid, 0);

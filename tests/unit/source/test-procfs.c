@@ -266,7 +266,7 @@ static void test_read(void **state)
 	assert_true(EVENT_HAS(&event, exe));
 	assert_false(EVENT_HAS(&event, uid) || EVENT_HAS(&event, cgroup) || EVENT_HAS(&event, login_uid));
 
-	/* Somebody else with the same pid, or nobody. */
+	/* Another process with the same pid, or none. */
 	assert_int_equal(procfs_read(fake->fd, 21, start + 30000, 0, &event, &text, NULL), PROCFS_E_GONE);
 	assert_int_equal(procfs_read(fake->fd, 21, start - 20000, 0, &event, &text, NULL), PROCFS_E_GONE);
 	assert_int_equal(procfs_read(fake->fd, 22, 0, 0, &event, &text, NULL), PROCFS_E_GONE);

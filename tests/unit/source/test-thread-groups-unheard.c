@@ -381,7 +381,7 @@ static void test_suspects(void **state)
 	groups_remove(groups, groups_find(groups, 20));
 	assert_empty(groups);
 
-	/* A leader that ends first announces nothing where records tell. */
+	/* If there are records, the exit of a leader that ends first announces nothing. */
 	forked(groups, 20, 20);
 	forked(groups, 20, 21);
 	assert_false(exited(groups, (struct record){ .tgid = 20, .tid = 20, .code = 0 }, &end));

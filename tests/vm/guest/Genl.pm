@@ -190,7 +190,7 @@ sub start {
 
 sub stop { return ($_[0]->command('STOP', ACK))[0] }
 
-# Return: what STATUS tells, or nothing with $! set.
+# Return: the answer to STATUS, or nothing with $! set.
 sub status {
     my ($self) = @_;
     my ($errno, $status) = $self->command('STATUS', ACK);

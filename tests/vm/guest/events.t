@@ -185,7 +185,7 @@ subtest 'ptrace' => sub {
         return 0;
     });
     my @ptrace = grep { $_->{TYPE} eq 'ptrace' } @$all;
-    is(scalar @ptrace, 2, 'attached, and let go');
+    is(scalar @ptrace, 2, 'attached and detached');
     is($ptrace[0]{TRACER}, $ptrace[0]{PARENT_TGID}, 'by its parent');
     is($ptrace[1]{TRACER}, 0, 'then by nobody');
 };

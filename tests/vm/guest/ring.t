@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Nothing is lost without a word: a full ring, an overrun socket, a listener that was away.
+# Every loss is reported: a full ring, an overrun socket, a listener that was away.
 use strict;
 use warnings;
 use Errno 'ESTALE';
@@ -13,7 +13,7 @@ use List::Util 'sum';
 use Test::More;
 use Time::HiRes 'sleep';
 
-# What records, in order, leave out and tell twice. LOST accounts for the numbers before it.
+# The numbers that are missing or repeated in a list of records. LOST accounts for the numbers before it.
 sub continuity {
     my ($last, @records) = @_;
     my %found = (holes => 0, doubles => 0, lost => 0);
@@ -61,7 +61,7 @@ subtest 'a full ring counts what it lost' => sub {
     is(@held + sum(values %{ $status->{LOST} }), $happened, 'held and lost are what happened');
     is(continuity(0, @held)->{holes}, 0, 'what is held has no hole');
 
-    # Somebody joins, and START has sent what is there: then the loss is reported, and what is new.
+    # A listener joins, and START has sent the earlier records: then the loss is reported, and new events.
     $genl->join_group;
     $genl->start(qw(fork exit));
     my @records = $genl->records(0.5);
@@ -124,7 +124,7 @@ subtest 'a REPLAY while the ring goes round' => sub {
     is($times, 20, 'each is answered');
     is($bad, 0, 'in order');
     my $found = continuity(0, $genl->records(0.5));
-    is_deeply([@$found{qw(holes doubles lost)}], [0, 0, 0], 'and who listens misses nothing');
+    is_deeply([@$found{qw(holes doubles lost)}], [0, 0, 0], 'and a listener misses nothing');
 };
 
 subtest 'grace' => sub {
@@ -143,7 +143,7 @@ subtest 'grace' => sub {
     $genl->start(qw(fork exit));
     my ($errno, $head, @replayed) = $genl->replay($last);
     my %exit = exits(@replayed);
-    is(scalar(grep { !$exit{ $_->{pid} } } @said), 0, 'who comes back has missed nothing');
+    is(scalar(grep { !$exit{ $_->{pid} } } @said), 0, 'a listener that comes back has missed nothing');
     is(types('armed', @replayed), 0, 'nothing had changed');
     parameter('grace', 1);
     undef $genl;
@@ -157,7 +157,7 @@ subtest 'grace' => sub {
     $genl->start('exit');
     ($errno, $head, @replayed) = $genl->replay($head->{LAST});
     is_deeply([map { $_->{MASK} } grep { $_->{TYPE} eq 'armed' } @replayed], [0, Genl::mask('exit')],
-        'REPLAY tells from when to when nothing was');
+        'REPLAY reports the time without events');
     is($genl->stop, 0, 'STOP');
     is($types->(), 0, 'ends it at once');
     isnt($genl->stop, 0, 'and only once');

@@ -27,7 +27,7 @@ sub debug_locks {
     return $line =~ /(\d+)/ ? $1 : $line;
 }
 
-# Whatever the kernel holds against itself.
+# The warnings of the kernel.
 sub taints {
     open my $file, '<', '/proc/sys/kernel/tainted' or die "tainted: $!\n";
     return readline($file) & ~TAINTS_EXPECTED;
@@ -45,7 +45,7 @@ sub forget {
     ask('clear');
 }
 
-# Memory that is not referenced any more. What was allocated a moment ago is passed over, so it takes two looks.
+# Memory that is not referenced any more. Memory that was allocated a moment ago is skipped, so it takes two scans.
 sub leaks {
     for (1 .. 2) {
         sleep 6;
@@ -57,7 +57,7 @@ sub leaks {
     return split /(?=^unreferenced object)/m, $text;
 }
 
-# What the kernel log holds against it, each with what follows.
+# The warnings in the kernel log, each with the lines that follow.
 sub complaints {
     my @log = qx(dmesg);
     my @found;
