@@ -450,7 +450,7 @@ static void stay(int fd)
 
 static void *do_nothing(void *unused)
 {
-	usleep(1000);
+	usleep(10000);
 	return unused;
 }
 
