@@ -342,7 +342,7 @@ static int table_update(struct table *table, struct process *process, const stru
 	}
 	if (event->type == EVENT_FORK)
 		process->born = event->seq;
-	if (event->seq > 0)
+	if (EVENT_HAS(event, seq))
 		process->changed = event->seq;
 	process_set_values(process, event);
 	r = process_set_parent(table, process, event);

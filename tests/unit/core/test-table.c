@@ -115,10 +115,13 @@ static void test_start(void **state)
 	apply(table, &event);
 	process = table_find(table, 7);
 	assert_false(knows(process, EVENT_BIT(start_usec)));
+	assert_int_equal(process->changed, 0);
 	event = make(EVENT_COMM, 7, 1000000);
 	EVENT_SET(&event, uid, 5);
+	EVENT_SET(&event, seq, 9);
 	apply(table, &event);
 	assert_ptr_equal(table_find(table, 7), process);
+	assert_int_equal(process->changed, 9);
 	assert_true(knows(process, EVENT_BIT(start_usec)));
 
 	/* Within the slack it is the same one, and the first value stays: two steps do not add up. */
