@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# What the integration tests share: a broker of their own in a directory of its own, subscribers, workloads.
+# Shared functions of the integration tests: a separate broker in its own directory, subscribers, workloads.
 #
 #   my $broker = Forkbus->broker(source => 'connector', config => { Log => { Size => '1M' } });
 #   my $subscriber = $broker->subscribe({ types => ['exit'] });
 #   my $event = $subscriber->wait_for(sub { $_->{pid} == 4711 });
-#   $broker->stop;    # a test of its own: it ended cleanly, and no sanitizer or valgrind has anything to say
+#   $broker->stop;    # this is a test: it ended cleanly, and no sanitizer or valgrind has reported an error
 #
-# Nothing here sleeps to give others time: all waits are for something to be seen. Deadlines only keep a hanging test
-# from hanging for ever; a wrapper (FORKBUSD_WRAPPER="valgrind …"), a sanitizer or an emulated machine stretches them.
+# No function sleeps for a fixed time: they all wait for a condition. Deadlines only end tests that hang; they are longer with a
+# wrapper (FORKBUSD_WRAPPER="valgrind …"), a sanitizer or an emulated machine.
 package Forkbus;
 
 use strict;
@@ -34,12 +34,12 @@ use Forkbus::Subscriber;
 use Forkbus::Varlink;
 use Forkbus::Workload;
 
-# Not on the machine's own bus, should it have one.
+# Not on the machine's own bus.
 $ENV{DBUS_SYSTEM_BUS_ADDRESS} = 'unix:path=/nonexistent/bus';
 
 our @EXPORT_OK = qw(false is_exit_of json nobody now_usec parse run slow true);
 
-# Where the build is, and what is in it.
+# The build directory, and its content.
 my $build = File::Spec->rel2abs($ENV{FORKBUS_BUILD} // $ENV{BUILD} // dirname(__FILE__) . '/../../build');
 my $json  = Cpanel::JSON::XS->new->utf8->canonical->allow_nonref;
 
@@ -67,15 +67,15 @@ sub false { return Cpanel::JSON::XS::false }
 
 sub now_usec { return int(Time::HiRes::time() * 1e6) }
 
-# Is an event the end of a process of which it is known when it lived, by the clock on the wall? Pids are reused, and what the
-# broker says of the time comes of two readings of clocks.
+# Is an event the end of a process that lived at a known time, by the real-time clock? Pids are reused, and the broker calculates
+# the time from two readings of clocks.
 sub is_exit_of {
     my ($event, $made) = @_;
     return $event->{type} eq 'exit' && $event->{pid} == $made->{pid} && !exists $event->{tid}
       && $event->{timeUsec} >= $made->{beginUsec} - 2000 && $event->{timeUsec} <= $made->{endUsec} + 2000;
 }
 
-# Is the broker slowed down by something that watches it? Then it also has other memory figures.
+# Does the broker run slowly in a tool? Then its memory figures also differ.
 my $slow;
 
 sub slow {
@@ -88,7 +88,7 @@ sub slow {
     return $slow;
 }
 
-# A guard against hanging, in seconds.
+# A deadline for tests that hang, in seconds.
 sub patience {
     return 60 * (slow() || $ENV{FORKBUS_VM_GUEST} ? 10 : 1);
 }
@@ -104,14 +104,14 @@ sub wait_until {
     return 1;
 }
 
-# A directory that others may enter, gone with the test.
+# A directory that other users may enter, removed after the test.
 sub directory {
     my $dir = File::Temp::tempdir('forkbus-XXXXXXXX', TMPDIR => 1, CLEANUP => 1);
     chmod 0755, $dir;
     return $dir;
 }
 
-# A copy of a program where everyone may run it: the build may lie where only root can go.
+# A copy of a program that all users may run: the build may be in a directory that only root can enter.
 sub installed {
     my ($class, $path, $dir, $mode) = @_;
     my $copy = "$dir/" . (File::Spec->splitpath($path))[2];
@@ -135,7 +135,7 @@ sub read_file {
     return <$file> // '';
 }
 
-# A broker that is ready; see Forkbus::Broker for what can be said of it.
+# A broker that is ready; see Forkbus::Broker for the options.
 sub broker {
     my ($class, @options) = @_;
     my $broker = Forkbus::Broker->start(@options);
@@ -144,10 +144,10 @@ sub broker {
     die 'the broker does not start: ' . $broker->stderr . "\n";
 }
 
-# Where a broker gets live processes from: tests say 'connector', and may be run with another source.
+# The source of live processes: tests use 'connector', and may be run with another source.
 sub live_source { return $ENV{FORKBUS_SOURCE} // 'connector' }
 
-# What "forkbusd --probe" says of a source.
+# The result of "forkbusd --probe" for a source.
 sub probe {
     my ($class, $source) = @_;
     my ($status, $out) = run([forkbusd(), '--probe']);
@@ -158,7 +158,7 @@ sub probe {
     die "forkbusd --probe says nothing of $source (status $status)\n";
 }
 
-# Skip the whole test where there is no root, or no proc connector (or what is used instead of it).
+# Skip the whole test without root, or without the proc connector (or the source that replaces it).
 sub needs_root {
     Test::More::plan(skip_all => 'needs root: processes of other users, groups, and what the kernel keeps from others')
       if $> != 0;
@@ -171,7 +171,7 @@ sub needs_connector {
     Test::More::plan(skip_all => "the $source cannot be heard here: $told->{found}") if !$told->{works};
 }
 
-# Two ordinary users that own nothing here.
+# Two ordinary users without any files here.
 sub nobody { return (65534, 64333) }
 
 # Run a program to its end. Return: its exit status (as a shell has it), standard output, standard error.
@@ -199,7 +199,7 @@ sub run {
     return ($status, Forkbus->read_file("$out"), Forkbus->read_file("$err"));
 }
 
-# Become another user for good, with these supplementary groups alone.
+# Become another user permanently, with only these supplementary groups.
 sub become {
     my ($uid, @groups) = @_;
     local $! = 0;
@@ -210,7 +210,7 @@ sub become {
     $< == $uid && $> == $uid or POSIX::_exit(125);
 }
 
-# Do something in a child, as another user. Return: its exit status.
+# Run code in a child, as another user. Return: its exit status.
 sub as_user {
     my ($class, $uid, $groups, $code) = @_;
     my $pid = fork // die "fork: $!\n";

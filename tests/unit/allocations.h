@@ -2,10 +2,10 @@
 #pragma once
 
 /*
- * Counts allocations, for code that must not make any, and lets one fail, for code that must survive it. To be included by
- * one file of a program: it stands before the C library's malloc() there, or AddressSanitizer's. ThreadSanitizer is
- * asked, and nothing fails; under valgrind, which stands before all, nothing is counted. A test that cannot
- * do its work there passes, saying so: skip() would be counted as failed (see the Makefile).
+ * Counts allocations, for code that must not make any, and lets one fail, for code that must survive it. Include it in one
+ * file of a program: its malloc() replaces that of the C library, or of AddressSanitizer. With ThreadSanitizer no allocation
+ * fails; under valgrind, which replaces all of them, nothing is counted. A test that cannot work there passes and prints
+ * this: skip() would count as failed (see the Makefile).
  */
 
 #include <errno.h>
@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 static volatile unsigned long allocations;		 /* ever made */
-static volatile unsigned long allocations_until_failure; /* 1: the next one fails; 0: none does */
+static volatile unsigned long allocations_until_failure; /* 1: the next one fails; 0: none fails */
 static volatile long allocations_held;			 /* made and not freed */
 
 #if defined(__SANITIZE_THREAD__)
@@ -38,7 +38,7 @@ void __sanitizer_free_hook(const volatile void *memory)
 
 #else
 
-/* AddressSanitizer's own stand before the C library's; a program's stand before those. */
+/* AddressSanitizer replaces the functions of the C library; those of a program replace both. */
 #ifdef __SANITIZE_ADDRESS__
 #define ALLOCATION_REAL(_name) __interceptor_##_name
 #else
@@ -50,13 +50,13 @@ void *ALLOCATION_REAL(calloc)(size_t n, size_t size);
 void *ALLOCATION_REAL(realloc)(void *memory, size_t size);
 void ALLOCATION_REAL(free)(void *memory);
 
-/* Valgrind takes the place of functions; of one that is part of another it cannot. */
+/* Valgrind replaces functions; it cannot replace one that is inlined. */
 #define ALLOCATION_FUNCTION __attribute__((noinline, noclone))
 
 static inline bool allocation_fails(void)
 {
 	allocations++;
-	/* A thread that begins allocates for the sanitizer, which cannot do without. */
+	/* A new thread allocates for the sanitizer, which must not fail. */
 	if (allocations_until_failure == 0 || gettid() != getpid() || --allocations_until_failure > 0)
 		return false;
 	errno = ENOMEM;
@@ -95,7 +95,7 @@ ALLOCATION_FUNCTION void free(void *memory)
 	ALLOCATION_REAL(free)(memory);
 }
 
-/* The sanitizer's own would go around these. */
+/* The sanitizer's functions would bypass these. */
 #ifdef __SANITIZE_ADDRESS__
 
 char *strndup(const char *text, size_t max)
@@ -118,7 +118,7 @@ char *strdup(const char *text)
 #endif
 #endif
 
-/* Is so much made and not freed? AddressSanitizer, within which some of it is made, says itself at the end. */
+/* Is this much allocated and not freed? AddressSanitizer, which allocates a part of it, reports leaks itself at the end. */
 static inline bool allocations_held_are(long number)
 {
 #ifdef __SANITIZE_ADDRESS__
@@ -129,7 +129,7 @@ static inline bool allocations_held_are(long number)
 #endif
 }
 
-/* Does counting work here? Says so if not. */
+/* Does counting work here? Prints a note if not. */
 static inline bool allocations_are_counted(void)
 {
 	unsigned long before = allocations;
@@ -141,7 +141,7 @@ static inline bool allocations_are_counted(void)
 	return allocations > before;
 }
 
-/* Can one fail here? Says so if not. */
+/* Can an allocation fail here? Prints a note if not. */
 static inline bool allocations_can_fail(void)
 {
 	void *volatile memory;

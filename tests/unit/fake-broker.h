@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * A broker's Varlink socket in the test's directory, which says what the test wants it to, and a handle of the library: all
- * in one thread, so that who speaks when is no accident.
+ * A broker's Varlink socket in the test's directory, which sends what the test specifies, and a handle of the library: all
+ * in one thread, so that the order of messages is fixed.
  */
 
 #include <jansson.h>
@@ -28,7 +28,7 @@ void fake_hang_up(void);
 
 /* fake_expect() - the next call is this one, key for key; @call is JSON */
 void fake_expect(const char *call);
-/* fake_say() - bytes, and whether a NUL follows */
+/* fake_say() - send bytes, with or without a final NUL */
 void fake_say(const char *text);
 void fake_say_bytes(const char *data, size_t size);
 void fake_say_with_fd(const char *text, int fd);
@@ -36,10 +36,10 @@ void fake_say_with_fd(const char *text, int fd);
 /* handle_open() - a handle, not started */
 struct forkbus *handle_open(uint64_t flags);
 
-/* handle_started() - start it, accept it, and see that it subscribes */
+/* handle_started() - start it, accept its connection, and check that it subscribes */
 void handle_started(struct forkbus *client, const char *expected);
 
-/* Next item; nothing else is there. */
+/* Get the next item, and check that it is the only one. */
 void assert_nothing(struct forkbus *client);
 /* An event of a type, with a seq (0: none) */
 void assert_event(struct forkbus *client, enum forkbus_type type, uint64_t seq);

@@ -45,7 +45,7 @@ void kernel_done(struct kernel *kernel)
 	free(kernel->ring);
 }
 
-/* History makes room, what was not sent does not. */
+/* History is overwritten, unsent records are not. */
 static struct kernel_record *append(struct kernel *kernel)
 {
 	struct kernel_record *record = &kernel->ring[kernel->head % kernel->ring_size];

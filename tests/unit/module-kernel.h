@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The forkbus module of a kernel that is not there, by the book (proto/forkbus_netlink.h): a ring of records, a group that
- * gets them, replays; and what it sends, as messages.
+ * A simulation of the kernel module according to proto/forkbus_netlink.h: a ring of records, a group that receives them,
+ * replays, and the messages that it sends.
  */
 
 #include "random-event.h"
@@ -12,7 +12,7 @@
 #define KERNEL_FAMILY	31
 #define KERNEL_RING_MAX 4096
 #define KERNEL_LIVE_MAX 64
-#define KERNEL_RECORD	512 /* bytes, at most */
+#define KERNEL_RECORD	512 /* maximum bytes */
 
 struct kernel_record {
 	uint64_t seq;
@@ -34,14 +34,14 @@ struct kernel {
 	struct kernel_record *ring;
 	uint64_t head, tail, unsent, ring_size;
 
-	/* The queue of the socket that listens. */
+	/* The queue of the listening socket. */
 	struct kernel_datagram live[KERNEL_LIVE_MAX];
 	size_t n_live, live_size;
 	bool overrun, congested;
 	unsigned int batch; /* records in a message */
 
-	/* The replay that runs. */
-	bool replaying, replay_begun, refuse, mute; /* @mute: replays bring nothing */
+	/* The current replay. */
+	bool replaying, replay_begun, refuse, mute; /* @mute: replays have no records */
 	uint64_t replay_at, replay_last;
 	unsigned int n_replays;
 };
@@ -50,16 +50,16 @@ struct kernel {
 void kernel_init(struct kernel *kernel, uint64_t ring, size_t live, unsigned int batch);
 void kernel_done(struct kernel *kernel);
 
-/* Something happens. Return: its number; it may be lost. */
+/* An event happens. Return: its number; it may be lost. */
 uint64_t kernel_event(struct kernel *kernel, uint32_t type, uint32_t pid);
-/* A record as a test has made it; its first attributes are set here. */
+/* A record that a test has made; its first attributes are set here. */
 uint64_t kernel_armed(struct kernel *kernel, uint32_t mask);
-/* All that was not sent goes to the socket. */
+/* All unsent records go to the socket. */
 void kernel_send(struct kernel *kernel);
-/* As if nobody had listened. */
+/* As if there had been no listener. */
 void kernel_forget(struct kernel *kernel);
 
-/* What the stream asks for: its ops' receive and replay, with the kernel as userdata. */
+/* The functions for the stream: its ops' receive and replay, with the kernel as userdata. */
 ssize_t kernel_receive(struct kernel *kernel, enum module_channel channel, void *buffer, size_t size);
 int kernel_replay(struct kernel *kernel, uint64_t from);
 

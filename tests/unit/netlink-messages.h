@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * Messages as the kernel sends them, for the tests of those who read them.
+ * Messages in the kernel's format, for the tests of decoders.
  */
 
 #include <libmnl/libmnl.h>
@@ -18,7 +18,7 @@ struct test_message {
 	_Alignas(8) unsigned char data[4096];
 };
 
-/* Whatever the version, the members that all kernels have stand in the first @size bytes. */
+/* In every version, the members that all kernels have are in the first @size bytes. */
 struct test_stats {
 	size_t size;
 	_Alignas(8) unsigned char data[1024];
@@ -75,7 +75,7 @@ static inline void test_taskstats_put(struct nlmsghdr *header, uint16_t aggregat
 static inline void test_stats_init(struct test_stats *stats, const struct taskstats *from, size_t size)
 {
 	memset(stats, 0, sizeof(*stats));
-	/* What newer kernels have added at the end is not ours to understand. */
+	/* Members that newer kernels have added at the end must be ignored. */
 	memset(stats->data, 0xa5, size);
 	memcpy(stats->data, from, size < sizeof(*from) ? size : sizeof(*from));
 	stats->size = size;

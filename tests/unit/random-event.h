@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * Events of every kind, by chance but the same in each run.
+ * Events of every kind, random but the same in each run.
  */
 
 #include "event.h"
@@ -27,7 +27,7 @@ static inline uint64_t random_below(struct random *random, uint64_t n)
 	return random_next(random) % n;
 }
 
-/* Up to @max, with a liking for where something changes: powers of 2 and of 10 and their neighbours, both ends. */
+/* Up to @max, often at boundaries: powers of 2 and of 10 and their neighbours, both ends. */
 static inline uint64_t random_integer(struct random *random, uint64_t max)
 {
 	uint64_t value = 1;

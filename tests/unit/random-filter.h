@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * Filters for tests: from text, and by chance. Include cmocka first.
+ * Filters for tests: from text, and random ones. Include cmocka first.
  */
 
 #include "filter.h"

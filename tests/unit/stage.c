@@ -155,7 +155,7 @@ bool subscriber_read(struct subscriber *subscriber, size_t piece, size_t limit)
 		if (n == 0)
 			return true;
 		if (n == -EAGAIN) {
-			/* It comes to an end. */
+			/* Check that it ends. */
 			assert_true(++turns < 100000);
 			continue;
 		}
@@ -191,7 +191,7 @@ field_set subscriber_fields(const struct subscriber *subscriber, uint64_t seq)
 	return filter_match(subscriber->filter, &event) ? fields : 0;
 }
 
-/* Nothing that it should have got is between what it got last and this. */
+/* No event that it should have received is between the last one that it received and this. */
 static void pass(struct subscriber *subscriber, uint64_t next)
 {
 	for (; subscriber->next < next; subscriber->next++)
@@ -212,7 +212,7 @@ static void check_lost(struct subscriber *subscriber, const struct fb_event *eve
 	if (!subscriber->lost_from)
 		return;
 	assert_int_equal(subscriber->lost_count, event->to - event->from + 1);
-	/* One that comes from another epoch may have missed all from the first on. */
+	/* A subscriber from another epoch may have missed all events from the first on. */
 	if (strcmp(subscriber->lost_reason, "epoch") != 0)
 		pass(subscriber, event->from);
 	subscriber->next = event->to + 1;

@@ -3,8 +3,7 @@
 
 /*
  * A hub on a log in the test's directory, a world that fills it, and subscribers. Everything that is published is kept, so
- * that what a subscriber got can be compared, byte for byte, with what it should have got: the plainest filter over all that
- * has ever happened.
+ * that the bytes that a subscriber received can be compared with the expected ones: a simple filter over all events.
  */
 
 #include "core/cursor.h"
@@ -26,68 +25,68 @@ struct stage {
 void stage_open(struct stage *stage, uint64_t blocks, size_t cache, uint64_t seed, unsigned int users);
 void stage_close(struct stage *stage);
 
-/* stage_publish() - give an event to the hub, and keep it. Return: its sequence number. */
+/* stage_publish() - publish an event to the hub, and keep a copy. Return: its sequence number. */
 uint64_t stage_publish(struct stage *stage, struct fb_event *event, const struct world_process *process);
-/* Something happens in the world. */
+/* An event in the world. */
 uint64_t stage_happen(struct stage *stage);
-/* Much, flushed every @batch events. */
+/* Many events, flushed every @batch events. */
 void stage_run(struct stage *stage, unsigned int events, unsigned int batch);
-/* Until what the log held has gone. */
+/* Until the log has overwritten its content. */
 void stage_lap(struct stage *stage);
-/* The event with a sequence number, as it was published. */
+/* The published event with a sequence number. */
 void stage_event(const struct stage *stage, uint64_t seq, struct fb_event *event);
 
 struct subscriber {
 	struct cursor cursor;
 	struct stage *stage;
 	struct visibility visibility;
-	struct filter *filter;		  /* one of its own, to compare with */
+	struct filter *filter;		  /* a separate one, to compare with */
 	const struct world_process *root; /* of its tree */
-	uint64_t begin;			  /* first sequence number of the log that it is to get */
+	uint64_t begin;			  /* first sequence number of the log that it should receive */
 	unsigned int wakes;
 	char *got;
 	size_t size, room;
 
-	/* What subscriber_check() found. */
+	/* The results of subscriber_check(). */
 	unsigned int n_events, n_processes, n_heartbeats, n_lost;
-	uint64_t lost_from, lost_to, lost_count; /* the last; 0 where not told */
+	uint64_t lost_from, lost_to, lost_count; /* the last; 0 if unknown */
 	uint64_t lost_since, lost_until;
 	char lost_reason[16];
-	uint64_t told;	/* up to which number the last heartbeat says that all was reported */
+	uint64_t told;	/* the number in the last heartbeat, up to which everything was reported */
 	size_t checked; /* bytes of @got */
-	uint64_t next;	/* all before was reported, or is of no interest */
+	uint64_t next;	/* all events before it were reported, or are irrelevant */
 	bool is_ready;
 };
 
 #define SEE_ALL ((struct visibility){ .all = true })
 
 /*
- * subscribe() - begin what a request asks for
- * @error: where a failure is reported. Return: as cursor_init(), and what request_parse() refuses.
+ * subscribe() - start a request
+ * @error: set on failure. Return: as cursor_init(), or an error of request_parse().
  */
 int subscribe(struct subscriber *subscriber, struct stage *stage, const char *request,
 	      struct visibility visibility, struct filter_error *error);
 void unsubscribe(struct subscriber *subscriber);
 
 /*
- * subscriber_read() - take what there is
- * @piece: at most so many bytes at a time, a random number of them; @limit: and then so many in all, and the socket is full
- * Return: whether all is reported.
+ * subscriber_read() - read the available bytes
+ * @piece: at most this many bytes at a time, a random number; @limit: after this many bytes the socket is full Return:
+ * whether everything is reported.
  */
 bool subscriber_read(struct subscriber *subscriber, size_t piece, size_t limit);
 
-/* All of it, in one piece each. */
+/* Everything, in one piece each. */
 static inline void subscriber_read_all(struct subscriber *subscriber)
 {
 	while (!subscriber_read(subscriber, SIZE_MAX, SIZE_MAX))
 		;
 }
 
-/* subscriber_check() - is what it got since the last call what it should have got? All must have been read. */
+/* subscriber_check() - has it received the right events since the last call? All must have been read. */
 void subscriber_check(struct subscriber *subscriber);
 
-/* The fields of an event that it should get, 0: none of it. */
+/* The fields of an event that it should receive, 0: none. */
 field_set subscriber_fields(const struct subscriber *subscriber, uint64_t seq);
 
-/* A random request's keys, without braces, for what happens in a world. */
+/* The keys of a random request, without braces, for the events of a world. */
 const char *random_filter(struct random *random);

@@ -67,7 +67,7 @@ static int set_up(uint64_t blocks)
 	assert_non_null(base);
 	assert_int_equal(budget_new(&budget), 0);
 	budget_set(budget, BUDGET_CONNECTIONS, 100, 50);
-	/* The user who runs this is a member, and so sees all processes. */
+	/* The user of this program is a member, and so sees all processes. */
 	options = (struct face_options){ .group = getegid(),
 					 .request_max = REQUEST_MAX,
 					 .request_usec = 60 * USEC_PER_SEC,

@@ -22,7 +22,7 @@ void test_dir_make(void)
 {
 	const char *where = getenv("TMPDIR");
 
-	/* A runtime directory is in memory, and thousands of new logs want it. */
+	/* A runtime directory is in memory, which thousands of new logs need. */
 	if (!where)
 		where = access("/dev/shm", W_OK | X_OK) == 0 ? "/dev/shm" : "/tmp";
 	snprintf(directory, sizeof(directory), "%s/forkbus-test-XXXXXX", where);
@@ -92,7 +92,7 @@ void seq_event(struct random_event *ret, uint64_t seq, uint64_t salt)
 
 	random_event(&random, ret, only & ~EVENT_BIT(seq));
 	if (kind == 0 && random_below(&random, 4) == 0) {
-		/* As large as can be: every field, every text at its limit. */
+		/* The largest event: every field, every text at its limit. */
 		static char longest[EVENT_PATH_MAX];
 		field_set has = FIELD_BIT(_EVENT_FIELD_MAX) - 1;
 

@@ -2,7 +2,8 @@
 #pragma once
 
 /*
- * The lives of threads as messages and records, for the tests of those who make processes of them. cmocka.h comes first.
+ * The lives of threads as messages and records, for the tests of the code that combines them to processes. Include cmocka.h
+ * first.
  */
 
 #include "event.h"
@@ -26,7 +27,7 @@ static inline int teardown(void **state)
 	return 0;
 }
 
-/* Time goes on by a millisecond with each thing that happens. */
+/* Each event advances the time by a millisecond. */
 static uint64_t now = 1000 * MSEC;
 
 static inline uint64_t tick(void)
@@ -41,7 +42,7 @@ static inline void forked(struct groups *groups, uint32_t tgid, uint32_t tid)
 	assert_non_null(groups_fork(groups, &event));
 }
 
-/* What a record says beside its usage, which is one of each for every thread. */
+/* The other fields of a record than its usage, which is one of each for every thread. */
 struct record {
 	uint32_t tgid, tid, code;
 	uint8_t flags;

@@ -18,7 +18,7 @@ static struct world_process *add(struct world *world, struct world_process *fath
 
 	if (world->n_ever > WORLD_EVER_MAX)
 		abort();
-	/* Pids come round soon. */
+	/* Pids are reused soon. */
 	do
 		world->next_pid = world->next_pid % 1000 + 1;
 	while (world_find(world, world->next_pid, 0));
@@ -51,7 +51,7 @@ void world_done(struct world *world)
 	free(world->ever);
 }
 
-/* Without a start: the living one. */
+/* Without a start: the living process. */
 struct world_process *world_find(const struct world *world, uint32_t pid, uint64_t start_usec)
 {
 	if (start_usec == 0) {
@@ -127,7 +127,7 @@ void world_exit(struct world *world, struct fb_event *event, struct world_proces
 	process->lives = false;
 	for (size_t i = 0; i < world->n_living; i++)
 		if (world->living[i] == process) {
-			/* The order of the others stays: the eldest is the first. */
+			/* Keeps the order of the others: the eldest is the first. */
 			for (; i + 1 < world->n_living; i++)
 				world->living[i] = world->living[i + 1];
 			world->n_living--;
@@ -146,7 +146,7 @@ static void change_user(struct world *world, struct fb_event *event, struct worl
 				 ? 1000 + (uint32_t)random_below(&world->random, world->users)
 				 : 0;
 
-	/* As a setuid program, or for good. */
+	/* As a setuid program, or permanently. */
 	process->euid = other;
 	if (random_below(&world->random, 2))
 		process->uid = other;
@@ -178,7 +178,7 @@ struct world_process *world_next(struct world *world, struct fb_event *event)
 		process->comm = (unsigned int)random_below(&world->random, N(comms));
 		world_event(world, event, EVENT_COMM, process);
 	} else if (chance < 97) {
-		/* A thread, which is no process. */
+		/* A thread, which is not a process. */
 		world_event(world, event, random_below(&world->random, 2) ? EVENT_FORK : EVENT_EXIT, process);
 		EVENT_SET(event, tid, 100000 + (uint32_t)random_below(&world->random, 10000));
 	} else if (chance < 99) {

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * A machine of made-up processes, by chance but the same in each run: they fork, exec, change users, rename themselves, end
- * and leave orphans. Keeps, in the plainest way, what a test wants to compare with.
+ * A simulated machine with random processes, the same in each run: they fork, exec, change users, rename themselves, end and
+ * leave orphans. It keeps simple data for comparisons in tests.
  */
 
 #include "random-event.h"
@@ -14,8 +14,8 @@
 struct world_process {
 	uint32_t pid;
 	uint64_t start_usec;
-	struct world_process *father; /* who forked it; NULL: it was there from the beginning */
-	uint32_t ppid;		      /* as of now: another after the father's end */
+	struct world_process *father; /* its first parent; NULL: it existed from the beginning */
+	uint32_t ppid;		      /* the current parent: another one after the first has ended */
 	uint64_t parent_start_usec;
 	uint32_t uid, euid;
 	bool lives;
@@ -26,7 +26,7 @@ struct world {
 	struct random random;
 	uint64_t now_usec;
 	uint32_t next_pid;
-	struct world_process *ever; /* all that there have been */
+	struct world_process *ever; /* all processes, also ended ones */
 	size_t n_ever;
 	struct world_process *living[WORLD_LIVING_MAX];
 	size_t n_living;
@@ -37,22 +37,22 @@ void world_init(struct world *world, uint64_t seed, unsigned int users);
 void world_done(struct world *world);
 
 /*
- * world_next() - something happens
- * @event: texts are constants. Return: the process, NULL where it is a source or lost event.
+ * world_next() - make the next event
+ * @event: texts are constants. Return: the process, NULL for a source or lost event.
  */
 struct world_process *world_next(struct world *world, struct fb_event *event);
 
-/* One that happens to a certain process, with all that is known of it. */
+/* An event of a given process, with all known fields. */
 void world_event(struct world *world, struct fb_event *event, enum event_type type,
 		 const struct world_process *process);
 struct world_process *world_fork(struct world *world, struct fb_event *event, struct world_process *father);
 void world_exit(struct world *world, struct fb_event *event, struct world_process *process);
 
-/* One of those who live. */
+/* A random living process. */
 struct world_process *world_pick(struct world *world);
 
 /* Is it @root, or does it descend from it? */
 bool world_descends(const struct world_process *process, const struct world_process *root);
 
-/* Who had a pid and a start. */
+/* The process with a pid and a start. */
 struct world_process *world_find(const struct world *world, uint32_t pid, uint64_t start_usec);

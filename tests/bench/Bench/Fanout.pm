@@ -12,7 +12,7 @@ use List::Util qw(max min uniq);
 
 use constant LINES => 3000;    # that all peers carry, over and over
 
-# What the broker's stream sends.
+# The lines of the broker's stream.
 sub record_lines {
     my ($path) = @_;
     my $peer   = Bench::Peers->start('stream');
@@ -38,7 +38,7 @@ my @against = (
     ['loop', '>= 0.5'],
 );
 
-# The other faces, each against who is next to it: over no more sockets than it, and over the same bus.
+# The other faces, each compared with a similar peer: with the same number of sockets, or on the same bus.
 my @faces = (['varlink', 'loop'], ['dbus-face', 'dbus-daemon']);
 
 # Events as they come: so many a second, all that are due each tick (usec). A D-Bus has no more than some 40,000 deliveries in a
@@ -78,7 +78,7 @@ sub start_all {
     return (\%peers, \%why);
 }
 
-# So many that it takes about so long: found by more and more of them, which warms up, too.
+# The number of events that takes about this time: tried with more and more of them, which is also the warm-up.
 sub enough {
     my ($peer, $n, $seconds) = @_;
     my $most = min(60000, 4e6 / $n);
@@ -125,7 +125,7 @@ sub measure {
 sub rate { return $_[0]{cpu} > 0 ? $_[0]{deliveries} / $_[0]{cpu} : 0 }
 sub wall { return $_[0]{wall} > 0 ? $_[0]{deliveries} / $_[0]{wall} : 0 }
 
-# A figure, "$where: one to another": what one has, over what the other has.
+# A figure, "$where: one to another": the result of one divided by that of the other.
 sub compare {
     my ($report, $results, $why, $where, $over, $under, %options) = @_;
     my $name = "$where: ${\called($over)} to ${\called($under)}";

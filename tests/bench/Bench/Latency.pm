@@ -26,13 +26,13 @@ sub measure {
     my ($status, $out) = Forkbus::run([@pulse, $msec]);
     die "@pulse: status $status\n" if $status != 0;
     my $made = Forkbus::parse($out);
-    # What is still on its way.
+    # Events that are still on their way.
     select undef, undef, undef, 0.05;
     my %result = (connector => $readers[0]->finish, stream => $readers[1]->finish, pulse => $made);
     return \%result;
 }
 
-# Events a second that there were in fact.
+# The actual number of events a second.
 sub done { return 2e6 * $_[0]{pulse}{processes} / $_[0]{pulse}{usec} }
 
 sub run {

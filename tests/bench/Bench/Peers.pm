@@ -15,7 +15,7 @@ use Time::HiRes ();
 use constant { WARM_UP => 40000, LOG_FULL => 350000 };    # events
 use constant HISTORY => 32 * 1024 * 1024;                 # bytes: more than the broker's cache of lines holds
 
-# In the order of the table. What is not there dies, and says why.
+# In the order of the table. A missing peer dies, and reports why.
 my %starts = (
     'stream'      => sub { forkbus($_[0], 'stream',  'stream') },
     'varlink'     => sub { forkbus($_[0], 'varlink', 'org.forkbus1') },
@@ -91,7 +91,7 @@ sub read_history {
 
 sub stream { return "$_[0]{dir}/run/stream" }
 
-# Signals go through a bus, which works too: what both take counts.
+# Signals go through a bus, which also takes processor time: both count.
 sub dbus_face {
     my ($self) = @_;
     my $bus = start_bus('dbus-daemon');
@@ -109,7 +109,7 @@ sub bare_loop {
     $self->{servers} = [$self->{tasks}->pid];
 }
 
-# One that others publish through.
+# A server through which a publisher publishes.
 sub others {
     my ($self, $wire, $address, @pids) = @_;
     @$self{qw(wire address servers)} = ($wire, $address, \@pids);
@@ -182,7 +182,7 @@ sub cpu {
 }
 
 # publish($count, rate => , tick => usec, users => , wanted => deliveries, if not all to all)
-# Return: what came of it: deliveries, and the seconds that it took, of the servers' processors and by the clock.
+# Return: the results: deliveries, and the time in seconds, of the servers' processors and by the clock.
 sub publish {
     my ($self, $count, %options) = @_;
     my $wanted = $options{wanted} // $count * ($self->{n} // 0);

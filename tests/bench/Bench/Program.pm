@@ -59,7 +59,7 @@ sub start {
 
 sub pid { return $_[0]{pid} }
 
-# What it has said on standard error.
+# Its output on standard error.
 sub said {
     my ($self) = @_;
     my $text = Forkbus->read_file("$self->{said}");
@@ -79,7 +79,7 @@ sub line {
     return readline($self->{from}) // $self->fail('has ended');
 }
 
-# The next thing that it says.
+# Its next message.
 sub answer {
     my ($self) = @_;
     my $line = $self->line;
@@ -98,7 +98,7 @@ sub ask {
     return $self->tell($line)->answer;
 }
 
-# There is no more to do: what it says last, if anything.
+# There are no more tasks. Return: its last message, if any.
 sub finish {
     my ($self) = @_;
     close $self->{to};

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# What was measured: one table, one file of JSON with all samples, one plot of each part.
+# The results: one table, one file of JSON with all samples, one plot of each part.
 package Bench::Report;
 
 use strict;
@@ -24,7 +24,7 @@ sub median {
 # Of several values: median, least, most.
 sub spread { return (median(@_), min(@_), max(@_)) }
 
-# What is said meanwhile.
+# Messages during the measurements.
 sub say {
     my ($self, @words) = @_;
     print STDERR 'forkbus: ', @words, "\n";
@@ -67,7 +67,7 @@ sub ratios {
     return [map { $under->[$_] ? $over->[$_] / $under->[$_] : undef } 0 .. min($#$over, $#$under)];
 }
 
-# All that was measured, as it was: goes to the JSON.
+# All samples, unchanged: for the JSON file.
 sub samples {
     my ($self, $part, $name, $samples) = @_;
     $self->{samples}{$part}{$name} = $samples;

@@ -14,7 +14,7 @@ use Time::HiRes 'time';
 
 use constant CROWD => 10000;
 
-# Seconds until forkbusd has told a subscriber of an event.
+# Seconds until forkbusd has sent an event to a subscriber.
 sub forkbusd {
     my $dir   = Forkbus->directory;
     my $began = time;

@@ -8,15 +8,15 @@ use warnings;
 use Bench::Peers;
 use Bench::Report;
 
-# Who makes the events: the first tenant alone, while the others wait; or all in turn, process by process, so that there is hardly
-# anything to be sent together.
+# The users of the events: only the first tenant, while the others wait; or all in turn, process by process, so that hardly any
+# events can be sent together.
 my @kinds = (
     { name => 'one',   text => 'events of one of them', users => sub { 1 } },
     { name => 'all',   text => 'events of all in turn', users => sub { $_[0] } },
     { name => 'paced', text => 'of all in turn, 20000/s', users => sub { $_[0] }, rate => 20000, tick => 5000 },
 );
 
-# Others who want nothing of it, each in another way.
+# Subscribers whose filters do not match, each in another way.
 my %idle = (
     'one process each' => '{"pids":[{"pid":%u,"startUsec":1}]}',
     'a rare type'      => '{"types":["ptrace"],"comm":"%u"}',

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# A broker of a test's own. It ends with the test, whatever becomes of it.
+# A broker for a test. It ends with the test, even if the test fails.
 package Forkbus::Broker;
 
 use strict;
@@ -21,8 +21,8 @@ END {
     $? = $status;
 }
 
-# What every test's broker has, unless the test says otherwise: frequent heartbeats, since tests wait for them, and a group
-# through which an ordinary user who runs the tests sees what root does.
+# The default options of every test's broker: frequent heartbeats, because tests wait for them, and a group with which an ordinary
+# user who runs the tests sees the same as root.
 my %standard = (
     Broker => { HeartbeatSec => '100ms' },
     Access => { Group        => $> == 0 ? '' : $) + 0 },
@@ -41,7 +41,7 @@ sub configuration {
 
 # start(source => , bus => , log_size => , config => {…}, dir => , uid => , env => {…}, args => […],
 #       sockets => [[name, socket], …])
-# Return: the broker; {ready} says whether one can connect to it.
+# Return: the broker; {ready}: clients can connect to it.
 sub start {
     my ($class, %options) = @_;
     my $base = $options{dir} // Forkbus->directory;
@@ -63,7 +63,7 @@ sub command {
     my ($self) = @_;
     my @command = Forkbus::forkbusd();
     if (defined $self->{uid}) {
-        # A wrapper may write where an ordinary user cannot.
+        # A wrapper may have to write where an ordinary user cannot.
         @command = Forkbus->installed($command[0], $self->{base});
     } elsif ($ENV{FORKBUSD_WRAPPER}) {
         unshift @command, shellwords($ENV{FORKBUSD_WRAPPER});
@@ -95,10 +95,10 @@ sub spawn {
     $running{$pid} = $self;
 }
 
-# What a service manager does with sockets, [name, socket] each: they are descriptors from 3 on.
+# Passes sockets like a service manager, [name, socket] each: they are descriptors from 3 on.
 sub hand_over {
     my ($sockets) = @_;
-    # What lies there already moves away first.
+    # Descriptors that are in use there are moved first.
     my @high = map { fcntl($_->[1], F_DUPFD, 100) // POSIX::_exit(126) } @$sockets;
     POSIX::dup2($high[$_] + 0, 3 + $_) // POSIX::_exit(126) for 0 .. $#high;
     POSIX::close($_ + 0) for @high;
@@ -128,7 +128,7 @@ sub dir    { return $_[0]{dir} }
 sub stream { return "$_[0]{dir}/stream" }
 sub log    { return "$_[0]{dir}/log" }
 
-# All that it has said so far, over all its lives in this directory.
+# Its whole output so far, of all runs in this directory.
 sub stderr { return Forkbus->read_file($_[0]{stderr_file}) }
 
 sub signal {
@@ -136,7 +136,7 @@ sub signal {
     kill $signal, $self->{pid} or die "kill $signal: $!\n";
 }
 
-# Let it say something. Return: whether it did.
+# Wait until its output matches. Return: whether it did.
 sub says {
     my ($self, $pattern, $from) = @_;
     return Forkbus->wait_until(sub { substr($self->stderr, $from // 0) =~ $pattern || $self->ended })
@@ -153,7 +153,7 @@ sub end {
     return undef;
 }
 
-# What sanitizers and valgrind write.
+# The reports of sanitizers and valgrind.
 our $report = qr/(?:Address|Leak|Thread|Memory)Sanitizer|runtime error: |^==\d+== |^\*\*\* /m;
 
 # The end of a test: it ends cleanly on SIGTERM. Two tests.
@@ -208,10 +208,10 @@ sub status {
 # The number of the last event in the log.
 sub last_seq { return (split /:/, $_[0]->status->{cursor})[1] }
 
-# The cursor from which on all that there is is had.
+# The cursor before the first event of the log.
 sub beginning { return (split /:/, $_[0]->status->{cursor})[0] . ':0' }
 
-# CPU time so far, in seconds, and memory of its own, in KiB.
+# CPU time so far, in seconds, and private memory, in KiB.
 sub cpu {
     my ($self) = @_;
     my @fields = split ' ', Forkbus->read_file("/proc/$self->{pid}/stat") =~ s/^.*\) //sr;

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# A message bus of a test's own, with policies as the system's has: nobody may own or call anything unless a file says so,
-# and that of the project is there.
+# A message bus for a test, with policies like the system bus: no program may own a name or call a method unless a file allows it,
+# and the file of the project is installed.
 #
-#   for my $kind (Forkbus::Bus->kinds) {              # dbus-daemon, dbus-broker; says why, where one cannot be started
+#   for my $kind (Forkbus::Bus->kinds) {              # dbus-daemon, dbus-broker; prints why one cannot be started
 #       my $bus = Forkbus::Bus->start($kind);
 #       my $feed = Forkbus::Feed->new(bus => 'system', env => $bus->env);
 #       $bus->has_owner;                             # the broker is on it
@@ -33,7 +33,7 @@ END {
 
 my @all = qw(dbus-daemon dbus-broker);
 
-# Those that can be started here; FORKBUS_BUS names one alone.
+# The buses that can be started here; FORKBUS_BUS selects one.
 sub kinds {
     my ($class) = @_;
     my @found;
@@ -84,7 +84,7 @@ END
 );
 
 # start(kind, type => 'system', daemon_user => name, policies => text)
-# daemon_user: who may be org.forkbus1 beside root. policies: what else there is in its configuration.
+# daemon_user: the user who may own org.forkbus1 in addition to root. policies: additional configuration.
 sub start {
     my ($class, $kind, %options) = @_;
     my $dir  = Forkbus->directory;
@@ -109,7 +109,7 @@ sub env {
     return { $name => $self->address };
 }
 
-# Start it, again. Return: itself; dies where it does not start.
+# Start it, again. Return: itself; dies if it does not start.
 sub up {
     my ($self) = @_;
     unlink $self->{path};
@@ -142,8 +142,8 @@ sub answers {
     return $status == 0;
 }
 
-# dbus-broker gets its socket from a service manager, and insists on a journal to write to. It has one in a mount namespace of
-# its own, so that what it says is read here.
+# dbus-broker gets its socket from a service manager, and requires a journal. It gets one in a separate mount namespace, so that
+# its messages can be read here.
 sub listen {
     my ($self) = @_;
     my $socket = IO::Socket::UNIX->new(Type => SOCK_STREAM, Local => $self->{path}, Listen => 128)
@@ -163,7 +163,7 @@ sub listen {
     return $socket;
 }
 
-# Ends when the test ends, were it killed: then it is a child of another.
+# Ends when the test ends, even if the test is killed: then its parent changes.
 sub keep_journal {
     my ($self, $reader) = @_;
     my $parent = getppid;
@@ -213,7 +213,7 @@ sub stop {
     return $self;
 }
 
-# The process that holds the messages.
+# The process that queues the messages.
 sub pid {
     my ($self) = @_;
     return $self->{main} if $self->{kind} eq 'dbus-daemon';
@@ -242,7 +242,7 @@ sub client {
     return Forkbus::BusClient->new($self->address, %options);
 }
 
-# A program that goes on, on this bus: see Forkbus::Bus::Program.
+# A program that keeps running, on this bus: see Forkbus::Bus::Program.
 sub watch {
     my ($self, @command) = @_;
     return Forkbus::Bus::Program->new($self, @command);
@@ -286,7 +286,7 @@ sub new {
 
 sub text { return Forkbus->read_file($_[0]{out}) }
 
-# Wait until it says something. Return: whether it did.
+# Wait until its output matches. Return: whether it did.
 sub says {
     my ($self, $pattern) = @_;
     return 1 if Forkbus->wait_until(sub { $self->text =~ $pattern });

@@ -27,7 +27,7 @@ END {
     $? = $status;
 }
 
-# Values as they are, without the types of variants.
+# Values without the types of variants.
 sub plain {
     my ($value) = @_;
     return [map { plain($_) } @$value] if ref $value eq 'ARRAY';
@@ -83,7 +83,7 @@ sub leave {
     waitpid $pid, 0;
 }
 
-# At the end of its input, where it closes the connection.
+# Its input ends, and it closes the connection.
 sub end {
     my ($self) = @_;
     close $self->{to};
@@ -92,7 +92,7 @@ sub end {
 
 sub DESTROY { local ($?, $!); $_[0]->leave }
 
-# The next line, sorted in. Return: it, undef at the end; dies when nothing comes.
+# Read the next line, and sort it. Return: the line, undef at the end; dies if nothing arrives.
 sub read_line {
     my ($self, $deadline) = @_;
     until ($self->{buffer} =~ /\n/) {
@@ -137,7 +137,7 @@ sub send {
     return $self;
 }
 
-# Of answers, those that nobody waited for come first.
+# Answers that were read earlier come first.
 sub answer {
     my ($self) = @_;
     $self->wait_line(sub { exists $_->{reply} || exists $_->{error} }, 'answer') if !@{ $self->{answers} };
@@ -155,7 +155,7 @@ sub call {
     return $self->ask('org.forkbus1', '/org/forkbus1', 'org.forkbus1.Manager', @call);
 }
 
-# One that has to be. Return: the path.
+# Subscribe, which must succeed. Return: the path.
 sub subscribe {
     my ($self, $filter) = @_;
     my $answer = $self->call('Subscribe', 'a{sv}', $filter // {});
@@ -163,7 +163,7 @@ sub subscribe {
     return $answer->{reply}[0];
 }
 
-# Property of a subscription, or with no path of the manager. Return: its value, or the answer that is none.
+# Property of a subscription, or without a path of the manager. Return: its value, or the error.
 sub get {
     my ($self, $property, $path) = @_;
     my $interface = defined $path ? 'Subscription' : 'Manager';
@@ -186,7 +186,7 @@ sub signals {
     return grep { $_->{interface} =~ /^org\.forkbus1\./ && (!defined $path || $_->{path} eq $path) } @{ $self->{signals} };
 }
 
-# Among those that were read, or are still to come.
+# Among signals that were read, or are still to come.
 sub wait_signal {
     my ($self, $is_it, $what) = @_;
     for (@{ $self->{signals} }) {

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# A desktop of a test's own: a session bus, a server of notifications that says what it is asked for (notifications.c), and
+# A desktop for a test: a session bus, a server of notifications that prints its requests (notifications.c), and
 # forkbus-notify. All end with the test.
 #
 #   my $desktop = Forkbus::Desktop->new;
@@ -37,7 +37,7 @@ sub spawn {
     return $pid;
 }
 
-# Wait for the end of one. Return: its wait status, undef where it did not end.
+# Wait for the end of a child. Return: its wait status, undef if it did not end.
 sub ended {
     my ($pid) = @_;
     Forkbus->wait_until(sub { waitpid($pid, POSIX::WNOHANG()) == $pid }) or return;
@@ -72,7 +72,7 @@ sub ending {
     return { map { $_ => $event{$_} } grep { defined $event{$_} } keys %event };
 }
 
-# Nothing of this machine is started by it, but what a test puts into its directory "services".
+# It starts no service of this machine, only those that a test puts into its directory "services".
 sub new {
     my ($class) = @_;
     my $dir = Forkbus->directory;
@@ -110,7 +110,7 @@ sub stop_bus {
     ended($self->{bus});
 }
 
-# Start a server with these capabilities. What it says is added to what those before it said.
+# Start a server with these capabilities. Its output is appended to that of earlier servers.
 sub serve {
     my ($self, @capabilities) = @_;
     my $dir = $self->{dir};
@@ -140,7 +140,7 @@ sub offer {
     my $dir    = $self->{dir};
     my $helper = Forkbus->helper('notifications');
     POSIX::mkfifo("$dir/orders", 0600) or die "$dir: $!\n";
-    # Both ends, so that it lives as long as this does.
+    # Both ends, so that it lives as long as the test.
     open my $orders, '+<', "$dir/orders" or die "$dir: $!\n";
     $orders->autoflush(1);
     $self->{to} = $orders;
@@ -157,7 +157,7 @@ sub stop_server {
     return ended($self->{server});
 }
 
-# Let the server do something, see notifications.c, and wait until it has.
+# Send a command to the server, see notifications.c, and wait until it is done.
 sub order {
     my ($self, $line) = @_;
     my $from = $self->told;
@@ -165,7 +165,7 @@ sub order {
     $self->hears(sub { ($_->{did} // '') eq "$line\n" }, $from);
 }
 
-# All that servers said, from a number on.
+# The output of all servers, from a line number on.
 sub said {
     my ($self, $from) = @_;
     my @said = map { Forkbus::parse($_) } Forkbus->read_file("$self->{dir}/shown") =~ /^(.*)\n/mg;
@@ -174,7 +174,7 @@ sub said {
 
 sub told { my @said = said(@_); return scalar @said }
 
-# Wait until they say something. Return: it, undef where they do not.
+# Wait until their output matches. Return: the line, undef if it does not.
 sub hears {
     my ($self, $what, $from) = @_;
     my $found;
@@ -184,13 +184,13 @@ sub hears {
 
 sub notices { return grep { ($_->{call} // '') eq 'Notify' } said(@_) }
 
-# Wait for a notification whose summary, or summary and body, match. Return: it.
+# Wait for a notification whose summary, or summary and body, match. Return: the notification.
 sub shows {
     my ($self, $pattern, $from) = @_;
     return $self->hears(sub { ($_->{call} // '') eq 'Notify' && "$_->{summary}\n$_->{body}" =~ $pattern }, $from);
 }
 
-# What is on the screen: by id, as of now. What a server showed is gone with it.
+# The notifications on the screen now, by id. The end of a server removes its notifications.
 sub screen {
     my ($self) = @_;
     my %screen;
@@ -238,10 +238,10 @@ use Test::More ();
 sub stderr { return Forkbus->read_file($_[0]{stderr}) }
 sub pid    { return $_[0]{pid} }
 
-# All whole lines of standard output.
+# All complete lines of standard output.
 sub printed { return map { Forkbus::parse($_) } Forkbus->read_file($_[0]{stdout}) =~ /^(.*)\n/mg }
 
-# Wait until it says something. Return: whether it did.
+# Wait until its output matches. Return: whether it did.
 sub says {
     my ($self, $pattern) = @_;
     return Forkbus->wait_until(sub { $self->stderr =~ $pattern });

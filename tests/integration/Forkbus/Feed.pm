@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Events of a test's own making: the replay source of a broker reads them from a FIFO, as they are written.
+# Events that a test makes: the replay source of a broker reads them from a FIFO as soon as they are written.
 package Forkbus::Feed;
 
 use strict;
@@ -18,7 +18,7 @@ sub new {
     chown $options{uid}, -1, $path if defined $options{uid};
     my $self = bless { lines => 0, path => $path }, $class;
 
-    # Both ends, so that the broker never meets the end before the test wants it to.
+    # Both ends, so that the broker gets the end of the file only when the test closes it.
     open my $feed, '+<', $path or die "$path: $!\n";
     $feed->autoflush(1);
     $self->{feed}   = $feed;
@@ -36,7 +36,7 @@ sub write {
     return $self;
 }
 
-# Write a text of so many lines in a child, while the test does something else. Return: its pid, to be waited for.
+# Write a text of this many lines in a child, while the test does something else. Return: its pid, to be waited for.
 sub write_beside {
     my ($self, $text, $times) = @_;
     my $pid = fork // die "fork: $!\n";

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Reads the description of a Varlink interface, and says whether a message is what it promises.
+# Reads the description of a Varlink interface, and checks messages with it.
 #
 #   my $idl = Forkbus::Idl->new($text);
 #   my @complaints = $idl->complaints($idl->{methods}{GetInfo}{out}, $parameters);
@@ -14,7 +14,7 @@ use warnings;
 use B ();
 use Carp 'confess';
 
-# Any integer beyond is another one in JavaScript, jq and their like.
+# JavaScript, jq and similar programs cannot represent larger integers exactly.
 use constant INTEGER_MAX => 2**53;
 
 sub new {
@@ -111,7 +111,7 @@ my %is = (
     enum   => sub { defined $_[0] && !ref $_[0] },
 );
 
-# What is wrong with a value: nothing undeclared may be there, nothing that is promised may be missing.
+# The errors in a value: undeclared members, and missing ones.
 sub complaints {
     my ($self, $type, $value, $where) = @_;
     $where //= '';

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# polkit on a test's own bus: a real polkitd, which finds the project's action and a rule for a user; where none can be
-# started, or with FORKBUS_POLKIT=dbusmock, that of python3-dbusmock, which can only say the same to everyone. {what} says which
-# it is.
+# polkit on a test's bus: a real polkitd, which finds the project's action and a rule for a user. If it cannot be started, or with
+# FORKBUS_POLKIT=dbusmock, it is that of python3-dbusmock, which gives the same answer to all users. {what} is the one in use.
 #
 #   my $bus    = Forkbus::Bus->start($kind, policies => Forkbus::Polkit->policies);
 #   my $polkit = Forkbus::Polkit->start($bus, grant => 'nobody', owner => 'daemon');
@@ -27,14 +26,14 @@ END {
     $? = $status;
 }
 
-# What lets it be there.
+# The policies that allow it on the bus.
 sub policies {
     return join '', map { sprintf qq(<policy %s="%s"><allow %s="%s"/></policy>\n), @$_ }
       [user => 'root', own => NAME], (getpwnam('polkitd') ? [user => 'polkitd', own => NAME] : ()),
       [context => 'default', send_destination => NAME];
 }
 
-# start(bus, grant => the user whom a rule lets see all, owner => the user whose broker may ask)
+# start(bus, grant => the user who may see all processes, owner => the user whose broker may ask)
 sub start {
     my ($class, $bus, %options) = @_;
     my $self = bless { bus => $bus, %options }, $class;
@@ -50,7 +49,7 @@ sub start {
     return $self;
 }
 
-# It reads its actions and rules from fixed places: it has its own in a mount namespace.
+# It reads its actions and rules from fixed directories: it gets its own in a mount namespace.
 sub start_real {
     my ($self, $daemon) = @_;
     my $dir = Forkbus->directory;
@@ -95,7 +94,7 @@ sub launch {
     $running{$pid} = $self->{pid} = $pid;
 }
 
-# Let a user see all, or nobody. Where it is a real one, its rule says so.
+# Let a user see all processes, or no user. A real polkitd gets a rule for this.
 sub grants {
     my ($self, $does) = @_;
     return if $self->{what} eq 'polkitd';

@@ -6,7 +6,7 @@ package Forkbus::Processes;
 use strict;
 use warnings;
 
-# When a workload's clock says that a process lived, and when it started, are reported by readings of two clocks.
+# A workload and the broker read the clocks at different times, so their times differ.
 use constant SLACK_USEC => 1000;
 
 sub new {
@@ -18,7 +18,7 @@ sub new {
     return bless \%by_pid, $class;
 }
 
-# The events of one that a workload reported, in the order in which they came.
+# The events of a process that a workload reported, in order of arrival.
 sub of {
     my ($self, $made) = @_;
     my $starts = $self->{ $made->{pid} } // {};
@@ -26,7 +26,7 @@ sub of {
     return defined $start ? @{ $starts->{$start} } : ();
 }
 
-# Those of the one with a pid and a start.
+# Those of the process with a pid and a start.
 sub exactly {
     my ($self, $pid, $start) = @_;
     return @{ $self->{$pid}{$start} // [] };

@@ -32,7 +32,7 @@ sub new {
     return $self;
 }
 
-# Send bytes. Return: how many went before the other side closed.
+# Send bytes. Return: how many were sent before the other side closed.
 sub send {
     my ($self, $data) = @_;
     my $sent     = 0;
@@ -56,7 +56,7 @@ sub send {
     return $sent;
 }
 
-# What nc -N does at the end of its input.
+# Like nc -N at the end of its input.
 sub end_input {
     my ($self) = @_;
     shutdown $self->{socket}, 1;
@@ -68,7 +68,7 @@ sub close {
     CORE::close $self->{socket};
 }
 
-# Read what there is, waiting for it until the deadline. Return: false at the end.
+# Read available bytes, and wait for them until the deadline. Return: false at the end.
 sub fill {
     my ($self, $deadline) = @_;
     for (;;) {
@@ -84,7 +84,7 @@ sub fill {
     }
 }
 
-# The next line, without its newline (or what else ends one), or undef at the end. What is no whole line then is in {rest}.
+# The next line, without its newline (or other separator), or undef at the end. An incomplete line is then in {rest}.
 sub next_line {
     my ($self, $deadline) = @_;
     $deadline //= Time::HiRes::time() + Forkbus::patience();
@@ -113,20 +113,20 @@ sub next {
     return $event;
 }
 
-# All events that were read so far; the subscription's own (ready, heartbeat) left out.
+# All events that were read so far, without those of the subscription (ready, heartbeat).
 sub events {
     my ($self) = @_;
     return grep { $_->{type} !~ /^(?:ready|heartbeat)$/ } @{ $self->{events} };
 }
 
-# Forget what was read so far.
+# Forget the events that were read so far.
 sub forget {
     my ($self) = @_;
     $self->{events} = [];
     return $self;
 }
 
-# It was not to end here: say what is known of why.
+# The connection ended too early: report why.
 sub ended {
     my ($self, $where) = @_;
     my $broker = $self->{broker};
@@ -135,7 +135,7 @@ sub ended {
     confess "the stream ended $where, after " . ($self->{line} // 'nothing') . "$state$said";
 }
 
-# Read until an event, as $_, is the one. Return: it. One deadline for all of it.
+# Read until an event, as $_, matches. Return: the event. There is one deadline in total.
 sub wait_for {
     my ($self, $is_it, $what) = @_;
     my $deadline = Time::HiRes::time() + Forkbus::patience();
@@ -160,8 +160,8 @@ sub place_of {
     return undef;
 }
 
-# Read until all is reported up to a place in the log: that of the broker's last event now, unless given. An event that the
-# filter leaves out shows by a heartbeat.
+# Read until everything is reported up to a place in the log; by default that of the broker's last event now. If the filter
+# excludes that event, a heartbeat shows it.
 sub catch_up {
     my ($self, $broker, $seq) = @_;
     $seq //= $broker->last_seq;
@@ -173,7 +173,7 @@ sub catch_up {
     return $self->events;
 }
 
-# The same without looking into the lines. Return: a reference to them, heartbeats and ready left out.
+# The same without parsing the lines. Return: a reference to them, without heartbeats and ready.
 sub catch_up_lines {
     my ($self, $broker, $seq) = @_;
     $seq //= $broker->last_seq;
@@ -187,8 +187,8 @@ sub catch_up_lines {
     return \@lines;
 }
 
-# Wait until all that processes did up to now is reported: a child ends, and its exit comes after all before. Where a loss
-# swallows it, what comes a second later shows so, and another child follows. Return: the event of its end.
+# Wait until all events of processes up to now are reported: a child ends, and its exit comes after all earlier events. If it is
+# lost, there is no event within a second, and another child follows. Return: the event of its end.
 sub settle {
     my ($self) = @_;
     for (1 .. 30) {
@@ -205,7 +205,7 @@ sub settle {
     confess 'the end of no child is reported';
 }
 
-# All that comes until the other side closes. Return: the lines.
+# Read until the other side closes. Return: the lines.
 sub rest {
     my ($self) = @_;
     my @lines;

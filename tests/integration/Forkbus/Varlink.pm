@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # A client of the Varlink face. Every reply is compared with the description of the interface; a test ends with
-# "Forkbus::Varlink->as_described", which says what was not as it is there.
+# "Forkbus::Varlink->as_described", which reports the differences.
 #
 #   my $link = $broker->varlink(uid => 65534);
 #   my $status = $link->ask('GetStatus');                       # the parameters of one reply
@@ -28,7 +28,7 @@ sub description {
     return Forkbus->read_file("$proto/$interface.varlink");
 }
 
-# What is known of an interface, undef if nothing.
+# The description of an interface, undef if there is none.
 sub idl {
     my ($interface) = @_;
     return $idl{$interface} //= do {
@@ -42,10 +42,10 @@ sub new {
     return Forkbus::Subscriber::new($class, $path, undef, %options, terminator => "\0");
 }
 
-# Methods without an interface are of ours.
+# Methods without an interface are those of org.forkbus1.
 sub full_name { return $_[0] =~ /\./ ? $_[0] : "org.forkbus1.$_[0]" }
 
-# The text of a call, its NUL included. Flags are as they are given: true is Forkbus::true.
+# The text of a call, including its NUL. Flags are not converted: true is Forkbus::true.
 sub text_of {
     my ($class, $method, $parameters, %flags) = @_;
     my %call = (method => full_name($method), %flags);
@@ -53,7 +53,7 @@ sub text_of {
     return Forkbus::json(\%call) . "\0";
 }
 
-# expect(method, …): what is sent as bytes calls these, in this order.
+# expect(method, …): the bytes that the test sends are calls of these methods, in this order.
 sub expect {
     my ($self, @methods) = @_;
     push @{ $self->{called} }, map { full_name($_) } @methods;
@@ -93,7 +93,7 @@ sub ask {
     return $self->call(@call)->answer;
 }
 
-# It is closed, and nothing more came. Return: what is wrong with that, '' if nothing.
+# Check that the connection is closed, and nothing more arrived. Return: the error, '' if none.
 sub closed {
     my ($self) = @_;
     my $message = $self->next_line;
@@ -107,7 +107,7 @@ sub subscribe {
     return $self->call('Subscribe', $parameters, more => 1);
 }
 
-# Read replies until an event, as $_, is the one. Return: it, and the reply in which it came.
+# Read replies until an event, as $_, matches. Return: the event, and its reply.
 sub wait_event {
     my ($self, $is_it, $what) = @_;
     my $deadline = Time::HiRes::time() + Forkbus::patience();
@@ -127,8 +127,8 @@ sub wait_ready {
     return $self->wait_event(sub { $_->{type} eq 'ready' }, 'ready');
 }
 
-# Read until all is reported up to a place in the log: that of the broker's last event now, unless given. Return: all events so
-# far that are not the subscription's own.
+# Read until everything is reported up to a place in the log; by default that of the broker's last event now. Return: all events
+# so far, without those of the subscription.
 sub catch_up {
     my ($self, $broker, $seq) = @_;
     $seq //= $broker->last_seq;
@@ -146,7 +146,7 @@ sub catch_up {
 
 use constant SYS_RECVMSG => { x86_64 => 47, aarch64 => 212 }->{ (POSIX::uname())[4] };
 
-# Receive what there is, with the descriptors that come with it: Perl has no recvmsg(). Return: the descriptors.
+# Receive the available bytes, with their descriptors: Perl has no recvmsg(). Return: the descriptors.
 sub receive_descriptors {
     my ($self) = @_;
     my $bits = '';

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# The program that starts processes and says what became of them (workload.c).
+# The program that starts processes and reports how they ended (workload.c).
 package Forkbus::Workload;
 
 use strict;
@@ -49,14 +49,14 @@ sub go {
     return $self;
 }
 
-# The next thing that it says, undef at its end.
+# Its next message, undef at its end.
 sub next {
     my ($self) = @_;
     my $line = readline $self->{from};
     return defined $line ? Forkbus::parse($line) : undef;
 }
 
-# Wait for its end. Return: all that it says until then.
+# Wait for its end. Return: all messages until then.
 sub finish {
     my ($self) = @_;
     my @said;

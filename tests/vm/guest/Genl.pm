@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# The module's generic netlink family, spoken from Perl, so that the module is tested without the broker. Names and types of
+# A client of the module's generic netlink family, in Perl, so that the module is tested without the broker. Names and types of
 # attributes are read from proto/forkbus_netlink.h.
 package Genl;
 
@@ -95,7 +95,7 @@ sub decode {
 
 # Sockets
 
-# new(buffer => bytes, port => number): Return: a socket that knows the family; {family} is 0 where there is none.
+# new(buffer => bytes, port => number): Return: a socket for the family; {family} is 0 if there is none.
 sub new {
     my ($class, %options) = @_;
     my $self = bless { seq => 0, overruns => 0, queue => [], %options }, $class;
@@ -148,7 +148,7 @@ sub receive {
     return @messages;
 }
 
-# Return: errno, then the attributes of each reply. What comes from the group meanwhile is kept for records().
+# Return: errno, then the attributes of each reply. Messages of the group that arrive meanwhile are kept for records().
 sub request {
     my ($self, $family, $command, $flags, $attributes) = @_;
     my @replies;
@@ -206,7 +206,7 @@ sub replay {
     return ($errno, $messages[0], @records);
 }
 
-# Records of the group, until none comes for $quiet seconds, or $enough->($record) says so.
+# Records of the group, until none arrives for $quiet seconds, or $enough->($record) is true.
 sub records {
     my ($self, $quiet, $enough) = @_;
     my @records;
@@ -216,7 +216,7 @@ sub records {
             my $before   = $self->{overruns};
             my @messages = $self->receive($quiet);
             return @records if !@messages && $self->{overruns} == $before;
-            # The rest of a replay that was broken off, by an overrun, is none of them.
+            # Skip the rest of a replay that was ended by an overrun.
             @bodies = grep { ord == $number{CMD}{EVENTS} } map { $_->[2] } grep { $_->[0] == $self->{family} } @messages;
         }
         my @new = map { @{ decode('A', substr $_, 4)->{RECORD} // [] } } @bodies;

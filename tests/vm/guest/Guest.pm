@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# What tests in a kernel of its own do with the module and with processes.
+# Functions for tests in a separate kernel, for the module and for processes.
 package Guest;
 
 use strict;
@@ -17,7 +17,7 @@ my $root = dirname(__FILE__) . '/../../..';
 
 sub loaded { return -d '/sys/module/forkbus' }
 
-# load(ring => 64, grace => 2): anew, whatever was there. Return: whether it worked.
+# load(ring => 64, grace => 2): load the module, after unloading it. Return: whether it worked.
 sub load {
     my (%parameters) = @_;
     unload();
@@ -47,7 +47,7 @@ sub child {
     return ($pid, $?);
 }
 
-# What $work returns (0 to 255) where it is done by an ordinary user.
+# Run $work as an ordinary user. Return: its result (0 to 255).
 sub by_user {
     my ($uid, $work) = @_;
     my (undef, $status) = child(sub {
