@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * workload KIND[=N]... - start processes in many ways, and say what became of them
+ * workload KIND[=N]... - start processes in many ways, and report how they ended
  *
  * Does nothing before a line comes on standard input. Says one JSON line a process, with what wait4(2) returned:
  *

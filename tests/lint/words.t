@@ -55,6 +55,7 @@ my @words = (
     ['dear'                 => qr/\b(?:is|are|be|as) dear\b/i,                         'expensive'],
     ['as a rule'            => qr/\bas a rule\b/i,                                     'usually'],
     ['none of our business' => qr/\bnone of our business\b/i,                          'ignored'],
+    ['what becomes of'      => qr/\bwhat (?:becomes?|became) of\b/i,                   'how it ended, the result'],
     # Names in code
     ['n_told'               => qr/\bn_told\b/,                                         'n_caught_up'],
     ['set_names'            => qr/\bset_names\(struct/,                                'adopt_known_start'],

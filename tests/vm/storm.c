@@ -2,7 +2,7 @@
 /*
  * storm WORKERS PROCESSES - start so many processes, that do whatever the kernel module reports, all at once
  *
- * At its end, or at SIGTERM, it says how many there were, in a comment of each kind. What becomes of each is not looked
+ * At its end, or at SIGTERM, it prints their number, in a comment for each kind. The end of each is not looked
  * at: the kernel under it is what is tried. Works in the current directory.
  */
 #include <errno.h>

@@ -48,7 +48,7 @@ static void begin(struct subscriber *subscriber, const char *request)
 	assert_int_equal(subscribe(subscriber, &stage, request, SEE_ALL, NULL), 0);
 }
 
-/* Who lived at the time is reported once, and from then on what became of them. */
+/* The processes that live at this time are reported once, then their later events. */
 static void check_snapshot(const struct subscriber *subscriber, const uint32_t *pids, size_t n)
 {
 	const char *at = subscriber->got;

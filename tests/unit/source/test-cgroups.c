@@ -37,7 +37,7 @@ static void drop(const char *path)
 	assert_int_equal(rmdir(full), 0);
 }
 
-/* As the event loop does: asks again until there is an answer. */
+/* Like the event loop: repeat until there is an answer. */
 static int find(struct cgroups *cgroups, uint64_t id, struct event_text *path)
 {
 	struct pollfd fd = { .fd = cgroups_fd(cgroups), .events = POLLIN };
@@ -100,7 +100,7 @@ static void test_find(void **state)
 	after = make("/before/after");
 	assert_path(cgroups, after, "/before/after");
 
-	/* What is not there is not looked for time and again. */
+	/* A number without a directory is not searched for again and again. */
 	assert_int_equal(find(cgroups, 1, &path), CGROUPS_E_UNKNOWN);
 	readings = cgroups_stats(cgroups)->readings;
 	for (int i = 0; i < 100; i++)
@@ -115,7 +115,7 @@ static void test_find(void **state)
 	drop("/before");
 }
 
-/* Numbers of any kind and amount: so many are kept, and those that are asked for are. */
+/* Any numbers, in any amount: only the given number of paths is kept, among them those that are used. */
 static void test_bounded(void **state)
 {
 	struct cgroups *cgroups;

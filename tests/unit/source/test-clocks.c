@@ -22,12 +22,12 @@ static void test_offset(void **state)
 	clocks_read_offset(&offset, CLOCK_REALTIME, CLOCK_BOOTTIME);
 	now = clock_usec(CLOCK_REALTIME);
 	assert_true(apart(clock_usec(CLOCK_BOOTTIME) + offset / 1000, now) < USEC_PER_SEC);
-	/* What is right stays to the last digit. */
+	/* A correct offset does not change at all. */
 	first = offset;
 	for (int i = 0; i < 1000; i++)
 		clocks_read_offset(&offset, CLOCK_REALTIME, CLOCK_BOOTTIME);
 	assert_true(apart(first, offset) < 10 * NSEC_PER_USEC * USEC_PER_MSEC);
-	/* What is wrong does not, on either side. */
+	/* A wrong offset is corrected, in both directions. */
 	offset = first + 1000000000;
 	clocks_read_offset(&offset, CLOCK_REALTIME, CLOCK_BOOTTIME);
 	assert_true(apart(first, offset) < 500000000);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* The order of messages, and what the sequence numbers of each CPU say of those that are missing. */
+/* The order of messages, and the missing ones according to the sequence numbers of each CPU. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -41,7 +41,7 @@ static void assert_loss(uint64_t count, uint64_t since, uint64_t until)
 	assert_int_equal(loss.until_nsec, until);
 }
 
-/* It goes round, and as many fit as there is room for. */
+/* The queue wraps, and can be filled completely. */
 static void test_order(void **state)
 {
 	(void)state;
@@ -60,11 +60,11 @@ static void test_order(void **state)
 		}
 		assert_true(connector_queue_is_empty(&queue));
 	}
-	/* Nothing of the one that had the place before is left. */
+	/* Nothing is left of the message that had the place before. */
 	assert_false(push(0, 3 * QUEUE_MAX, 1)->lost);
 }
 
-/* A hole in the numbers of a CPU is exactly what was dropped; the first message of each has none before it. */
+/* A gap in the numbers of a CPU is exactly the number of dropped messages; there is none before the first message of each. */
 static void test_loss(void **state)
 {
 	(void)state;
@@ -76,7 +76,7 @@ static void test_loss(void **state)
 	assert_true(push(0, 104, 30)->lost);
 	assert_true(push(1, 9, 25)->lost);
 	assert_false(push(1, 10, 40)->lost);
-	/* From the last message before the first hole to the first one after the last. */
+	/* From the last message before the first gap to the first message after the last gap. */
 	assert_loss(3, 11, 30);
 	assert_loss(0, 0, 0);
 
@@ -84,7 +84,7 @@ static void test_loss(void **state)
 	assert_loss(1, 40, 50);
 }
 
-/* Numbers wrap, and one that comes again is no hole. */
+/* Numbers wrap, and a repeated one is not a gap. */
 static void test_numbers(void **state)
 {
 	(void)state;

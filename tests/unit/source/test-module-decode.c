@@ -44,7 +44,7 @@ static struct nlattr *begin(struct nlmsghdr **header, uint32_t type)
 
 	*header = message_begin(&message, FORKBUS_CMD_EVENTS, 99);
 	nest = record_begin(*header, 12, type, UINT64_C(6000000000));
-	/* What a newer module says beside. */
+	/* Additional attributes of a newer module. */
 	mnl_attr_put_u64(*header, __FORKBUS_R_MAX + 7, 1);
 	return nest;
 }
@@ -148,7 +148,7 @@ static void test_exit(void **state)
 	assert_int_equal(event->read_chars, FORKBUS_R_READ_CHARS);
 	assert_int_equal(event->write_chars, FORKBUS_R_WRITE_CHARS);
 
-	/* A thread's. */
+	/* The record of a thread. */
 	nest = begin(&header, FORKBUS_TYPE_EXIT);
 	put_identity(header);
 	put_usage(header);
@@ -199,7 +199,7 @@ static void test_lost_and_armed(void **state)
 	assert_int_equal(record.first, 1);
 	assert_int_equal(record.since_nsec, 5);
 
-	/* More than there have ever been. */
+	/* More than there are in any version. */
 	nest = begin(&header, FORKBUS_TYPE_LOST);
 	mnl_attr_put_u64(header, FORKBUS_R_COUNT, 12);
 	mnl_attr_nest_end(header, nest);
@@ -219,7 +219,7 @@ static void test_lost_and_armed(void **state)
 	assert_int_equal(record.seq, 12);
 }
 
-/* Integers of another size are none; what must be there is missed; no byte beyond the end is read. */
+/* Integers of another size are ignored; a missing required attribute is an error; no byte beyond the end is read. */
 static void test_cut(void **state)
 {
 	struct module_record record;

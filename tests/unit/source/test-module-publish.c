@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * What becomes of the module's records: events in the log, processes in the table.
+ * Records of the module become events in the log, and processes in the table.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -53,7 +53,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* A record of a process: pid, and its start in seconds; half a second later than the one before. */
+/* A record of a process: pid, and its start in seconds; its time is half a second after the record before. */
 static struct module_record make(enum event_type type, uint32_t pid, uint64_t start)
 {
 	struct module_record record = { .seq = ++seq, .has_tty = true };
@@ -103,7 +103,7 @@ static void assert_text(struct event_text text, const char *expected)
 	assert_true(event_text_equal(text, event_text(expected)));
 }
 
-/* As a scan of /proc finds a process: its start cut to a tick. */
+/* A process as from a scan of /proc: its start is cut to a tick. */
 static void scan(uint32_t pid, uint64_t start_usec)
 {
 	struct fb_event event;
@@ -150,7 +150,7 @@ static void test_life(void **state)
 	publish(&record);
 	event = last_event();
 	assert_text(event.exe, "/bin/true");
-	/* Neither a terminal nor a login any more. */
+	/* The terminal and the login are removed. */
 	assert_false(EVENT_HAS(&event, tty));
 	assert_false(EVENT_HAS(&event, login_uid));
 	assert_false(table_find(hub_table(hub), 20)->has & (EVENT_BIT(tty) | EVENT_BIT(login_uid)));
@@ -164,7 +164,7 @@ static void test_life(void **state)
 	assert_int_equal(event.ppid, 10);
 	assert_null(table_find(hub_table(hub), 20));
 
-	/* An exec without a path leaves none. */
+	/* An exec without a path removes the old one. */
 	record = make(EVENT_EXEC, 10, 10);
 	record.has_tty = false;
 	publish(&record);
@@ -196,7 +196,7 @@ static void test_wanted(void **state)
 	publish(&record);
 	assert_int_equal(last_event().tid, 21);
 	assert_null(table_find(hub_table(hub), 20));
-	/* A root is the process', whichever thread has changed it. */
+	/* The root belongs to the process, even if another thread changes it. */
 	record = make(EVENT_CHROOT, 20, 20);
 	EVENT_SET(&record.event, tid, 21);
 	publish(&record);
@@ -206,7 +206,7 @@ static void test_wanted(void **state)
 	unsubscribe(&subscriber);
 }
 
-/* Told to have ended by a scan, and then by its own record. */
+/* Its end is reported by a scan, and then by its own record. */
 static void test_gone(void **state)
 {
 	struct module_record record;
@@ -225,7 +225,7 @@ static void test_gone(void **state)
 	record = make(EVENT_EXIT, 10, 10);
 	publish(&record);
 	assert_int_equal(count(), 1);
-	/* Another one with the pid is another one. */
+	/* A later process with the same pid is another process. */
 	record = make(EVENT_EXIT, 10, 30);
 	publish(&record);
 	assert_int_equal(count(), 2);
@@ -253,7 +253,7 @@ static void test_lost(void **state)
 	assert_true(resync_is_wanted(module->resync));
 }
 
-/* A program begins in a cgroup that was made just now. Return: whether it had its path: a busy machine may not wait. */
+/* A program starts in a cgroup that was just created. Return: whether its event had the path: on a busy machine it may not. */
 static bool place_new(const char *unit, struct stat *st)
 {
 	struct module_record record = make(EVENT_EXEC, 10, 10);
@@ -298,14 +298,14 @@ static void test_place(void **state)
 		cgroups_collect(module->cgroups);
 	}
 	assert_true(module->stats.held >= 1);
-	/* Its child is in the same, whatever becomes of that. */
+	/* Its child is in the same cgroup, even if that is removed. */
 	assert_int_equal(rmdir(unit), 0);
 	record = make(EVENT_FORK, 20, 20);
 	set_parent(&record, 10, 10);
 	record.event.cgroup_id = st.st_ino;
 	publish(&record);
 	assert_text(last_event().cgroup, "/a.service");
-	/* One that cannot be found: after a while it goes on, and the old place is none any more. */
+	/* A cgroup that cannot be found: after a while the record is published, without the old path. */
 	record = make(EVENT_COMM, 20, 20);
 	record.event.cgroup_id = UINT64_MAX;
 	for (int i = 0; module_publish(module, &record) == MODULE_HOLD; i++) {
@@ -320,7 +320,7 @@ static void test_place(void **state)
 	rmdir(root);
 }
 
-/* As the source before publishes it. */
+/* An event of the previous source. */
 static void publish_before(enum event_type type, uint64_t boot_usec)
 {
 	struct fb_event event;
@@ -333,7 +333,7 @@ static void publish_before(enum event_type type, uint64_t boot_usec)
 	hub_publish(hub, &event);
 }
 
-/* The same, as the module reports it. */
+/* The same event from the module. */
 static struct module_record make_same(enum event_type type, uint64_t boot_usec)
 {
 	struct module_record record = make(type, 30, 0);
@@ -343,7 +343,7 @@ static struct module_record make_same(enum event_type type, uint64_t boot_usec)
 	return record;
 }
 
-/* What the source before has published, under times of its own. */
+/* Events that the previous source has published, with its own times. */
 static void test_seam(void **state)
 {
 	const uint64_t boot = clock_usec(CLOCK_BOOTTIME) - 2000;
@@ -363,7 +363,7 @@ static void test_seam(void **state)
 	assert_int_equal(module->seam.n, 0);
 	assert_int_equal(count(), 3);
 
-	/* A name that was taken long before is another one; later than the seam all is new. */
+	/* A name that was set long before is another event; all events after the change of sources are new. */
 	assert_int_equal(module_seam_begin(&module->seam, hub_log(hub), boot - 100000), 0);
 	record = make_same(EVENT_COMM, boot);
 	record.event.boot_usec = boot - 60000;
@@ -374,7 +374,7 @@ static void test_seam(void **state)
 	assert_int_equal(module->seam.n, 0);
 }
 
-/* Two events that look the same, of which one was published before. */
+/* Two equal events; one of them was already published. */
 static void test_seam_once(void **state)
 {
 	const uint64_t boot = clock_usec(CLOCK_BOOTTIME) - 2000;

@@ -13,7 +13,7 @@
 #define NUMBERS_MAX 100000
 #define ALL	    (FORKBUS_MASK(FORKBUS_TYPE_FORK) | FORKBUS_MASK(FORKBUS_TYPE_EXIT))
 
-/* What became of each number. */
+/* The result for each number. */
 enum fate { NOTHING, TOLD, LOST_IN_KERNEL, LOST_BY_SOCKET };
 
 struct listener {
@@ -22,7 +22,7 @@ struct listener {
 	struct random random;
 	unsigned int hold; /* one of this many is held; 0: none */
 	unsigned char fate[NUMBERS_MAX];
-	uint64_t accounted;    /* all up to there have one */
+	uint64_t accounted;    /* all numbers up to this one have a result */
 	struct module_gap gap; /* the last */
 	unsigned int n_gaps, n_unarmed;
 };
@@ -95,7 +95,7 @@ static void listener_free(struct listener *listener)
 	free(listener);
 }
 
-/* Until there is nothing more. */
+/* Run until there is nothing more. */
 static void drain(struct listener *listener)
 {
 	int r;
@@ -139,7 +139,7 @@ static void test_order(void **state)
 	listener_free(listener);
 }
 
-/* More than the socket holds, less than the ring does. */
+/* More than the socket can hold, less than the ring. */
 static void test_overrun(void **state)
 {
 	struct listener *listener = listener_new(100, 4, 3);
@@ -154,7 +154,7 @@ static void test_overrun(void **state)
 	listener_free(listener);
 }
 
-/* The overrun is seen by a hole alone, in the middle of a message that is waited with. */
+/* Only a gap shows the overrun, in the middle of a message that is held. */
 static void test_hole(void **state)
 {
 	struct listener *listener = listener_new(100, 4, 4);
@@ -173,7 +173,7 @@ static void test_hole(void **state)
 	listener_free(listener);
 }
 
-/* More than even the ring holds: exactly what is missing is reported. */
+/* More than the ring can hold: exactly the missing number is reported. */
 static void test_overwritten(void **state)
 {
 	struct listener *listener = listener_new(50, 4, 3);
@@ -201,7 +201,7 @@ static void test_kernel_lost(void **state)
 	struct listener *listener = listener_new(20, 10, 4);
 
 	(void)state;
-	/* Nobody takes them out of the ring: 30 are lost. */
+	/* The ring is not read: 30 are lost. */
 	happen(listener, 50);
 	drain(listener);
 	happen(listener, 5);
@@ -223,7 +223,7 @@ static void test_refused(void **state)
 	listener->kernel.refuse = true;
 	happen(listener, 80);
 	drain(listener);
-	/* What came after the overrun shows what is missing. */
+	/* The first record after the overrun shows which are missing. */
 	happen(listener, 1);
 	drain(listener);
 	assert_int_equal(count(listener, TOLD), 13);
@@ -235,7 +235,7 @@ static void test_refused(void **state)
 	listener_free(listener);
 }
 
-/* Replays that bring nothing are not asked for without end. */
+/* Replays without new records are not requested for ever. */
 static void test_in_vain(void **state)
 {
 	struct listener *listener = listener_new(100, 4, 3);
@@ -272,7 +272,7 @@ static void test_resume(void **state)
 	assert_int_equal(listener->n_gaps, 0);
 	listener_free(listener);
 
-	/* And more than the ring holds since. */
+	/* And then more than the ring can hold. */
 	listener = listener_new(50, 4, 3);
 	happen(listener, 20);
 	kernel_forget(&listener->kernel);
@@ -316,7 +316,7 @@ static void test_unarmed(void **state)
 	listener_free(listener);
 }
 
-/* Another instance, another family, a type that is not known: none of it disturbs. */
+/* Another instance, another family, an unknown type: all are ignored. */
 static void test_foreign(void **state)
 {
 	struct listener *listener = listener_new(50, 4, 3);
@@ -337,7 +337,7 @@ static void test_foreign(void **state)
 	listener_free(listener);
 }
 
-/* Whatever happens: each number has one fate, in order. */
+/* In all cases each number has exactly one result, in order. */
 static void test_chance(void **state)
 {
 	(void)state;
@@ -374,7 +374,7 @@ static void test_chance(void **state)
 		happen(listener, 1);
 		drain(listener);
 		assert_int_equal(listener->stream.last, listener->kernel.last);
-		/* Records of losses and of what is armed count, too. */
+		/* Records LOST and ARMED count, too. */
 		assert_int_equal(listener->stream.stats.records + count(listener, LOST_IN_KERNEL) +
 					 count(listener, LOST_BY_SOCKET),
 				 listener->kernel.last);

@@ -10,7 +10,7 @@
 
 #include "source/netlink/socket.h"
 
-/* Any 32 bits may stand where an answer has its error. */
+/* The error of an answer may be any 32 bits. */
 static void errors_of_answers(void **state)
 {
 	(void)state;

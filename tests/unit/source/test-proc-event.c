@@ -208,11 +208,11 @@ static void test_walk(void **state)
 	netlink_walk(data, 3, count, &n);
 	netlink_walk(data, 0, count, &n);
 	assert_int_equal(n, 3);
-	/* One that is negative to those who take it for a signed number. */
+	/* A length that is negative as a signed number. */
 	((struct nlmsghdr *)(void *)data)->nlmsg_len = 0xffffff00;
 	netlink_walk(data, 2 * len, count, &n);
 	assert_int_equal(n, 3);
-	/* A length that would not move on. */
+	/* A length that would not advance. */
 	((struct nlmsghdr *)(void *)data)->nlmsg_len = 0;
 	netlink_walk(data, 2 * len, count, &n);
 	assert_int_equal(n, 3);

@@ -19,7 +19,7 @@
 
 #include "source/proc/procfs.h"
 
-/* What stands between the name and the start, in the order of proc(5). */
+/* The fields between the name and the start, in the order of proc(5). */
 #define STAT_REST \
 	" S 10 21 22 34816 21 4194304 1 2 3 4 5 6 7 8 20 0 3 0 123456 1000 2000 18446744073709551615\n"
 
@@ -54,7 +54,7 @@ static void test_stat(void **state)
 	assert_int_equal(stat.tty, 0);
 }
 
-/* A name may hold any byte but NUL, and do its best to look like the rest of the line. */
+/* A name may have any byte except NUL, and may look like the rest of the line. */
 static void test_hostile_names(void **state)
 {
 	static const char *const names[] = {
@@ -182,7 +182,7 @@ static void test_tty(void **state)
 	assert_tty(4095, 1048575, "4095:1048575");
 }
 
-/* A /proc of our own. */
+/* A /proc of the test. */
 struct fake {
 	char path[32];
 	int fd;
@@ -261,7 +261,7 @@ static void test_read(void **state)
 	assert_text(event.unit, "a.service");
 	assert_int_equal(stat.threads, 3);
 
-	/* Only what is asked for, and what comes with it. */
+	/* Only the requested fields, and those that are always read. */
 	assert_int_equal(procfs_read(fake->fd, 21, 0, EVENT_BIT(exe), &event, &text, NULL), 0);
 	assert_true(EVENT_HAS(&event, exe));
 	assert_false(EVENT_HAS(&event, uid) || EVENT_HAS(&event, cgroup) || EVENT_HAS(&event, login_uid));
@@ -271,7 +271,7 @@ static void test_read(void **state)
 	assert_int_equal(procfs_read(fake->fd, 21, start - 20000, 0, &event, &text, NULL), PROCFS_E_GONE);
 	assert_int_equal(procfs_read(fake->fd, 22, 0, 0, &event, &text, NULL), PROCFS_E_GONE);
 
-	/* No login, and a file that is not there. */
+	/* No login, and a missing file. */
 	fake_write(fake, "21/loginuid", "4294967295");
 	assert_int_equal(unlinkat(fake->fd, "21/cgroup", 0), 0);
 	assert_int_equal(procfs_read(fake->fd, 21, 0, FIELDS_ALL, &event, &text, NULL), 0);
@@ -299,7 +299,10 @@ static void test_scan(void **state)
 	struct scanned scanned = {};
 	int skipped;
 
-	/* One that lives, a dead one, a leader that ended before its threads, what is no process, one half gone. */
+	/*
+	 * A living process, a dead one, a leader that ended before its threads, a name that is not a process, a process that
+	 * ends meanwhile.
+	 */
 	fake_process(fake, "21", "21 (a)" STAT_REST);
 	assert_int_equal(mkdirat(fake->fd, "21/task/21", 0755), 0);
 	fake_process(fake, "31", "31 (b) Z 10 21 22 0 21 4194304 1 2 3 4 5 6 7 8 20 0 1 0 5 0 0\n");
@@ -337,7 +340,7 @@ static void test_scan_incomplete(void **state)
 	next = dup(fake->fd);
 	close(next);
 
-	/* One for the directory of the process, none for what is in it. */
+	/* One descriptor for the directory of the process, none for its files. */
 	few = (struct rlimit){ (rlim_t)next + 1, before.rlim_max };
 	setrlimit(RLIMIT_NOFILE, &few);
 	r = procfs_read(fake->fd, 21, 0, 0, &event, &text, NULL);
@@ -347,7 +350,7 @@ static void test_scan_incomplete(void **state)
 	assert_int_equal(scanned.n_pids, 0);
 	assert_int_equal(skipped, -EMFILE);
 
-	/* Nor for that, nor for the list of processes. */
+	/* None for the directory, none for the list of processes. */
 	few.rlim_cur = (rlim_t)next;
 	setrlimit(RLIMIT_NOFILE, &few);
 	r = procfs_read(fake->fd, 21, 0, 0, &event, &text, NULL);
@@ -355,7 +358,7 @@ static void test_scan_incomplete(void **state)
 	setrlimit(RLIMIT_NOFILE, &before);
 	assert_int_equal(r, -EMFILE);
 
-	/* What is not what the kernel writes does not show that a process is gone. */
+	/* A file with another format does not mean that the process has ended. */
 	fake_write(fake, "21/stat", "?");
 	assert_int_equal(procfs_scan(fake->fd, on_process, &scanned, &skipped), 0);
 	assert_int_equal(skipped, -EBADMSG);

@@ -167,7 +167,7 @@ static void test_lines_of_all_kinds(void **state)
 	assert_int_equal(described("malformed"), 2);
 	assert_non_null(table_find(hub_table(hub), 1));
 	assert_null(table_find(hub_table(hub), 50));
-	/* The loop has nothing left to do. */
+	/* Run until the loop has nothing more to do. */
 	assert_int_equal(event_base_loop(base, EVLOOP_ONCE), 1);
 }
 
@@ -187,7 +187,7 @@ static void on_other(evutil_socket_t fd, short what, void *userdata)
 	evtimer_add(other->event, &now);
 }
 
-/* Many events go out in order and whole, and others in the loop have their turns between. */
+/* Many events are published in order and complete, and other users of the loop get their turns in between. */
 static void test_flat(void **state)
 {
 	enum { N = 20000 };
@@ -277,7 +277,7 @@ static void test_clocks(void **state)
 	assert_source("end of file");
 }
 
-/* An event whose time has not come is not reported, and stopping then leaves nothing. */
+/* An event whose time has not come is not published, and stopping at this time leaks nothing. */
 static void test_stop_while_waiting(void **state)
 {
 	struct fb_event event;

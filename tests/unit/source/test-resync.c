@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * A scan of /proc against a table: who is taken in, who is missing, and when that is reported. The files of /proc are the
- * test's own.
+ * A scan of /proc is compared with a table: which processes are added, which are missing, and when this is reported. The
+ * test makes the files of /proc.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -158,7 +158,7 @@ static void test_scan(void **state)
 	live(20, 200, "b");
 	know(10, 100, "old");
 	know(30, 300, "c");
-	/* Its pid was used again. */
+	/* Its pid was reused. */
 	know(20, 150, "before");
 	begin(1);
 	assert_true(resync_holds(resync, RESYNC_WAIT_NSEC));
@@ -167,7 +167,7 @@ static void test_scan(void **state)
 	assert_comm(20, "b");
 	assert_int_equal(n_gone, 1);
 	assert_int_equal(gone[0], 20);
-	/* What reports the end of the missing one may be on its way. */
+	/* The events of the missing process may still be on their way. */
 	resync_settle(resync, snapshot.end_nsec, false);
 	resync_settle(resync, 0, false);
 	assert_int_equal(n_gone, 1);
@@ -179,7 +179,7 @@ static void test_scan(void **state)
 	assert_false(resync_is_wanted(resync));
 }
 
-/* It came, or another process has the pid. */
+/* They arrived, or another process has the pid. */
 static void test_missing_ends(void **state)
 {
 	(void)state;
@@ -195,7 +195,7 @@ static void test_missing_ends(void **state)
 	assert_comm(40, "e");
 }
 
-/* A scan that takes longer than events wait for it repairs the table all the same. */
+/* A scan that takes longer than events wait for it still repairs the table. */
 static void test_late(void **state)
 {
 	const uint64_t late = 30 * NSEC_PER_SEC;
@@ -203,8 +203,8 @@ static void test_late(void **state)
 	(void)state;
 	live(10, 100, "a"); /* missed, lives */
 	live(20, 200, "b"); /* missed, ends while the scan runs */
-	live(30, 300, "c"); /* has another name by then */
-	live(40, 400, "d"); /* missed its exec, and nothing since */
+	live(30, 300, "c"); /* is renamed meanwhile */
+	live(40, 400, "d"); /* its exec was missed, and it had no event since */
 	live(50, 500, "e"); /* its pid is used again meanwhile */
 	know(30, 300, "old");
 	know(40, 400, "old");
@@ -216,7 +216,7 @@ static void test_late(void **state)
 	publish(EVENT_COMM, 30, 300, "new");
 	publish(EVENT_EXIT, 50, 500, NULL);
 	publish(EVENT_FORK, 50, 700, "young");
-	publish(EVENT_FORK, 70, 701, "young"); /* born after the scan had passed */
+	publish(EVENT_FORK, 70, 701, "young"); /* started after the scan had passed its pid */
 	assert_int_equal(resync_take(resync, &snapshot, 0, late), 0);
 	settle();
 	assert_comm(10, "a");
@@ -231,7 +231,7 @@ static void test_late(void **state)
 	assert_false(resync_is_wanted(resync));
 }
 
-/* Of a process whose end was reported /proc shows a rest. */
+/* /proc still shows a process whose end was reported. */
 static void test_rest(void **state)
 {
 	struct fb_event event = make(EVENT_EXIT, 20, 200, NULL);
@@ -247,7 +247,7 @@ static void test_rest(void **state)
 	begin(1);
 	assert_int_equal(resync_take(resync, &snapshot, 0, 2), 0);
 	assert_null(find(20));
-	/* Another one is another one. */
+	/* Another process with the pid is another process. */
 	live(20, 900, "n");
 	begin(1);
 	assert_int_equal(resync_take(resync, &snapshot, 0, 2), 0);
@@ -256,7 +256,7 @@ static void test_rest(void **state)
 	assert_int_equal(n_gone, 0);
 }
 
-/* What could not be read may live: nobody is missing, and the scan is repeated, but where it was refused. */
+/* A process that could not be read may live: none is reported as missing, and the scan is repeated, except after a refusal. */
 static void test_incomplete(void **state)
 {
 	struct rlimit before, few;
@@ -307,7 +307,7 @@ static void test_recent(void **state)
 	assert_null(recent_find(&recent, 2 * RECENT_SIZE, NULL));
 	assert_non_null(recent_find(&recent, 2 * RECENT_SIZE + 1, NULL));
 	assert_false(recent.dropped);
-	/* All that came since are kept, up to a bound. */
+	/* All that arrived since are kept, up to a limit. */
 	recent_keep(&recent, true);
 	for (uint32_t i = 1; i <= RECENT_SIZE_MAX; i++)
 		recent_add(&recent, (struct process_id){ i, 2 * i }, i);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* When a quiet kernel is taken for a silent one. */
+/* When the broker decides that a quiet kernel is silent. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +13,7 @@
 
 #define SECOND NSEC_PER_SEC
 
-/* With records, one that no message follows shows it, at the second look. */
+/* With records: a record without a message shows the silence, at the second check. */
 static void test_by_records(void **state)
 {
 	struct silence silence;
@@ -33,7 +33,7 @@ static void test_by_records(void **state)
 	assert_true(silence_check(&silence, 305 * SECOND, 6, 0));
 }
 
-/* Without, a thread of our own shows it, some time after the last message. */
+/* Without records: a thread of the broker shows it, some time after the last message. */
 static void test_by_thread(void **state)
 {
 	struct silence silence;
@@ -42,7 +42,7 @@ static void test_by_thread(void **state)
 	silence_init(&silence, false, SECOND);
 	assert_false(silence_check(&silence, 2 * SECOND, 0, 0));
 	assert_false(silence_check(&silence, 4 * SECOND, 0, 0));
-	/* It was heard. */
+	/* Its message arrived. */
 	assert_false(silence_check(&silence, 5 * SECOND, 2, 0));
 	assert_false(silence_check(&silence, 6 * SECOND, 2, 0));
 	assert_false(silence_check(&silence, 8 * SECOND, 2, 0));
@@ -81,7 +81,7 @@ static void test_past(void **state)
 	record(groups, 0x7ffffff2, 99 * SECOND, 4 * SECOND);
 	assert_int_equal(silence_past(&silence, groups, 20 * SECOND), 0);
 	assert_int_equal(silence_past(&silence, groups, 100 * SECOND), 18 * SECOND);
-	/* What is reported is not reported again. */
+	/* A silence is reported only once. */
 	silence_cover(&silence, 21 * SECOND);
 	assert_int_equal(silence_past(&silence, groups, 100 * SECOND), 0);
 	assert_int_equal(silence_past(&silence, groups, 102 * SECOND), 4 * SECOND);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Whose event it is, and what the table adds to it.
+ * The process of an event, and the fields that the table adds.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -65,17 +65,17 @@ static void test_find(void **state)
 	assert_null(subject_find(hub, &event));
 	learn(10, 10 * SECOND);
 	assert_int_equal(subject_find(hub, &event)->id.pid, 10);
-	/* Cut to a tick it is the same start; seconds later it is another process. */
+	/* A start that is equal after cutting to a tick is the same; seconds later it is another process. */
 	event = make(EVENT_COMM, 10, 10 * SECOND + EVENT_START_SLACK_USEC);
 	assert_non_null(subject_find(hub, &event));
 	event = make(EVENT_COMM, 10, 15 * SECOND);
 	assert_null(subject_find(hub, &event));
-	/* Without a start it is the one that has the pid. */
+	/* Without a start it is the process with this pid. */
 	event = make(EVENT_COMM, 10, 0);
 	assert_non_null(subject_find(hub, &event));
 }
 
-/* What may have changed without an event is left out. */
+/* Fields that may have changed without an event are left out. */
 static void test_describe(void **state)
 {
 	struct fb_event event = make(EVENT_COMM, 10, 0);

@@ -98,7 +98,7 @@ static void test_versions(void **state)
 	}
 }
 
-/* Version 15 alone put members between the old ones. */
+/* Only version 15 added members between the old ones. */
 static void test_shifted(void **state)
 {
 	const size_t comm = offsetof(struct taskstats, ac_comm),
@@ -159,7 +159,7 @@ static void test_group(void **state)
 	assert_int_equal(record.group.voluntary, 50);
 }
 
-/* However a message is cut, nothing outside of it is read, and nothing is made up. */
+/* If a message is cut anywhere, nothing outside of it is read, and no value is invented. */
 static void test_cut(void **state)
 {
 	struct taskstats from = make(16);
@@ -189,7 +189,7 @@ static void test_odd(void **state)
 	struct nlmsghdr *header;
 
 	(void)state;
-	/* An odd size, and attributes of tomorrow around. */
+	/* An odd size, with unknown attributes around. */
 	test_stats_init(&stats, &from, SIZE_V16 + 3);
 	header = test_taskstats_begin(&message, 1);
 	mnl_attr_put(header, 99, 5, "12345");
@@ -198,7 +198,7 @@ static void test_odd(void **state)
 	assert_int_equal(taskstats_decode(&record, header, TEST_FAMILY), 0);
 	check(&record, 16);
 
-	/* A name that fills its place. */
+	/* A name of the maximum length. */
 	memset(from.ac_comm, 'x', sizeof(from.ac_comm));
 	test_stats_init(&stats, &from, SIZE_V16);
 	assert_int_equal(decode(&record, &stats, false), 0);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Thread groups of which not everything was heard: older than the source, or messages were lost. */
+/* Thread groups with missing messages: older than the source, or messages were lost. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -24,11 +24,11 @@ static void test_adopted(void **state)
 	/* Forked before it was counted. */
 	forked(groups, 20, 21);
 	assert_int_equal(groups_find(groups, 20)->alive, 3);
-	/* Came and went before. */
+	/* Started and ended before. */
 	forked(groups, 20, 22);
 	assert_int_equal(groups_find(groups, 20)->alive, 4);
 	assert_false(exited(groups, (struct record){ .tgid = 20, .tid = 22, .code = 0 }, &end));
-	/* Forked before we listened, gone when the scan came. */
+	/* Forked before the source listened, and ended before the scan. */
 	assert_false(exited(groups, (struct record){ .tgid = 20, .tid = 24, .code = 0 }, &end));
 	assert_int_equal(groups_find(groups, 20)->alive, 3);
 	assert_false(exited(groups, (struct record){ .tgid = 20, .tid = 21, .code = 0 }, &end));
@@ -47,7 +47,7 @@ static void test_adopted(void **state)
 					    .rss = 9,
 					    .has_group = true },
 			   &end));
-	/* What threads used that ended before is in the kernel's sums alone. */
+	/* The usage of threads that ended before is only in the kernel's sums. */
 	assert_int_equal(end.status, 0x100);
 	assert_true(end.has ==
 		    (EVENT_BIT(user_usec) | EVENT_BIT(system_usec) | EVENT_BIT(voluntary_switches) |
@@ -80,7 +80,7 @@ static void test_adopted_old(void **state)
 	assert_true(end.has == EVENT_BIT(max_rss_kib));
 }
 
-/* One that has always had a single thread has said all by its only record. */
+/* A process that always had a single thread is complete with its only record. */
 static void test_adopted_single(void **state)
 {
 	struct groups *groups = *state;
@@ -93,7 +93,7 @@ static void test_adopted_single(void **state)
 	assert_end(&end, 0x100, 1);
 }
 
-/* Forked after we listened, and counted all the same: everything of it was heard. */
+/* Forked after the source listened, and also counted: none of its messages is missing. */
 static void test_counted_and_forked(void **state)
 {
 	struct groups *groups = *state;
@@ -126,7 +126,7 @@ static void test_counted_and_reused(void **state)
 	groups_count_begin(groups);
 	groups_adopt(groups, 20, 0, now);
 	assert_int_equal(groups_count_thread(groups, 20, 20), 0);
-	/* That of the first one, of which nothing is known. */
+	/* The exit of the first one, of which nothing is known. */
 	groups_exit(groups, &early, &exit);
 	assert_null(exit.group);
 	early.what = PROC_EVENT_FORK;
@@ -179,7 +179,7 @@ static void test_counted_too_few(void **state)
 	assert_int_equal(groups_count_thread(groups, 20, 20), 0);
 	assert_false(exited(groups, (struct record){ .tgid = 20, .tid = 20, .code = 0x500 }, &end));
 	assert_int_equal(groups_find(groups, 20)->alive, 0);
-	/* Should the rest be lost, that is found out. */
+	/* If the rest is lost, this is detected. */
 	assert_int_equal(groups_ending(groups), 1);
 	group_end(groups, groups_find(groups, 20), &end);
 	assert_false(end.has_status);
@@ -260,7 +260,7 @@ static void test_lost_forks_and_records(void **state)
 	assert_empty(groups);
 }
 
-/* Without records nothing says which thread is the last: /proc is asked. */
+/* Without records it is unknown which thread is the last: /proc is read. */
 static void test_lost_forks_without_records(void **state)
 {
 	struct groups *groups = *state;
@@ -333,7 +333,7 @@ static void test_settle(void **state)
 	groups_settle(groups, group, tick());
 	group_end(groups, group, &end);
 	assert_end(&end, 0x200, 2);
-	/* That of the next one with this pid is left alone. */
+	/* The exit of the next process with this pid is not used. */
 	assert_int_equal(groups_records(groups), 1);
 }
 
@@ -388,7 +388,7 @@ static void test_suspects(void **state)
 	assert_int_equal(groups_ending(groups), 0);
 }
 
-/* Nothing is known of it but its end. */
+/* Only its end is known. */
 static void test_stray(void **state)
 {
 	struct cn_event event = {

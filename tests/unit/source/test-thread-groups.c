@@ -27,7 +27,7 @@ static void test_single(void **state)
 	assert_empty(groups);
 }
 
-/* The order that matters is the queue's: a record is there before its exit, also when its fork is not reported yet. */
+/* The order of the queue counts: a record is there before its exit, even if its fork is not reported yet. */
 static void test_record_before_fork(void **state)
 {
 	struct groups *groups = *state;
@@ -370,7 +370,7 @@ static void test_late_fork(void **state)
 		(struct record){ .tgid = 20, .tid = 20, .flags = TASKSTATS_AGROUP, .elapsed_usec = 60000 },
 		&end));
 	assert_end(&end, 0, 1);
-	/* But not one that is another's. */
+	/* But not the record of another process. */
 	forked(groups, 20, 20);
 	assert_true(exited(
 		groups,
@@ -379,7 +379,7 @@ static void test_late_fork(void **state)
 	assert_true(end.has == 0);
 }
 
-/* The exit was lost: the record is not taken for one of the next process with that pid. */
+/* The exit was lost: the record is not used for the next process with that pid. */
 static void test_stale_record(void **state)
 {
 	struct groups *groups = *state;
@@ -400,7 +400,7 @@ static void test_stale_record(void **state)
 	assert_int_equal(groups_records(groups), 0);
 }
 
-/* Rather nothing than too little. */
+/* An absent value is better than one that is too small. */
 static void test_missing_record(void **state)
 {
 	struct groups *groups = *state;
@@ -418,7 +418,7 @@ static void test_missing_record(void **state)
 	assert_empty(groups);
 }
 
-/* Before version 12 a record names its thread alone. */
+/* Before version 12 a record names only its thread. */
 static void test_old_records(void **state)
 {
 	struct groups *groups = *state;
