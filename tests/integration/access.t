@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Who sees what: an ordinary user all own processes and not one other, live, from history and in a snapshot, over a
-# setuid program and back; a member of the group all of them.
+# Access: an ordinary user sees all own processes and no others, live, from history and in a snapshot, also during and after a
+# setuid program; a member of the group sees all of them.
 use strict;
 use warnings;
 use FindBin '$Bin';

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# A log that was cut short, or with any byte changed, or of another version, is never believed: the broker says so and
-# begins a new one, forkbusctl says so and ends. Neither crashes on it.
+# A log that was cut short, or with any byte changed, or of another version, is never accepted: the broker reports this and begins
+# a new one, forkbusctl reports it and ends. Neither crashes.
 use strict;
 use warnings;
 use FindBin '$Bin';

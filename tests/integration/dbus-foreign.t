@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# The D-Bus face to clients that nobody here wrote: busctl of systemd, gdbus of GLib, python3-dbus. Once with processes that live.
+# The D-Bus face with clients of other projects: busctl of systemd, gdbus of GLib, python3-dbus. Once with processes that live.
 use strict;
 use warnings;
 use FindBin '$Bin';

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# proto/org.forkbus1.xml says what the broker that runs says of itself, and more for people: neither can change without the other.
+# proto/org.forkbus1.xml equals the introspection data of a running broker, except for documentation: neither can change alone.
 use strict;
 use warnings;
 use FindBin '$Bin';

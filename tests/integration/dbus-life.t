@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Comings and goings on the bus: subscribers that die, the bus itself, a broker that is restarted, a name that another has.
+# Changes on the bus: subscribers that end, a restart of the bus or of the broker, a name that another program has.
 use strict;
 use warnings;
 use FindBin '$Bin';

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Who sees what on the bus: a subscription is its owner's alone, its signals and its object; each user is notified of the own
-# processes, the group of all, and whom polkit lets.
+# Access on the bus: only its owner sees a subscription's signals and object; users get events of their own processes, the group
+# and users with polkit's permission those of all.
 use strict;
 use warnings;
 use FindBin '$Bin';

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Programs with libforkbus, by the socket and by shared memory: they see everything once, whatever becomes of the broker and
-# however slow they are.
+# Programs with libforkbus, by the socket and by shared memory: they see everything once, even if the broker ends, and even if
+# they are slow.
 use strict;
 use warnings;
 use File::Temp ();

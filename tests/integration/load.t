@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Under load: what an event costs. The figures are for people to compare, and no limits; that all is reported is the test.
+# Under load: the cost of an event. The figures are for comparison, without limits; the test is that all events are reported.
 use strict;
 use warnings;
 use FindBin '$Bin';

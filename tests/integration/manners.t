@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# The programs at their edges: terminals, pipes that close or stall, names that are meant to harm, users who may less,
-# limits, answers that are none, what a service manager sets.
+# The programs at their edges: terminals, pipes that close or stall, malicious names, users with fewer rights, limits, invalid
+# answers, the environment of a service manager.
 use strict;
 use warnings;
 use FindBin '$Bin';

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# The broker on the kernel module: what it lives through without losing or doubling anything, and what it loses by number.
+# The broker with the kernel module: cases without lost or repeated events, and cases with counted losses.
 # Runs where the module can be loaded: tests/vm boots such kernels.
 use strict;
 use warnings;

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# A broker that does not get to run loses what does not fit into its sockets. It says how much, exactly, finds out who came
-# and went, and goes on. A second broker with buffers that hold all of it is the witness.
+# A broker that cannot run loses the events that do not fit into its sockets. It reports their exact number, finds the processes
+# that started and ended, and continues. A second broker with large buffers receives all events for comparison.
 use strict;
 use warnings;
 use FindBin '$Bin';
@@ -10,7 +10,7 @@ use lib $Bin;
 use Forkbus qw(json now_usec slow);
 use Test::More;
 
-# One that is slowed down needs a little more room, not to lose what comes when it runs, and a larger flood.
+# A slow broker needs a little more room, so that it loses nothing while it runs, and a larger flood.
 use constant { BURST => slow() ? 8000 : 3000, BUFFER => slow() ? '1M' : '64K' };
 
 Forkbus->needs_root;

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Real processes, started in many ways: every one is seen exactly once, in the order fork, exec, exit, with the right
-# ids and status, and with what wait4(2) says that it used.
+# Real processes, started in many ways: every one is seen exactly once, in the order fork, exec, exit, with the right ids and
+# status, and with the usage that wait4(2) returns.
 use strict;
 use warnings;
 use FindBin '$Bin';

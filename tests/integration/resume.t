@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# A subscriber that comes back: after the broker was killed, or ended, it gets all that the log held, then a loss that
-# covers the outage, then live events. A cursor that means nothing here is answered clearly.
+# A subscriber that comes back: after the broker was killed, or ended, it gets all events of the log, then a loss that covers the
+# outage, then live events. An invalid cursor gets a clear answer.
 use strict;
 use warnings;
 use FindBin '$Bin';

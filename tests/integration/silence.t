@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Any program can make the proc connector fall silent, for all who listen to it. The broker notices, listens again, says
-# what it could not hear, and finds out who came and went meanwhile.
+# Any program can make the proc connector fall silent, for all its listeners. The broker notices this, listens again, reports the
+# lost events, and finds the processes that started and ended meanwhile.
 #
 # All brokers of the machine fall silent with it, so this does not run beside other tests.
 use strict;

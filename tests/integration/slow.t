@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# A subscriber that never reads: it costs no memory beyond its socket and the rest of one line, delays nobody, and when it
-# reads again it is notified exactly of what it missed.
+# A subscriber that never reads: it costs no memory beyond its socket and the rest of one line, delays no other subscriber, and
+# when it reads again it gets the exact number of missed events.
 use strict;
 use warnings;
 use FindBin '$Bin';

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# A broker of an ordinary user, where the kernel lets one listen (6.6 and later): every process, its status, and no usage
-# but the time elapsed; and it says so.
+# A broker of an ordinary user, on kernels where users may listen (6.6 and later): every process, its status, and no usage except
+# the elapsed time; and it reports this.
 use strict;
 use warnings;
 use FindBin '$Bin';

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Who may do what on the Varlink face: each user sees the own processes by every method, those of others by none; the log's
-# descriptor is for those who see all, and for reading; so many connections and no more.
+# Access on the Varlink face: each user sees only the own processes, by every method; only users who see all processes get the
+# log's descriptor, and it is read-only; the number of connections is limited.
 use strict;
 use warnings;
 use Fcntl;

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# What Subscribe and ListProcesses bring: the same as the stream, in replies; from cursors and spans of time; to those who
-# read slowly, and those who do not read.
+# The events of Subscribe and ListProcesses: the same as in the stream, in replies; from cursors and time spans; to clients that
+# read slowly, or do not read.
 use strict;
 use warnings;
 use FindBin '$Bin';

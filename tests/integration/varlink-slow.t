@@ -1,8 +1,9 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Subscribers on the Varlink face that do not read: they cost no memory beyond their sockets and the rest of one reply, delay
-# nobody, and when they read again they are notified exactly of what they missed. So it is with those who call and do not read.
+# Subscribers on the Varlink face that do not read: they cost no memory beyond their sockets and the rest of one reply, delay no
+# other subscriber, and when they read again they get the exact number of missed events. The same is true for clients that call
+# and do not read.
 use strict;
 use warnings;
 use FindBin '$Bin';

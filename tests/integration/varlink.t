@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# The Varlink face by the letter of UAPI.20: framing, what closes a connection, flags, parameters, errors, pipelining.
-# What is subscribed to: varlink-events.t; who may do what: varlink-access.t.
+# The Varlink face, strictly by UAPI.20: framing, errors that close a connection, flags, parameters, errors, pipelining.
+# Events: varlink-events.t; access: varlink-access.t.
 use strict;
 use warnings;
 use FindBin '$Bin';

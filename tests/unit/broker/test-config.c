@@ -53,7 +53,7 @@ static void file_write(const char *content)
 	fclose(file);
 }
 
-/* What was said since the last time. */
+/* The messages since the last time. */
 static const char *heard(void)
 {
 	ssize_t len = pread(fileno(said), got, sizeof(got) - 1, 0);
@@ -141,7 +141,7 @@ static void test_all(void **state)
 	assert_int_equal(config.encoding_cache, 1 << 20);
 }
 
-/* Each is refused, in words that name the line, and what stood before it in the file is not taken either. */
+/* Each is refused, with a message that names the line, and earlier lines of the file have no effect either. */
 static void test_errors(void **state)
 {
 	static const struct {

@@ -28,7 +28,7 @@ static struct fb_event make(enum event_type type)
 {
 	struct fb_event event;
 
-	/* Fields that are not there must not count: here they would say that it is the tenant's. */
+	/* Absent fields must not count: their values here would mean that the event belongs to the tenant. */
 	memset(&event, 0, sizeof(event));
 	fb_event_init(&event, type);
 	event.uid = event.euid = event.old_uid = 1000;
@@ -97,7 +97,7 @@ static void test_tenant(void **state)
 
 #define NO_GROUP ((gid_t)-1)
 
-/* Nobody has these. */
+/* No user has these. */
 #define TEST_UID      61231
 #define TEST_GID      61232
 #define TEST_SEES_ALL 61233
@@ -203,7 +203,7 @@ static void test_others(void **state)
 	assert_int_equal(peer.gid, TEST_GID);
 	assert_false(peer.member);
 
-	/* More groups than there is room for at first; the one that counts is the last of them. */
+	/* More groups than fit into the first buffer; the relevant one is the last of them. */
 	for (size_t i = 0; i < 3000; i++)
 		groups[i] = (gid_t)(50000 + i);
 	assert_false(connect_as(listener, groups, 3000).member);

@@ -70,12 +70,12 @@ static void test_set(void **state)
 	assert_int_equal(take(budget, 7), 0);
 	budget_set(budget, BUDGET_CONNECTIONS, 0, 9);
 	assert_int_equal(take(budget, 7), BUDGET_E_TOTAL);
-	/* What nobody took cannot be given back. */
+	/* Resources that were not taken cannot be given back. */
 	give(budget, 99);
 	assert_int_equal(budget_used(budget, BUDGET_CONNECTIONS), 1);
 }
 
-/* Each resource is counted for itself, under limits of its own. */
+/* Each resource is counted separately, with its own limits. */
 static void test_resources(void **state)
 {
 	struct budget *budget = *state;
@@ -101,7 +101,7 @@ static void test_resources(void **state)
 	assert_int_equal(budget_used(budget, BUDGET_QUERIES), 0);
 }
 
-/* Of what comes in bytes, all is taken or nothing. */
+/* Of a resource in bytes, the whole amount is taken or nothing. */
 static void test_amounts(void **state)
 {
 	struct budget *budget = *state;
@@ -123,7 +123,7 @@ static void test_amounts(void **state)
 	assert_int_equal(budget_used(budget, BUDGET_CONNECTIONS), 0);
 }
 
-/* Many users, come and gone, against counters */
+/* Many users who come and go, compared with counters */
 static void test_many(void **state)
 {
 	enum { USERS = 200, TOTAL = 1000, EACH = 10 };

@@ -11,7 +11,7 @@
 
 static char buffer[4 * ENCODED_MAX];
 
-/* What is packed is the same when it is unpacked, one behind the other. */
+/* Packed events, one after the other, are the same after unpacking. */
 static void test_packed(void **state)
 {
 	struct random random = { .state = 1 };
@@ -35,7 +35,7 @@ static void test_packed(void **state)
 	}
 }
 
-/* What may not be seen is not there. */
+/* Fields that may not be seen are absent. */
 static void test_mask(void **state)
 {
 	struct random random = { .state = 2 };
@@ -57,7 +57,7 @@ static void test_mask(void **state)
 	}
 }
 
-/* Where it lies does not matter. */
+/* Its alignment does not matter. */
 static void test_unaligned(void **state)
 {
 	struct fb_event event, back;
@@ -134,7 +134,7 @@ static void test_pool(void **state)
 
 	(void)state;
 	assert_null(chunk_pool_free(NULL));
-	/* There are four, however little is asked for. */
+	/* There are at least four, even if fewer are requested. */
 	for (uint64_t i = 0; i < 4; i++) {
 		chunks[i] = chunk_take(pool, &lists[i % 2], 10 * i);
 		assert_int_equal(chunks[i]->first, 10 * i);
@@ -148,7 +148,7 @@ static void test_pool(void **state)
 	assert_int_equal(count(&lists[0]), 2);
 	assert_int_equal(count(&lists[1]), 2);
 
-	/* The one that was not used for longest goes, whatever view had it. */
+	/* The least recently used one is evicted, from any view. */
 	chunks[2]->open = true;
 	chunk_use(pool, chunks[0]);
 	assert_ptr_equal(chunk_take(pool, &lists[2], 1), chunks[1]);
@@ -158,7 +158,7 @@ static void test_pool(void **state)
 	assert_int_equal(count(&lists[0]), 1);
 	assert_int_equal(count(&lists[2]), 2);
 
-	/* What is given back is the next to be taken. */
+	/* A chunk that is given back is the next to be taken. */
 	chunk_drop(pool, chunks[2]);
 	assert_int_equal(count(&lists[2]), 1);
 	assert_ptr_equal(chunk_take(pool, &lists[0], 3), chunks[2]);
@@ -266,7 +266,7 @@ static void test_find(void **state)
 	assert_ptr_equal(chunk_find(list, 20), a);
 	assert_null(chunk_find(list, 21));
 	assert_ptr_equal(chunk_find(list, 40), b);
-	/* What is open has all that there will be. */
+	/* An open chunk gets all new events. */
 	assert_ptr_equal(chunk_find(list, 50), c);
 	assert_ptr_equal(chunk_find(list, 5000), c);
 	assert_int_equal(chunk_limit(list, 0), 10);

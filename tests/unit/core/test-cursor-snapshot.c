@@ -26,7 +26,7 @@ static int setup_large(void **state)
 	return 0;
 }
 
-/* Much history, and no cache for it */
+/* Much history, with a minimal cache */
 static int setup_no_cache(void **state)
 {
 	(void)state;
@@ -70,7 +70,7 @@ static void check_snapshot(const struct subscriber *subscriber, const uint32_t *
 		seen[j] = true;
 		at = end + 1;
 	}
-	/* Those that are not there ended before it came to them, and that is reported after. */
+	/* Missing processes ended before the snapshot reached them, and their exits are reported after it. */
 	for (size_t j = 0; j < n; j++) {
 		char text[64];
 
@@ -103,7 +103,7 @@ static void test_snapshot(void **state)
 		for (size_t i = 0; i < n; i++)
 			pids[i] = stage.world.living[i]->pid;
 		begin(&one, "{\"snapshot\":true}");
-		/* Much happens between its pieces. */
+		/* There are many events between its pieces. */
 		while (!done) {
 			done = subscriber_read(&one, 3000, 1 + random_below(&stage.world.random, 6000));
 			if (!one.is_ready && !done)
@@ -152,7 +152,7 @@ static void test_snapshot_filter(void **state)
 	unsubscribe(&one);
 }
 
-/* The descendants of one, from its birth: live, after a while, and from the log, while others want the cache */
+/* The descendants of a process, from its start: live, after a while, and from the log, while others use the cache */
 static void test_tree(void **state)
 {
 	enum { OTHERS = 8 };
@@ -188,7 +188,7 @@ static void test_tree(void **state)
 		assert_true(log_first(hub_log(stage.hub)) <= birth);
 		begin(&two, run % 2 ? live : history);
 		histories += run % 2 == 0;
-		/* It has not read what was before when more happens. */
+		/* There are new events before it has read the earlier ones. */
 		stage_run(&stage, 40, 10);
 		for (int i = 0; i < 10; i++) {
 			subscriber_read(&one, 1000, random_below(&stage.world.random, 5000));
@@ -215,7 +215,7 @@ static void test_tree(void **state)
 	assert_true(histories > 0);
 }
 
-/* A member that is found in the log alone forks before that is read: it waits in the log with its child. */
+/* A member that is only in the log forks before the log is read: its child is found there, too. */
 static void test_tree_late(void **state)
 {
 	struct world_process *root, *father, *child, *grandchild;

@@ -18,7 +18,7 @@
 static struct stage stage;
 static struct subscriber one, two;
 
-/* A log of four blocks and the least cache that there is */
+/* A log of four blocks and the smallest cache */
 static int setup(void **state)
 {
 	(void)state;
@@ -53,7 +53,7 @@ static uint64_t log_end(void)
 	return log_next(hub_log(stage.hub));
 }
 
-/* All that happens, once and in order, as it happens */
+/* All events, once and in order, at the time when they happen */
 static void test_live(void **state)
 {
 	(void)state;
@@ -78,7 +78,7 @@ static void test_live(void **state)
 	cursor_done(&one.cursor);
 }
 
-/* It makes no difference to the bytes how many of them a socket takes at a time. */
+/* The bytes do not depend on how many of them a socket takes at a time. */
 static void test_pieces(void **state)
 {
 	const size_t pieces[] = { 1, 2, 7, 100, 5000 };
@@ -104,7 +104,7 @@ static void test_pieces(void **state)
 	}
 }
 
-/* One that does not read loses what the log forgets, and gets an exact report of it. */
+/* A subscriber that does not read loses the events that the log overwrites, and gets their exact number. */
 static void test_slow(void **state)
 {
 	(void)state;
@@ -177,7 +177,7 @@ static void test_quiet(void **state)
 		}
 		subscriber_check(&one);
 		subscriber_check(&two);
-		/* Who comes back with the cursor of a heartbeat misses nothing that is still there. */
+		/* A subscriber that comes back with the cursor of a heartbeat gets all events that the log still has. */
 		assert_true(i % 2 || one.told == log_end() - 1);
 		assert_true(i % 2 || two.told == log_end() - 1);
 	}
@@ -189,7 +189,7 @@ static void test_quiet(void **state)
 	unsubscribe(&two);
 }
 
-/* Nor when something comes at last, after the log has forgotten where he stood. */
+/* Nor if its next event comes after the log has overwritten its position. */
 static void test_quiet_at_last(void **state)
 {
 	struct fb_event event;
@@ -207,7 +207,7 @@ static void test_quiet_at_last(void **state)
 	hub_source_changed(stage.hub, "test", "at last", NULL);
 	hub_flush(stage.hub);
 	subscriber_read_all(&one);
-	/* The stage does not know this event, so the lines are looked at as they are. */
+	/* The stage does not know this event, so the lines are compared directly. */
 	assert_non_null(memmem(one.got, one.size, "at last", 7));
 	assert_null(memmem(one.got, one.size, "\"lost\"", 6));
 	unsubscribe(&one);
@@ -286,7 +286,7 @@ static void test_resume(void **state)
 	assert_int_equal(subscribe(&one, &stage, since(epoch, UINT64_MAX, ""), SEE_ALL, &error),
 			 FILTER_E_INVALID);
 
-	/* What is no longer there is reported, exactly, with any filter. */
+	/* Overwritten events are reported exactly, with any filter. */
 	stage_lap(&stage);
 	first = log_first(hub_log(stage.hub));
 	assert_true(first > 51);
@@ -298,14 +298,14 @@ static void test_resume(void **state)
 	assert_int_equal(one.lost_from, 51);
 	assert_int_equal(one.lost_to, first - 1);
 	unsubscribe(&one);
-	/* The first that is there is no loss. */
+	/* Beginning at the oldest event is not a loss. */
 	begin(&one, since(epoch, first - 1, ""));
 	subscriber_read_all(&one);
 	subscriber_check(&one);
 	assert_int_equal(one.n_lost, 0);
 	unsubscribe(&one);
 
-	/* The log forgets more before it is read. */
+	/* The log overwrites more before it is read. */
 	begin(&one, since(epoch, 50, ""));
 	stage_lap(&stage);
 	first = log_first(hub_log(stage.hub));
@@ -317,7 +317,7 @@ static void test_resume(void **state)
 	assert_int_equal(one.lost_to, first - 1);
 	unsubscribe(&one);
 
-	/* Of another log: all of this one is news. */
+	/* A cursor of another log: all events of this one are new. */
 	next = log_end();
 	begin(&one, since(epoch ^ 1, next + 1000, ",\"threads\":true"));
 	assert_int_equal(one.begin, first);
@@ -333,7 +333,7 @@ static void test_resume(void **state)
 static void test_other_epoch(void **state)
 {
 	(void)state;
-	/* Nothing of this log is missing, but who knows what of the other. */
+	/* Nothing of this log is missing, but an unknown number of events of the other. */
 	stage_run(&stage, 10, 10);
 	begin(&one, since(log_epoch(hub_log(stage.hub)) ^ 1, 5, ",\"threads\":true"));
 	subscriber_read_all(&one);
@@ -370,7 +370,7 @@ static void test_since_time(void **state)
 	assert_int_equal(one.n_lost, 0);
 	unsubscribe(&one);
 
-	/* More than there has ever been: the log has not forgotten, it only began later. */
+	/* A longer time than the log covers: nothing was overwritten, the log only began later. */
 	begin(&one, "{\"since\":\"-5h\",\"threads\":true}");
 	subscriber_read_all(&one);
 	subscriber_check(&one);
@@ -400,7 +400,7 @@ static void test_since_time(void **state)
 	unsubscribe(&one);
 }
 
-/* Many at different places, of random filters and rights, and no cache to speak of: each gets what is its own. */
+/* Many at different places, with random filters and rights, and a minimal cache: each gets exactly its events. */
 static void run_many(unsigned int steps)
 {
 	enum { MANY = 40 };
@@ -466,13 +466,13 @@ static void test_many_large(void **state)
 	run_many(in_valgrind() ? 80 : 600);
 }
 
-/* Does the file show all that was published? */
+/* Does the file's head include everything that was published? */
 static bool is_shown(const struct log_header *header)
 {
 	return position_of(&header->head) - position_of(&header->tail) == log_used(hub_log(stage.hub));
 }
 
-/* No subscriber gets what the file does not show, nor given a position beyond it, also where nothing was flushed. */
+/* No subscriber gets an event, or a position, beyond the head in the file, even if nothing was flushed. */
 static void test_shown(void **state)
 {
 	int fd = log_share(hub_log(stage.hub));

@@ -56,7 +56,7 @@ static void latest(struct fb_event *event)
 	assert_int_equal(log_read(hub_log(stage.hub), &place, event), 0);
 }
 
-/* Subscribers hear at the end of a batch, once each. */
+/* Subscribers are woken at the end of a batch, once each. */
 static void test_flush(void **state)
 {
 	struct subscriber one, two, quiet;
@@ -82,14 +82,14 @@ static void test_flush(void **state)
 	subscriber_check(&one);
 	assert_int_equal(one.n_events, 30);
 	unsubscribe(&one);
-	/* What waits for a flush does not wait for those who are gone. */
+	/* A flush does not wake subscribers that have left. */
 	stage_happen(&stage);
 	unsubscribe(&two);
 	hub_flush(stage.hub);
 	unsubscribe(&quiet);
 }
 
-/* Some go away when they are woken: because they cannot be written to, for one. */
+/* Some leave when they are woken, for example because their socket is closed. */
 static unsigned int went;
 
 static void go(struct cursor *cursor)
@@ -116,7 +116,7 @@ static void test_gone_at_wake(void **state)
 			if (mask >> i & 1)
 				many[i].cursor.wake = go;
 		}
-		/* Enough for all of them to want some. */
+		/* Enough events for each of them. */
 		for (int i = 0; i < 20; i++)
 			stage_happen(&stage);
 		hub_flush(stage.hub);
@@ -167,7 +167,7 @@ static void test_armed(void **state)
 	unsubscribe(&threads);
 	assert_int_equal(armings, 4);
 	assert_int_equal(hub_armed(stage.hub), HUB_ARMED_ALWAYS);
-	/* A hub that nobody listens to */
+	/* A hub without subscribers */
 	hub_set_ops(stage.hub, NULL, NULL);
 	begin(&ptrace, "{\"types\":\"ptrace\"}");
 	unsubscribe(&ptrace);
@@ -232,7 +232,7 @@ static void test_source(void **state)
 	hub_source_changed(stage.hub, "replay", "armed", "from a file");
 	assert_string_equal(hub_source(stage.hub), "replay");
 	assert_string_equal(hub_source_detail(stage.hub), "from a file");
-	/* The hub may say again what it said. */
+	/* The hub can publish the same source again. */
 	hub_source_changed(stage.hub, hub_source(stage.hub), "armed", hub_source_detail(stage.hub));
 	assert_string_equal(hub_source_detail(stage.hub), "from a file");
 	hub_flush(stage.hub);
@@ -303,7 +303,7 @@ static void test_outage_cancelled(void **state)
 	assert_int_equal(event.type, EVENT_SOURCE);
 }
 
-/* What /proc says of a process goes into the table alone. */
+/* The data of a process from /proc go only into the table. */
 static void test_learn(void **state)
 {
 	struct fb_event event;
@@ -318,7 +318,7 @@ static void test_learn(void **state)
 	assert_int_equal(hub_stats(stage.hub)->events[EVENT_PROCESS], 0);
 }
 
-/* Where a source with numbers may go on, unless another one has published since. */
+/* The position at which a source with numbers can continue, unless another one has published since. */
 static void test_origin(void **state)
 {
 	struct hub_origin resume;
@@ -408,7 +408,7 @@ static void publish(enum event_type type, uint32_t pid)
 	hub_publish(stage.hub, &event);
 }
 
-/* In the way of an event to its subscribers, nothing allocates: not the log, the table, the views, the cursors. */
+/* On the way of an event to its subscribers there are no allocations: in the log, the table, the views, the cursors. */
 static void test_no_allocation(void **state)
 {
 	enum { EVENTS = 10000, MANY = 6 };
@@ -456,7 +456,7 @@ static void test_no_allocation(void **state)
 	assert_true(allocations_are_counted() || in_valgrind());
 }
 
-/* Without memory there is no subscription, or no news of some: there is a broker, and nothing leaks. */
+/* When memory runs out, a subscription fails, or loses events; the broker keeps running, and nothing leaks. */
 static void test_no_memory(void **state)
 {
 	static const char *const requests[] = { "", "{\"uids\":[1,2,3],\"comm\":\"a*\"}", "{\"tree\":1}",

@@ -52,7 +52,7 @@ static void test_empty(void **state)
 	intern_put(intern, b);
 }
 
-/* The latest that nobody holds stay, and no more of them than said. */
+/* The latest unused texts stay, but not more than the limit. */
 static void test_idle(void **state)
 {
 	struct intern *intern = *state;
@@ -67,7 +67,7 @@ static void test_idle(void **state)
 	}
 	assert_int_equal(intern_count(intern), INTERN_IDLE_MAX + 1);
 	assert_string_equal(held, "held");
-	/* One that was idle is held again, and is not pushed out by others. */
+	/* An unused text that is used again is not dropped because of others. */
 	back = intern_get(intern, text, strlen(text));
 	assert_int_equal(intern_count(intern), INTERN_IDLE_MAX + 1);
 	for (unsigned int i = 0; i < 2 * INTERN_IDLE_MAX; i++) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* A broker that is killed, at any moment, leaves a log that goes on where it was. */
+/* If a broker is killed at any moment, its log can be continued. */
 #include <fcntl.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -60,7 +60,7 @@ static void append_next(struct log *log)
 	log_append(log, &made.event);
 }
 
-/* What it holds is one piece, and right. Return: how many events. */
+/* Check that its content has no gaps and is correct. Return: the number of events. */
 static uint64_t check(const struct log *log)
 {
 	struct log_place place;
@@ -155,7 +155,7 @@ static void test_kill(void **state)
 		      laps);
 }
 
-/* A process that stops, appends a few and shows them, and stops again. */
+/* A process that stops, appends a few events and makes them visible, and stops again. */
 static pid_t fork_stepped(void)
 {
 	pid_t pid = fork();
@@ -182,7 +182,7 @@ static pid_t fork_stepped(void)
 	return 0;
 }
 
-/* A broker finds the file as it stands at this moment. Return: the sequence number that is next. */
+/* A broker opens the file in its current state. Return: the sequence number that is next. */
 static uint64_t check_moment(const unsigned char *file, uint64_t epoch, uint64_t next)
 {
 	uint64_t result;
@@ -238,13 +238,13 @@ static void test_every_step(void **state)
 	uint64_t epoch = log_epoch(log);
 
 	(void)state;
-	/* Under valgrind there are too many of them, and they are not those of the broker. */
+	/* Under valgrind there are too many instructions, and they are not those of the broker. */
 	if (in_valgrind()) {
 		log_free(log);
 		return;
 	}
 	file = map_file();
-	/* Round once, so that each block that is entered takes the place of another. */
+	/* The log has wrapped once, so each new block overwrites another. */
 	while (log_first(log) == 1)
 		append_next(log);
 	while (entered < 3 || within < 3) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * A log file that anything has happened to is either as it was, or not believed: then a new one takes its place. Where a
- * change does not matter (nobody looks at that byte), all is read as it was written.
+ * A damaged log file is either read correctly, or refused: then a new one replaces it. If a change does not matter (the byte
+ * is never read), everything is read as it was written.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -43,7 +43,7 @@ static void append_next(struct log *log, bool large)
 	uint64_t seq = log_next(log);
 
 	seq_event(&made, seq, SALT);
-	/* Where it is to be looked at byte by byte, what has no text is enough. */
+	/* For tests of every byte, events without texts are enough. */
 	if (!large) {
 		EVENT_CLEAR(&made.event, exe);
 		EVENT_CLEAR(&made.event, filename);
@@ -52,7 +52,7 @@ static void append_next(struct log *log, bool large)
 	log_append(log, &made.event);
 }
 
-/* Is what it holds what was written? */
+/* Does it have exactly the written events? */
 static void check_content(const struct log *log)
 {
 	static unsigned char expected[EVENT_PACKED_MAX], packed[EVENT_PACKED_MAX];
@@ -77,7 +77,7 @@ static void check_content(const struct log *log)
 	assert_int_equal(seq, next);
 }
 
-/* Make a log, keep a second name of its file, and what is in it. */
+/* Make a log, keep a second name of its file, and its content. */
 static void make_log(uint64_t events, bool large)
 {
 	struct log *log = open_log();
@@ -120,7 +120,7 @@ static void restore(void)
 	(void)unlink(test_path("again"));
 }
 
-/* Open it as it is now. Return: whether it was believed; then it is as it was written. */
+/* Open it in its current state. Return: whether it was accepted; then it is as it was written. */
 static bool is_believed(void)
 {
 	struct log *log = open_log();
@@ -139,7 +139,7 @@ static bool is_believed(void)
 	return origin == LOG_REOPENED;
 }
 
-/* Damage one byte. Return: whether it was believed. */
+/* Damage one byte. Return: whether it was accepted. */
 static bool survives(int fd, uint64_t offset, unsigned char flip)
 {
 	unsigned char byte = whole[offset] ^ flip;
@@ -212,7 +212,7 @@ static void test_every_byte(void **state)
 	print_message("# %u bytes, twice\n", n);
 }
 
-/* Any byte of one that has gone round, which ends blocks and has large records */
+/* Every byte of a log that has wrapped, with ends of blocks and large records */
 static void test_any_byte(void **state)
 {
 	struct random random = { 5 };
@@ -277,7 +277,7 @@ static void test_absurd(void **state)
 			continue;
 		file_write(test_path("log"), whole, FILE_SIZE);
 		log = open_log();
-		/* Nothing at all may be believed, if nothing is said to be there; but then nothing else. */
+		/* A log without records is valid if its header says so; but only then. */
 		if (word == &header->head && positions[i / 2] == 0) {
 			assert_int_equal(log_origin(log), LOG_REOPENED);
 			assert_int_equal(log_next(log), 1);
@@ -323,7 +323,7 @@ static void test_size(void **state)
 		assert_int_equal(truncate(test_path("log"), (off_t)size), 0);
 		assert_false(is_believed());
 	}
-	/* Cut, and filled up again with what was never written. */
+	/* Cut, and extended again by bytes that were never written. */
 	for (uint64_t size = 0; size < FILE_SIZE; size += 32 * 1024 + 1001) {
 		file_write(test_path("log"), whole, FILE_SIZE);
 		assert_int_equal(truncate(test_path("log"), (off_t)size), 0);
@@ -354,7 +354,7 @@ static void check_foreign(const char *reason, bool sealed)
 	log_free(log);
 }
 
-/* Whole, but another's */
+/* Complete, but of another machine or boot */
 static void test_foreign(void **state)
 {
 	struct log_header *header, kept;
@@ -418,7 +418,7 @@ static void test_in_the_way(void **state)
 	assert_memory_equal(content, whole, size);
 	free(content);
 
-	/* What a broker left that was killed while it made one. */
+	/* The rest of a broker that was killed while it made a log. */
 	file_write(test_path("log.new"), text, sizeof(text));
 	file_write(test_path("log"), whole, FILE_SIZE / 2);
 	assert_false(is_believed());
@@ -430,7 +430,7 @@ static void test_in_the_way(void **state)
 		assert_false(is_believed());
 	}
 
-	/* A directory is no broker's doing, and is left alone. */
+	/* A directory is not made by a broker, and is not removed. */
 	assert_int_equal(unlink(test_path("log")), 0);
 	assert_int_equal(mkdir(test_path("log"), 0700), 0);
 	assert_in_range(-log_open(&log, test_path("log"), SIZE, (gid_t)-1), 1, 200);

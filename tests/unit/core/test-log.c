@@ -21,7 +21,7 @@
 
 #define SIZE_MIN ((uint64_t)LOG_BLOCKS_MIN * LOG_BLOCK_SIZE)
 
-/* What the log should hold, kept in the plainest way. */
+/* The expected content of the log, in simple arrays. */
 #define MODEL_MAX 20000
 static struct model {
 	uint64_t block;
@@ -231,7 +231,7 @@ static void test_model(void **state)
 	log_free(log);
 }
 
-/* What is written before is there after, at each place that a block can end at */
+/* All events can be read after the end of a block, wherever the block ends */
 static void test_full_blocks(void **state)
 {
 	struct log *log = open_log(LOG_NEW);
@@ -367,7 +367,7 @@ static void test_busy(void **state)
 	(void)state;
 	assert_int_equal(log_open(&second, test_path("log"), SIZE_MIN, (gid_t)-1), LOG_E_BUSY);
 	assert_null(second);
-	/* The directory is what is held: not even another file in it. */
+	/* The lock is on the directory: it prevents another file in it, too. */
 	assert_int_equal(log_open(&second, test_path("other"), SIZE_MIN, (gid_t)-1), LOG_E_BUSY);
 	assert_int_equal(access(test_path("other"), F_OK), -1);
 	assert_int_equal(count_descriptors(), descriptors);
@@ -400,7 +400,7 @@ static void test_file(void **state)
 	log_free(log);
 }
 
-/* Records are shown a few at a time, and all before the first of them goes. */
+/* Records become visible a few at a time, and all of them before the first is overwritten. */
 static void test_show(void **state)
 {
 	static struct random_event made;
@@ -442,7 +442,7 @@ static void test_show(void **state)
 	munmap(map, LOG_HEADER_SIZE);
 }
 
-/* What is handed out can be read and mapped, also when the file has lost its name, and never written through. */
+/* The shared descriptor can be read and mapped, even if the file's name was removed, and never be written. */
 static void test_share(void **state)
 {
 	struct log *log = open_log(LOG_NEW);

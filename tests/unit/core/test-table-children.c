@@ -35,7 +35,7 @@ static void test_children(void **state)
 	assert_ptr_equal(table_find(table, 5)->parent, table_find(table, 2));
 	assert_false(knows(table_find(table, 5), EVENT_BIT(parent_start_usec)));
 
-	/* Its parent's end leaves it without one, until an event names the new one. */
+	/* After its parent's end it has none, until an event names the new one. */
 	apply_exit(table, 2, 0);
 	assert_false(knows(table_find(table, 5), EVENT_BIT(ppid)));
 	assert_null(table_find(table, 5)->parent);
@@ -64,7 +64,7 @@ static void test_children_first(void **state)
 	event = make(EVENT_PROCESS, 50, 500000);
 	apply(table, &event);
 	assert_int_equal(count_children(table_find(table, 50)), 2);
-	/* 12 is of an older 50, and still says so. */
+	/* 12 is a child of an earlier process 50, and keeps its ppid. */
 	assert_true(knows(table_find(table, 12), EVENT_BIT(ppid)));
 	assert_null(table_find(table, 12)->parent);
 	apply_exit(table, 50, 500000);

@@ -43,7 +43,7 @@ static bool knows(const struct process *process, field_set bits)
 	return (process->has & bits) == bits;
 }
 
-/* The same operations on a table and on the plainest model of one */
+/* The same operations on a table and on a simple model of one */
 
 enum { MODEL_PIDS = 300, MODEL_OPS = 50000, MODEL_PATHS = 500 };
 
@@ -54,7 +54,7 @@ struct model {
 	int exe, comm; /* -1: not known */
 };
 
-/* The end of who had a pid, and who of its children forgets it: all, or those of that very process. */
+/* The end of the process with a pid: all children of the pid, or only those of this process, lose their parent. */
 static void model_end(struct model *model, uint32_t pid, bool all)
 {
 	for (uint32_t child = 1; child < MODEL_PIDS; child++) {

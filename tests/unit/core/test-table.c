@@ -45,7 +45,7 @@ static void test_life(void **state)
 	assert_int_equal(process->uid, 1000);
 	assert_int_equal(process->born, 77);
 
-	/* An exec that nobody could look at: what ran before does not run any more. */
+	/* An exec without a known path: the old program does not run any more. */
 	event = make(EVENT_EXEC, 100, 5000000);
 	apply(table, &event);
 	assert_null(process->exe);
@@ -90,7 +90,7 @@ static void test_passed_over(void **state)
 		apply(table, &event);
 		assert_int_equal(table_find(table, 100 + type) != NULL, adds);
 	}
-	fb_event_init(&event, EVENT_FORK); /* of nobody */
+	fb_event_init(&event, EVENT_FORK); /* without a process */
 	apply(table, &event);
 
 	event = make(EVENT_FORK, 50, 1);
@@ -147,7 +147,7 @@ static void test_start(void **state)
 	assert_int_equal(table_find(table, 7)->uid, 6);
 }
 
-/* What an event lacks stays; that something is over is said in another way, about a process that stays where it is. */
+/* Fields that an event lacks stay; there are other ways to remove a field of a process. */
 static void test_forget(void **state)
 {
 	struct table *table = *state;
@@ -192,13 +192,13 @@ static void test_reuse(void **state)
 	assert_false(knows(table_find(table, 11), EVENT_BIT(ppid)));
 	assert_int_equal(table_count(table), 3);
 
-	/* Without a start, a fork of a pid that is held is of a new process too. */
+	/* Without a start, a fork with a pid in the table is also a new process. */
 	apply_fork(table, 11, 0, 10, 12);
 	assert_int_equal(table_find(table, 11)->born, 12);
 	assert_false(knows(table_find(table, 11), EVENT_BIT(start_usec)));
 	assert_int_equal(table_count(table), 3);
 
-	/* Its own fork, heard after /proc was read: the same process, with what is known and its children. */
+	/* Its own fork, received after /proc was read: the same process, which keeps its fields and its children. */
 	event = make(EVENT_PROCESS, 10, 2000000);
 	EVENT_SET(&event, exe, event_text("/bin/b"));
 	apply(table, &event);
@@ -209,7 +209,7 @@ static void test_reuse(void **state)
 	assert_int_equal(count_children(process), 1);
 }
 
-/* The last of an older process, heard after its pid was found to be another's. */
+/* The last event of an older process, received after its pid was reused. */
 static void test_predecessor(void **state)
 {
 	struct table *table = *state;
@@ -224,7 +224,7 @@ static void test_predecessor(void **state)
 	apply(table, &event);
 	assert_int_equal(table_find(table, 10)->id.start_usec, 9000000);
 
-	/* But what happens while it should live shows that the pid is another's, or nobody's. */
+	/* But an event from after its start shows that the pid was reused, or is free. */
 	event = make(EVENT_COMM, 10, 1000000);
 	EVENT_SET(&event, boot_usec, 9500000);
 	apply(table, &event);
@@ -319,15 +319,14 @@ static void test_describe(void **state)
 	process_describe(process, &event, FIELDS_ALL);
 	assert_true(fb_event_equal(&event, &full));
 
-	/* What the event has stays; what was not asked for stays out. */
+	/* Fields that the event has stay; fields that were not requested are not added. */
 	fb_event_init(&event, EVENT_EXIT);
 	EVENT_SET(&event, uid, 99);
 	process_describe(process, &event, EVENT_BIT(uid) | EVENT_BIT(gid));
 	assert_true(event.has == (EVENT_BIT(uid) | EVENT_BIT(gid)));
 	assert_int_equal(event.uid, 99);
 
-	/* What was reported goes in again, texts of the table itself among it, even when it goes to another
-	 * process. */
+	/* Published events are applied again, with texts of the table itself, even for another process. */
 	full = make(EVENT_COMM, 30, 0);
 	process_describe(process, &full, FIELDS_ALL);
 	apply(table, &full);
@@ -421,7 +420,7 @@ static void test_resolve(void **state)
 	assert_string_equal(error.key, "pids");
 	assert_non_null(strstr(error.detail, "4343"));
 
-	/* One whose start is unknown cannot be distinguished from those who get its pid later. */
+	/* A process with an unknown start cannot be distinguished from later ones with its pid. */
 	apply_fork(table, 4343, 0, 1, 0);
 	assert_int_equal(table_resolve(table, &filter, &error), FILTER_E_INVALID);
 	assert_non_null(strstr(error.detail, "4343"));
@@ -430,7 +429,7 @@ static void test_resolve(void **state)
 	assert_int_equal(table_resolve(table, &filter, &error), 0);
 }
 
-/* Every process that lives through a walk shows once; one that shows besides was born in it. */
+/* A walk finds every process that lives during the whole walk once; others that it finds were started meanwhile. */
 static void test_walk(void **state)
 {
 	struct table *table = *state;
@@ -453,7 +452,7 @@ static void test_walk(void **state)
 		assert_int_equal(seen[process->id.pid]++, 0);
 		if (step > N / 2)
 			continue;
-		/* Beside the walk: some of pid % 3 == 0 end, before and after it, and others are born. */
+		/* During the walk some with pid % 3 == 0 end, before and after its position, and others start. */
 		if (table_find(table, 3 * step))
 			apply_exit(table, 3 * step, 0);
 		apply_fork(table, next, 1000 + next, 0, next);

@@ -32,7 +32,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* Something happens, and the table hears of it. */
+/* An event, which is applied to the table. */
 static struct world_process *happen(struct fb_event *event)
 {
 	struct world_process *process = world_next(&world, event);
@@ -58,7 +58,7 @@ static bool take(enum event_type type, uint32_t pid, uint64_t start, uint32_t pp
 	return tree_take(tree, &event);
 }
 
-/* From the birth of the root on, everyone is known, whatever becomes of parents and pids. */
+/* From the start of the root on, all members are known, even if parents end and pids are reused. */
 static void test_descendants(void **state)
 {
 	unsigned int members = 0, orphans = 0;
@@ -95,7 +95,7 @@ static void test_descendants(void **state)
 	assert_true(orphans > 100);
 }
 
-/* Some who live when it is made: those who can be found by their parents, who live */
+/* Some members live when it is made: those that can be found by their living parents */
 static void test_living(void **state)
 {
 	struct fb_event event;
@@ -107,7 +107,7 @@ static void test_living(void **state)
 	for (int run = 0; run < 50; run++) {
 		struct world_process *root = world_pick(&world);
 
-		/* The source's start may be a tick away from the one that is asked for. */
+		/* The start may differ by a tick from the requested one. */
 		assert_int_equal(
 			tree_new(&tree,
 				 (struct process_id){ root->pid, root->start_usec + (uint64_t)run * 200 },
@@ -128,7 +128,7 @@ static void test_living(void **state)
 	assert_true(found > 50);
 }
 
-/* The dead are known until nobody will ask any more */
+/* Dead members are kept until their events will not be checked any more */
 static void test_dead(void **state)
 {
 	(void)state;
@@ -137,7 +137,7 @@ static void test_dead(void **state)
 	assert_true(take(EVENT_FORK, 12, 3000000, 11, 2000000));
 	assert_true(take(EVENT_EXIT, 11, 2000000, 0, 0));
 	assert_true(take(EVENT_EXIT, 11, 2000000, 0, 0));
-	/* Its child is another's now, and a member still. */
+	/* Its child has another parent now, and is still a member. */
 	assert_true(take(EVENT_COMM, 12, 3000000, 1, 0));
 	assert_true(take(EVENT_FORK, 13, 4000000, 12, 3000000));
 	/* The same pid, another process: of another parent, then of a member. */
@@ -156,11 +156,11 @@ static void test_dead(void **state)
 	tree_forget(tree, UINT64_MAX);
 	assert_false(take(EVENT_COMM, 10, 1000000, 0, 0));
 	assert_true(take(EVENT_COMM, 12, 3000000, 0, 0));
-	/* One that is out of a member that is forgotten is not found. */
+	/* A child of a dropped member is not found. */
 	assert_false(take(EVENT_FORK, 14, 7000000, 10, 1000000));
 }
 
-/* Starts may differ by a tick, or not be known; threads are no children. */
+/* Starts may differ by a tick, or be unknown; threads are not children. */
 static void test_identity(void **state)
 {
 	struct fb_event event;
@@ -178,7 +178,7 @@ static void test_identity(void **state)
 	assert_false(take(EVENT_FORK, 13, 4000000, 0, 0));
 	assert_false(take(EVENT_EXEC, 14, 4000000, 10, 1000000));
 
-	/* A process that was given to a member by its parent's death gets a thread. */
+	/* A process that became a member's child by its parent's end starts a thread. */
 	fb_event_init(&event, EVENT_FORK);
 	EVENT_SET(&event, pid, 20);
 	EVENT_SET(&event, tid, 21);
@@ -201,7 +201,7 @@ static void test_identity(void **state)
 	assert_false(tree_take(tree, &event));
 }
 
-/* A subscriber that never reads cannot make it remember without limit. */
+/* A subscriber that never reads cannot make it use unlimited memory. */
 static void test_limit(void **state)
 {
 	(void)state;

@@ -11,7 +11,7 @@
 #include "tests/unit/allocations.h"
 #include "tests/unit/random-event.h"
 
-/* The index knows of a view no more than where it is. */
+/* The index knows only the address of a view. */
 #define VIEWS	 200
 #define KEYS_MAX 8
 static char views[VIEWS];
@@ -122,13 +122,13 @@ static void test_kinds(void **state)
 	for (int i = 0; i < N; i++)
 		assert_int_equal(found[i],
 				 i == ANY || i == MINE || i == MINE_AND_UID || i == TREE || i == TYPES);
-	/* One of this tenant's becomes another's, and another's filter asks for that. */
+	/* A process of this tenant changes to another user, whose uid is in another filter. */
 	event = event_of(EVENT_ID, 12, 5);
 	EVENT_SET(&event, old_uid, 1000);
 	look(&event, found);
 	for (int i = 0; i < N; i++)
 		assert_int_equal(found[i], i != TREE_OF_TYPES && i != TYPES);
-	/* Twice, where both are asked for. */
+	/* Twice, if both are requested. */
 	event = event_of(EVENT_ID, 1, 5);
 	EVENT_SET(&event, old_uid, 7);
 	look(&event, found);
@@ -193,7 +193,7 @@ static bool has_pid(size_t i, const struct fb_event *event)
 	return false;
 }
 
-/* The first of these that a view names decides. */
+/* The first of these that is in a view's filter decides. */
 static bool can_want(size_t i, const struct fb_event *event)
 {
 	const struct filter *filter = &entries[i].filter;
@@ -211,7 +211,7 @@ static bool can_want(size_t i, const struct fb_event *event)
 	return types == 0 || (types & EVENT_TYPE_BIT(event->type));
 }
 
-/* Many come and go: every view that may want an event is found, and none that certainly does not. */
+/* Many views come and go: every view that an event can match is found, and none that it cannot match. */
 static void test_random(void **state)
 {
 	static const enum event_type types[] = { EVENT_FORK, EVENT_EXEC, EVENT_EXIT, EVENT_ID };

@@ -58,7 +58,7 @@ static struct view *get(const char *filter, struct visibility visibility)
 	return view;
 }
 
-/* Who wants the same, and may see the same, shares a view, however it was said. */
+/* Subscribers with equal filters and rights share a view, even if the requests were written differently. */
 static void test_equal(void **state)
 {
 	const struct visibility mine = { .uid = 1000 }, other = { .uid = 1001 };
@@ -81,7 +81,7 @@ static void test_equal(void **state)
 	assert_ptr_not_equal(views[4], views[0]);
 	assert_ptr_not_equal(views[4], views[6]);
 	assert_int_equal(stats->views, 4);
-	/* But each tree is one's own. */
+	/* But each tree has a separate view. */
 	views[7] = get("{\"tree\":{\"pid\":1,\"startUsec\":5}}", SEE_ALL);
 	views[8] = get("{\"tree\":{\"pid\":1,\"startUsec\":5}}", SEE_ALL);
 	assert_ptr_not_equal(views[7], views[8]);
@@ -155,7 +155,7 @@ static void test_encoded_once(void **state)
 			/* Some are behind, some in the middle of a line. */
 			subscriber_read(&many[i], SIZE_MAX, i % 3 ? SIZE_MAX : random_below(&random, 30000));
 	}
-	/* While one is behind all is kept, and one that begins at the beginning reads what is there. */
+	/* While one is behind, all lines are kept, and one that begins at the beginning reads them. */
 	n = log_next(hub_log(stage.hub)) - 1;
 	for (int i = 1; i < MANY; i++)
 		subscriber_read_all(&many[i]);
@@ -175,7 +175,7 @@ static void test_encoded_once(void **state)
 	for (int i = 0; i < MANY; i++)
 		assert_int_equal(many[i].size, bytes + strcspn(many[i].got, "\n") + 1);
 
-	/* Then all are offered it, and nothing is wrong. */
+	/* Then all views are offered it, and the result is the same. */
 	assert_int_equal(
 		subscribe(&later, &stage, "{\"threads\":true,\"since\":\"-500000h\"}", SEE_ALL, NULL), 0);
 	subscriber_read_all(&later);
@@ -213,7 +213,7 @@ static void test_kept(void **state)
 	subscriber_read_all(&some[1]);
 	unsubscribe(&some[1]);
 	assert_true(is_kept(&some[0]));
-	/* This one has what is there, and one more is to have it. */
+	/* This one has received all lines, and another one still needs them. */
 	assert_int_equal(subscribe(&some[3], &stage, "", SEE_ALL, NULL), 0);
 	subscriber_read_all(&some[3]);
 	assert_true(is_kept(&some[0]));
@@ -236,7 +236,7 @@ static void test_kept(void **state)
 	unsubscribe(&some[3]);
 }
 
-/* Nobody there to take it: nothing is encoded. */
+/* Without a reader nothing is encoded. */
 static void test_encoded_never(void **state)
 {
 	const struct views_stats *stats = views_stats(hub_views(stage.hub));
@@ -259,7 +259,7 @@ static void test_encoded_never(void **state)
 	unsubscribe(&one);
 }
 
-/* The lines from any place on, through any filter, against the plainest way */
+/* The lines from any place on, with any filter, compared with a simple implementation */
 static void check_read(struct view *view, const struct subscriber *like, uint64_t seq)
 {
 	static char expected[EVENT_JSON_MAX + 1];
@@ -320,7 +320,7 @@ static void test_read(void **state)
 	}
 }
 
-/* Where a number of bytes ends, for every number */
+/* The line in which a number of bytes ends, for every number */
 static void test_taken(void **state)
 {
 	struct view *view = get("", SEE_ALL);
@@ -411,7 +411,7 @@ static void test_stripes(void **state)
 	}
 }
 
-/* An id event is reported once to each side: to who loses a process, to who gets one, to who sees all. */
+/* An id event is reported once to each side: to the old user, to the new user, and to users who see all. */
 static void test_id_events(void **state)
 {
 	static const char *const requests[] = { "", "{\"uids\":[0,1000]}", "{\"uids\":[0]}",
@@ -463,7 +463,7 @@ static void test_id_events(void **state)
 	}
 }
 
-/* What concerns the broker's own sight passes every filter, and every right. */
+/* Events about the broker's own view match every filter, with all rights. */
 static void test_always(void **state)
 {
 	static const char *const requests[] = {
@@ -483,7 +483,7 @@ static void test_always(void **state)
 		if (i / 2 < 5) {
 			assert_int_equal(subscribe(&seers[i], &stage, requests[i / 2], visibility, NULL), 0);
 		} else {
-			/* Nobody has ever seen the root of this tree. */
+			/* The root of this tree was never in the table. */
 			seers[i] = (struct subscriber){ .stage = &stage, .visibility = visibility };
 			assert_int_equal(request_parse(&request, requests[5], strlen(requests[5]), &error),
 					 0);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Events as messages, on a connection to nobody: of any event one can be made, which has each field once. What messages look
- * like in detail, tests/integration/dbus.t knows.
+ * Events as messages, on a connection without a bus: every event can become a message, which has each field once.
+ * tests/integration/dbus.t tests the details of messages.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,7 +15,7 @@
 #include "serve/dbus/event-message.h"
 #include "tests/unit/random-event.h"
 
-/* A message's head, which is not of the event. */
+/* The header of a message, which is not part of the event. */
 #define HEAD_MAX 256
 
 static sd_bus *bus;
@@ -126,7 +126,7 @@ static void test_text(void **state)
 	}
 }
 
-/* The longest that there can be. */
+/* The longest possible event. */
 static void test_size(void **state)
 {
 	static char bytes[EVENT_PATH_MAX];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * When what is new is sent: at once, or, where sending takes long, with what comes meanwhile.
+ * When new events are sent: at once, or, if sending takes long, with later events.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -123,7 +123,7 @@ static void say(unsigned int words)
 	outbox_wake(&talker.outbox);
 }
 
-/* Much, which takes its time: what comes next waits. */
+/* Many sends, which take long: later events wait. */
 static void say_slowly(void)
 {
 	talker.takes = LONG_USEC / MANY;
@@ -163,7 +163,7 @@ static void test_later(void **state)
 	uint64_t began;
 
 	(void)state;
-	/* The first one after a silence does not wait. */
+	/* The first one after a pause does not wait. */
 	say_slowly();
 	began = clock_usec(CLOCK_MONOTONIC);
 	say(1);
@@ -176,7 +176,7 @@ static void test_later(void **state)
 	assert_int_equal(talker.sent, MANY + 2);
 }
 
-/* Few that take long do so by chance. */
+/* If a few sends take long, this is chance. */
 static void test_few(void **state)
 {
 	(void)state;
@@ -197,7 +197,7 @@ static void test_limit(void **state)
 	assert_true(turn(EVLOOP_NONBLOCK));
 }
 
-/* Who has asked, or whose socket has room again, does not wait, and takes those with it who do. */
+/* A new request, or a socket that has room again, does not wait, and the waiting ones are sent with it. */
 static void test_due(void **state)
 {
 	(void)state;
@@ -211,7 +211,7 @@ static void test_due(void **state)
 	assert_true(turn(EVLOOP_NONBLOCK));
 }
 
-/* Nor does it where much has come meanwhile. */
+/* Nor does it wait after many events. */
 static void test_much(void **state)
 {
 	(void)state;

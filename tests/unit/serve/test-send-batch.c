@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Many sends by one system call: the same as by one each, whatever the sockets are like.
+ * Many sends by one system call have the same result as one each, with all kinds of sockets.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -99,7 +99,7 @@ static void check_all(struct send_batch *sends)
 	}
 }
 
-/* One that is full, one that takes a part, one that nobody reads any more, one that is no socket: none is in another's way. */
+/* One that is full, one that takes a part, one whose reader has left, one that is not a socket: none disturbs the others. */
 static void check_bad(struct send_batch *sends)
 {
 	static char data[8 << 20], got[64 << 10];
@@ -120,7 +120,7 @@ static void check_bad(struct send_batch *sends)
 	assert_int_equal(ops[3].result, -EPIPE);
 	assert_int_equal(ops[4].result, -ENOTSOCK);
 	assert_int_equal(ops[5].result, 4);
-	/* What was refused does not come later. */
+	/* Refused bytes do not arrive later. */
 	while (recv(pairs[1].theirs, got, sizeof(got), MSG_DONTWAIT) > 0)
 		assert_null(memmem(got, sizeof(got), "word", 4));
 	close(file);

@@ -24,7 +24,7 @@ static void publish_long(struct random *random)
 	static char path[EVENT_PATH_MAX];
 	struct fb_event event;
 
-	/* What is no UTF-8 becomes longer. */
+	/* Invalid UTF-8 becomes longer. */
 	memset(path, 0xff, sizeof(path));
 	world_event(&stage.world, &event, EVENT_EXEC, stage.world.living[0]);
 	EVENT_SET(&event, exe, ((struct event_text){ path, random_below(random, sizeof(path)) }));
@@ -63,7 +63,7 @@ static void test_error_between_lines(void **state)
 			lines++;
 		}
 		assert_int_equal(*at, '\0');
-		/* It did not get all that there was. */
+		/* It did not receive everything. */
 		assert_true(lines < 50 * (run + 1));
 		assert_refused(&client, "unexpectedInput", NULL);
 	}
@@ -71,7 +71,7 @@ static void test_error_between_lines(void **state)
 	assert_nobody();
 }
 
-/* One who stops reading for a while, on and on, gets whole lines, and loses nothing that the log holds. */
+/* A client that often stops reading for a while gets complete lines, and all events that the log has. */
 static void test_stops(void **state)
 {
 	struct random random = { 9 };
@@ -99,7 +99,7 @@ static void test_stops(void **state)
 	assert_nobody();
 }
 
-/* One who never reads costs no more than at first, is notified of its loss, and goes on. */
+/* A client that never reads costs no more than at first, is notified of its loss, and can continue. */
 static void test_never_reads(void **state)
 {
 	const struct views_stats *stats = views_stats(hub_views(stage.hub));
@@ -123,7 +123,7 @@ static void test_never_reads(void **state)
 		subscriber_check(&other.subscriber);
 		other.subscriber.size = other.subscriber.checked = 0;
 	}
-	/* Nothing was encoded on its account. */
+	/* Nothing was encoded for it. */
 	assert_int_equal(stats->encoded - encoded, other.subscriber.n_events - told);
 	/* Except for the stage's copies of the events, and the processes. */
 	held += (long)(log_next(hub_log(stage.hub)) - next) + 4 * WORLD_LIVING_MAX;
@@ -141,7 +141,7 @@ static void test_never_reads(void **state)
 	assert_nobody();
 }
 
-/* Gone at any moment: before the request, in it, with lines on their way, while an error waits */
+/* Clients that leave at any moment: before the request, during it, with lines on their way, while an error waits */
 static void test_gone(void **state)
 {
 	struct client clients[6], stays;
@@ -183,7 +183,7 @@ static void test_gone(void **state)
 	assert_nobody();
 }
 
-/* Again and again, and as much is held after as before. */
+/* Repeatedly, and afterwards no more memory is used than before. */
 static void test_no_leak(void **state)
 {
 	struct client client;
@@ -209,14 +209,14 @@ static void test_no_leak(void **state)
 	assert_int_equal(count_descriptors(), held);
 }
 
-/* Out of descriptors: those who wait are taken when there are some again. */
+/* Out of descriptors: waiting clients are accepted when descriptors are available again. */
 static void test_no_descriptors(void **state)
 {
 	struct rlimit limit, small;
 	struct client client;
 
 	(void)state;
-	/* It closes what is over the limit itself, having taken it. */
+	/* It accepts connections beyond the limit, and closes them itself. */
 	if (in_valgrind())
 		return;
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
@@ -252,7 +252,7 @@ static void test_end(void **state)
 			(void)client_read(&clients[i], SIZE_MAX);
 		client_done(&clients[i]);
 	}
-	/* A name that is left from before is no hindrance. */
+	/* An old socket of this name does not prevent this. */
 	file_write(test_path("stream"), "", 0);
 	assert_int_equal(stream_open(&stream, "."), 0);
 	client_subscribe(&clients[0], "");

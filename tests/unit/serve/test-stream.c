@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* What clients say, and what they hear */
+/* Requests of clients, and the answers */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -54,7 +54,7 @@ static void test_request_forms(void **state)
 			subscriber_check(&client.subscriber);
 			assert_true(client.subscriber.n_events > 0);
 			client_done(&client);
-			/* One whose end of input was seen is missed when it is written to. */
+			/* After the end of its input, a client that has left is noticed when it is written to. */
 			stage_run(&stage, 30, 10);
 			turn();
 			stage_run(&stage, 30, 10);
@@ -98,7 +98,7 @@ static void test_refused(void **state)
 	client_open(&client);
 	client_send(&client, "\0\0\0\n", 4);
 	assert_refused(&client, "invalidRequest", NULL);
-	/* The end of input makes no sense of half an object. */
+	/* The end of input does not complete half an object. */
 	client_open(&client);
 	client_say(&client, "{\"types\":");
 	assert_int_equal(shutdown(client.fd, SHUT_WR), 0);
@@ -133,7 +133,7 @@ static void test_random_bytes(void **state)
 			shutdown(client.fd, SHUT_WR);
 		turn();
 		(void)client_read(&client, SIZE_MAX);
-		/* Whatever it was, the answer is of whole lines. */
+		/* In all cases the answer has complete lines. */
 		assert_true(client.subscriber.size == 0 ||
 			    client.subscriber.got[client.subscriber.size - 1] == '\n');
 		client_done(&client);
@@ -164,7 +164,7 @@ static void test_longest(void **state)
 		client_send(&client, line, REQUEST_MAX + 2);
 		assert_refused(&client, "requestTooLong", NULL);
 	}
-	/* Without a newline, what has come is the whole of it. */
+	/* Without a newline, the input so far is the whole request. */
 	memset(line, ' ', sizeof(line));
 	client_open(&client);
 	client_send(&client, line, REQUEST_MAX);
@@ -193,7 +193,7 @@ static void test_ten_megabytes(void **state)
 			break;
 		event_base_loop(base, EVLOOP_NONBLOCK);
 	}
-	/* It was not let finish. */
+	/* It could not finish. */
 	assert_int_equal(n, -1);
 	assert_in_range(sent, REQUEST_MAX, 1 << 20);
 	assert_refused(&client, "requestTooLong", NULL);
@@ -219,7 +219,7 @@ static void test_timeout(void **state)
 	}
 	assert_refused(&client, "requestTimeout", NULL);
 	assert_refused(&silent, "requestTimeout", NULL);
-	/* Those who have asked have all the time of the world. */
+	/* After the request there is no time limit. */
 	assert_int_equal(stream->ops->stats(stream)->connections, 1);
 	exchange(&subscribed);
 	assert_false(subscribed.ended);
@@ -236,7 +236,7 @@ static void test_more_input(void **state)
 	client_say(&client, "{}\n{}\n");
 	assert_refused(&client, "unexpectedInput", NULL);
 
-	/* Later white space is a person at a terminal. */
+	/* Later white space may come from a user at a terminal. */
 	client_subscribe(&client, "");
 	client_say(&client, "\n");
 	turn();
@@ -261,7 +261,7 @@ static void test_quota(void **state)
 		client_open(&clients[i]);
 		turn();
 	}
-	/* Root is bound by the total alone. */
+	/* For root only the total limit counts. */
 	if (geteuid() != 0) {
 		assert_refused(&clients[3], "tooManyConnections", NULL);
 		client_open(&clients[3]);
@@ -352,7 +352,7 @@ static void test_status(void **state)
 	}
 }
 
-/* One who does not take its last line is not waited for. */
+/* A client that does not read its last line is not waited for. */
 static void test_last_line(void **state)
 {
 	static char text[1000000];
@@ -409,7 +409,7 @@ static void test_heartbeat(void **state)
 	assert_nobody();
 }
 
-/* Half a close is none; a full one that follows is noticed at the latest at the next heartbeat. */
+/* A half-closed connection stays; if it is then closed completely, this is noticed at the next heartbeat at the latest. */
 static void test_half_closed(void **state)
 {
 	struct client client;

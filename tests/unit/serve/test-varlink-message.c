@@ -13,7 +13,7 @@
 #include "serve/varlink/message.h"
 #include "tests/unit/allocations.h"
 
-/* From memory of exactly @len bytes, so that the sanitizer sees one more being read. */
+/* In memory of exactly @len bytes, so that the sanitizer notices if one more is read. */
 static int parse_bytes(struct varlink_call *call, const char *text, size_t len)
 {
 	char *exact = malloc(len ? len : 1);
@@ -50,7 +50,7 @@ static const struct {
 	{ "{\"method\":\"a.B\",\"parameters\":{\"a\":null,\"b\":{\"c\":null,\"d\":[null,{\"e\":null}]}}}",
 	  "a.B", "{\"b\":{\"d\":[null,{}]}}", "" },
 	{ "{\"method\":\"a.B\",\"parameters\":{\"a\":\"\\u0000x\"}}", "a.B", "{\"a\":\"\\u0000x\"}", "" },
-	/* What fits into no integer is a real number, and all others are what they were. */
+	/* A number that does not fit into an integer is a real number; all others are unchanged. */
 	{ "{\"method\":\"a.B\",\"parameters\":{\"a\":9223372036854775807,\"b\":-9223372036854775808}}", "a.B",
 	  "{\"a\":9223372036854775807,\"b\":-9223372036854775808}", "" },
 	{ "{\"method\":\"a.B\",\"parameters\":{\"a\":[7,[-8]],\"b\":18446744073709551616,\"c\":{\"d\":0}}}",
@@ -134,7 +134,7 @@ static void test_malformed(void **state)
 	assert_int_equal(parse_bytes(&call, "\0", 1), VARLINK_E_MALFORMED);
 }
 
-/* However deep: refused, or read and freed, but no end of the stack. */
+/* At any depth: refused, or read and freed, but no stack overflow. */
 static void test_deep(void **state)
 {
 	struct varlink_call call;
@@ -179,7 +179,7 @@ static void test_replies(void **state)
 		     "{\"error\":\"a.B\",\"parameters\":{\"c\":\"\\n\"}}");
 }
 
-/* Whichever allocation fails, no call comes of it, and nothing is held. */
+/* If any allocation fails, there is no call, and nothing leaks. */
 static void test_no_memory(void **state)
 {
 	struct varlink_call call;
@@ -198,7 +198,7 @@ static void test_no_memory(void **state)
 			allocations_until_failure = n;
 			r = varlink_call_parse(&call, calls[i].text, strlen(calls[i].text));
 			allocations_until_failure = 0;
-			/* Of some the parser says that the text were wrong; the connection is closed anyway. */
+			/* For some failures the parser reports an error in the text; the connection is closed in any case. */
 			assert_true(r == 0 || r == -ENOMEM || r == VARLINK_E_MALFORMED);
 			if (r == 0)
 				varlink_call_done(&call);

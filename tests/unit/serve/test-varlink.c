@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* The Varlink face: no memory, sockets that take little, descriptors that wait with their replies */
+/* The Varlink face: failed allocations, small socket buffers, descriptors that wait with their replies */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -142,7 +142,7 @@ static void check_answer(const struct client *client, size_t i, bool failed)
 	}
 	assert_false(asked[i].oneway);
 	error = json_string_value(json_object_get(reply, "error"));
-	/* The one that was to come has all that belongs to it. */
+	/* The expected reply is complete. */
 	if (!error || !failed || (asked[i].error && strcmp(error, asked[i].error) == 0)) {
 		assert_int_equal(error == NULL, asked[i].error == NULL);
 		if (error)
@@ -150,7 +150,7 @@ static void check_answer(const struct client *client, size_t i, bool failed)
 		assert_int_equal(json_object_size(json_object_get(reply, "parameters")), asked[i].members);
 	}
 	json_decref(reply);
-	/* A subscription may go on, whole by whole. */
+	/* A subscription may continue, with complete replies. */
 	while ((reply = reply_at(client, &at)))
 		json_decref(reply);
 }
@@ -185,7 +185,7 @@ static void test_no_memory(void **state)
 		unsigned long n = 1;
 		long held;
 
-		/* What is kept for the next time is made now. */
+		/* Objects that are kept for the next time are made now. */
 		allocations_until_failure = 0;
 		assert_false(ask_without_memory(i, 1000000));
 		held = allocations_held;
@@ -262,7 +262,7 @@ static const char *put_lines(struct subscriber *to, const char *at)
 	return at;
 }
 
-/* The cursor of a reply stands behind all events that came until then, and before the next one. */
+/* The cursor of a reply is after all events so far, and before the next one. */
 static void check_cursor(struct subscriber *lines, size_t from, uint64_t *told, const char *cursor)
 {
 	uint64_t seq = strtoull(strchr(cursor, ':') + 1, NULL, 10);
@@ -276,7 +276,7 @@ static void check_cursor(struct subscriber *lines, size_t from, uint64_t *told, 
 	*told = seq;
 }
 
-/* What the replies bring, as the stream would bring it. */
+/* The content of the replies, as lines of the stream. */
 static void check_events(struct client *client)
 {
 	static const char begin[] = "{\"parameters\":{\"events\":[", end[] = "],\"cursor\":\"";
@@ -430,7 +430,7 @@ static void test_ring_waits(void **state)
 	assert_int_equal(descriptors, 1);
 	client_done(&client);
 
-	/* Who goes before it is sent leaves nothing behind; the teardown counts. */
+	/* A client that leaves before it is sent leaks nothing; the teardown checks this. */
 	connect_to_varlink(&client);
 	for (calls = 0; calls < 40; calls++)
 		call(&client, asked[1].text);
