@@ -282,7 +282,7 @@ static int replay_start(struct netlink_callback *cb)
 
 	BUILD_BUG_ON(sizeof(*replay) > sizeof(cb->ctx));
 	if (dump_attribute(cb, FORKBUS_A_INSTANCE, instance) != instance) {
-		NL_SET_ERR_MSG(cb->extack, "the module was loaded anew since then");
+		NL_SET_ERR_MSG(cb->extack, "the module was reloaded since then");
 		return -ESTALE;
 	}
 	replay->reader.seq = dump_attribute(cb, FORKBUS_A_FROM, 0);
