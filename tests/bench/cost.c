@@ -6,11 +6,11 @@
  *   match     an event with a filter that has types, uids and a pattern
  *   append    an event to the log
  *   apply     an event to the table of processes
- *   publish   all that an event costs that nobody wants
- *   one       all that it costs with one subscriber who takes what comes; sending it aside
- *   hundred   with a hundred of them, for one of their deliveries
+ *   publish   the whole cost of an event without subscribers
+ *   one       the whole cost with one subscriber who is up to date, without sending
+ *   hundred   the same with a hundred of them, for one delivery
  *   tenants   with a thousand that want one user each; one of them wants this event
- *   nothing   to make an event, which is in all of them
+ *   nothing   making an event, which is part of all of them
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * crowd N - N processes that do nothing, and what it costs to read of them in /proc
+ * crowd N - N processes that do nothing, and the cost of reading them in /proc
  *
- * They share one memory, so that they cost little. Says "{}" when they are there. Each line on standard input is answered with
- * how long it took to read /proc once, which is necessary to get the fields of a snapshot for all processes: stat, status,
- * cgroup, and where exe leads to; {"processes":…,"usec":…}. They end with it.
+ * They share their memory, so that they cost little. Prints "{}" when they run. Each line on standard input is answered with
+ * the time of reading /proc once, as is necessary to get the fields of a snapshot for all processes: stat, status, cgroup,
+ * and the target of exe; {"processes":…,"usec":…}. The processes end with this program.
  */
 #include <ctype.h>
 #include <dirent.h>

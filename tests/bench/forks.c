@@ -4,13 +4,13 @@
  *
  * Each worker starts one, waits for its end, and starts the next: "spawn" executes the program "nothing" that lies beside
  * this one (posix_spawn(3), which is vfork(2) and execve(2)), "fork" ends where it forked, and "vfork" does so without
- * memory of its own: nothing costs less. What happens in the first WARM_MSEC is not counted. Says one JSON line:
+ * memory of its own: nothing costs less. The first WARM_MSEC are not counted. Prints one JSON line:
  *
  *   {"processes":…,"usec":…,"all":…,"cpuUsec":…}
  *
- * "all" is with those that were not counted, "cpuUsec" what all took of the processors.
+ * "all" includes the processes that were not counted, "cpuUsec" is the processor time of all of them.
  *
- * The time is kept by one who sleeps: where clocks are emulated, asking them costs as much as a fork.
+ * A sleeping process keeps the time: if clocks are emulated, reading them costs as much as a fork.
  */
 #include <errno.h>
 #include <signal.h>

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * latency connector | stream PATH - how long after a fork its listener has read of it
+ * latency connector | stream PATH - the time from a fork until its listener has read the event
  *
- * Reads forks from the kernel's proc connector, or from the stream of a broker, and compares the time that the event says of
- * itself with the time when it was read: for all that one call brought, the time after this call. Says "ready", reads until
- * standard input ends, then says one JSON line, in microseconds:
+ * Reads forks from the kernel's proc connector, or from the stream of a broker, and compares the time in the event with the
+ * time when it was read: for all events of one call, the time after this call. Prints "ready", reads until standard input
+ * ends, then prints one JSON line, in microseconds:
  *
  *   {"n":…,"p50":…,"p99":…,"p999":…,"max":…,"waits":…}       waits: how often it waited for more
  *
- * A line on standard input before that begins anew: what came until then was to warm up.
+ * A line on standard input before that begins again: the events until then were the warm-up.
  */
 #include <linux/cn_proc.h>
 #include <linux/connector.h>

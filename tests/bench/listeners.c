@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * listeners [each] connector N | stream PATH N [REQUEST] | ring PATH N - N that read all they get, and throw it away
+ * listeners [each] connector N | stream PATH N [REQUEST] | ring PATH N - N listeners that read everything, and throw it away
  *
  * Each is a socket of its own: on the kernel's proc connector, or on the stream of a broker, with that request; or a mapping
  * of its own of the log of a broker, PATH being its socket org.forkbus1, and a descriptor by which it is woken. One process
- * reads them all, with the same loop in all cases, so that what readers cost of their own is little, and alike. With "each" it
- * is a process each, as programs are that do not know of one another.
+ * reads them all, with the same loop in all cases, so that the readers' own cost is small, and equal. With "each" every
+ * listener has its own process, like independent programs.
  *
- * Says "ready" when all of them listen (those on a stream: have heard so; of a log: have read it to its end). Then answers each
- * line on standard input with one JSON line, and ends when there is no more input:
+ * Prints "ready" when all of them listen (on a stream: after "ready" has arrived; on a log: after it has been read to its
+ * end). Then answers each line on standard input with one JSON line, and ends when there is no more input:
  *
- *   messages  datagrams, or events of the log, that the average listener got, or lines that the first one got
+ *   messages  datagrams, or events of the log, that the average listener received, or lines that the first one received
  *   bytes     of all; 0 of a log, of which nothing is copied
- *   reads     system calls that read something, of all; of a log: turns that brought something
+ *   reads     system calls that read something, of all; of a log: turns with events
  *   overruns  times that a socket was overrun: ENOBUFS, or a line that reports a loss to the first one
  *   lost      events of the log that are missing for the average listener, since it was too slow
  */

@@ -2,9 +2,9 @@
 /*
  * loop PATH FILE - the least that sending to many can cost: a loop of write(2) over their sockets
  *
- * Listens on PATH. Tasks on standard input and answers are those of publisher.c; it writes the lines of FILE to all who are
- * connected by then, in blocks of at most 32 KiB, or, at a pace, what is due in one block. It knows nothing of its readers,
- * keeps nothing for them, and waits for the slowest.
+ * Listens on PATH. Tasks on standard input and answers are those of publisher.c; it writes the lines of FILE to all
+ * connected clients, in blocks of at most 32 KiB, or, at a pace, the lines that are due in one block. It knows nothing of
+ * its readers, keeps nothing for them, and waits for the slowest.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,8 +2,8 @@
 /*
  * publisher WIRE ADDRESS FILE - the lines of FILE, over and over, to a broker that speaks WIRE
  *
- * Each line on standard input, "COUNT RATE TICK_USEC", is a task: so many lines, RATE a second, those of a tick together; or,
- * with a RATE of 0, as fast as the broker takes them. Each is answered with a JSON line when all is written:
+ * Each line on standard input, "COUNT RATE TICK_USEC", is a task: COUNT lines, RATE a second, those of a tick together; or,
+ * with a RATE of 0, as fast as the broker accepts them. Each is answered with a JSON line when all is written:
  *
  *   {"beganUsec":…,"endUsec":…}     CLOCK_MONOTONIC
  */

@@ -2,7 +2,7 @@
 /*
  * pulse RATE MSEC - start RATE processes a second, for MSEC, that end at once: evenly, each as cheap as possible (vfork(2))
  *
- * Says one JSON line, {"processes":…,"usec":…}: where the machine cannot do so many, there were fewer.
+ * Prints one JSON line, {"processes":…,"usec":…}: if the machine is too slow, there are fewer.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * ring [ROUNDS [EVENTS [MSEC]]] - what readers of the mapped log cost the broker, at paces and under a flat-out replay
+ * ring [ROUNDS [EVENTS [MSEC]]] - the cost of readers of the mapped log for the broker, paced and flat out
  *
- * The broker's hub publishes while nobody, one, ten, a hundred, or a thousand read the log, in turn, for ROUNDS (5) rounds: at
- * 1,000 events a second one by one, and at 20,000 in batches of 100, for MSEC (300) each, and EVENTS (2,000,000) as fast as it
- * can. What counts is the processor time of the thread that writes, for an event, with the system calls by which it waits for
- * what is due; the readers, in processes of their own, are there to be woken, and mostly to be lapped where it is flat out.
- * Wakes are those of one reader a second, where a wake at either end of the time counts as within it. Ends, for flat out, with
- * the ratio of the medians of a thousand and of one, beside that of the worst round and the median of one reader, which
- * is what chance does.
+ * The broker's hub publishes while no reader, one, ten, a hundred, or a thousand read the log, in turn, for ROUNDS (5)
+ * rounds: at 1,000 events a second one by one, and at 20,000 in batches of 100, for MSEC (300) each, and EVENTS (2,000,000)
+ * as fast as it can. The result is the processor time of the writing thread per event, including the system calls with which
+ * it waits for the next events. The readers, in other processes, only have to be woken; flat out, the writer mostly
+ * overtakes them. Wakes are those of one reader a second, where a wake at either end of the time counts as within it. Ends,
+ * for flat out, with the ratio of the medians of a thousand and of one, beside that of the worst round and the median of one
+ * reader, which is what chance does.
  */
 #include <stdint.h>
 #include <stdio.h>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * The broker, with a source that is given what to publish: linked with all of forkbusd, in the place of its replay source
- * (--source=replay:-), so that all is measured but where events come from.
+ * The broker, with a source that gets its tasks from standard input: linked with all of forkbusd, instead of its replay
+ * source (--source=replay:-), so that everything except the source is measured.
  *
- * Each line on standard input, "COUNT RATE TICK_USEC USERS", is a task: so many events, of processes of so many users in turn,
+ * Each line on standard input, "COUNT RATE TICK_USEC USERS", is a task: COUNT events, of processes of USERS users in turn,
  * RATE a second, those of a tick together; or, with a RATE of 0, in batches as fast as they can be made. Each is answered on
  * standard output with a JSON line when all are published:
  *

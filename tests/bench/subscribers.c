@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * subscribers WIRE ADDRESS N [STUCK [REQUEST]] - N that subscribe to a broker that speaks WIRE, and read what they get
+ * subscribers WIRE ADDRESS N [STUCK [REQUEST]] - N subscribers to a broker with the protocol WIRE, which read everything
  *
- * One process reads them all, and does no more than count, so that what readers cost is little, and alike. The first STUCK of
- * them read nothing once they are subscribed. A %u in REQUEST is 1000, 1001, …: another one for each.
+ * One process reads them all, and only counts, so that the readers' cost is small, and equal. The first STUCK of them read
+ * nothing after they have subscribed. A %u in REQUEST is 1000, 1001, …: a different number for each.
  *
- * Says "{}" when all are subscribed. Then answers each line on standard input, a number of messages, when so many have come to
- * all of them together since the last answer, or none for two seconds:
+ * Prints "{}" when all are subscribed. Then answers each line on standard input, a number of messages, when this many have
+ * arrived at all of them together since the last answer, or none for two seconds:
  *
  *   {"messages":…,"bytes":…,"least":…,"most":…,"lastUsec":…}
  *
- * "least" and "most" are what a single one got of them, "lastUsec" is when the last bytes came (CLOCK_MONOTONIC).
+ * "least" and "most" are the numbers that a single one received, "lastUsec" is when the last bytes arrived (CLOCK_MONOTONIC).
  */
 #include <errno.h>
 #include <stdio.h>

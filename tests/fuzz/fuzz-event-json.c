@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Any line as an event. What is one is encoded and decoded to the same, through the packed form too, and the encoding
- * is one line that fits.
+ * Any line as an event. A valid event is the same after encoding and decoding, also through the packed form, and the
+ * encoding is one line within the size limit.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -2,8 +2,8 @@
 /*
  * The reader of logs, and the broker that reopens one, on files of any content.
  *
- * The first byte of an input says what the rest is: the file itself, or changes of a log as a broker writes it, each 3 bytes
- * of offset, 1 of length, and the bytes. Sums can be made right again after that, so that what lies behind them is reached.
+ * The first byte of an input selects the kind of the rest: the file itself, or changes to a log of a broker, each 3 bytes of
+ * offset, 1 of length, and the bytes. Checksums can be corrected after that, so that the code after the check is reached.
  */
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * What comes from the sockets of the forkbus module, and the order that is made of it.
+ * Messages from the sockets of the forkbus module, and their order.
  *
- * An input is a row of datagrams, each a byte that says on which channel it comes and how the one before was answered, two
- * bytes of length, and so many.
+ * An input is a row of datagrams, each a byte for its channel and for the answer to the one before, two bytes of length, and
+ * the bytes.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * What comes from the netlink sockets, and the thread groups that are made of it.
+ * Messages from the netlink sockets, and the thread groups that follow from them.
  *
- * An input is a row of pieces, each a byte of kind, a byte of length in units of 8 bytes, and so many: a datagram as
- * the kernel sends it, or a few bytes that stand for a well-formed message about one of a few threads, so that their lives
- * get tangled.
+ * An input is a row of pieces, each a byte of kind, a byte of length in units of 8 bytes, and the bytes: a datagram in the
+ * kernel's format, or a few bytes that stand for a well-formed message about one of a few threads, so that their messages
+ * are mixed.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Any line as a request. A filter that comes of it prints a normal form, which is a filter again and prints the same; it
- * and its normal form match the same events.
+ * Any line as a request. If it has a valid filter, the normal form of the filter is a filter, too, with the same normal
+ * form; both match the same events.
  */
 #include <stdlib.h>
 

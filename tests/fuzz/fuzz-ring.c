@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Who reads the mapped log, of a broker that is not to be trusted: whatever it writes, and whenever, every call is answered, what
- * is reported is in order, and nothing outside of the mapping is touched.
+ * A reader of the mapped log of a malicious broker: whatever the broker writes, and at any time, every call returns,
+ * reported events are in order, and nothing outside of the mapping is accessed.
  *
- * The first byte of an input says with what log it begins. Each step that follows is a byte and what it takes: reading,
- * seeking, or something that the writer does between two calls of the reader.
+ * The first byte of an input selects the log at the beginning. Each following step is a byte and its arguments: reading,
+ * seeking, or an action of the writer between two calls of the reader.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * What a client sends over the Varlink face, and what it gets for it.
+ * Bytes that a client sends to the Varlink face, and the answers.
  *
- * An input is what is sent, unchanged, except for three bytes that JSON cannot have: 1: the broker has its turn, 2: something
- * happens, 3: as much is read as has come. Then the client closes its half. It has to get an answer to each call up to the
- * first malformed one, in order, and none to a oneway; after the first reply that continues, replies of this kind alone.
+ * An input is what is sent, unchanged, except for three bytes that JSON cannot have: 1: run the broker's loop, 2: an event
+ * happens, 3: read all available bytes. Then the client closes its half. It must get an answer to each call up to the first
+ * malformed one, in order, and none to a oneway; after the first reply that continues, only replies of this kind.
  */
 #include <errno.h>
 #include <signal.h>

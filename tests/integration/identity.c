@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * identity - what a setuid program does: become another user and come back
+ * identity - like a setuid program: become another user and come back
  *
- * To be installed setuid root, and run by an ordinary user with the real user id U. Says the pids of the children that it
- * had, each of which ended with code 0, and ends with code 3, or 4 if asked to end with an effective id of 0:
+ * To be installed setuid root, and run by an ordinary user with the real user id U. Prints the pids of its children, each of
+ * which ended with code 0, and ends with code 3, or 4 if asked to end with an effective id of 0:
  *
  *   identity [raised] FILE      FILE is written to, so that there is something to count
  *

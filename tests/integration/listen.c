@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * listen DIR [ring] [patient] [snapshot] [complete] [threads] [since=CURSOR] [type=NAME]… [pid=PID]… [tree=PID] [comm=GLOB]…
- *        [exits=MASK] [count=N] [handles=N] - what libforkbus brings from the broker in DIR, each as a line of JSON
+ *        [exits=MASK] [count=N] [handles=N] - prints the events of libforkbus from the broker in DIR, each as a line of JSON
  * listen DIR list | process=PID | status | open-ring - the answer, likewise
  *
- * With more handles than one, each has a thread, and lines say whose they are. Ends after N events of each handle.
+ * With more than one handle, each has a thread, and lines have the number of the handle. Ends after N events of each handle.
  */
 #include <errno.h>
 #include <inttypes.h>

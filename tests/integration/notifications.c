@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * notifications CAPABILITY… - a server of notifications on the session bus that shows nothing, and says what it is asked for,
- * each as a line of JSON. From standard input it takes, a line each:
+ * notifications CAPABILITY… - a server of notifications on the session bus that shows nothing, but prints each request as a
+ * line of JSON. It reads commands from standard input, one per line:
  *
- *   close ID REASON   say that one was closed
- *   refuse            answer what follows by an error
- *   mute              do not answer what follows
+ *   close ID REASON   report that a notification was closed
+ *   refuse            answer later requests with an error
+ *   mute              do not answer later requests
  *   accept            answer as usual again
  *
  * Ends with its input.

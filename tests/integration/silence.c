@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * silence [BELOW | brief] - make the proc connector fall silent for all who listen to it, as any program can
+ * silence [BELOW | brief] - make the proc connector fall silent for all its listeners, as any program can
  *
  * The kernel counts listeners. A socket that says "ignore" takes one from the count unless "ignore" is what it said last;
- * whether it ever listened does not matter, so anything else before will do, even what the kernel does not know. Goes on
- * until no event comes any more, then BELOW times more, so that the next listener is not enough. Says how often it was.
+ * whether it ever listened does not matter, so any other message before is enough, even an unknown one. It repeats this
+ * until no event arrives any more, then BELOW times more, so that the next listener is not enough. Prints how often it was.
  *
- * A brief silence is over at once, since we listen ourselves then. Some children live in it; when they did is said.
+ * A brief silence ends at once, because this program listens itself then. Some children live during it; their times are
+ * printed.
  */
 #include <errno.h>
 #include <linux/cn_proc.h>

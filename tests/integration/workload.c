@@ -2,7 +2,7 @@
 /*
  * workload KIND[=N]... - start processes in many ways, and report how they ended
  *
- * Does nothing before a line comes on standard input. Says one JSON line a process, with what wait4(2) returned:
+ * Does nothing before a line arrives on standard input. Prints one JSON line per process, with the result of wait4(2):
  *
  *   {"kind":"core","pid":7,"ppid":6,"execs":0,"threads":1,"signal":6,"coreDumped":true,"bornAfterUsec":…,
  *    "goneUsec":…,"usage":{…}}

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * storm WORKERS PROCESSES - start so many processes, that do whatever the kernel module reports, all at once
+ * storm WORKERS PROCESSES - start PROCESSES processes that cause all events of the kernel module, at the same time
  *
- * At its end, or at SIGTERM, it prints their number, in a comment for each kind. The end of each is not looked
- * at: the kernel under it is what is tried. Works in the current directory.
+ * At its end, or at SIGTERM, it prints their number, in a comment for each kind. It does not check the end of each: it tests
+ * the kernel. Works in the current directory.
  */
 #include <errno.h>
 #include <fcntl.h>
