@@ -50,7 +50,7 @@ struct replay {
 	double played_usec;  /* of the recording */
 	struct played_clock boot, real;
 
-	uint64_t n_lines, events, processes, passed_over, malformed;
+	uint64_t n_lines, events, processes, skipped, malformed;
 };
 
 static struct replay *replay_of(const struct source *source)
@@ -120,7 +120,7 @@ static bool replay_take(struct replay *replay)
 	switch (event->type) {
 	case EVENT_READY:
 	case EVENT_HEARTBEAT:
-		replay->passed_over++;
+		replay->skipped++;
 		return false;
 	case EVENT_PROCESS:
 		replay->processes++;
@@ -130,7 +130,7 @@ static bool replay_take(struct replay *replay)
 	case EVENT_LOST:
 		/* Positions in another log: the loss concerned one subscriber, which was slow or late. */
 		if (EVENT_HAS(event, from) || EVENT_HAS(event, to)) {
-			replay->passed_over++;
+			replay->skipped++;
 			return false;
 		}
 		return true;
@@ -164,7 +164,7 @@ static void replay_finish(struct replay *replay, int r)
 	snprintf(detail, sizeof(detail),
 		 "%" PRIu64 " lines: %" PRIu64 " events, %" PRIu64 " processes, %" PRIu64 " skipped, %" PRIu64
 		 " malformed",
-		 replay->n_lines, replay->events, replay->processes, replay->passed_over, replay->malformed);
+		 replay->n_lines, replay->events, replay->processes, replay->skipped, replay->malformed);
 	if (r < 0)
 		msg_err("%s: %s; before: %s", replay->path, strerror(-r), detail);
 	else

@@ -170,7 +170,7 @@ for my $signal (qw(KILL TERM)) {
         @lost     = losses(history($broker, 'exit'));
         $kernel   = sum0(values %{ $source->{kernelLost} });
         $reported = sum0(map { $_->{count} // 0 } grep { $_->{reason} eq 'kernel' } @lost);
-        return $source->{toldRecord} >= $source->{lastRecord} && $reported == $kernel;
+        return $source->{publishedRecord} >= $source->{lastRecord} && $reported == $kernel;
     });
     cmp_ok($kernel, '>', 1000, 'a full ring loses');
     is($reported, $kernel, 'as many as are reported as lost');

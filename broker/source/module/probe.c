@@ -251,7 +251,7 @@ static void describe_stream(const struct module *module, json_t *object)
 {
 	const struct module_stream_stats *stats = &module->stream.stats;
 
-	describe_number(object, "toldRecord", module->stream.last);
+	describe_number(object, "publishedRecord", module->stream.last);
 	describe_number(object, "messages", stats->messages);
 	describe_number(object, "records", stats->records);
 	describe_number(object, "doubles", stats->doubles);
@@ -270,7 +270,7 @@ void module_describe(const struct module *module, json_t *object)
 	describe_stream(module, object);
 	describe_number(object, "wakeups", module->stats.wakeups);
 	describe_number(object, "resyncs", module->stats.resyncs);
-	describe_number(object, "toldBefore", module->stats.published_before);
+	describe_number(object, "publishedBefore", module->stats.published_before);
 	if (!cgroups)
 		return;
 	describe_number(object, "cgroups", cgroups->kept);

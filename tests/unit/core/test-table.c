@@ -77,7 +77,7 @@ static void test_life(void **state)
 	assert_int_equal(table_count(table), 0);
 }
 
-static void test_passed_over(void **state)
+static void test_ignored(void **state)
 {
 	struct table *table = *state;
 	struct fb_event event;
@@ -473,7 +473,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_life, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_passed_over, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_ignored, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_start, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_forget, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reuse, setup, teardown),
