@@ -276,8 +276,8 @@ static void replay_describe(const struct source *source, json_t *object)
 	replay_speed_print(replay, speed, sizeof(speed));
 	json_object_set_new(object, "file", json_string(replay->path));
 	json_object_set_new(object, "speed", json_string(speed));
-	json_object_set_new(object, "lines", json_integer((json_int_t)replay->n_lines));
-	json_object_set_new(object, "malformed", json_integer((json_int_t)replay->malformed));
+	source_describe_number(object, "lines", replay->n_lines);
+	source_describe_number(object, "malformed", replay->malformed);
 	json_object_set_new(object, "done", json_boolean(replay->done));
 }
 

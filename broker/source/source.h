@@ -8,6 +8,7 @@
  */
 
 #include <event2/event.h>
+#include <jansson.h>
 
 #include "core/hub.h"
 
@@ -61,6 +62,12 @@ struct source_ops {
 struct source {
 	const struct source_ops *ops;
 };
+
+/* source_describe_number() - for describe(): add a number to the object */
+static inline void source_describe_number(json_t *object, const char *key, uint64_t value)
+{
+	json_object_set_new(object, key, json_integer((json_int_t)value));
+}
 
 extern const struct source_ops module_source;
 extern const struct source_ops connector_source;

@@ -147,30 +147,25 @@ static void connector_arm(struct source *source)
 	(void)source;
 }
 
-static void describe_number(json_t *object, const char *key, uint64_t value)
-{
-	json_object_set_new(object, key, json_integer((json_int_t)value));
-}
-
 static void connector_describe_status(const struct source *source, json_t *object)
 {
 	const struct connector *connector = (const struct connector *)source;
 	const struct connector_stats *stats = &connector->stats;
 
 	json_object_set_new(object, "taskstats", json_boolean(connector->taskstats));
-	describe_number(object, "wakeups", connector->pace.wakeups);
-	describe_number(object, "messages", stats->messages);
-	describe_number(object, "malformedMessages", stats->malformed);
-	describe_number(object, "lostMessages", stats->lost_messages);
-	describe_number(object, "lostUsages", stats->lost_records);
-	describe_number(object, "resyncs", stats->resyncs);
-	describe_number(object, "timesSilenced", stats->unarmed);
-	describe_number(object, "procReads", stats->proc_reads);
-	describe_number(object, "procTooLate", stats->proc_late);
-	describe_number(object, "procSkipped", stats->proc_skipped);
-	describe_number(object, "groups", groups_count(connector->groups));
-	describe_number(object, "pendingGroups", groups_ending(connector->groups));
-	describe_number(object, "pendingUsages", groups_records(connector->groups));
+	source_describe_number(object, "wakeups", connector->pace.wakeups);
+	source_describe_number(object, "messages", stats->messages);
+	source_describe_number(object, "malformedMessages", stats->malformed);
+	source_describe_number(object, "lostMessages", stats->lost_messages);
+	source_describe_number(object, "lostUsages", stats->lost_records);
+	source_describe_number(object, "resyncs", stats->resyncs);
+	source_describe_number(object, "timesSilenced", stats->unarmed);
+	source_describe_number(object, "procReads", stats->proc_reads);
+	source_describe_number(object, "procTooLate", stats->proc_late);
+	source_describe_number(object, "procSkipped", stats->proc_skipped);
+	source_describe_number(object, "groups", groups_count(connector->groups));
+	source_describe_number(object, "pendingGroups", groups_ending(connector->groups));
+	source_describe_number(object, "pendingUsages", groups_records(connector->groups));
 	json_object_set_new(object, "coalescing", json_boolean(connector->pace.loaded));
 }
 

@@ -220,11 +220,6 @@ bool module_probe(char found[static SOURCE_SENTENCE_MAX], char advice[static SOU
 
 /* The broker status */
 
-static void describe_number(json_t *object, const char *key, uint64_t value)
-{
-	json_object_set_new(object, key, json_integer((json_int_t)value));
-}
-
 static void describe_module(const struct module *module, json_t *object)
 {
 	const struct module_status *status = &module->status;
@@ -233,17 +228,18 @@ static void describe_module(const struct module *module, json_t *object)
 
 	snprintf(instance, sizeof(instance), "%016" PRIx64, status->instance);
 	json_object_set_new(object, "moduleVersion", json_string(status->version));
-	describe_number(object, "protocolVersion", module->family.version);
+	source_describe_number(object, "protocolVersion", module->family.version);
 	json_object_set_new(object, "instance", json_string(instance));
-	describe_number(object, "ringSize", status->ring_size);
-	describe_number(object, "ringUnsent", status->ring_used);
-	describe_number(object, "firstRecord", status->first);
-	describe_number(object, "lastRecord", status->last);
-	describe_number(object, "listeners", status->listeners);
-	describe_number(object, "graceSec", status->grace);
+	source_describe_number(object, "ringSize", status->ring_size);
+	source_describe_number(object, "ringUnsent", status->ring_used);
+	source_describe_number(object, "firstRecord", status->first);
+	source_describe_number(object, "lastRecord", status->last);
+	source_describe_number(object, "listeners", status->listeners);
+	source_describe_number(object, "graceSec", status->grace);
 	for (uint32_t type = FORKBUS_TYPE_FORK; type < FORKBUS_TYPE_THREADS; type++)
 		if (status->lost[type])
-			describe_number(lost, event_type_name(module_event_type(type)), status->lost[type]);
+			source_describe_number(lost, event_type_name(module_event_type(type)),
+					       status->lost[type]);
 	json_object_set_new(object, "kernelLost", lost);
 }
 
@@ -251,15 +247,15 @@ static void describe_stream(const struct module *module, json_t *object)
 {
 	const struct module_stream_stats *stats = &module->stream.stats;
 
-	describe_number(object, "publishedRecord", module->stream.last);
-	describe_number(object, "messages", stats->messages);
-	describe_number(object, "records", stats->records);
-	describe_number(object, "doubles", stats->doubles);
-	describe_number(object, "overruns", stats->overruns);
-	describe_number(object, "replays", stats->replays);
-	describe_number(object, "replaysFailed", stats->replays_failed);
-	describe_number(object, "malformedRecords", stats->malformed);
-	describe_number(object, "unknownRecords", stats->unknown);
+	source_describe_number(object, "publishedRecord", module->stream.last);
+	source_describe_number(object, "messages", stats->messages);
+	source_describe_number(object, "records", stats->records);
+	source_describe_number(object, "doubles", stats->doubles);
+	source_describe_number(object, "overruns", stats->overruns);
+	source_describe_number(object, "replays", stats->replays);
+	source_describe_number(object, "replaysFailed", stats->replays_failed);
+	source_describe_number(object, "malformedRecords", stats->malformed);
+	source_describe_number(object, "unknownRecords", stats->unknown);
 }
 
 void module_describe(const struct module *module, json_t *object)
@@ -268,13 +264,13 @@ void module_describe(const struct module *module, json_t *object)
 
 	describe_module(module, object);
 	describe_stream(module, object);
-	describe_number(object, "wakeups", module->stats.wakeups);
-	describe_number(object, "resyncs", module->stats.resyncs);
-	describe_number(object, "publishedBefore", module->stats.published_before);
+	source_describe_number(object, "wakeups", module->stats.wakeups);
+	source_describe_number(object, "resyncs", module->stats.resyncs);
+	source_describe_number(object, "publishedBefore", module->stats.published_before);
 	if (!cgroups)
 		return;
-	describe_number(object, "cgroups", cgroups->kept);
-	describe_number(object, "cgroupReadings", cgroups->readings);
-	describe_number(object, "cgroupsUnknown", module->stats.unplaced);
-	describe_number(object, "heldRecords", module->stats.held);
+	source_describe_number(object, "cgroups", cgroups->kept);
+	source_describe_number(object, "cgroupReadings", cgroups->readings);
+	source_describe_number(object, "cgroupsUnknown", module->stats.unplaced);
+	source_describe_number(object, "heldRecords", module->stats.held);
 }
