@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "log-reader.h"
 
@@ -118,6 +121,36 @@ int log_reader_init(struct log_reader *reader, const void *map, uint64_t size)
 	if (r == 0)
 		r = log_schema_check(map, reader->kinds);
 	return r ? r : log_reader_rewind(reader);
+}
+
+int log_reader_map(struct log_reader *reader, int fd)
+{
+	struct stat st;
+	void *map;
+
+	reader->map = NULL;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || st.st_size < LOG_HEADER_SIZE || (uint64_t)st.st_size > SIZE_MAX)
+		return -EBADMSG;
+	map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED)
+		return -errno;
+	switch (log_reader_init(reader, map, (uint64_t)st.st_size)) {
+	case 0:
+		return 0;
+	case LOG_READER_E_FOREIGN:
+		return -EPROTONOSUPPORT;
+	default:
+		return -EBADMSG;
+	}
+}
+
+void log_reader_unmap(struct log_reader *reader)
+{
+	if (reader->map)
+		munmap((void *)(uintptr_t)reader->map, reader->size);
+	reader->map = NULL;
 }
 
 /* Copy the record at the reader's position, or find that its block ends there (a size of 0). */

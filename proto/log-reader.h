@@ -60,6 +60,14 @@ void log_schema_add(struct log_header *header);
  */
 int log_reader_init(struct log_reader *reader, const void *map, uint64_t size);
 
+/*
+ * log_reader_map() - the same with a file, which is mapped read-only; call log_reader_unmap() in either case
+ * Return: 0 or a negative errno; -EBADMSG: no log, or a damaged one; -EPROTONOSUPPORT: that of another version or machine.
+ */
+int log_reader_map(struct log_reader *reader, int fd);
+/* A reader of zeros is fine. */
+void log_reader_unmap(struct log_reader *reader);
+
 /* log_reader_rewind() - move back to the tail. Return: 0 or LOG_READER_E_CORRUPT. */
 int log_reader_rewind(struct log_reader *reader);
 

@@ -2,16 +2,12 @@
 /* A log that is read without its broker: forkbus_read_log(). */
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "client.h"
 #include "log-reader.h"
 
 struct forkbus_log {
-	void *map;
-	uint64_t size;
 	struct log_reader reader;
 	struct filter *filter;
 	uint64_t since_usec, after_seq; /* 0: all */
@@ -20,30 +16,6 @@ struct forkbus_log {
 	struct forkbus_event event;
 	char cursor[CURSOR_TEXT_MAX];
 };
-
-static int map_log(struct forkbus_log *log, int fd)
-{
-	struct stat st;
-	void *map;
-
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode) || st.st_size == 0 || (uint64_t)st.st_size > SIZE_MAX)
-		return -EBADMSG;
-	map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
-	if (map == MAP_FAILED)
-		return -errno;
-	log->map = map;
-	log->size = (uint64_t)st.st_size;
-	switch (log_reader_init(&log->reader, map, log->size)) {
-	case 0:
-		return 0;
-	case LOG_READER_E_FOREIGN:
-		return -EPROTONOSUPPORT;
-	default:
-		return -EBADMSG;
-	}
-}
 
 /* What only a broker knows cannot be asked of a file. */
 static int check_set(struct forkbus *client)
@@ -104,7 +76,7 @@ int forkbus_read_log(struct forkbus *client, int fd, struct forkbus_log **ret)
 	log = calloc(1, sizeof(*log));
 	r = log ? take_set(log, client) : -ENOMEM;
 	if (r == 0)
-		r = map_log(log, fd);
+		r = log_reader_map(&log->reader, fd);
 	if (r == 0)
 		r = take_position(log, client);
 	if (r < 0) {
@@ -118,8 +90,7 @@ int forkbus_read_log(struct forkbus *client, int fd, struct forkbus_log **ret)
 struct forkbus_log *forkbus_log_free(struct forkbus_log *log)
 {
 	if (log) {
-		if (log->map)
-			munmap(log->map, log->size);
+		log_reader_unmap(&log->reader);
 		filter_free(log->filter);
 		event_copy_done(&log->event);
 		free(log);

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "log-reader.h"
@@ -11,37 +9,11 @@
 
 struct ring {
 	int fd;
-	void *map;
-	uint64_t size;
 	struct log_reader reader;
 	struct ring_waiter waiter;
 	struct log_loss loss; /* to be reported next, if there is any */
 	const char *reason;   /* of it */
 };
-
-static int map_log(struct ring *ring)
-{
-	struct stat st;
-	void *map;
-
-	if (fstat(ring->fd, &st) < 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode) || st.st_size < LOG_HEADER_SIZE || (uint64_t)st.st_size > SIZE_MAX)
-		return -EBADMSG;
-	map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, ring->fd, 0);
-	if (map == MAP_FAILED)
-		return -errno;
-	ring->map = map;
-	ring->size = (uint64_t)st.st_size;
-	switch (log_reader_init(&ring->reader, map, ring->size)) {
-	case 0:
-		return 0;
-	case LOG_READER_E_FOREIGN:
-		return -EPROTONOSUPPORT;
-	default:
-		return -EBADMSG;
-	}
-}
 
 int ring_new(struct ring **ret, int fd)
 {
@@ -54,9 +26,9 @@ int ring_new(struct ring **ret, int fd)
 	}
 	ring->fd = fd;
 	ring->waiter.event_fd = -1;
-	r = map_log(ring);
+	r = log_reader_map(&ring->reader, fd);
 	if (r == 0)
-		r = ring_waiter_start(&ring->waiter, fd, ring->map, ring->size);
+		r = ring_waiter_start(&ring->waiter, fd, (const void *)ring->reader.map, ring->reader.size);
 	if (r < 0) {
 		ring_free(ring);
 		return r;
@@ -70,8 +42,7 @@ struct ring *ring_free(struct ring *ring)
 	if (!ring)
 		return NULL;
 	ring_waiter_stop(&ring->waiter);
-	if (ring->map)
-		munmap(ring->map, ring->size);
+	log_reader_unmap(&ring->reader);
 	close(ring->fd);
 	free(ring);
 	return NULL;
