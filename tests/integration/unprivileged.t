@@ -54,7 +54,7 @@ for my $made (@made) {
 }
 is_deeply(\@order,  [], 'every process once, in order: ' . @made);
 is_deeply(\@status, [], 'with its status');
-is_deeply(\@usage,  [], 'and no usage but the time elapsed');
+is_deeply(\@usage,  [], 'and no usage except the elapsed time');
 is(scalar(grep { $_->{type} eq 'lost' } $stream->events), 0, 'nothing is lost');
 $broker->stop;
 done_testing;

@@ -11,15 +11,15 @@
 /* How long to wait for the kernel's answer while the source runs. */
 #define LISTEN_AGAIN_USEC (100 * USEC_PER_MSEC)
 
-/* What one system call can bring. */
+/* Free places in the queue that a read needs: one system call can return this many messages. */
 #define QUEUE_RESERVE (2 * NETLINK_BATCH)
 
-/* A record whose exit has not come by then never will, unless its process lives; looked at so often. */
+/* Records this old are dropped if their process is gone: their exit message was lost. Checked at the same interval. */
 #define RECORD_AGE_NSEC (10 * NSEC_PER_SEC)
 
 /* Filling the queue */
 
-/* What is asked for already may be answered as it is after this. */
+/* Questions that are already pending may get answers from after this message: pass its time on. */
 static void date_questions(struct connector *connector, const struct cn_event *cn)
 {
 	if (cn->what == PROC_EVENT_EXEC || (cn->what == PROC_EVENT_COMM && cn->tid == cn->tgid))
@@ -38,7 +38,7 @@ static void on_message(const struct nlmsghdr *header, void *userdata)
 		return;
 	}
 	connector->stats.messages++;
-	/* Only while something waits for an answer; the next one shows a hole then. */
+	/* The queue is full only while its head waits for an answer. The gap in sequence numbers shows the loss later. */
 	if (connector_queue_room(&connector->queue) == 0)
 		return;
 	message = connector_queue_push(&connector->queue, &cn);
@@ -74,7 +74,7 @@ static unsigned int drain_records(struct connector *connector)
 	return n;
 }
 
-/* Up to now all is reported as lost that was. */
+/* All losses up to now are reported. */
 static void cover(struct connector *connector)
 {
 	drain_records(connector);
@@ -83,7 +83,7 @@ static void cover(struct connector *connector)
 
 /* Publishing */
 
-/* All holes of the messages in the queue at once. */
+/* Report all gaps in the queue as one loss. */
 static void report_lost(struct connector *connector)
 {
 	struct connector_loss loss = connector_queue_take_loss(&connector->queue);
@@ -115,7 +115,7 @@ static void publish_one(struct connector *connector, const struct connector_mess
 	struct proc_question *question = message->question;
 
 	if (message->lost) {
-		/* For each hole: those that follow may have lost other forks than the one that reports them all. */
+		/* For each gap, although the first one reports all of them: each may hide other forks. */
 		groups_lost(connector->groups);
 		report_lost(connector);
 	}
@@ -124,7 +124,7 @@ static void publish_one(struct connector *connector, const struct connector_mess
 	connector->published_nsec = message->cn.nsec;
 	if (!question)
 		return;
-	/* One that is still open is the table's from now on. */
+	/* A question without an answer stays with the helper; its answer only updates the table. */
 	question->awaited = false;
 	if (question->answered)
 		proc_helper_give(connector->helper, question);
@@ -135,14 +135,14 @@ static uint64_t answer_due(const struct connector *connector, const struct conne
 	return message->read_nsec + connector->pace.coalesce_usec * NSEC_PER_USEC;
 }
 
-/* Is an answer on its way that is worth waiting for? */
+/* Does this message still wait for an answer from /proc? */
 static bool message_waits(const struct connector *connector, const struct connector_message *message,
 			  uint64_t now)
 {
 	return message->question && !message->question->answered && now < answer_due(connector, message);
 }
 
-/* Publish what is in the queue; @now: do not wait for any answer. */
+/* Publish the messages in the queue; @now: do not wait for answers. */
 static void process_queue(struct connector *connector, bool now)
 {
 	struct connector_queue *queue = &connector->queue;
@@ -166,8 +166,8 @@ static void process_queue(struct connector *connector, bool now)
 }
 
 /*
- * What the helper has answered since. Collected before messages are read, and used after: then all that had changed when the
- * answer was read is known.
+ * Collect the helper's new answers. They are collected before messages are read, and used after it: by then every change
+ * that an answer can reflect has been read, too.
  */
 static void collect_answers(struct connector *connector)
 {
@@ -178,7 +178,7 @@ static void collect_answers(struct connector *connector)
 			connector->late[connector->n_late++] = question;
 }
 
-/* Take answers into the table that came too late for their event. */
+/* Update the table by answers that arrived after their event was published. */
 static void use_late(struct connector *connector)
 {
 	struct proc_question *question;
@@ -196,8 +196,8 @@ static void use_late(struct connector *connector)
 }
 
 /*
- * Messages are read until there are none, then their records, then these messages are published. The order matters: the
- * kernel sends the record of a thread before its exit.
+ * Read all messages, then all records, then publish these messages. The order matters: the kernel sends the record of a
+ * thread before its exit message.
  */
 static unsigned int run_cycle(void *userdata)
 {
@@ -214,7 +214,7 @@ static unsigned int run_cycle(void *userdata)
 		r = netlink_receive(connector->fd, connector->arena, on_message, connector, &drain);
 	if (drain.datagrams > 0)
 		drain_records(connector);
-	/* The next message of each CPU shows how many were lost. */
+	/* The sequence number of each CPU's next message shows how many were lost. */
 	if (drain.overrun) {
 		resync_want(connector->resync);
 		cover(connector);
@@ -249,7 +249,7 @@ static void report_lost_records(struct connector *connector)
 	connector->records_since_usec = now;
 }
 
-/* The kernel stopped sending events, whether it does again or not. */
+/* Report that the kernel stopped sending events, even if it has started again. */
 static void report_unarmed(struct connector *connector, uint64_t since_nsec, const char *detail)
 {
 	connector->stats.unarmed++;
@@ -286,7 +286,8 @@ static void cure_silence(struct connector *connector)
 		r = connector_listen(connector, fd, LISTEN_AGAIN_USEC);
 	if (r != 0) {
 		if (!connector->cure_failed)
-			msg_warning("The proc connector is silent and does not answer; retrying.");
+			msg_warning(
+				"The proc connector stopped sending events and does not answer; retrying.");
 		connector->cure_failed = true;
 		if (fd >= 0)
 			close(fd);
@@ -297,7 +298,7 @@ static void cure_silence(struct connector *connector)
 	resync_hurry(connector->resync);
 	report_unarmed(connector, since, "another program made the kernel stop sending events");
 	hub_flush(connector->hub);
-	msg_warning("The proc connector had fallen silent; listening again.");
+	msg_warning("The proc connector had stopped sending events; subscribed again.");
 }
 
 static void report_past_silence(struct connector *connector, uint64_t now)
@@ -358,7 +359,7 @@ int connector_run(struct connector *connector)
 	const char *detail =
 		connector->taskstats
 			? "proc connector and taskstats"
-			: "proc connector without taskstats: exits carry no usage but the time elapsed";
+			: "proc connector without taskstats: exits carry no usage except the elapsed time";
 	int r;
 
 	connector->published_nsec = monotonic_nsec();
@@ -376,7 +377,7 @@ int connector_run(struct connector *connector)
 	return r;
 }
 
-/* A scan that is under way comes too late. */
+/* Called at the end, so an unfinished scan is not waited for. */
 void connector_drain(struct connector *connector)
 {
 	do

@@ -8,18 +8,18 @@
  *   connector.c      the cycle
  *   pace.c           when to run it
  *   silence.c        does the kernel still send events?
- *   exit.c           the end of threads and processes, reported or found by a scan
- *   publish.c        from any other message to the hub
- *   queue.c          messages that were read and not published yet; how many are missing
- *   thread-groups.c  threads counted to processes, their records (records.c) added up
+ *   exit.c           publish the end of threads and processes, by a message or a scan
+ *   publish.c        publish all other messages
+ *   queue.c          messages that are not published yet; how many are missing
+ *   thread-groups.c  count the threads of each process, add up their records (records.c)
  *   proc-event.c     messages of the proc connector, and its socket
  *   taskstats.c      records, and their sockets
  *
- * Calls go down this list. connector.c alone knows the order of things; the others return what they found.
+ * A file calls only files below it in this list. connector.c alone decides the order of steps; the others return results.
  *
- * A cycle is: read proc connector messages until there are none, then taskstats, then publish these messages in the order
- * of the queue. Reading never waits for publishing: an exec that waits for its answer from /proc holds back the rest of the
- * queue, but only for a bounded time.
+ * A cycle: read all proc connector messages, then all taskstats records, then publish the messages in the order of the
+ * queue. Reading never waits for publishing. An exec that waits for its answer from /proc holds back the rest of the queue,
+ * but only for a bounded time.
  */
 
 #include "base/clock.h"
@@ -43,13 +43,13 @@ struct connector {
 	uint64_t socket_buffer;
 	uint32_t self; /* our own pid */
 
-	/* What is read */
+	/* Input */
 	int fd;
-	struct taskstats_sockets *taskstats; /* NULL: not allowed, or not there */
+	struct taskstats_sockets *taskstats; /* NULL: not permitted, or not in this kernel */
 	struct netlink_arena *arena;
 	struct groups *groups;
 	struct proc_helper *helper;
-	struct proc_question *late[PROC_QUESTIONS_MAX]; /* collected, and awaited by no message */
+	struct proc_question *late[PROC_QUESTIONS_MAX]; /* answers that no message in the queue waits for */
 	unsigned int n_late;
 	struct connector_queue queue;
 	struct pace pace;
@@ -69,7 +69,7 @@ struct connector {
 	struct connector_stats stats;
 };
 
-/* The times of messages are of CLOCK_MONOTONIC. */
+/* Messages have times of CLOCK_MONOTONIC; these convert them. */
 static inline uint64_t connector_boot_usec(const struct connector *connector, uint64_t nsec)
 {
 	return clocks_boot_nsec(&connector->clocks, nsec) / NSEC_PER_USEC;
@@ -82,8 +82,8 @@ static inline uint64_t connector_time_usec(const struct connector *connector, ui
 
 /* publish.c */
 /*
- * An event of a process: its time, and which one it is. Return: what the table knows of it, to complete the event by; valid
- * until it is published. NULL: nothing.
+ * Begin an event of a process: set its time and its process. Return: the process in the table, to complete the event from,
+ * valid until the event is published; NULL: not in the table.
  */
 const struct process *connector_begin(const struct connector *connector, struct fb_event *event,
 				      enum event_type type, uint64_t nsec, uint32_t pid);
@@ -94,24 +94,24 @@ struct proc_question *connector_ask(struct connector *connector, uint32_t pid, f
 				    enum connector_purpose purpose);
 /* All messages but exits. */
 void connector_publish_message(struct connector *connector, const struct connector_message *message);
-/* To CONNECTOR_DESCRIBE; the event was published without it. */
+/* An answer to CONNECTOR_DESCRIBE came after its event was published. */
 void connector_answer_late(struct connector *connector, struct proc_question *question);
 
 /* exit.c */
 extern const struct resync_ops connector_resync_ops;
 void connector_publish_exit(struct connector *connector, const struct cn_event *cn);
-/* A process has the pid of one whose end was missed. */
+/* If this fork reuses the pid of a process whose end was missed, publish that end first. */
 void connector_end_replaced(struct connector *connector, const struct cn_event *fork);
-/* Ask for groups that ought to have ended. */
+/* Ask /proc about processes that seem to have ended. */
 void connector_check_suspects(struct connector *connector, uint64_t now);
 void connector_answer_alive(struct connector *connector, const struct proc_question *question);
 void connector_answer_parent(struct connector *connector, const struct proc_question *question);
 
 /* connector.c */
 extern const struct pace_ops connector_pace_ops;
-/* Subscribe by this socket, until the kernel answers. Return: as cn_socket_insist(). */
+/* Subscribe with this socket and wait for the kernel's answer. Return: as cn_socket_insist(). */
 int connector_listen(struct connector *connector, int fd, uint64_t wait_usec);
-/* Read /proc, then report events from now on; the socket listens already. Return: 0 or a negative errno, after logging it. */
+/* Read /proc, then start reporting events. The socket must be subscribed. Return: 0, or a negative errno, logged. */
 int connector_run(struct connector *connector);
-/* Read and publish all there is. */
+/* Read and publish everything that is pending. */
 void connector_drain(struct connector *connector);

@@ -6,7 +6,7 @@
 
 #define SUSPECTS_MAX 16
 
-/* Of more children than this the new parent is not asked for, and is known when they end. */
+/* The new parents of at most so many children are looked up; those of the others become known when they exit. */
 #define ORPHANS_MAX 64
 
 static void set_usage(struct fb_event *event, const struct taskstats_usage *usage, field_set fields)
@@ -48,7 +48,7 @@ static void publish_thread_exit(struct connector *connector, const struct cn_eve
 	connector_publish(connector, &event);
 }
 
-/* The children that live get another parent. */
+/* The living children of this process get another parent: ask /proc for it. */
 static void ask_orphans(struct connector *connector, const struct process *process)
 {
 	unsigned int n = 0;
@@ -73,7 +73,7 @@ void connector_answer_parent(struct connector *connector, const struct proc_ques
 	(void)hub_learn(connector->hub, &event);
 }
 
-/* The parent at the time of the exit: from the message, from the record, or from an earlier event. */
+/* The parent at the time of the exit comes from the message, the record, or an earlier event. */
 static void set_parent(struct connector *connector, struct fb_event *event, const struct process *process,
 		       uint32_t ppid)
 {
@@ -126,8 +126,8 @@ static bool is_of_ended(const struct connector *connector, const struct cn_event
 }
 
 /*
- * Without a fork message the start comes from the record, which does not count the time of tearing down. Return: the process
- * in the table that has it, @process or NULL.
+ * Without a fork message the start time is computed from the record, whose elapsed time does not include the teardown of the
+ * process. Return: @process if it has this start time or none, else NULL.
  */
 static const struct process *set_stray_start(struct fb_event *event, const struct process *process,
 					     const struct group_exit *exit)
@@ -142,8 +142,9 @@ static const struct process *set_stray_start(struct fb_event *event, const struc
 }
 
 /*
- * The exit of a thread whose process is not known: its last thread reports the end; without records, its leader. A thread
- * that began before the end of its process was reported belongs to that one: a scan counts threads whose exit is on its way.
+ * A thread of an unknown process exited. The record of the process' last thread shows that the process has ended; without
+ * records the leader's exit does. The exit is ignored if it belongs to a process whose end was already published: a scan may
+ * count threads whose exit message is still to come.
  */
 static void publish_stray(struct connector *connector, const struct cn_event *cn,
 			  const struct group_exit *exit)
@@ -188,7 +189,7 @@ void connector_publish_exit(struct connector *connector, const struct cn_event *
 	groups_remove(connector->groups, exit.group);
 }
 
-/* What is missing */
+/* Exits that were missed */
 
 static void publish_gone(struct connector *connector, uint32_t pid, uint64_t nsec)
 {
@@ -197,7 +198,7 @@ static void publish_gone(struct connector *connector, uint32_t pid, uint64_t nse
 	struct fb_event event;
 	const struct process *process = connector_begin(connector, &event, EVENT_EXIT, nsec, pid);
 
-	/* No message reported the exit, but the records may have arrived. */
+	/* The exit message was lost, but the records may have arrived. */
 	if (group) {
 		groups_settle(connector->groups, group, nsec);
 		group_end(connector->groups, group, &end);
@@ -213,7 +214,7 @@ void connector_end_replaced(struct connector *connector, const struct cn_event *
 		publish_gone(connector, fork->tgid, fork->nsec);
 }
 
-/* Groups that ought to have ended */
+/* Processes that seem to have ended */
 
 void connector_check_suspects(struct connector *connector, uint64_t now)
 {
@@ -251,7 +252,7 @@ static bool awaits_end(void *userdata, uint32_t pid)
 	return groups_find(connector->groups, pid);
 }
 
-/* A group is missing until the scan finds it, except a group that had messages since the scan began. */
+/* Mark groups as missing until the scan finds them, except groups that had messages since the scan began. */
 static void begin_scan(void *userdata, const struct proc_snapshot *snapshot)
 {
 	struct connector *connector = userdata;
@@ -277,7 +278,7 @@ static void take_threads(void *userdata, const struct proc_snapshot *snapshot, c
 		(void)groups_count_thread(connector->groups, entry->event.pid, entry->tids[i]);
 }
 
-/* What the table does not know of is not among the missing that it reports. */
+/* The table reports missing processes, but only those that it has: publish the end of the others. */
 static void end_scan(void *userdata, uint64_t nsec)
 {
 	struct connector *connector = userdata;

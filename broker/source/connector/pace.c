@@ -6,14 +6,14 @@
 #include "base/clock.h"
 
 /*
- * More messages than this in the time of one pace are load: with the usual 5 ms some 1,600 processes a second that fork,
- * exec and exit, more than a shell script brings about. Below, names are worth more than wake-ups: /proc has them only for
- * as long as the process lives. No more than the other number at a pace means that load is over.
+ * More messages than LOAD_MESSAGES in one interval are load. With the usual 5 ms this is about 1,600 processes a second that
+ * fork, exec and exit, more than a shell script starts. Below it, a name is worth a wake-up, since /proc has it only while
+ * the process lives. Load is over when an interval has no more messages than REST_MESSAGES.
  */
 #define LOAD_MESSAGES 24
 #define REST_MESSAGES 12
 
-/* Even without coalescing: publishing a full queue takes a moment. */
+/* Also without coalescing, the next cycle waits a moment: publishing a full queue takes time. */
 #define PACE_MIN_USEC (1 * USEC_PER_MSEC)
 
 #define TICK_USEC (250 * USEC_PER_MSEC)
@@ -88,7 +88,7 @@ static void on_load(evutil_socket_t fd, short what, void *userdata)
 		load_end(pace);
 }
 
-/* An answer, or the time for it is over. Before it is used, all is read that may say that it came too late. */
+/* An answer arrived, or its time is over. Run a whole cycle: messages that make the answer obsolete are read first. */
 static void on_answered(evutil_socket_t fd, short what, void *userdata)
 {
 	struct pace *pace = userdata;

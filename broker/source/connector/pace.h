@@ -11,11 +11,11 @@
 #include <stdint.h>
 
 struct pace_ops {
-	/* Read all there is and publish what can be. Return: number of datagrams. */
+	/* Read everything that is pending and publish what does not wait. Return: number of datagrams. */
 	unsigned int (*cycle)(void *userdata);
-	/* Is there no room to read anything? Waking up for more would be in vain. */
+	/* Is there no room to read anything? Then more messages cause no wake-ups. */
 	bool (*full)(void *userdata);
-	/* Does everything wait for something? Then load is not over, however little was read. */
+	/* Does a scan hold the queue back? Then load is not over, however little was read. */
 	bool (*held)(void *userdata);
 	void (*tick)(void *userdata);
 };
@@ -29,7 +29,7 @@ struct pace {
 	struct event *readable; /* a message, when quiet */
 	struct event *answered; /* the helper has something, when quiet */
 	struct event *load;	/* under load */
-	struct event *hold;	/* what the cycle waits for is late */
+	struct event *hold;	/* the time for an answer is over */
 	struct event *tick;
 	bool loaded;
 	uint64_t window_usec; /* CLOCK_MONOTONIC: since when messages are counted, to measure the load */
@@ -40,12 +40,12 @@ struct pace {
 /* pace_init() - @coalesce_usec: under load, wake up no more often than this; 0: never wait */
 void pace_init(struct pace *pace, struct event_base *base, uint64_t coalesce_usec, const struct pace_ops *ops,
 	       void *userdata);
-/* pace_start() - begin to wake up. Return: 0 or -ENOMEM; pace_stop() is due in any case. */
+/* pace_start() - start the event sources. Return: 0 or -ENOMEM; call pace_stop() in either case. */
 int pace_start(struct pace *pace, int message_fd, int answer_fd);
 void pace_stop(struct pace *pace);
 
-/* pace_listen() - messages come by another socket from now on. Return: 0 or -ENOMEM: by none. */
+/* pace_listen() - read messages from another socket from now on. Return: 0; -ENOMEM: no socket is watched any more. */
 int pace_listen(struct pace *pace, int fd);
 
-/* pace_hold() - run a cycle in @nsec, whether something comes or not */
+/* pace_hold() - run a cycle in @nsec, even if no message arrives */
 void pace_hold(struct pace *pace, uint64_t nsec);

@@ -14,7 +14,7 @@
 
 #define CN_HEADER offsetof(struct proc_event, event_data)
 
-/* Bytes of event_data that every kernel sends for this kind of event; 0: a kind that this does not know. */
+/* Bytes of event_data that every kernel sends for this kind of event; 0: an unknown kind. */
 static size_t cn_body_size(uint32_t what)
 {
 	switch (what) {
@@ -33,9 +33,9 @@ static size_t cn_body_size(uint32_t what)
 		return sizeof(struct ptrace_proc_event);
 	case PROC_EVENT_COMM:
 		return sizeof(struct comm_proc_event);
-	case PROC_EVENT_COREDUMP: /* the parent came with 4.18 */
+	case PROC_EVENT_COREDUMP: /* kernels before 4.18 do not send the parent */
 		return offsetof(struct coredump_proc_event, parent_pid);
-	case PROC_EVENT_EXIT: /* so here */
+	case PROC_EVENT_EXIT: /* likewise */
 		return offsetof(struct exit_proc_event, parent_pid);
 	default:
 		return 0;
@@ -74,7 +74,7 @@ static void cn_fill(struct cn_event *event, const struct proc_event *proc)
 	default:
 		break;
 	}
-	/* All kinds but FORK begin with whose they are. */
+	/* All kinds except FORK begin with the ids of the process. */
 	event->tid = (uint32_t)proc->event_data.exec.process_pid;
 	event->tgid = (uint32_t)proc->event_data.exec.process_tgid;
 }
@@ -139,8 +139,8 @@ int cn_socket_open(uint64_t buffer)
 	if (fd < 0)
 		return fd;
 	/*
-	 * From 6.6 on the kernel stops sending when an event reaches no listener. With this option it takes a full socket
-	 * for an error instead, even if there is no other listener.
+	 * From 6.6 on the kernel stops sending when an event reaches no listener. With this option a full socket is an
+	 * error, but still counts as a listener.
 	 */
 	(void)setsockopt(fd, SOL_NETLINK, NETLINK_BROADCAST_ERROR, &on, sizeof(on));
 	return steal_fd(&fd);
@@ -218,7 +218,7 @@ int cn_socket_insist(int fd, uint64_t wait_usec, struct netlink_arena *arena, ne
 		extra = cn_socket_open(0);
 		if (extra < 0)
 			return extra;
-		/* Closed without a word, so that it stays counted. The answer is there when sending returns. */
+		/* Closed without unsubscribing, so the kernel still counts it. send() returns after the answer arrived. */
 		r = cn_socket_listen(extra, 0, arena, NULL, NULL, drain);
 		close(extra);
 		if (r == 0)

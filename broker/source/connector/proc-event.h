@@ -44,16 +44,16 @@ struct cn_event {
 
 enum {
 	_CN_E_SUCCESS,
-	CN_E_OTHER,	/* not of the proc connector, or of a kind that this does not know */
+	CN_E_OTHER,	/* not a message of the proc connector, or of an unknown kind */
 	CN_E_MALFORMED, /* shorter than its length field */
 };
 
-/* cn_decode() - read one message, of any content. Return: 0, CN_E_OTHER, CN_E_MALFORMED. */
+/* cn_decode() - read one message; the content is not trusted. Return: 0, CN_E_OTHER, CN_E_MALFORMED. */
 int cn_decode(struct cn_event *event, const struct nlmsghdr *message);
 
 /*
- * A request to the kernel. The answer, which every listener gets, carries @ack plus one; its sequence number is not the
- * request's but the CPU's next, as if it were an event.
+ * A request to the kernel. Every listener gets the answer. It carries @ack plus one; its sequence number is the CPU's next
+ * one, as for an event, and not the request's.
  */
 struct cn_request {
 	_Alignas(NLMSG_ALIGNTO) unsigned char data[NLMSG_SPACE(sizeof(struct cn_msg) + sizeof(uint32_t))];
@@ -73,11 +73,11 @@ int cn_socket_open(uint64_t buffer);
 enum {
 	_CN_SOCKET_E_SUCCESS,
 	CN_SOCKET_E_SILENT,  /* the kernel does not answer: its count of listeners is wrong */
-	CN_SOCKET_E_FOREIGN, /* it never will: this is not the initial pid and user namespace */
+	CN_SOCKET_E_FOREIGN, /* it never sends events here: not the initial pid and user namespaces */
 };
 
 /*
- * cn_socket_listen() - ask for events, wait for the answer, which alone proves that there will be some
+ * cn_socket_listen() - subscribe, and wait for the answer: only the answer proves that events will come
  * @fn: gets all messages that arrive meanwhile, the answer too
  * Return: 0, CN_SOCKET_E_SILENT, CN_SOCKET_E_FOREIGN, or a negative errno.
  */
@@ -91,5 +91,5 @@ int cn_socket_listen(int fd, uint64_t wait_usec, struct netlink_arena *arena, ne
 int cn_socket_insist(int fd, uint64_t wait_usec, struct netlink_arena *arena, netlink_fn fn, void *userdata,
 		     struct netlink_drain *drain);
 
-/* cn_socket_ignore() - unsubscribe; call this before closing a socket that listens */
+/* cn_socket_ignore() - unsubscribe; call this before a subscribed socket is closed */
 void cn_socket_ignore(int fd);

@@ -15,7 +15,7 @@
 	(PROCFS_IDS | FIELDS_PLACE | EVENT_BIT(login_uid) | EVENT_BIT(session) | EVENT_BIT(tty) | \
 	 EVENT_BIT(comm))
 
-/* How far the queue is searched for the end of a process. */
+/* How many messages of the queue are searched for the exit of a process. */
 #define LOOK_AHEAD 1024
 
 static void begin_event(const struct connector *connector, struct fb_event *event, enum event_type type,
@@ -65,21 +65,21 @@ struct proc_question *connector_ask(struct connector *connector, uint32_t pid, f
 
 /* Answers */
 
-/* Is the answer about this process, and about the program that it was asked of? */
+/* Is the answer about this process, and about the program that it ran when the question was asked? */
 static bool answer_fits(const struct proc_question *question, uint64_t start_usec)
 {
 	return question->found && procfs_start_matches(question->event.start_usec, start_usec) &&
 	       (!question->exec_nsec || question->read_nsec < question->exec_nsec);
 }
 
-/* What is known of the time after the question is not taken for what was before it. */
+/* Drop the name if it changed before the answer was read: the event must have the old one. */
 static void answer_trim(struct proc_question *question)
 {
 	if (question->comm_nsec && question->read_nsec >= question->comm_nsec)
 		EVENT_CLEAR(&question->event, comm);
 }
 
-/* An answer that follows an exec is not older than the exec. The ids are not copied: they have messages of their own. */
+/* The answer to an exec's question is not older than the exec. Ids are not copied: other messages report them. */
 static void take_answer(struct fb_event *event, const struct fb_event *answer)
 {
 	fb_event_copy_fields(event, answer, ~(FIELDS_IDENTITY | PROCFS_IDS | EVENT_BIT(ppid)));
@@ -103,7 +103,7 @@ static void drop_tty(struct connector *connector, const struct process *process)
 		hub_forget(connector->hub, process, EVENT_BIT(tty));
 }
 
-/* The event went out without it; the table still wants to know. */
+/* The event was published without the answer, which still updates the table. */
 void connector_answer_late(struct connector *connector, struct proc_question *question)
 {
 	const struct process *process = table_find(hub_table(connector->hub), question->pid);
@@ -115,7 +115,7 @@ void connector_answer_late(struct connector *connector, struct proc_question *qu
 		return;
 	EVENT_SET(event, start_usec, process->id.start_usec);
 	EVENT_CLEAR(event, ppid);
-	/* Another event may have changed the name or the ids since: keep those. */
+	/* Later events may have changed the name or the ids: keep these. */
 	event->has &= ~(process->has & (PROCFS_IDS | EVENT_BIT(comm)));
 	(void)hub_learn(connector->hub, event);
 }
@@ -129,7 +129,7 @@ static bool is_leader(const struct cn_event *cn)
 
 static bool threads_wanted(const struct connector *connector, const struct cn_event *cn)
 {
-	/* Our own come and go to test whether the kernel still speaks. */
+	/* Our own threads start and end to test whether the kernel still sends events. */
 	return hub_armed(connector->hub) & HUB_ARMED_THREADS && cn->tgid != connector->self;
 }
 
@@ -165,7 +165,7 @@ static void publish_fork(struct connector *connector, const struct cn_event *cn)
 
 	groups_fork(connector->groups, cn);
 	begin_event(connector, &event, EVENT_FORK, cn->nsec, cn->tgid);
-	/* A scan may have been quicker than the message. */
+	/* A scan may have found the process before this message was published. */
 	if (process && event_same_start(process->id.start_usec, start))
 		start = process->id.start_usec;
 	EVENT_SET(&event, start_usec, start);
@@ -177,8 +177,8 @@ static void publish_fork(struct connector *connector, const struct cn_event *cn)
 }
 
 /*
- * The record of a process that ended before its exec was published. Its name in this record is its name since the exec,
- * unless a message between the two changes the name.
+ * The record of a process that has ended, although its exec is not yet published. The record has the name that the process
+ * had since the exec, unless a message in between changed the name.
  */
 static const struct taskstats_record *record_of_end(struct connector *connector, const struct cn_event *exec)
 {
@@ -239,7 +239,7 @@ static void publish_comm(struct connector *connector, const struct cn_event *cn)
 	const struct process *process;
 	struct fb_event event;
 
-	/* Threads have names of their own; the process has its leader's. */
+	/* Each thread has a name of its own; the name of a process is its leader's. */
 	if (!is_leader(cn))
 		return;
 	process = connector_begin(connector, &event, EVENT_COMM, cn->nsec, cn->tgid);
@@ -269,7 +269,7 @@ static void publish_id(struct connector *connector, const struct cn_event *cn)
 	const struct process *process;
 	struct fb_event event, old;
 
-	/* Only raw system calls give threads identities of their own; the process has its leader's. */
+	/* Raw system calls can give each thread its own ids; the ids of a process are its leader's. */
 	if (!is_leader(cn))
 		return;
 	process = connector_begin(connector, &event, EVENT_ID, cn->nsec, cn->tgid);

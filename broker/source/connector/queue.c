@@ -28,7 +28,7 @@ void connector_queue_done(struct connector_queue *queue)
 	*queue = (struct connector_queue){};
 }
 
-/* Sequence numbers count each CPU's messages, so a hole is exactly what was dropped. */
+/* Sequence numbers count each CPU's messages, so a gap is exactly the number of dropped messages. */
 static bool count_lost(struct connector_queue *queue, const struct cn_event *cn)
 {
 	struct connector_loss *loss = &queue->loss;

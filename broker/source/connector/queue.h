@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * Messages between the socket and the hub, in the order in which they were read, and how many the kernel dropped among them.
+ * Messages that were read from the socket and not yet published, in the order of reading, and how many the kernel dropped.
  */
 
 #include <stddef.h>
@@ -30,10 +30,10 @@ struct connector_queue {
 	struct connector_message *messages; /* owned */
 	uint64_t head, tail;		    /* count up; modulo the size they are places */
 	struct connector_cpu *cpus;	    /* owned */
-	struct connector_loss loss;	    /* not taken yet */
+	struct connector_loss loss;	    /* not reported yet */
 };
 
-/* connector_queue_init() - Return: 0 or -ENOMEM; connector_queue_done() is due in any case. */
+/* connector_queue_init() - Return: 0 or -ENOMEM; call connector_queue_done() in either case. */
 int connector_queue_init(struct connector_queue *queue);
 void connector_queue_done(struct connector_queue *queue);
 
@@ -47,10 +47,10 @@ static inline size_t connector_queue_room(const struct connector_queue *queue)
 	return QUEUE_MAX - (queue->head - queue->tail);
 }
 
-/* connector_queue_push() - a message that was read now; there must be room */
+/* connector_queue_push() - add a message that was just read; there must be room */
 struct connector_message *connector_queue_push(struct connector_queue *queue, const struct cn_event *cn);
 
-/* connector_queue_peek() - the nth message from the first one on, which is 0; NULL: no more */
+/* connector_queue_peek() - the nth message; the first one is 0; NULL: there are fewer */
 struct connector_message *connector_queue_peek(const struct connector_queue *queue, uint64_t n);
 
 static inline void connector_queue_drop(struct connector_queue *queue)
@@ -58,5 +58,5 @@ static inline void connector_queue_drop(struct connector_queue *queue)
 	queue->tail++;
 }
 
-/* connector_queue_take_loss() - all holes of the messages that were pushed since the last call, at once */
+/* connector_queue_take_loss() - the sum of all gaps since the last call */
 struct connector_loss connector_queue_take_loss(struct connector_queue *queue);

@@ -6,7 +6,7 @@
 
 #include "source/pool.h"
 
-/* More than the queue of messages holds: then their exits are lost. */
+/* More than the queue of messages holds, so records beyond this belong to lost exits. */
 #define RECORDS_MAX 65536
 #define BUCKETS	    4096
 
@@ -22,7 +22,7 @@ TAILQ_HEAD(record_list, taskstats_record);
 
 struct records {
 	struct pool pool;
-	/* By tgid, or by tid where the record has no tgid; in order of arrival. */
+	/* Key: the tgid, or the tid where the record has no tgid. Records in order of arrival. */
 	struct record_list buckets[BUCKETS];
 };
 
@@ -84,7 +84,7 @@ static bool record_fits(const struct taskstats_record *record, const struct cn_e
 	       (record->code == exit->exit.code || exit->exit.code == RECORD_ANY_CODE);
 }
 
-/* How well does it fit? Best: the same thread, a life that is not too long, and the CPU that reported the exit. */
+/* How well does the record fit the exit? Best: same thread, a lifetime that is not too long, same CPU. */
 static unsigned int record_score(const struct taskstats_record *record, const struct cn_event *exit,
 				 uint64_t fork_nsec)
 {
@@ -102,8 +102,8 @@ static uint64_t record_distance(const struct taskstats_record *record, const str
 }
 
 /*
- * Is @record rather the one than @best, which arrived before? Of two that are as good and came by one socket the first
- * is, since its order holds; of others the one whose life is the more like that between the messages.
+ * Does @record fit better than @best, which arrived earlier? If both have the same score and came by one socket, the earlier
+ * one does, since a socket keeps the order. Otherwise the one whose lifetime is closer to that between the messages does.
  */
 static bool record_better(const struct taskstats_record *record, const struct taskstats_record *best,
 			  const struct cn_event *exit, uint64_t fork_nsec)

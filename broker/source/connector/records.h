@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Taskstats records that wait for their exit. The kernel sends the record of a thread before its exit, so an exit finds its
- * record here. The order in which records of different CPUs arrive has no meaning.
+ * Taskstats records whose exit message has not been processed yet. The kernel sends the record of a thread before its exit,
+ * so an exit finds its record here. The order in which records of different CPUs arrive has no meaning.
  */
 
 #include <stddef.h>
@@ -18,7 +18,7 @@ int records_new(struct records **ret);
 struct records *records_free(struct records *records);
 size_t records_count(const struct records *records);
 
-/* records_add() - copies. Return: 0 or -ENOMEM. */
+/* records_add() - add a copy. Return: 0 or -ENOMEM. */
 int records_add(struct records *records, const struct taskstats_record *record);
 
 enum {
@@ -26,7 +26,7 @@ enum {
 	RECORD_E_NONE, /* there is no record for this exit */
 };
 
-/* An exit that was not seen itself, see groups_settle(). */
+/* An exit whose message was lost, see groups_settle(). */
 #define RECORD_ANY_CODE UINT32_MAX
 #define RECORD_ANY_CPU	UINT32_MAX
 
@@ -39,14 +39,14 @@ enum {
 int records_take(struct records *records, const struct cn_event *exit, uint64_t fork_nsec,
 		 struct taskstats_record *ret);
 
-/* records_peek() - the one that records_take() would give. Return: NULL: none. */
+/* records_peek() - the record that records_take() would return. Return: NULL if there is none. */
 const struct taskstats_record *records_peek(struct records *records, const struct cn_event *exit,
 					    uint64_t fork_nsec);
 
-/* records_each() - look at all that wait */
+/* records_each() - call a function for each record */
 typedef void (*records_fn)(const struct taskstats_record *record, void *userdata);
 void records_each(const struct records *records, records_fn fn, void *userdata);
 
-/* records_expire() - drop the records that arrived before a CLOCK_MONOTONIC, unless @keep returns true */
+/* records_expire() - drop the records that arrived before this time of CLOCK_MONOTONIC, unless @keep returns true */
 typedef bool (*records_keep_fn)(const struct taskstats_record *record, void *userdata);
 void records_expire(struct records *records, uint64_t nsec, records_keep_fn keep, void *userdata);

@@ -8,16 +8,16 @@
 
 #include "base/clock.h"
 
-/* Without records silence is tested after this, and taken for certain after that. */
+/* Without records: silence is tested after QUIET_NSEC without messages, and is certain DEAF_NSEC after the test. */
 #define QUIET_NSEC   (2 * NSEC_PER_SEC)
 #define DEAF_NSEC    (1 * NSEC_PER_SEC)
-/* An exit follows its record at once. */
+/* An exit follows its record at once; after this time it is missing. */
 #define UNHEARD_NSEC (2 * NSEC_PER_SEC)
 
-/* An exit whose record came, and that never came itself: its thread is not there any more. */
+/* Exits whose record arrived, but whose message did not, although the thread is gone. */
 struct unheard {
 	uint64_t covered_nsec, until_nsec; /* of records that arrived between these times */
-	uint64_t since_nsec;		   /* 0: there is none */
+	uint64_t since_nsec;		   /* 0: no exit is missing */
 };
 
 static void find_unheard(const struct taskstats_record *record, void *userdata)
@@ -27,7 +27,7 @@ static void find_unheard(const struct taskstats_record *record, void *userdata)
 
 	if (record->arrival_nsec <= unheard->covered_nsec || record->arrival_nsec > unheard->until_nsec)
 		return;
-	/* To free the memory of a large process takes long. */
+	/* Not if the thread still exists: freeing the memory of a large process delays its exit message. */
 	if (syscall(SYS_tgkill, tgid, record->tid, 0) == 0 || errno != ESRCH)
 		return;
 	if (!unheard->since_nsec || record->heard_nsec < unheard->since_nsec)
@@ -35,8 +35,8 @@ static void find_unheard(const struct taskstats_record *record, void *userdata)
 }
 
 /*
- * When another program starts to listen, the kernel sends events to all listeners again, maybe before the silence was noticed
- * here. Messages are numbered only while there is a listener, so only the records of threads that ended show the silence.
+ * When another program starts to listen, the kernel sends events to all listeners again, possibly before the silence was
+ * noticed here. The kernel does not number messages while it sends none, so only the records of ended threads show the gap.
  */
 uint64_t silence_past(const struct silence *silence, const struct groups *groups, uint64_t now)
 {
@@ -51,7 +51,7 @@ static void *thread_nothing(void *userdata)
 	return userdata;
 }
 
-/* A thread of our own causes a message, unless the kernel is silent. */
+/* Starting a thread causes a message, unless the kernel sends none. */
 static void test_by_thread(void)
 {
 	pthread_t thread;
@@ -61,8 +61,8 @@ static void test_by_thread(void)
 }
 
 /*
- * A record that no message follows shows silence. Without records, only a test shows it. Both need a second check, since a
- * record arrives a moment before its message.
+ * A record without a message after it shows silence. Without records, only a test shows it. Both need a second check, since
+ * a record arrives a moment before its message.
  */
 bool silence_check(struct silence *silence, uint64_t now, uint64_t messages, unsigned int records)
 {

@@ -13,7 +13,7 @@
 
 /* How long to wait for the kernel's answer. */
 #define LISTEN_USEC (1 * USEC_PER_SEC)
-#define ANSWER_USEC (500 * USEC_PER_MSEC) /* when it is only tried */
+#define ANSWER_USEC (500 * USEC_PER_MSEC) /* when probing */
 
 static inline struct connector *to_connector(struct source *source)
 {
@@ -76,10 +76,10 @@ static void open_taskstats(struct connector *connector)
 	int r = taskstats_sockets_new(&connector->taskstats, connector->socket_buffer, connector->arena);
 
 	if (r == -EPERM)
-		msg_info("Without CAP_NET_ADMIN there is no taskstats: exits carry no usage but the time "
-			 "elapsed.");
+		msg_info("Without CAP_NET_ADMIN there is no taskstats: exits carry no usage except the "
+			 "elapsed time.");
 	else if (r < 0)
-		msg_warning("Taskstats does not work, exits carry no usage but the time elapsed: %s",
+		msg_warning("Taskstats does not work, exits carry no usage except the elapsed time: %s",
 			    strerror(-r));
 }
 
@@ -105,7 +105,7 @@ static int open_connector(struct connector *connector)
 	return r > 0 ? -EOPNOTSUPP : 0;
 }
 
-/* First listen, then read /proc: a process that starts in between is found at least once. */
+/* Subscribe first, then read /proc: a process that starts in between is found by at least one of them. */
 static int connector_open(struct connector *connector)
 {
 	int r;
@@ -177,7 +177,7 @@ static uint64_t connector_finish(struct source *source)
 	return connector_time_usec(connector, connector->published_nsec);
 }
 
-/* Would it work here? */
+/* Probing */
 
 /* Listen for a moment, then unsubscribe. */
 static int try_connector(struct netlink_arena *arena)
@@ -190,7 +190,7 @@ static int try_connector(struct netlink_arena *arena)
 		return fd;
 	r = cn_socket_listen(fd, ANSWER_USEC, arena, NULL, NULL, &drain);
 	cn_socket_ignore(fd);
-	/* Silenced by another program: start() knows a cure. */
+	/* Another program made the kernel stop sending; start() can correct this. */
 	return r == CN_SOCKET_E_SILENT ? 0 : r;
 }
 
@@ -227,12 +227,12 @@ static void say_refused(char found[static SOURCE_SENTENCE_MAX], char advice[stat
 		    "Run in the initial network namespace, on a kernel with CONFIG_PROC_EVENTS=y.");
 		break;
 	case -EPERM:
-		say(found, advice, "The proc connector of this kernel is for root alone.",
+		say(found, advice, "The proc connector of this kernel requires root.",
 		    "Run as root or with CAP_NET_ADMIN; from Linux 6.6 on others may listen as well.");
 		break;
 	case CN_SOCKET_E_FOREIGN:
 		say(found, advice,
-		    "The proc connector does not answer: in another pid or user namespace it does not.",
+		    "The proc connector does not answer: it serves only the initial pid and user namespaces.",
 		    "Run in the initial pid and user namespaces, outside of a container.");
 		break;
 	default:
@@ -248,7 +248,7 @@ static bool connector_probe(char found[static SOURCE_SENTENCE_MAX], char advice[
 	int r;
 
 	if (!arena) {
-		say(found, advice, "There is not enough memory to try.", "");
+		say(found, advice, "There is not enough memory to try it.", "");
 		return false;
 	}
 	netlink_arena_init(arena);

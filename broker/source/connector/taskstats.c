@@ -16,7 +16,7 @@
 #include "base/clock.h"
 #include "source/netlink/genl.h"
 
-/* Nothing below this length has the switches, the last of what is needed; before version 8 or so. */
+/* Shorter records (about before version 8) lack the context switches, the last fields that are needed. */
 #define TASKSTATS_SIZE_MIN (offsetof(struct taskstats, nivcsw) + sizeof(uint64_t))
 
 /*
@@ -39,7 +39,7 @@ static void taskstats_copy(struct taskstats *stats, size_t at, const unsigned ch
 	memcpy((unsigned char *)stats + at, data + from, len);
 }
 
-/* Shorter ones are filled up with zeros, longer ones cut. */
+/* Shorter texts are padded with zeros, longer ones cut. */
 static bool taskstats_load(struct taskstats *stats, const struct nlattr *attr)
 {
 	const unsigned char *data = mnl_attr_get_payload(attr);
@@ -93,7 +93,7 @@ static void taskstats_fill(struct taskstats_record *record, const struct tasksta
 	taskstats_fill_usage(&record->usage, stats);
 }
 
-/* Both kinds of aggregate hold an id and the figures; between them, on some machines, an empty one to align. */
+/* Both kinds of aggregate contain an id and the statistics, on some machines with an empty attribute between, to align. */
 static bool taskstats_load_nested(struct taskstats *stats, const struct nlattr *nest)
 {
 	const struct nlattr *attr;
@@ -150,7 +150,7 @@ int taskstats_decode(struct taskstats_record *record, const struct nlmsghdr *mes
 /* The sockets */
 
 #define CPUS_MAX     8192
-#define POSSIBLE_MAX 128 /* more sockets than this only for CPUs that are there */
+#define POSSIBLE_MAX 128 /* with more possible CPUs than this, only those present get a socket */
 #define READY_MAX    64
 
 struct taskstats_socket {
@@ -179,7 +179,7 @@ static int socket_open(struct taskstats_socket *sock, unsigned int cpu, uint16_t
 		return fd;
 	snprintf(mask, sizeof(mask), "%u", cpu);
 	mnl_attr_put_strz(request, TASKSTATS_CMD_ATTR_REGISTER_CPUMASK, mask);
-	/* Records that arrive before the answer are dropped with it; what is older than the source is not its own. */
+	/* Records that arrive before the answer are dropped with it: they are older than the source. */
 	r = genl_request(fd, request, arena->data, sizeof(arena->data), NULL, NULL);
 	if (r < 0)
 		return r;
@@ -200,7 +200,7 @@ static void socket_close(struct taskstats_socket *sock, uint16_t family)
 	sock->fd = close_fd(sock->fd);
 }
 
-/* CPUs of a list like "0-3,8". Return: how many, or -EINVAL. */
+/* Count the CPUs of a list like "0-3,8". Return: the number, or -EINVAL. */
 static int cpus_parse(const char *text, unsigned int *cpus, unsigned int max)
 {
 	unsigned int first, last, n = 0;
@@ -316,16 +316,16 @@ static void on_record(const struct nlmsghdr *message, void *userdata)
 	if (taskstats_decode(&record, message, receiving->sockets->family) != 0)
 		return;
 	record.cpu = sock->cpu;
-	/* Read after the record, thus later than the fork of its process, and near enough to distinguish reused pids. */
+	/* The time is read after the record: later than the fork of its process, and close enough to distinguish reused pids. */
 	record.arrival_nsec = monotonic_nsec();
 	receiving->n++;
 	receiving->fn(&record, receiving->userdata);
 }
 
 /*
- * How many records the kernel dropped on a socket since the last call, by its own count. The sequence numbers of the records
- * do not show it: a thread that is preempted during its exit sends the number of one CPU to the listeners of another CPU
- * (seen on 6.1).
+ * How many records the kernel dropped on a socket since the last call, by the kernel's count. The sequence numbers of the
+ * records do not show it: a thread that is preempted during its exit sends the number of one CPU to the listeners of another
+ * CPU (seen on 6.1).
  */
 static uint32_t count_drops(struct taskstats_socket *sock)
 {
@@ -340,7 +340,7 @@ static uint32_t count_drops(struct taskstats_socket *sock)
 	return sock->drops - before;
 }
 
-/* All that is queued on one socket. An overrun is noted before what was queued before it, and lasts until it is empty. */
+/* Read everything that is queued on one socket. The kernel reports an overrun before the older records. */
 static uint32_t drain_socket(struct receiving *receiving, struct netlink_arena *arena)
 {
 	struct netlink_drain drain = {};

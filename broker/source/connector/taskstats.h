@@ -30,11 +30,11 @@ struct taskstats_usage {
 	uint64_t read_chars, write_chars;
 };
 
-/* Of one thread. */
+/* The record of one thread. */
 struct taskstats_record {
 	uint16_t version;
 	uint8_t flags;
-	bool has_group; /* its process has ever had more than one thread; on the AGROUP record only */
+	bool has_group; /* its process had more than one thread at some time; only in AGROUP records */
 	uint32_t code;	/* as a wait status */
 	uint32_t tid;
 	uint32_t tgid; /* 0: unknown, before version 12 */
@@ -43,13 +43,13 @@ struct taskstats_record {
 	uint64_t elapsed_usec;
 	struct taskstats_usage usage;
 	/*
-	 * With @has_group, of all threads that the process has ever had: CPU times and switches. Right from version 16 on;
-	 * before, threads that had ended were left out of some.
+	 * With @has_group, sums over all threads that the process ever had: CPU times and switches. Correct from version
+	 * 16 on; before, some sums did not include threads that had ended.
 	 */
 	struct taskstats_usage group;
 
 	/* Set by the receiver */
-	unsigned int cpu;      /* whose socket */
+	unsigned int cpu;      /* the CPU of the socket */
 	uint64_t arrival_nsec; /* CLOCK_MONOTONIC */
 	uint64_t heard_nsec;   /* last message of the proc connector before the record was made */
 	TAILQ_ENTRY(taskstats_record) link;
@@ -61,7 +61,7 @@ enum {
 	TASKSTATS_E_MALFORMED, /* cut, or of a version with too few fields */
 };
 
-/* taskstats_decode() - read one message, of any content. Return: 0, TASKSTATS_E_OTHER, TASKSTATS_E_MALFORMED. */
+/* taskstats_decode() - read one message; the content is not trusted. Return: 0, TASKSTATS_E_OTHER, TASKSTATS_E_MALFORMED. */
 int taskstats_decode(struct taskstats_record *record, const struct nlmsghdr *message, uint16_t family);
 
 struct taskstats_sockets;
@@ -77,8 +77,8 @@ struct taskstats_sockets *taskstats_sockets_free(struct taskstats_sockets *socke
 typedef void (*taskstats_fn)(const struct taskstats_record *record, void *userdata);
 
 /*
- * taskstats_sockets_drain() - all that is queued now
- * @lost: how many records are missing, added
+ * taskstats_sockets_drain() - read all records that are queued now
+ * @lost: the number of missing records is added to it
  * Return: number of records.
  */
 unsigned int taskstats_sockets_drain(struct taskstats_sockets *sockets, struct netlink_arena *arena,

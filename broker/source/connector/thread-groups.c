@@ -36,7 +36,7 @@ TAILQ_HEAD(group_list, group);
 struct groups {
 	bool records;
 	bool counting;
-	uint64_t losses;      /* how often messages were lost */
+	uint64_t losses;      /* how many times messages were lost */
 	struct group *groups; /* by tgid */
 	struct pool pool;
 	struct group_list ending;
@@ -255,7 +255,7 @@ bool groups_counting(const struct groups *groups)
 
 /* The life of a group */
 
-/* Does the event belong to a previous process with the same tgid? */
+/* Does the event belong to an earlier process with the same tgid? */
 static bool group_is_younger(const struct group *group, const struct cn_event *event)
 {
 	return event->nsec + BORN_SLACK_NSEC < group->born_nsec;
@@ -280,7 +280,7 @@ struct group *groups_fork(struct groups *groups, const struct cn_event *event)
 		group = group_add(groups, event->tgid);
 		if (!group)
 			return NULL;
-		/* The process was not reported, so its other threads are unknown, too: one at least has forked this. */
+		/* The process is unknown, so its other threads are, too; at least one exists, which forked this one. */
 		group->unseen = !leader;
 		group->losses = leader ? groups->losses : GROUP_UNCOUNTED;
 		group->alive = !leader && !groups->counting;
@@ -339,9 +339,9 @@ static void usage_add(struct taskstats_usage *sum, const struct taskstats_usage 
 }
 
 /*
- * The threads share their memory: each record has the maximum of the whole process until then. The record of a thread that
- * an exec ended may arrive after the exec, with the memory of the old program. Such strays count only if there is no other
- * record.
+ * The threads share their memory: each record has the maximum of the whole process up to then. The record of a thread that
+ * an exec ended may arrive after the exec, with the memory of the old program. Such records are used only if there is no
+ * other.
  */
 static void group_take_rss(struct group *group, const struct taskstats_record *record)
 {
@@ -372,7 +372,7 @@ static void group_take_record(struct group *group, const struct taskstats_record
 	}
 }
 
-/* Is this exit one of those that are counted? A group that the scan did not find has its old count. */
+/* Does this exit reduce the count of threads? A group that the scan did not find keeps its old count. */
 static bool exit_counts(struct groups *groups, const struct group *group, const struct cn_event *event)
 {
 	struct counted *counted;
@@ -388,8 +388,8 @@ static bool exit_counts(struct groups *groups, const struct group *group, const 
 }
 
 /*
- * Have all its threads ended, and were all of them counted? Where there is no flag, or its record may be the one that is
- * missing, the count is trusted, unless forks may have been lost.
+ * Have all its threads ended, and were all of them counted? The flag of the last thread decides. Where there is no flag, or
+ * the record with the flag may be missing, the count is trusted, unless forks may have been lost.
  */
 static bool group_is_complete(const struct groups *groups, const struct group *group)
 {
@@ -431,7 +431,7 @@ void groups_exit(struct groups *groups, const struct cn_event *event, struct gro
 	exit->ended = group_is_complete(groups, group);
 	if (exit->ended)
 		return;
-	/* It should end now; whether it does is checked, should an exit have been lost. */
+	/* It should end soon. Check this later, since an exit may have been lost. */
 	if (group->alive == 0 || (record ? record->flags & TASKSTATS_AGROUP : event->tid == event->tgid))
 		group_set_ending(groups, group, true, event->nsec);
 }
@@ -463,10 +463,10 @@ void groups_exec(struct groups *groups, const struct cn_event *event)
 	group->changed_nsec = event->nsec;
 	group->usage.max_rss_kib = 0;
 	group->has_rss = false;
-	/* The thread that lives on has the leader's id now, whichever it was before. */
+	/* The thread that called exec has the leader's id now. */
 	if (groups->counting && !counted_find(groups, event->tgid))
 		(void)counted_add(groups, event->tgid);
-	/* The leader may have ended as the first victim of an exec by another thread. */
+	/* The leader may have ended because another thread called exec: the process goes on. */
 	group_set_ending(groups, group, false, 0);
 }
 
@@ -483,7 +483,7 @@ struct group *groups_suspect(struct groups *groups, uint64_t now_nsec)
 	TAILQ_FOREACH(group, &groups->ending, link) {
 		if (group->check_nsec > now_nsec)
 			continue;
-		/* Leaders may well end long before their processes do. */
+		/* A leader may end long before its process: check at growing intervals. */
 		wait = 2 * (now_nsec - group->ending_nsec);
 		group->check_nsec = now_nsec + (wait < CHECK_LAST_NSEC ? wait : CHECK_LAST_NSEC);
 		return group;
@@ -504,7 +504,7 @@ void group_end(const struct groups *groups, const struct group *group, struct gr
 	bool complete = group_is_complete(groups, group);
 
 	*end = (struct group_end){
-		/* Where exits are missing, only what was certain before the last one is known. */
+		/* If exits are missing, the last thread's status is unknown; only a status of higher rank is certain. */
 		.has_status = group->rank > (complete ? GROUP_RANK_NONE : GROUP_RANK_THREAD),
 		.status = group->code & 0xffff,
 		.has_task = group->has_record,
@@ -521,7 +521,7 @@ void group_end(const struct groups *groups, const struct group *group, struct gr
 	end->has = USAGE_SUMS | EVENT_BIT(max_rss_kib);
 	if (!group->unseen || !group->multithreaded)
 		return;
-	/* Of threads that ended unseen only the kernel's own sums know. */
+	/* Only the kernel's own sums include threads that ended unseen. */
 	end->has = EVENT_BIT(max_rss_kib);
 	if (group->has_all && group->version >= VERSION_ALL_RIGHT) {
 		end->usage.user_usec = group->all.user_usec;

@@ -2,15 +2,15 @@
 #pragma once
 
 /*
- * Thread groups: when has a process ended, with which status, having used what? Made of the forks and exits of the proc
- * connector, which come one a thread, and of the taskstats records of its threads.
+ * Thread groups: when did a process end, with which status, and what did it use? The input is the fork and exit of each
+ * thread from the proc connector, and the taskstats record of each thread.
  *
- * A group ends when as many exits as forks of its tgid were seen, and the record of the thread that ended the process was
- * among them. The record alone does not suffice: others may come after it. Nor does the count: after a loss, or a scan that
- * came between the end of a thread and its exit, it is too low for a while, and a process that lives would end. Threads are
- * counted by tgid alone, since a thread that execs takes its leader's id, which then exits twice, and its own never does.
+ * A group ends when it had as many exits as forks, and one exit had the record with the flag of the last thread. The flag
+ * alone is not enough: exits of other threads may come after it. Nor is the count: after a loss, or after a scan between the
+ * end of a thread and its exit message, it is too low for a while, and a living process would be reported as ended. Threads
+ * are counted by tgid alone, since a thread that calls exec takes the leader's id: that id exits twice, its own never.
  *
- * Pure: no system calls, no bus. A machine under steady load allocates nothing here.
+ * Pure: no system calls, no bus. Under steady load nothing is allocated here.
  */
 
 #include <uthash.h>
@@ -26,11 +26,11 @@
 /* How good a thread's code is as the status of its process: higher is better. */
 enum group_rank {
 	GROUP_RANK_NONE,
-	GROUP_RANK_STRAY,  /* of a helper of the kernel's, or a victim of exec: killed, but with code 0 */
+	GROUP_RANK_STRAY,  /* a thread of the kernel's, or one that an exec ended: killed, but with code 0 */
 	GROUP_RANK_THREAD, /* any thread's; the last one counts */
 	GROUP_RANK_LAST,   /* reported by the thread that ended the process */
 	GROUP_RANK_SIGNAL,
-	GROUP_RANK_CORE, /* only the thread that dumped knows of the core */
+	GROUP_RANK_CORE, /* reported only by the thread that dumped core */
 };
 
 #define GROUP_UNCOUNTED UINT64_MAX /* its first message was a thread's fork */
@@ -40,14 +40,14 @@ struct group {
 	uint32_t alive;	      /* forks - exits */
 	uint64_t fork_nsec;   /* CLOCK_MONOTONIC of its fork; 0: older than the source */
 	uint64_t born_nsec;   /* earliest start; older messages belong to a previous process with this tgid */
-	uint64_t ending_nsec; /* when it seemed to end with threads left in the count; 0: it did not */
+	uint64_t ending_nsec; /* when it seemed to end, though not all threads had exited; 0: it did not */
 	uint64_t check_nsec;  /* when to check that in /proc next */
 	bool unseen;	      /* some of its threads may have started and ended unreported */
 	bool mismatched;      /* an exit had no record: the sums are too low */
-	uint64_t losses;      /* how many there were when all its threads were counted, or GROUP_UNCOUNTED */
+	uint64_t losses;      /* groups->losses when all its threads were counted, or GROUP_UNCOUNTED */
 	bool last;	      /* the thread that ended the process has exited */
 	bool missing;	      /* the last scan of /proc did not find it */
-	bool old_count;	      /* nor did it count its threads */
+	bool old_count;	      /* the last scan did not count its threads */
 	uint64_t changed_nsec; /* of its last message */
 	bool has_record;
 	enum group_rank rank;
@@ -56,7 +56,7 @@ struct group {
 	bool has_rss; /* usage.max_rss_kib is that of the running program */
 	uint64_t stray_rss_kib;
 	bool has_all;		 /* @all: the kernel's sums of all its threads */
-	bool multithreaded;	 /* has ever been */
+	bool multithreaded;	 /* it had more than one thread at some time */
 	uint16_t version;	 /* of its records */
 	uint32_t ppid, uid, gid; /* of the last record */
 	char comm[TASKSTATS_COMM_MAX];
@@ -66,19 +66,19 @@ struct group {
 
 struct groups;
 
-/* What an exit did. */
+/* The result of an exit. */
 struct group_exit {
-	struct group *group; /* NULL: of no process that is known */
+	struct group *group; /* NULL: of an unknown process */
 	bool ended;	     /* it was the group's last one: call group_end(), then groups_remove() */
 	bool has_record;
 	struct taskstats_record record; /* of the thread */
 };
 
-/* How a process ended, as far as it can be known. */
+/* How a process ended, as far as is known. */
 struct group_end {
 	bool has_status;
 	uint32_t status; /* as a wait status */
-	field_set has;	 /* EVENT_BIT()s of the usage fields that are right */
+	field_set has;	 /* EVENT_BIT()s of the usage fields that are correct */
 	struct taskstats_usage usage;
 	bool has_task; /* the following */
 	uint32_t ppid, uid, gid;
@@ -91,12 +91,12 @@ int groups_new(struct groups **ret, bool records);
 struct groups *groups_free(struct groups *groups);
 
 size_t groups_count(const struct groups *groups);
-/* Groups that seem to be ending, and records whose exit has not come yet. */
+/* Number of groups that seem to be ending; number of records whose exit has not come. */
 size_t groups_ending(const struct groups *groups);
 size_t groups_records(const struct groups *groups);
 
 struct group *groups_find(const struct groups *groups, uint32_t tgid);
-/* A walk; take the next one before the one at hand is removed. */
+/* Iterate over all groups; get the next one before the current one is removed. */
 struct group *groups_first(const struct groups *groups);
 struct group *group_next(const struct group *group);
 
@@ -110,42 +110,42 @@ void groups_remove(struct groups *groups, struct group *group);
 /* groups_record() - a record arrived; copied. Return: 0 or -ENOMEM. */
 int groups_record(struct groups *groups, const struct taskstats_record *record);
 /*
- * groups_expire() - drop records that arrived before, of processes that are no more: their exits were lost
- * Of a process that lives the exit may come much later, when all its memory is freed.
+ * groups_expire() - drop older records of processes that are gone: their exit messages were lost
+ * The exit of a process that still exists may come much later, after all its memory is freed.
  */
 void groups_expire(struct groups *groups, uint64_t nsec);
 /* groups_each_record() - look at the records whose exits have not come */
 void groups_each_record(const struct groups *groups, records_fn fn, void *userdata);
-/* groups_peek() - the record that an exit will find, if it has arrived already; NULL: not. */
+/* groups_peek() - the record that belongs to an exit; NULL: it has not arrived. */
 const struct taskstats_record *groups_peek(struct groups *groups, const struct cn_event *exit);
 
-/* groups_replaced() - the group whose end was missed, since this fork has its tgid; to be removed before groups_fork() */
+/* groups_replaced() - the group whose tgid this fork reuses: its end was missed. Remove it before groups_fork(). */
 struct group *groups_replaced(const struct groups *groups, const struct cn_event *event);
 
-/* groups_fork() - a thread, or the first one of a process, was born. Return: its group, NULL: no memory. */
+/* groups_fork() - a thread or a process started. Return: its group, NULL: no memory. */
 struct group *groups_fork(struct groups *groups, const struct cn_event *event);
 
 /* groups_exit() - a thread ended */
 void groups_exit(struct groups *groups, const struct cn_event *event, struct group_exit *exit);
 
 /*
- * groups_settle() - a process is gone, but its last exits were not reported: use the records of its threads that arrived
- * @nsec: when it was gone
+ * groups_settle() - a process is gone, but exit messages are missing: use the records of its threads that arrived
+ * @nsec: when it was found to be gone
  */
 void groups_settle(struct groups *groups, struct group *group, uint64_t nsec);
 
 /*
  * groups_lost() - messages are missing before the next one
- * Forks may be among them: until the next scan, what is counted of processes with threads may be too little.
+ * Forks may be among them: until the next scan, the counts of processes with threads may be too low.
  */
 void groups_lost(struct groups *groups);
 
-/* groups_exec() - a process runs another program: figures of the old memory do not count any more */
+/* groups_exec() - a process runs another program: the memory usage of the old one no longer counts */
 void groups_exec(struct groups *groups, const struct cn_event *event);
 
 void group_end(const struct groups *groups, const struct group *group, struct group_end *end);
 
-/* group_end_stray() - the same for a thread that ended a process of which nothing is known but this */
+/* group_end_stray() - the same for the last thread of an unknown process */
 void group_end_stray(const struct group_exit *exit, struct group_end *end);
 
 /*
