@@ -13,10 +13,10 @@
 #include "ring.h"
 #include "session.h"
 
-/* A bound on one call of forkbus_process(), whatever the other side does. */
+/* The most steps of one call of forkbus_process(), whatever the broker sends. */
 #define STEPS_MAX 64
 
-/* One call of forkbus_process() looks at so many events of the ring that the filter leaves out, at most. */
+/* The most events of the ring that one step reads while it searches for one that matches. */
 #define SLICE 1024
 
 /* --- the handle --------------------------------------------------------------------------------------------------- */
@@ -52,7 +52,7 @@ int forkbus_new(struct forkbus **ret, const char *runtime_dir, uint64_t flags)
 struct forkbus *forkbus_free(struct forkbus *client)
 {
 	if (client) {
-		/* First, so that nothing is taken out of it: see session.c. */
+		/* Closed first, so that no descriptor is removed from it: see session.c. */
 		if (client->epoll_fd >= 0)
 			close(client->epoll_fd);
 		client->epoll_fd = -1;
@@ -71,7 +71,7 @@ const char *forkbus_get_error(const struct forkbus *client)
 	return client->reason.known ? client->reason.text : NULL;
 }
 
-/* The broker would refuse the same, later. */
+/* Refuse at once what the broker would refuse later. */
 static int check_filter(struct forkbus *client)
 {
 	json_t *object = filter_set_json(&client->set);
@@ -99,14 +99,14 @@ int forkbus_start(struct forkbus *client)
 		session_wait_again(client);
 	else if (r < 0)
 		return r;
-	/* The first call is to be sent. */
+	/* The next forkbus_process() sends the first call. */
 	client->busy = true;
 	return 0;
 }
 
 /* --- events of a reply -------------------------------------------------------------------------------------------- */
 
-/* Events, or a list of processes, or where the ring is read from: for batch_deliver(). */
+/* A reply with events, a list of processes, or the position where reading the ring begins: for batch_deliver(). */
 static int batch_begin(struct forkbus *client)
 {
 	struct batch batch = { .is_list = client->call != CALL_SUBSCRIBE, .end = { .known = true } };
@@ -134,7 +134,7 @@ static void set_position(struct forkbus *client, uint64_t epoch, uint64_t seq)
 	cursor_print(client->cursor, epoch, seq);
 }
 
-/* Was it delivered before the connection was lost? */
+/* Was this event already delivered, before the connection was lost? */
 static bool is_double(const struct forkbus *client, const struct fb_event *event)
 {
 	if (event->type == EVENT_READY)
@@ -143,7 +143,7 @@ static bool is_double(const struct forkbus *client, const struct fb_event *event
 	       client->position.epoch == client->batch.end.epoch && event->seq <= client->position.seq;
 }
 
-/* The snapshot is over, and the log begins somewhere. */
+/* The snapshot is over. The cursor of ready is the position in the log from which events follow. */
 static void ready_delivered(struct forkbus *client, const struct fb_event *event)
 {
 	uint64_t epoch, seq;
@@ -162,7 +162,7 @@ static void delivered(struct forkbus *client, const struct fb_event *event)
 		ready_delivered(client, event);
 	if (EVENT_HAS(event, seq))
 		set_position(client, epoch, event->seq);
-	/* A loss of this subscriber's own has no place in the log, but an end there. */
+	/* A loss of only this subscriber has no position of its own in the log: use its end. */
 	else if (event->type == EVENT_LOST && EVENT_HAS(event, to))
 		set_position(client, epoch, event->to);
 	if (client->batch.next == json_array_size(client->batch.events) && !client->batch.is_list)
@@ -175,7 +175,7 @@ static void batch_done(struct forkbus *client)
 	reply_done(&client->reply);
 }
 
-/* The ring goes on at the position, or the socket does. */
+/* Continue at the position, in the ring if it still has it, else by the socket. */
 static void ring_begin(struct forkbus *client)
 {
 	if (ring_seek(client->ring, client->position.epoch, client->position.seq) == 0)
@@ -184,7 +184,7 @@ static void ring_begin(struct forkbus *client)
 		session_subscribe(client);
 }
 
-/* After a list: ready, where it has not come yet, and the ring from there on. */
+/* The list is delivered: deliver ready, if that was not done before, then read the ring. */
 static int list_done(struct forkbus *client)
 {
 	const struct position end = client->position.known ? client->position : client->batch.end;
@@ -192,7 +192,7 @@ static int list_done(struct forkbus *client)
 	struct fb_event event;
 	int item = FORKBUS_NOTHING;
 
-	/* A cursor of another log, or of the future: the broker knows what to say. */
+	/* The cursor is of another log or of the future: subscribe, so that the broker reports the loss or the error. */
 	if (end.epoch != client->batch.end.epoch || end.seq > client->batch.end.seq) {
 		batch_done(client);
 		session_subscribe(client);
@@ -232,8 +232,8 @@ static int batch_deliver(struct forkbus *client)
 	if (batch->is_list)
 		return list_done(client);
 	/*
-	 * All of it is with the caller, and so is what the filter left out. Before ready the cursor says what follows the
-	 * snapshot: one that is made anew is followed by it, too.
+	 * The whole batch is delivered: continue after its end, which includes events that the filter leaves out. Before
+	 * ready, the end is the position that follows the snapshot, and a new snapshot is continued from there, too.
 	 */
 	set_position(client, batch->end.epoch, batch->end.seq);
 	batch_done(client);
@@ -242,7 +242,7 @@ static int batch_deliver(struct forkbus *client)
 
 /* --- events of the ring ------------------------------------------------------------------------------------------- */
 
-/* The next event, unless there was no memory to deliver the last one. Return: as ring_next(). */
+/* Read the next event, unless the last one could not be delivered for lack of memory. Return: as ring_next(). */
 static int ring_take(struct forkbus *client)
 {
 	int r;
@@ -254,13 +254,13 @@ static int ring_take(struct forkbus *client)
 	return r == RING_E_LOST ? 0 : r;
 }
 
-/* There is nothing, now or for good. Return: as ring_deliver(). */
+/* The ring has no more events, for now or at all. Return: as ring_deliver(). */
 static int ring_pause(struct forkbus *client, int r)
 {
-	/* A log without a writer: its broker is gone, even where the connection has not ended. */
+	/* The log has no writer: its broker is gone, even if the connection has not ended yet. */
 	client->ring_ending |= r == RING_E_REPLACED;
 	client->ring_more = false;
-	/* The broker can still send what cannot be read here. */
+	/* The ring cannot be read, but the broker can still send the events by the socket. */
 	if (r == -EBADMSG || r == -EPROTONOSUPPORT)
 		session_subscribe(client);
 	else if (r < 0)
@@ -283,7 +283,7 @@ static int ring_deliver(struct forkbus *client)
 			return -ENOMEM;
 		client->ring_pending = false;
 		client->ring_more = true;
-		/* Of a loss of this subscriber's own, the end. */
+		/* A loss of only this subscriber has no position of its own: use its end. */
 		if (EVENT_HAS(event, seq))
 			set_position(client, client->position.epoch, event->seq);
 		else if (EVENT_HAS(event, to))
@@ -296,7 +296,7 @@ static int ring_deliver(struct forkbus *client)
 
 /* --- steps -------------------------------------------------------------------------------------------------------- */
 
-/* Nothing is there to be read. */
+/* There is nothing to read: wait for the connection. */
 static int watch(struct forkbus *client, bool *idle)
 {
 	*idle = true;
@@ -313,7 +313,7 @@ static int read_reply(struct forkbus *client, bool *idle)
 		session_wait_again(client);
 		return 0;
 	}
-	/* More processes than one message may have: the snapshot of a subscription has many. */
+	/* The list of processes is too long for one message. The snapshot of a subscription comes in many messages. */
 	if (r == -EMSGSIZE && client->call == CALL_LIST) {
 		session_forgo_ring(client);
 		return 0;
@@ -350,7 +350,7 @@ static int ring_watch(struct forkbus *client, bool *idle)
 	return 0;
 }
 
-/* What came is delivered before more is read. Return: an item, or a negative errno: all but -ENOMEM are the end. */
+/* Deliver what was received, before more is read. Return: an item, or a negative errno; all except -ENOMEM are final. */
 static int deliver(struct forkbus *client)
 {
 	int r = client->announce;
@@ -363,7 +363,7 @@ static int deliver(struct forkbus *client)
 	return r;
 }
 
-/* One step. Return: what it brought, FORKBUS_NOTHING after a step without, a negative errno; @idle: none is left. */
+/* One step. Return: an item, FORKBUS_NOTHING if the step had none, or a negative errno; @idle: nothing is left to do. */
 static int step(struct forkbus *client, bool *idle)
 {
 	int r = deliver(client);

@@ -2,16 +2,15 @@
 #pragma once
 
 /*
- * The handle, and how it goes about a subscription:
+ * The handle, and the states of its subscription:
  *
- *   WAITING  not connected, until a time comes
- *   CALLING  a call is to be sent, or its reply to come: who a bare pid is, the ring, the snapshot, the subscription, of
- *            which the replies then go on
- *   RING     events come by the ring; the connection only shows when the broker goes
+ *   WAITING  not connected; the next attempt is at a set time
+ *   CALLING  a call is to be sent, or its reply is awaited: which process a bare pid is, the ring, the list of processes,
+ *            or the subscription, whose replies then bring the events
+ *   RING     events come by the ring; the connection only shows when the broker exits
  *
- * forkbus_process() goes in steps: an event that is here is delivered, else a reply is read, else a call is sent. What
- * belongs to a connection, and the calls that come before events, are in session.c. Every step that can lack memory leaves
- * things so that it can be done again.
+ * forkbus_process() works in steps: it delivers an event that was received, else reads a reply, else sends a call. The
+ * connection, and the calls before the first event, are in session.c. A step that fails for lack of memory can be repeated.
  */
 
 #include "events.h"
@@ -27,45 +26,45 @@ enum client_state { CLIENT_NEW, CLIENT_WAITING, CLIENT_CALLING, CLIENT_RING, CLI
 
 enum client_call { CALL_GET_PROCESS, CALL_OPEN_RING, CALL_LIST, CALL_STATUS, CALL_SUBSCRIBE };
 
-/* Up to where all was delivered. */
+/* All events up to here were delivered. */
 struct position {
 	bool known;
 	uint64_t epoch, seq;
 };
 
-/* Events that came together. */
+/* The events of one reply. */
 struct batch {
-	json_t *events; /* NULL: none; lent by the reply */
+	json_t *events; /* NULL: none; owned by the reply */
 	size_t next;
-	bool is_list; /* ready follows */
+	bool is_list; /* a list of processes; ready follows */
 	struct position end;
 };
 
 struct forkbus {
 	char *path; /* of the socket */
 	uint64_t flags;
-	struct filter_set set; /* what is asked for */
+	struct filter_set set; /* the request */
 	int epoll_fd;
 
 	enum client_state state;
 	int failure;
-	struct reason reason; /* why */
+	struct reason reason; /* of the last failure */
 
 	/* The connection */
 	struct wire *wire;
-	short wire_events; /* that are waited for; 0: not in the epoll instance */
+	short wire_events; /* that the epoll instance waits for; 0: not in it */
 	enum client_call call;
 	bool sent;
-	struct reply reply;    /* that is being dealt with */
-	bool accepted;	       /* by the broker, once */
-	uint64_t retry_usec;   /* WAITING: when */
-	uint64_t backoff_usec; /* and how long after it the next time */
+	struct reply reply;    /* that is being handled */
+	bool accepted;	       /* a broker has accepted this handle before */
+	uint64_t retry_usec;   /* WAITING: when to connect */
+	uint64_t backoff_usec; /* and how long to wait after that attempt */
 
-	/* What is delivered */
-	enum forkbus_item announce; /* before all else; FORKBUS_NOTHING: none */
-	bool is_gone;		    /* the caller knows that there is no connection */
-	bool is_ready;		    /* the caller has got ready */
-	bool busy;		    /* there may be more, whatever the descriptor says */
+	/* Delivery */
+	enum forkbus_item announce; /* to be returned first; FORKBUS_NOTHING: none */
+	bool is_gone;		    /* FORKBUS_DISCONNECTED was returned */
+	bool is_ready;		    /* FORKBUS_TYPE_READY was delivered */
+	bool busy;		    /* there may be more, even if the descriptor is not readable */
 	struct batch batch;
 	struct position position;
 	struct forkbus_event event;
@@ -73,11 +72,11 @@ struct forkbus {
 	char cursor[CURSOR_TEXT_MAX];
 
 	/* The ring */
-	struct filter *ring_filter; /* NULL: it is not to be used */
-	bool ring_more;		    /* there is more to be looked through */
+	struct filter *ring_filter; /* NULL: the ring is not used */
+	bool ring_more;		    /* the ring may have more events */
 	struct ring *ring;
-	bool ring_ending;  /* the broker is gone, but there may be some left */
-	bool ring_pending; /* ring_event was read and not delivered */
+	bool ring_ending;  /* the broker is gone, but the ring may have events left */
+	bool ring_pending; /* ring_event was read, but not yet delivered */
 	struct fb_event ring_event;
 };
 

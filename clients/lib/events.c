@@ -9,7 +9,7 @@
 
 /* --- numbers and names -------------------------------------------------------------------------------------------- */
 
-/* Dotted where JSON has an object within. */
+/* A dot stands for a nested object in JSON. */
 static const char *const names[_EVENT_FIELD_MAX] = {
 #define NAME_TOP(_key)				  _key
 #define NAME_STATUS(_key)			  "status." _key
@@ -38,7 +38,7 @@ unsigned int field_internal(enum forkbus_field field)
 	return internal < _EVENT_FIELD_MAX && names[internal] ? internal : _EVENT_FIELD_MAX;
 }
 
-/* Return: EVENT_NONE for a number that is none. */
+/* Return: EVENT_NONE for an unknown number. */
 static enum event_type type_internal(enum forkbus_type type)
 {
 	return (unsigned int)type < ARRAY_SIZE(types) ? types[type] : EVENT_NONE;
@@ -115,7 +115,7 @@ static const char *text_put(char **at, const struct event_text *text)
 	return begin;
 }
 
-/* One after each NUL, and one at the beginning: an empty list is absent. */
+/* One string begins at the start and one after each NUL; an empty list is absent. */
 static size_t strings_count(struct event_text text)
 {
 	size_t n = 1;
@@ -167,7 +167,7 @@ int event_copy_set(struct forkbus_event *copy, const struct fb_event *event)
 		copy->size = size;
 	}
 	copy->event = *event;
-	/* The arguments first: their pointers say where. */
+	/* The pointers of the arguments come first. */
 	at = (char *)copy->memory + (n + 1) * sizeof(char *);
 	if (n > 0)
 		copy->event.args.data = text_put(&at, &event->args);
@@ -225,7 +225,7 @@ bool forkbus_event_has(const struct forkbus_event *event, enum forkbus_field fie
 	return internal < _EVENT_FIELD_MAX && event->event.has >> internal & 1;
 }
 
-/* Where the value of a field of one kind is. Return: 0, -EINVAL, -ENODATA. */
+/* Find the value of a field, which must be of this kind. Return: 0, -EINVAL, -ENODATA. */
 static int value_find(const struct forkbus_event *event, enum forkbus_field field, enum forkbus_kind kind,
 		      const struct event_field_info **info, const void **value)
 {
@@ -306,11 +306,11 @@ int event_copy_decode(struct forkbus_event *copy, struct event_store *store, jso
 	r = event_json_decode_object(&event, store, object);
 	if (r < 0)
 		return r;
-	/* This face sends replies without events in place of heartbeats. */
+	/* The Varlink interface has no heartbeats: it sends replies without events instead. */
 	return event.type == EVENT_HEARTBEAT ? EVENT_COPY_E_UNKNOWN : event_copy_set(copy, &event);
 }
 
-/* At least what event_json_encode() needs: EVENT_JSON_MAX is that of texts at their limits. */
+/* At least what event_json_encode() needs for this event; EVENT_JSON_MAX, for texts at their limits, is larger. */
 static size_t json_bound(const struct forkbus_event *event)
 {
 	return 256 + _EVENT_FIELD_MAX * (EVENT_JSON_OF_TEXT(1)) + EVENT_JSON_OF_TEXT(event->size);
@@ -328,7 +328,7 @@ int forkbus_event_to_json(const struct forkbus_event *event, uint64_t flags, cha
 		return -ENOMEM;
 	size = event_json_encode(&event->event, FIELDS_ALL, room);
 	room[size] = '\0';
-	/* A block that cannot be made smaller is as good as it was. */
+	/* If the block cannot be made smaller, it is returned as it is. */
 	text = realloc(room, size + 1);
 	*ret = text ? text : room;
 	if (len)

@@ -55,7 +55,7 @@ struct filter_set_pid *filter_set_unpinned(struct filter_set *set)
 	return set->has_tree && !set->tree.pinned ? &set->tree : NULL;
 }
 
-/* Reported only while a subscriber asks the broker for them, which a reader of the ring does not. */
+/* These are reported only while a subscriber requests them from the broker, which a reader of the ring does not do. */
 #define TYPES_ASKED \
 	(EVENT_TYPE_BIT(EVENT_CHROOT) | EVENT_TYPE_BIT(EVENT_COREDUMP) | EVENT_TYPE_BIT(EVENT_PTRACE))
 
@@ -78,7 +78,7 @@ int filter_set_ring_filter(const struct filter_set *set, struct filter **ret)
 	return 0;
 }
 
-/* One more value of a key. */
+/* Add a value to a key. */
 static int key_append(struct filter_set *set, const char *key, json_t *value)
 {
 	json_t *array;
@@ -93,7 +93,7 @@ static int key_append(struct filter_set *set, const char *key, json_t *value)
 		r = -E2BIG;
 	else if (array && json_array_append(array, value) == 0)
 		r = 0;
-	/* An empty array would be asked for. */
+	/* An empty array would be part of the request. */
 	if (array && json_array_size(array) == 0)
 		json_object_del(set->filter, key);
 	json_decref(value);
@@ -114,11 +114,11 @@ static int filter_read(struct filter **ret, const char *text, struct filter_erro
 	int r = json_read(&object, text, strlen(text));
 
 	if (r == -EBADMSG)
-		return filter_refuse(error, "", "a filter is one JSON object, and has no key twice");
+		return filter_refuse(error, "", "a filter is one JSON object without duplicate keys");
 	return r < 0 ? r : filter_parse(ret, object, error);
 }
 
-/* Processes are kept apart from the other keys. Return: 0; or -ENOMEM: nothing was changed. */
+/* Processes are stored separately from the other keys. Return: 0; or -ENOMEM: nothing was changed. */
 static int filter_set_take(struct filter_set *set, const struct filter *filter)
 {
 	struct filter_set_pid *pids = calloc(filter->n_pids + 1, sizeof(*pids));
@@ -212,7 +212,7 @@ int forkbus_add_uid(struct forkbus *client, uint32_t uid)
 {
 	if (client_is_started(client))
 		return -EBUSY;
-	/* (uid_t)-1 is nobody's. */
+	/* (uid_t)-1 is not a valid user id. */
 	return uid == UINT32_MAX ? -EINVAL : key_append(&client->set, "uids", json_integer(uid));
 }
 

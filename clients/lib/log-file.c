@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* A log that is read without its broker: forkbus_read_log(). */
+/* Reading a log without its broker: forkbus_read_log(). */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -17,7 +17,7 @@ struct forkbus_log {
 	char cursor[CURSOR_TEXT_MAX];
 };
 
-/* What only a broker knows cannot be asked of a file. */
+/* Refuse requests that only a running broker can answer. */
 static int check_set(struct forkbus *client)
 {
 	const struct filter_set_pid *pid = filter_set_unpinned(&client->set);
@@ -125,7 +125,7 @@ static bool is_wanted(const struct forkbus_log *log, const struct fb_event *even
 	return filter_match(log->filter, event);
 }
 
-/* Return: 1 for an event that is wanted, 0 for one that is not; -ENOMEM, and it is read again. */
+/* Return: 1 if the event matches, 0 if not; -ENOMEM: the same event is read again. */
 static int take_event(struct forkbus_log *log, const struct fb_event *event, uint64_t position, uint64_t seq)
 {
 	bool wanted = is_wanted(log, event);

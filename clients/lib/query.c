@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Questions with one answer, which are waited for. */
+/* Calls with one reply, which block until it arrives. */
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -10,14 +10,14 @@
 #include "client.h"
 
 struct query {
-	struct wire *wire; /* which has the descriptors that came with it */
+	struct wire *wire; /* has the descriptors that came with the reply */
 	struct reply reply;
 };
 
-/* Between attempts at a broker whose queue is full of those who connect. */
+/* The time between attempts to connect to a broker whose queue of connections is full. */
 #define RETRY_USEC 10000
 
-/* Wait for a descriptor, or for nothing, up to a time. Return: 0, -ETIMEDOUT, -EINTR. */
+/* Wait until a descriptor (-1: none) is ready or the time is over. Return: 0, -ETIMEDOUT, -EINTR. */
 static int wait_until(int fd, short events, uint64_t deadline)
 {
 	struct pollfd poll = { .fd = fd, .events = events };
@@ -60,7 +60,7 @@ static int read_until(struct wire *wire, struct reply *ret, uint64_t deadline)
 	return r == WIRE_E_END ? -ECONNRESET : r;
 }
 
-/* An answer is the only one, and no refusal. */
+/* Is this a single reply, and not an error? */
 static int reply_accept(struct forkbus *client, const struct reply *reply)
 {
 	if (reply->error)
@@ -75,9 +75,9 @@ static void query_done(struct query *query)
 }
 
 /*
- * Ask, and wait for the answer.
- * @parameters: taken; NULL: there was no memory for them
- * @query: no error; to be freed by query_done()
+ * Call a method, and wait for the reply.
+ * @parameters: ownership is taken; NULL: there was no memory for them
+ * @query: on success without an error reply; to be freed by query_done()
  * Return: 0 or a negative errno, as described in forkbus.h.
  */
 static int query_ask(struct forkbus *client, const char *method, json_t *parameters, uint64_t timeout_usec,
@@ -158,7 +158,7 @@ int forkbus_open_ring(struct forkbus *client, uint64_t timeout_usec, int *fd)
 
 struct forkbus_list {
 	struct reply reply;
-	json_t *processes; /* its */
+	json_t *processes; /* owned by the reply */
 	size_t next;
 	char cursor[CURSOR_TEXT_MAX];
 	struct forkbus_event event;
@@ -230,7 +230,7 @@ const char *forkbus_list_get_cursor(const struct forkbus_list *list)
 struct forkbus_status {
 	struct reply reply;
 	char *json;
-	const char *version, *cursor, *source; /* the reply's */
+	const char *version, *cursor, *source; /* owned by the reply */
 	uint64_t processes;
 };
 

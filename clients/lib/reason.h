@@ -25,13 +25,13 @@ int reason_set(struct reason *reason, int error, const char *format, ...)
 /* reason_set_filter() - why a filter is refused: "KEY: REASON". Return: -EINVAL. */
 int reason_set_filter(struct reason *reason, const struct filter_error *error);
 
-/* refusal_errno() - what an error of the broker means. Return: a negative errno, as forkbus_process() has it. */
+/* refusal_errno() - translate an error of the broker. Return: a negative errno, as forkbus_process() returns it. */
 int refusal_errno(const char *name);
 
-/* reason_set_refusal() - why the broker refused: what it said of it, or a sentence of ours. Return: refusal_errno(). */
+/* reason_set_refusal() - why the broker refused: its own words, or a sentence of ours. Return: as refusal_errno(). */
 int reason_set_refusal(struct reason *reason, const char *name, json_t *parameters);
 
-/* reason_clear() - there is none */
+/* reason_clear() - remove the sentence */
 static inline void reason_clear(struct reason *reason)
 {
 	reason->known = false;

@@ -13,21 +13,21 @@
 #include "ring-waiter.h"
 #include "ring.h"
 
-/* How often to check a quiet log: a broker that was killed, or that begins another log, does not wake its readers. */
+/* How often to check a quiet log: a broker that is killed, or that replaces the log, does not wake its readers. */
 #define LOOK_SEC      1
-/* Where two words cannot be waited for at once (a kernel before 5.16, a sandbox): how long ring_waiter_stop() may take. */
+/* Where futex_waitv() is unavailable (before Linux 5.16, in a sandbox): how long ring_waiter_stop() may take. */
 #define PATIENCE_NSEC 100000000
-/* It calls hardly any functions. */
+/* The thread calls only a few functions. */
 #define STACK_SIZE    (128 * 1024)
 
 /* The lower bits of @want. Only the reader asks, only the thread goes to sleep. */
 enum {
-	WANT_NOTHING, /* since the reader was woken */
+	WANT_NOTHING, /* the reader was woken, and has not asked since */
 	WANT_MORE,
-	WANT_ASLEEP, /* nothing: the reader has not read for some time, and the thread waits only for it */
+	WANT_ASLEEP, /* nothing: the reader has not read for some time, and the thread waits only for the reader */
 	WANT_STOP,
 	WANT_MASK = 3,
-	WANT_ONE = 4, /* the number's unit */
+	WANT_ONE = 4, /* the upper bits count requests in this unit */
 };
 
 static long futex(const uint32_t *word, int operation, uint32_t value, const struct timespec *timeout)
@@ -35,7 +35,7 @@ static long futex(const uint32_t *word, int operation, uint32_t value, const str
 	return syscall(SYS_futex, word, operation, value, timeout, NULL, 0);
 }
 
-/* Wait until the log's word, or what the reader wants, is another, or for a while. Return: 0 or a negative errno. */
+/* Wait until the log's wake word or the reader's wish changes, at most LOOK_SEC. Return: 0 or a negative errno. */
 static int wait_for_both(struct ring_waiter *waiter, uint32_t word, uint32_t want)
 {
 	struct futex_waitv both[] = {
@@ -55,7 +55,7 @@ static int wait_for_both(struct ring_waiter *waiter, uint32_t word, uint32_t wan
 	return futex(&waiter->header->wake, FUTEX_WAIT, word, &until) < 0 ? -errno : 0;
 }
 
-/* Will nothing follow? Return: what to report. */
+/* Check whether more can follow in this file. Return: 0, or what to report to the reader. */
 static int look_at_file(const struct ring_waiter *waiter)
 {
 	struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
@@ -63,7 +63,7 @@ static int look_at_file(const struct ring_waiter *waiter)
 
 	if (fstat(waiter->file, &st) < 0 || (uint64_t)st.st_size < waiter->size)
 		return -EBADMSG;
-	/* A broker that goes on with a log finds it by its name. One that writes holds a lock. */
+	/* A broker can only continue a log that still has a name, and it holds a lock while it writes. */
 	if (st.st_nlink == 0 && fcntl(waiter->file, F_OFD_GETLK, &lock) == 0 && lock.l_type == F_UNLCK)
 		return RING_E_REPLACED;
 	return 0;
@@ -75,14 +75,14 @@ static bool change_want(struct ring_waiter *waiter, uint32_t from, uint32_t stat
 					   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
-/* Is the head another than where the reader stood when it asked? */
+/* Has the head moved since the reader asked? */
 static bool has_grown(const struct ring_waiter *waiter)
 {
 	return __atomic_load_n(&waiter->header->head, __ATOMIC_ACQUIRE) !=
 	       __atomic_load_n(&waiter->seen, __ATOMIC_SEQ_CST);
 }
 
-/* What cannot be waited for must not be waited for all the time. */
+/* If waiting itself fails, sleep, to avoid a busy loop. */
 static void wait_without(void)
 {
 	nanosleep(&(struct timespec){ .tv_nsec = PATIENCE_NSEC }, NULL);
@@ -93,7 +93,7 @@ static void *run(void *userdata)
 	struct ring_waiter *waiter = userdata;
 
 	for (;;) {
-		/* In this order: a reader that asks after it was looked at here sees all that the word stands for. */
+		/* In this order: a reader that asks after @want was read here sees all events up to this wake word. */
 		uint32_t word = __atomic_load_n(&waiter->header->wake, __ATOMIC_SEQ_CST);
 		uint32_t want = __atomic_load_n(&waiter->want, __ATOMIC_SEQ_CST);
 		int r;
@@ -116,7 +116,7 @@ static void *run(void *userdata)
 			ring_waiter_signal(waiter);
 			return NULL;
 		}
-		/* Woken though the reader has not yet read what it was woken for: it will ask. */
+		/* The log grew again before the reader came back: stop following the log until it asks. */
 		if ((want & WANT_MASK) == WANT_NOTHING &&
 		    __atomic_load_n(&waiter->header->wake, __ATOMIC_SEQ_CST) != word &&
 		    change_want(waiter, want, WANT_ASLEEP)) {
@@ -145,7 +145,7 @@ int ring_waiter_start(struct ring_waiter *waiter, int file, const struct log_hea
 	r = pthread_attr_setstacksize(&attributes, STACK_SIZE);
 	if (r == 0)
 		r = pthread_create(&waiter->thread, &attributes, run, waiter);
-	/* What a program keeps for each of its threads may not fit into that. */
+	/* The program's thread-local storage may be larger than this stack. */
 	if (r == EINVAL)
 		r = pthread_create(&waiter->thread, NULL, run, waiter);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -155,7 +155,7 @@ int ring_waiter_start(struct ring_waiter *waiter, int file, const struct log_hea
 	return -r;
 }
 
-/* Set what the reader wants, and see that the thread hears of it. */
+/* Set what the reader wants, and wake the thread if it sleeps. */
 static void set_want(struct ring_waiter *waiter, uint32_t state, bool at_once)
 {
 	uint32_t before = __atomic_load_n(&waiter->want, __ATOMIC_SEQ_CST);
@@ -186,7 +186,7 @@ static bool wants_more(const struct ring_waiter *waiter)
 	return (__atomic_load_n(&waiter->want, __ATOMIC_SEQ_CST) & WANT_MASK) == WANT_MORE;
 }
 
-/* The descriptor is not readable any more. */
+/* Make the descriptor unreadable. */
 static void forget_signals(struct ring_waiter *waiter)
 {
 	uint64_t count;
@@ -200,8 +200,8 @@ bool ring_waiter_ask(struct ring_waiter *waiter, uint64_t position)
 
 	if (wants_more(waiter) && __atomic_load_n(&waiter->seen, __ATOMIC_RELAXED) == seen) {
 		/*
-		 * The answer to an earlier question may have come since: who polls must not find it again and again. If it
-		 * was the answer to this one, the thread has taken note before it woke the reader.
+		 * The signal may answer an earlier request: clear it, so that poll() does not return for it repeatedly. If
+		 * it answers this request, the thread has changed @want before it signalled.
 		 */
 		forget_signals(waiter);
 		if (wants_more(waiter))
@@ -209,7 +209,7 @@ bool ring_waiter_ask(struct ring_waiter *waiter, uint64_t position)
 	}
 	__atomic_store_n(&waiter->seen, seen, __ATOMIC_SEQ_CST);
 	set_want(waiter, WANT_MORE, false);
-	/* Of what came before; what the thread signals from here on is seen by a reader that looks again. */
+	/* Clear older signals. The caller looks at the head once more, so it sees whatever the thread signals from here on. */
 	forget_signals(waiter);
 	return true;
 }

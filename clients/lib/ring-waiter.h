@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The thread of a ring: waits at the log's word, and makes a descriptor readable when the log has grown. It does so only
- * for a reader that has asked; one that is busy reading is left alone, and lets the thread sleep.
+ * The thread of a ring waits on the log's futex, and makes a descriptor readable when the log has grown. It does so only
+ * after the reader has asked; while the reader is busy reading, the thread sleeps.
  */
 
 #include <pthread.h>
@@ -21,9 +21,9 @@ struct ring_waiter {
 	const struct log_header *header; /* in the mapping */
 	int file;
 	uint64_t size; /* of the file */
-	bool by_turns; /* the thread's: it cannot wait for two words at once */
+	bool by_turns; /* used by the thread alone: it cannot wait for two futexes at once */
 
-	/* Atomic: where the reader stands, sealed; what it wants, with a number that goes up each time it asks. */
+	/* Atomic: the reader's position, sealed; what it wants, with a number that increases with each request. */
 	uint64_t seen;
 	uint32_t want;
 
@@ -32,20 +32,20 @@ struct ring_waiter {
 };
 
 /*
- * ring_waiter_start() - @file is looked at, and stays the caller's, as do the header and its mapping
- * Return: 0 or a negative errno; it is to be stopped then, too.
+ * ring_waiter_start() - start the thread; @file, @header and its mapping stay the caller's
+ * Return: 0 or a negative errno; call ring_waiter_stop() in either case.
  */
 int ring_waiter_start(struct ring_waiter *waiter, int file, const struct log_header *header, uint64_t size);
-/* Also one that was never started, as long as it is zeroed and its event_fd is -1. */
+/* Also valid for a waiter that was never started, if it is zeroed and its event_fd is -1. */
 void ring_waiter_stop(struct ring_waiter *waiter);
 
 /*
- * ring_waiter_ask() - the descriptor shall become readable when the head is another than @position
- * The caller has to look at the head once more afterwards. Return: false where it was asked for that before.
+ * ring_waiter_ask() - make the descriptor readable when the head is no longer at @position
+ * The caller must look at the head once more afterwards. Return: false if it asked for the same before.
  */
 bool ring_waiter_ask(struct ring_waiter *waiter, uint64_t position);
 
-/* ring_waiter_end() - 0; RING_E_REPLACED for a reader that has read all; a negative errno at once */
+/* ring_waiter_end() - 0; RING_E_REPLACED, which applies once all is read; a negative errno, which applies at once */
 static inline int ring_waiter_end(const struct ring_waiter *waiter)
 {
 	return __atomic_load_n(&waiter->end, __ATOMIC_SEQ_CST);

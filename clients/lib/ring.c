@@ -12,7 +12,7 @@ struct ring {
 	struct log_reader reader;
 	struct ring_waiter waiter;
 	struct log_loss loss; /* to be reported next, if there is any */
-	const char *reason;   /* of it */
+	const char *reason;   /* of the loss */
 };
 
 int ring_new(struct ring **ret, int fd)
@@ -64,7 +64,7 @@ static int report_loss(struct ring *ring, struct fb_event *event)
 	return RING_E_LOST;
 }
 
-/* At the head: say that more is wanted, then look once more, so that nothing falls between. As log_reader_next(). */
+/* At the head: ask the waiter, then look once more, so that no event is missed in between. Return: as log_reader_next(). */
 static int ask(struct ring *ring, struct fb_event *event)
 {
 	int r;
@@ -73,13 +73,13 @@ static int ask(struct ring *ring, struct fb_event *event)
 		return LOG_READER_E_END;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	r = log_reader_next(&ring->reader, event);
-	/* The descriptor was emptied, and there is more than this one. */
+	/* The descriptor was cleared, but there may be more events than this one. */
 	if (r != LOG_READER_E_END)
 		ring_waiter_signal(&ring->waiter);
 	return r;
 }
 
-/* All is read: for now, or for good? */
+/* All is read: for now, or has the log ended? */
 static int report_end(struct ring *ring)
 {
 	int end = ring_waiter_end(&ring->waiter);

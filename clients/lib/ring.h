@@ -2,13 +2,13 @@
 #pragma once
 
 /*
- * A subscriber that sees everything reads the broker's log itself, in its own mapping: forkbus-ring(7).
+ * A subscriber that may see all processes can read the broker's log itself, in its own mapping: forkbus-ring(7).
  *
- * A ring is used by one thread at a time. It has a thread of its own, with all signals blocked, which turns the word that the
- * broker wakes into a descriptor to poll; after fork(2) a child can do nothing with it but free it.
+ * A ring is used by one thread at a time. It has a thread of its own, with all signals blocked, which waits on the futex
+ * that the broker wakes, and signals a descriptor to poll. After fork(2) the child can only free the ring.
  *
- * What the file holds is never trusted. But who can write the file can also cut it short, and then reading the mapping ends in
- * SIGBUS: that is the broker, and root, alone.
+ * The content of the file is never trusted. But a program that can write the file can also truncate it, and then reading the
+ * mapping raises SIGBUS. Only the broker and root can do this.
  */
 
 #include "event.h"
@@ -18,16 +18,16 @@ struct ring;
 enum {
 	_RING_E_SUCCESS,
 	RING_E_END,	 /* nothing for now: the descriptor becomes readable when there is more */
-	RING_E_LOST,	 /* the event is of the type lost: these are missing */
-	RING_E_REPLACED, /* all is read, and nothing will follow: the log has lost its name, and has no writer */
+	RING_E_LOST,	 /* the event is of the type lost and describes the missing events */
+	RING_E_REPLACED, /* all is read, and nothing will follow: the log was unlinked, and has no writer */
 	RING_E_EPOCH,	 /* ring_seek(): the cursor is of another log */
 };
 
 /*
- * ring_new() - read the log that a descriptor is of, from its oldest event on
- * @fd: taken in any case: closed with the ring, or at once where there will be none
- * Return: 0, -EBADMSG where it is no log, -EPROTONOSUPPORT where it is one of another version or machine, or another
- * negative errno.
+ * ring_new() - read a log from its oldest event on
+ * @fd: of the log; ownership is taken: closed with the ring, or at once on failure
+ * Return: 0, -EBADMSG if it is not a log, -EPROTONOSUPPORT if it is of another version or machine, or another negative
+ * errno.
  */
 int ring_new(struct ring **ret, int fd);
 struct ring *ring_free(struct ring *ring);
@@ -45,9 +45,9 @@ int ring_fd(const struct ring *ring);
 int ring_next(struct ring *ring, struct fb_event *event);
 
 /*
- * ring_seek() - go on behind a cursor
- * The next event is that with the number @seq + 1, or, where it is no longer there, the exact loss up to the oldest one.
- * Return: 0, RING_E_EPOCH, -ERANGE where @seq itself is still to come (either leaves it where it was), -EBADMSG,
+ * ring_seek() - continue after a cursor
+ * The next event is the one with the number @seq + 1, or, if the log no longer has it, the exact loss up to the oldest one.
+ * Return: 0; RING_E_EPOCH, -ERANGE if @seq is in the future (both leave the position unchanged); -EBADMSG,
  * -EPROTONOSUPPORT as above.
  */
 int ring_seek(struct ring *ring, uint64_t epoch, uint64_t seq);

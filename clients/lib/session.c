@@ -7,15 +7,15 @@
 #include "ring.h"
 #include "session.h"
 
-/* How long to wait for a broker that is away: at first, and at most. A restart takes a few of the first. */
+/* How long to wait between attempts to reconnect: at first, and at most. A restart of the broker takes a few of the first. */
 #define BACKOFF_MIN_USEC 50000
 #define BACKOFF_MAX_USEC 5000000
 
 /* --- the connection ----------------------------------------------------------------------------------------------- */
 
 /*
- * forkbus_free() closes the epoll instance first, and nothing is taken out of it: in the child of a fork it is shared with
- * the parent, which goes on.
+ * forkbus_free() closes the epoll instance first, and removes no descriptor from it: in the child of a fork it is shared
+ * with the parent, which still uses it.
  */
 static void unwatch(struct forkbus *client, int fd)
 {
@@ -55,7 +55,7 @@ void session_wait_again(struct forkbus *client)
 	client->backoff_usec = client->backoff_usec == 0 ? BACKOFF_MIN_USEC : 2 * client->backoff_usec;
 	if (client->backoff_usec > BACKOFF_MAX_USEC)
 		client->backoff_usec = BACKOFF_MAX_USEC;
-	/* Many subscribers lose their broker at the same time, and need not all come back at the same. */
+	/* All subscribers of a broker lose it at the same time: spread their attempts to reconnect. */
 	client->retry_usec =
 		now + client->backoff_usec + (now ^ (uintptr_t)client >> 6) % (client->backoff_usec / 4);
 }
@@ -73,7 +73,7 @@ int session_watch(struct forkbus *client)
 
 /* --- calls -------------------------------------------------------------------------------------------------------- */
 
-/* This is asked next. */
+/* Set the call that is sent next. */
 static void next_call(struct forkbus *client, enum client_call call)
 {
 	client->state = CLIENT_CALLING;
@@ -81,10 +81,10 @@ static void next_call(struct forkbus *client, enum client_call call)
 	client->sent = false;
 }
 
-/* First which process a bare pid means, then its events. */
+/* First look up which process each bare pid means, then request events. */
 static void begin(struct forkbus *client)
 {
-	/* Where a cursor turned out to be invalid after the list was delivered, the list would come twice. */
+	/* If a cursor turned out to be invalid after the list was delivered, the list would be delivered twice. */
 	bool can_list = !client->position.known || client->is_ready || !client->set.snapshot;
 
 	if (filter_set_unpinned(&client->set))
@@ -143,7 +143,7 @@ static json_t *subscribe_parameters(const struct forkbus *client)
 		since = cursor_print(cursor, client->position.epoch, client->position.seq);
 	if (ok && since)
 		ok = json_object_set_new(parameters, "since", json_string(since)) == 0;
-	/* After ready a loss is reported, and nothing is repeated. */
+	/* After ready, missed events are reported as a loss; the snapshot is not repeated. */
 	if (ok && client->set.snapshot && !client->is_ready)
 		ok = json_object_set_new(parameters, "snapshot", json_true()) == 0;
 	if (ok && client->set.complete && !client->is_ready)
@@ -210,14 +210,14 @@ static int process_replied(struct forkbus *client)
 
 	if (!json_is_object(process) || (start && (!json_is_integer(start) || json_integer_value(start) < 0)))
 		return -EBADMSG;
-	/* From here on it means this process, also when the broker was restarted and the pid is another one's. */
+	/* From here on the pid means this process, even if another process gets the pid while the broker restarts. */
 	pid->id.start_usec = (uint64_t)json_integer_value(start);
 	pid->pinned = true;
 	begin(client);
 	return 0;
 }
 
-/* Map a ring. @fd: taken. Return: 0; negative: it cannot be. */
+/* Map a ring. @fd: ownership is taken. Return: 0 or a negative errno. */
 static int ring_open(struct forkbus *client, int fd)
 {
 	struct epoll_event event = { .events = EPOLLIN };

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The connection of a handle, and what is asked on it until events can come: which process a bare pid means, then the ring,
- * or the subscription. Nothing here looks at events.
+ * The connection of a handle, and the calls before the first event: which process a bare pid means, then the ring or the
+ * subscription. Events are handled elsewhere.
  */
 
 #include "client.h"
@@ -14,26 +14,26 @@ int session_connect(struct forkbus *client);
 /* session_disconnect() - release everything that belongs to a connection */
 void session_disconnect(struct forkbus *client);
 
-/* session_wait_again() - no connection any more: another one after a while */
+/* session_wait_again() - the connection is lost: connect again after a while */
 void session_wait_again(struct forkbus *client);
 
-/* session_retry() - the while is over. Return: 0 or -ENOMEM. */
+/* session_retry() - that time is over: connect. Return: 0 or -ENOMEM. */
 int session_retry(struct forkbus *client);
 
-/* session_watch() - have the epoll instance wait for what the connection waits for. Return: 0 or a negative errno. */
+/* session_watch() - set the events that the epoll instance waits for on the connection. Return: 0 or a negative errno. */
 int session_watch(struct forkbus *client);
 
-/* session_subscribe() - have events by the socket, and not by the ring, as long as this connection lasts */
+/* session_subscribe() - get events by the socket, and not by the ring, as long as this connection lasts */
 void session_subscribe(struct forkbus *client);
 
-/* session_forgo_ring() - connect anew, and have events by the socket from now on */
+/* session_forgo_ring() - reconnect, and get events only by the socket from now on */
 void session_forgo_ring(struct forkbus *client);
 
-/* session_send() - send the call that is due. Return: 0 or a negative errno. */
+/* session_send() - send the pending call. Return: 0 or a negative errno. */
 int session_send(struct forkbus *client);
 
 /*
- * session_replied() - deal with a refusal, or the reply to a call that comes before events
- * Return: 0, or a negative errno: all but -ENOMEM are the end.
+ * session_replied() - handle an error, or the reply to a call that precedes events
+ * Return: 0, or a negative errno; all except -ENOMEM are final.
  */
 int session_replied(struct forkbus *client);

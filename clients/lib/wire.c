@@ -13,14 +13,14 @@
 #define FDS_MAX	 4
 #define SIZE_MIN (64 * 1024)
 
-/* An event of the greatest length, with others beside it in one message, makes the buffer grow; it is not kept. */
+/* A larger buffer, for long events or messages with many of them, is freed once it is empty. */
 #define SIZE_KEPT (1024 * 1024)
 
 struct wire {
 	int fd;
-	char *out; /* what is left of a call is [sent, out_size) */
+	char *out; /* [sent, out_size) is still to be sent */
 	size_t sent, out_size;
-	char *in; /* [begin, end) is to be read; no NUL before searched */
+	char *in; /* [begin, end) is not parsed yet; it has no NUL before searched */
 	size_t size, begin, searched, end;
 	size_t message_max;
 	int fds[FDS_MAX];
@@ -92,7 +92,7 @@ static void flush(struct wire *wire)
 			continue;
 		if (n < 0 && errno == EAGAIN)
 			return;
-		/* A broker that refuses at sight does not read what was asked; its answer may be here all the same. */
+		/* A broker that refuses the connection does not read the call, but its reply may still arrive. */
 		if (n < 0)
 			break;
 		wire->sent += (size_t)n;
@@ -113,7 +113,7 @@ int wire_call(struct wire *wire, const char *method, json_t *parameters, bool mo
 	json_decref(call);
 	if (!text)
 		return -ENOMEM;
-	/* With its NUL, behind what may be left of an earlier call. */
+	/* Append it with its NUL: part of an earlier call may not be sent yet. */
 	len = strlen(text) + 1;
 	out = realloc(wire->out, wire->out_size + len);
 	if (out) {
@@ -144,7 +144,7 @@ static unsigned int hex4(const char *at)
 	return value;
 }
 
-/* Bytes that an escape stands for, and, in @at, its end. A pair of surrogates is 4 bytes: 2 and 2. */
+/* Count the bytes that an escape stands for, and move @at to its end. Each half of a surrogate pair counts 2 bytes. */
 static size_t escape_measure(const char **at, const char *end)
 {
 	unsigned int code;
@@ -160,7 +160,7 @@ static size_t escape_measure(const char **at, const char *end)
 	return code < 0x80 ? 1 : code < 0x800 ? 2 : 3;
 }
 
-/* Bytes of a string, from behind its quote; @at: behind the other one. */
+/* Count the bytes of a string. @at is moved from after its first quote to after the last. */
 static size_t string_measure(const char **at, const char *end)
 {
 	size_t size = 0;
@@ -176,7 +176,7 @@ static size_t string_measure(const char **at, const char *end)
 	return size;
 }
 
-/* Characters of an integer, 0 of another number. */
+/* Count the characters of an integer; 0 for another number. */
 static size_t number_measure(const char **at, const char *end)
 {
 	const char *begin = *at;
@@ -255,7 +255,7 @@ int json_read(json_t **ret, const char *text, size_t len)
 {
 	int r = read_once(ret, text, len);
 
-	/* A string that the parser had no memory for is an invalid token to it, or cut. What is wrong is wrong twice. */
+	/* If the parser lacks memory for a string, it reports an invalid token, too. An invalid text fails twice. */
 	return r == -EBADMSG ? read_once(ret, text, len) : r;
 }
 
@@ -279,7 +279,7 @@ static void fds_receive(struct wire *wire, struct msghdr *header)
 	}
 }
 
-/* Room for more, at the end. */
+/* Make room at the end of the buffer. */
 static int make_room(struct wire *wire)
 {
 	size_t size;
@@ -299,7 +299,7 @@ static int make_room(struct wire *wire)
 	if (wire->end < wire->size)
 		return 0;
 	size = wire->size == 0 ? SIZE_MIN : 2 * wire->size;
-	/* Something is left to read into as long as no message was refused for its length. */
+	/* There is always room left for a message that is not refused as too long. */
 	if (size > wire->message_max + SIZE_MIN)
 		size = wire->message_max + SIZE_MIN;
 	in = realloc(wire->in, size);
@@ -354,7 +354,7 @@ static int read_object(struct wire *wire, json_t **ret)
 		if (r)
 			return r;
 	}
-	/* From where it was found, if it has to be read again. */
+	/* If the message has to be read again, the search starts at its NUL. */
 	wire->searched = (size_t)(nul - wire->in);
 	begin = wire->in + wire->begin;
 	r = (size_t)(nul - begin) > wire->message_max ? -EMSGSIZE

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * A connection that speaks Varlink: calls go there, replies come back, each a JSON object with a NUL behind, and with them
- * descriptors. Never waits. Trusts nothing of the other side.
+ * A Varlink connection: it sends calls and receives replies, each a JSON object followed by a NUL, and descriptors with
+ * them. It never blocks, and does not trust the other side.
  */
 
 #include <stdbool.h>
@@ -14,28 +14,28 @@
 
 struct wire;
 
-/* The longest message that is believed, and so what a connection holds at most: of the many of one call, and of the only one,
- * which may be a list of all processes. */
+/* The longest message that is accepted, which also limits the memory of a connection: one of many replies to a call, and a
+ * single reply, which may be a list of all processes. */
 #define WIRE_MESSAGE_MAX (16 * 1024 * 1024)
 #define WIRE_ANSWER_MAX	 (64 * 1024 * 1024)
 
-/* What the broker said. */
+/* A reply of the broker. */
 struct reply {
 	json_t *message;    /* owned */
-	json_t *parameters; /* its; an object. Of a refusal also NULL */
-	const char *error;  /* its; NULL: it is no refusal */
+	json_t *parameters; /* owned by @message: an object; may be NULL with an error */
+	const char *error;  /* owned by @message; NULL: no error */
 	bool continues;
 };
 
 enum {
 	_WIRE_E_SUCCESS,
-	WIRE_E_MORE, /* no whole message yet: poll */
-	WIRE_E_END,  /* the other side is gone */
+	WIRE_E_MORE, /* the message is incomplete: poll */
+	WIRE_E_END,  /* the other side closed the connection */
 };
 
 /*
  * wire_new() - connect to a socket
- * Return: 0; -EAGAIN where the queue of those who connect is full, what else connect(2) says, -ENOMEM.
+ * Return: 0; -EAGAIN if the broker's queue of connections is full; other errors of connect(2); -ENOMEM.
  */
 int wire_new(struct wire **ret, const char *path);
 
@@ -48,41 +48,41 @@ int wire_fd(const struct wire *wire);
 short wire_events(const struct wire *wire);
 
 /*
- * wire_call() - put a call, and send what can be sent of it
- * @parameters: lent
- * Descriptors that came with earlier replies are closed. Return: 0; -ENOMEM, and nothing was done. wire_read() reports that the
- * other side is gone.
+ * wire_call() - queue a call, and send as much of it as is possible now
+ * @parameters: stay the caller's
+ * Descriptors of earlier replies are closed. Return: 0; -ENOMEM: nothing was done. That the other side is gone is reported
+ * by wire_read().
  */
 int wire_call(struct wire *wire, const char *method, json_t *parameters, bool more);
 
 /*
- * wire_read() - the next reply; sends what is left of a call, too
+ * wire_read() - get the next reply; also sends the rest of a call
  * @ret: to be freed by reply_done()
- * Return: 0, WIRE_E_MORE, WIRE_E_END; -EBADMSG where it is no reply, -EMSGSIZE where it is too long; after -ENOMEM the same
+ * Return: 0, WIRE_E_MORE, WIRE_E_END; -EBADMSG if it is not a reply, -EMSGSIZE if it is too long; after -ENOMEM the same
  * reply can be read again.
  */
 int wire_read(struct wire *wire, struct reply *ret);
 
-/* wire_take_fd() - a descriptor that came with the last reply. Return: it, the caller's; -EBADMSG where there is none. */
+/* wire_take_fd() - take a descriptor that came with the last reply. Return: the descriptor; -EBADMSG if there is none. */
 int wire_take_fd(struct wire *wire, size_t index);
 
-/* reply_done() - free what it holds, and empty it; an empty one is fine. */
+/* reply_done() - free a reply, and clear it; a cleared one is fine. */
 void reply_done(struct reply *reply);
 
 /* reply_cursor() - the cursor of a reply. Return: 0 or -EBADMSG. */
 int reply_cursor(const struct reply *reply, uint64_t *epoch, uint64_t *seq);
 
 /*
- * JSON as libforkbus reads it. jansson drops bytes of a string, or digits of a number, where it had no memory to make its
- * buffer for them larger, and reports no error. So what it read is measured against the text.
+ * Parsing of JSON. If jansson has no memory to enlarge its buffer, it drops bytes of a string or digits of a number, and
+ * reports no error. So the lengths of the parsed values are compared with the text.
  */
 
 /*
  * json_read() - read one object
- * @ret: the caller's
- * Return: 0; -EBADMSG where the text is not one JSON object, or has a key twice; -ENOMEM.
+ * @ret: owned by the caller
+ * Return: 0; -EBADMSG if the text is not one JSON object, or has a duplicate key; -ENOMEM.
  */
 int json_read(json_t **ret, const char *text, size_t len);
 
-/* json_is_whole() - are all bytes of a text's strings and integers in the value that was read from it? @text: valid JSON */
+/* json_is_whole() - does the parsed value have all bytes of the strings and integers of @text? @text: valid JSON */
 bool json_is_whole(json_t *value, const char *text, size_t len);

@@ -169,7 +169,7 @@ static void a_filter_is_refused_with_a_reason(void **state)
 		{ "", "JSON" },
 		{ "[]", "JSON" },
 		{ "{} x", "JSON" },
-		{ "{\"uids\":1,\"uids\":2}", "twice" },
+		{ "{\"uids\":1,\"uids\":2}", "duplicate" },
 		{ "{\"colour\":\"red\"}", "colour: " },
 		{ "{\"types\":\"frok\"}", "types: " },
 		{ "{\"pids\":[0]}", "pids: " },
