@@ -82,7 +82,7 @@ int ctl_option(struct ctl *ctl, int option, const char *text)
 	case CTL_OPTION_JSON:
 		return set_json(ctl, optarg);
 	default:
-		return CTL_USAGE; /* getopt_long() has printed why */
+		return CTL_USAGE; /* getopt_long() has printed an error */
 	}
 }
 

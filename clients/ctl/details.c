@@ -24,7 +24,7 @@ static void put_signal(FILE *file, uint64_t number)
 		fprintf(file, "signal %" PRIu64, number);
 }
 
-/* Padded so that times stand below each other for the most frequent ones. */
+/* Padded, so that times of the most frequent statuses are aligned. */
 static void put_status(FILE *file, const struct forkbus_event *event)
 {
 	char code[HUMAN_MAX];
@@ -77,7 +77,7 @@ static void put_root(const struct term *term, FILE *file, const struct forkbus_e
 	field_write(term, file, event, FORKBUS_FIELD_ROOT);
 }
 
-/* The ids that changed; where the old ones are not known, the new ones. */
+/* Show the ids that changed; if the old ones are unknown, all new ones. */
 static void put_ids(const struct term *term, FILE *file, const struct forkbus_event *event)
 {
 	static const struct {
@@ -126,7 +126,7 @@ static void put_time(FILE *file, const char *before, uint64_t time_usec)
 		(unsigned int)(time_usec % USEC_PER_SEC / USEC_PER_MSEC));
 }
 
-/* What the broker says in words. */
+/* Show the broker's explanation. */
 static void put_detail(const struct term *term, FILE *file, const struct forkbus_event *event)
 {
 	if (!HAS(event, DETAIL))

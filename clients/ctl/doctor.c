@@ -25,7 +25,7 @@ static const struct option options[] = { CTL_OPTIONS, CTL_OPTIONS_JSON, {} };
 /* The group whose members see all processes, unless forkbusd.conf(5) names another. */
 #define GROUP "forkbus"
 
-/* All results are made as JSON first, so that both outputs have the same. */
+/* All results are built as JSON first, so that both kinds of output have the same content. */
 
 /* Return: the broker's status, or NULL with @why set. */
 static json_t *ask_broker(const char *runtime_dir, const char **why)
@@ -106,11 +106,10 @@ static json_t *examine_sources(void)
 	case 0:
 		return json_pack("{sssbsO}", "program", program, "works", works, "sources", sources);
 	case PROBE_E_NO_BROKER:
-		return json_pack("{ss}", "error",
-				 "no forkbusd was found, neither beside this program nor in $PATH");
+		return json_pack("{ss}", "error", "no forkbusd was found next to this program or in $PATH");
 	case PROBE_E_SILENT:
 		return json_pack("{sssbss}", "program", program, "works", false, "error",
-				 "its result was not understood");
+				 "its output is not valid");
 	default:
 		return json_pack("{ss?sbss}", "program", program, "works", false, "error", strerror(-r));
 	}

@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * Fields of an event in short: HAS(event, PID), UINT(event, PID). A field that is absent is 0, false or an empty text.
+ * Short names for fields of an event: HAS(event, PID), UINT(event, PID). A field that is absent is 0, false or an empty text.
  */
 
 #include "clients/lib/forkbus.h"
@@ -47,7 +47,7 @@ static inline void field_write(const struct term *term, FILE *file, const struct
 	term_escape(term, file, text, len);
 }
 
-/* Of a thread other than the first one of its process. */
+/* Is it an event of a thread other than the first one of its process? */
 static inline bool is_thread(const struct forkbus_event *event)
 {
 	return HAS(event, TID) && UINT(event, TID) != UINT(event, PID);

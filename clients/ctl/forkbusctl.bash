@@ -2,7 +2,7 @@
 #
 # Completion of forkbusctl(1) for bash.
 
-# What may stand after an option, a line each; nothing where that is not known.
+# Print the possible values of an option, one a line; nothing if they are unknown.
 __forkbusctl_values() {
 	case $1 in
 	--type)
@@ -18,7 +18,7 @@ __forkbusctl_values() {
 		compgen -u
 		;;
 	--unit)
-		# Of a session, a scope or a slice there are processes too.
+		# Sessions, scopes and slices have processes, too.
 		if command -v systemctl >/dev/null; then
 			systemctl list-units --no-legend --plain --full 2>/dev/null |
 				while read -r unit _; do
@@ -58,13 +58,13 @@ _forkbusctl() {
 	)
 	local cur=${COMP_WORDS[COMP_CWORD]} option='' command='' before='' word i
 
-	# Bash cuts words at "=": --type=fork comes as three, --type= as two.
+	# Bash splits words at "=": --type=fork becomes three words, --type= two.
 	if [[ $cur == = ]]; then
 		option=${COMP_WORDS[COMP_CWORD - 1]} cur=''
 	elif ((COMP_CWORD > 1)) && [[ ${COMP_WORDS[COMP_CWORD - 1]} == = ]]; then
 		option=${COMP_WORDS[COMP_CWORD - 2]}
 	elif ((COMP_CWORD > 1)) && [[ ${COMP_WORDS[COMP_CWORD - 1]} == --* ]]; then
-		# The value may stand as a word of its own, where the option takes one.
+		# The value of an option may be a separate word.
 		option=${COMP_WORDS[COMP_CWORD - 1]}
 		[[ " ${options[*]} " == *[[:space:]]"$option="[[:space:]]* ]] || option=''
 	fi
@@ -84,12 +84,12 @@ _forkbusctl() {
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 	elif [[ -n $option ]]; then
-		# The last one of a list; what stands before it is kept.
+		# Complete the last item of a list; keep the items before it.
 		case $option in
 		--json | --tree | --min-elapsed | --since | --lines) ;;
 		*) [[ $cur != *,* ]] || before=${cur%,*}, ;;
 		esac
-		# Not by compgen -W, which expands the words: names of units are not ours.
+		# compgen -W would expand the words, and names of units are not trusted.
 		while read -r word; do
 			[[ $word != "${cur#"$before"}"* ]] || COMPREPLY+=("$before$(printf %q "$word")")
 		done < <(__forkbusctl_values "$option")

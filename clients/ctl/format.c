@@ -25,29 +25,29 @@ static const struct {
 	[COMM] = { "COMM", 15, TERM_LEFT },
 };
 
-/* The columns of a line, in their order; details follow. */
+/* The columns of a line, in order; details follow. */
 #define COLUMN(_column) (1u << (_column))
 #define EVENT_COLUMNS	(COLUMN(TIME) | COLUMN(TYPE) | COLUMN(PID) | COLUMN(PPID) | COLUMN(USER) | COLUMN(COMM))
 #define TREE_COLUMNS	(COLUMN(PID) | COLUMN(PPID) | COLUMN(USER) | COLUMN(AGE))
 #define PROCESS_COLUMNS (TREE_COLUMNS | COLUMN(COMM))
 
-/* Below this width the parent's pid is left out: its fork has it too. With some more, users get more. */
+/* Below this width the parent's pid is left out, since the fork event has it. Wider terminals have a wider column for users. */
 #define WIDE	   100
 #define WIDE_USERS (WIDE + 20)
 
 struct user {
 	uint32_t uid;
-	char *name; /* as it is to be printed */
+	char *name; /* as printed */
 	UT_hash_handle hh;
 };
 
 struct format {
 	const struct term *term;
-	FILE *scratch; /* into text */
+	FILE *scratch; /* writes into text */
 	char *text;
 	size_t text_size;
 	struct user *users;
-	time_t second; /* that clock and date are of */
+	time_t second; /* of clock and date */
 	char clock[16], date[32], date_shown[32];
 };
 
@@ -138,7 +138,7 @@ static const char *user_name(struct format *format, uint32_t uid)
 	return user->name;
 }
 
-/* 0: it is left out. */
+/* Return: 0 if the column is left out. */
 static unsigned int column_width(const struct format *format, enum column column)
 {
 	unsigned int width = format->term->width;
@@ -148,7 +148,7 @@ static unsigned int column_width(const struct format *format, enum column column
 	return columns[column].width + (column == USER && width >= WIDE_USERS ? 4 : 0);
 }
 
-/* What is left for the details behind so many columns, but not less than @least; 0 where there is no limit. */
+/* The width that is left for the details after the other columns, at least @least; 0: no limit. */
 static unsigned int details_width(const struct format *format, unsigned int of, unsigned int least)
 {
 	unsigned int width, taken = 0;
@@ -187,7 +187,7 @@ static void put_number(const struct format *format, FILE *file, enum column colu
 	put_cell(format, file, column, text);
 }
 
-/* Of an exit the beginning is kept, by whole parts; of a path the end. */
+/* To cut details, an exit keeps whole parts from the beginning, and a path keeps its end. */
 static void put_details_cut(const struct format *format, FILE *file, enum forkbus_type type, size_t len,
 			    unsigned int width)
 {
@@ -310,7 +310,7 @@ static void put_comm(struct format *format, FILE *file, const struct forkbus_eve
 	put_cell_text(format, file, COMM, format->text, text_end(format));
 }
 
-/* Arguments are separated by spaces: for people, who know a command line when they see one. */
+/* Arguments are separated by spaces, without quotes: this output is for people. */
 static void write_args(const struct format *format, FILE *file, const struct forkbus_event *event)
 {
 	const char *const *args;
@@ -327,7 +327,7 @@ static void write_args(const struct format *format, FILE *file, const struct for
 		fputs(format->term->utf8 ? " …" : " ...", file);
 }
 
-/* What it runs: the details of exec and of a living process. */
+/* The program that runs: the details of exec and of a living process. */
 static void write_program(const struct format *format, FILE *file, const struct forkbus_event *event)
 {
 	if (HAS(event, EXE))

@@ -7,8 +7,8 @@
  *   TIME         TYPE        PID    PPID USER     COMM            DETAILS
  *   07:13:17.123 exit       4711    4700 alice    make            code 2      1.24s  cpu 310ms+20ms
  *
- * What an event does not have is "-". On a terminal everything is cut to its width (below 100 columns PPID is
- * left out); elsewhere nothing is cut.
+ * An absent field is "-". On a terminal lines are cut to its width (below 100 columns PPID is left out); elsewhere
+ * nothing is cut.
  */
 
 #include "clients/lib/forkbus.h"
@@ -16,7 +16,7 @@
 
 struct format;
 
-/* @term: borrowed; may change its width between lines. Return: 0 or -ENOMEM. */
+/* @term: stays the caller's; its width may change between lines. Return: 0 or -ENOMEM. */
 int format_new(struct format **ret, const struct term *term);
 struct format *format_free(struct format *format);
 
@@ -25,12 +25,12 @@ static inline void format_p(struct format **format)
 	format_free(*format);
 }
 
-/* The line above, for terminals. */
+/* Print the line with the names of the columns, for terminals. */
 void format_header(struct format *format, FILE *file);
 
 /*
  * format_event() - write an event's line
- * Before the first event of another day than the one before (at first: than today) goes a line with the date.
+ * A line with the date precedes an event of another day than the previous event's (for the first event: than today).
  */
 void format_event(struct format *format, FILE *file, const struct forkbus_event *event);
 
@@ -40,8 +40,8 @@ void format_event(struct format *format, FILE *file, const struct forkbus_event 
  *       PID    PPID USER          AGE COMM            DETAILS
  *      4711    4700 alice     2min 3s make            /usr/bin/make
  *
- * @branch: put before its name, where processes stand below each other as a tree; NULL where they do not.
- * @boot_usec: now, CLOCK_BOOTTIME
+ * @branch: drawn before its name if the list is a tree, else NULL
+ * @boot_usec: the current time of CLOCK_BOOTTIME
  */
 void format_process(struct format *format, FILE *file, const struct forkbus_event *event, const char *branch,
 		    uint64_t boot_usec);

@@ -8,7 +8,7 @@
 #include "handle.h"
 #include "options.h"
 
-/* The filter is a request without these keys. */
+/* A request without these keys is a filter. */
 static char *filter_text(json_t *request)
 {
 	json_auto_t *filter = request ? json_copy(request) : json_object();
@@ -31,7 +31,7 @@ static int set_request(struct forkbus *client, json_t *request)
 	return r < 0 || !since ? r : forkbus_set_since(client, since);
 }
 
-/* The library names a key, "KEY: REASON"; the user typed the option. */
+/* The library reports "KEY: REASON"; print the name of the option in place of the key. */
 int handle_explain_request(const struct ctl *ctl, const struct forkbus *client, int error)
 {
 	const char *why = forkbus_get_error(client), *option;

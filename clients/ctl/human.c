@@ -12,12 +12,12 @@
 #define USEC_PER_HOUR	(60 * USEC_PER_MINUTE)
 #define USEC_PER_DAY	(24 * USEC_PER_HOUR)
 
-/* @value in units of @unit, with as many decimals as make three digits. */
+/* Print @value in units of @unit with three digits. */
 static char *three_digits(char *buf, uint64_t value, uint64_t unit, const char *name)
 {
 	uint64_t whole = value / unit;
 	uint64_t rest = value % unit;
-	/* A hundred times the largest unit would not fit. */
+	/* Divide first: a hundred times the value could overflow. */
 	uint64_t hundredths =
 		unit > UINT64_C(1) << 50 ? (rest >> 10) * 100 / (unit >> 10) : rest * 100 / unit;
 

@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * Figures as people read them: at most two units or three digits, cut, never rounded up.
+ * Figures for people: at most two units or three digits, rounded down.
  */
 
 #include <stdint.h>

@@ -25,7 +25,7 @@ static const struct option options[] = {
 	CTL_OPTIONS, CTL_OPTIONS_JSON, FILTER_OPTIONS, { "lines", required_argument, NULL, 'n' }, {}
 };
 
-/* The file was cut while it was mapped; a broker never does that. */
+/* The file was truncated while it was mapped, which a broker never does. */
 static void truncated(int number)
 {
 	static const char message[] = "forkbusctl: the file was cut short while it was read\n";
@@ -62,7 +62,7 @@ static int open_log(struct forkbus_log **ret, const struct ctl *ctl, struct fork
 	return r < 0 ? explain(ctl, client, path, r) : CTL_GO_ON;
 }
 
-/* A loss that is in the log has a number. This one happened while the log was read: the writer was faster. */
+/* A loss that is stored in the log has a number. One without happened here: the writer was faster than the reader. */
 static bool was_overwritten(const struct forkbus_event *event)
 {
 	return forkbus_event_get_type(event) == FORKBUS_TYPE_LOST && !HAS(event, SEQ);

@@ -51,7 +51,7 @@ int main(int argc, char *argv[])
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
 		if (strcmp(argv[optind], commands[i].name) != 0)
 			continue;
-		/* The command's own options begin after its name; 0 makes getopt_long() begin anew. */
+		/* The command's own options begin after its name; 0 resets getopt_long(). */
 		first = optind;
 		argv[first] = name;
 		optind = 0;

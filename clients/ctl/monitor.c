@@ -25,7 +25,7 @@ static const struct option options[] = { CTL_OPTIONS,
 					 { "ring", no_argument, &ring, 1 },
 					 {} };
 
-/* A process that does not live was named by an option. */
+/* An option named a process that does not exist. */
 static int explain(const struct ctl *ctl, const struct forkbus *client, const json_t *request, int error)
 {
 	if (error != -ESRCH)

@@ -46,7 +46,7 @@ static int invalid(struct filter_error *error, int option, const char *value, co
 	return OPTIONS_E_INVALID;
 }
 
-/* Digits alone, up to @max. Return: whether it is such a number. */
+/* Parse a number of digits only, up to @max. Return: whether it is valid. */
 static bool parse_number(const char *text, uint64_t max, uint64_t *ret)
 {
 	char *end;
@@ -86,7 +86,7 @@ static int parse_user(json_t **ret, const char *value, struct filter_error *erro
 	if (!parse_number(value, UINT32_MAX, &uid)) {
 		passwd = getpwnam(value);
 		if (!passwd)
-			return invalid(error, FILTER_OPTION_UID, value, "is no user of this machine");
+			return invalid(error, FILTER_OPTION_UID, value, "is not a user of this machine");
 		uid = passwd->pw_uid;
 	}
 	*ret = json_integer((json_int_t)uid);
@@ -98,7 +98,7 @@ static int parse_string(json_t **ret, int option, const char *value, struct filt
 	*ret = json_string(value);
 	if (*ret)
 		return 0;
-	/* jansson takes UTF-8 alone, as JSON does. */
+	/* JSON, and so jansson, accepts only UTF-8. */
 	return invalid(error, option, value, "is not UTF-8");
 }
 
@@ -162,14 +162,14 @@ static int take_one(json_t *request, int option, const char *value, struct filte
 	int r = 0;
 
 	if (json_object_get(request, keys[option].key))
-		return invalid(error, option, value, "is one too many: this option takes one value");
+		return invalid(error, option, value, "is a second value: this option takes one");
 	if (option == FILTER_OPTION_TREE) {
 		r = parse_process(&parsed, option, value, error);
 	} else if (option == FILTER_OPTION_SINCE) {
 		r = parse_string(&parsed, option, value, error);
 	} else {
 		if (timespan_parse(value, &usec) < 0 || usec > INT64_MAX)
-			return invalid(error, option, value, "is no time span (like 90s, 5min, 1h 30min)");
+			return invalid(error, option, value, "is not a time span (like 90s, 5min, 1h 30min)");
 		parsed = json_integer((json_int_t)usec);
 	}
 	if (r != 0)
@@ -208,7 +208,7 @@ static int parse_one(struct options *wanted, struct ctl *ctl, int option, const 
 	struct filter_error error;
 	int r;
 
-	/* A flag of the command's own. */
+	/* Flags belong to the command. */
 	if (option == 0)
 		return CTL_GO_ON;
 	if (option == 'n')
@@ -228,7 +228,7 @@ static int parse_one(struct options *wanted, struct ctl *ctl, int option, const 
 	}
 }
 
-/* -n is there where --lines is. */
+/* Commands that have --lines also have -n. */
 static const char *short_options(const struct option *options)
 {
 	for (; options->name; options++)

@@ -2,14 +2,13 @@
 #pragma once
 
 /*
- * The command line of those commands that show events or processes: which, how, how many. From options to a request
- * (proto/request.h):
+ * The command line of the commands that show events or processes: filter, output format, number of events. Options become
+ * a request (proto/request.h):
  *
  *   --type=exec,exit --uid=alice   {"types":["exec","exit"],"uids":[1000]}
  *
- * Lists are separated by commas, and an option given again adds to its list; a comma in a pattern is written
- * "\,". What the values may be is the broker's to judge, which may be newer than this program; only what must
- * be translated is looked at here.
+ * Lists are separated by commas, and a repeated option adds to its list; a comma in a pattern is written "\,". The
+ * broker, which may be newer than this program, checks the values; only values that must be converted are checked here.
  */
 
 #include <getopt.h>
@@ -56,8 +55,8 @@ enum filter_option {
 
 enum {
 	_OPTIONS_E_SUCCESS,
-	OPTIONS_E_INVALID, /* explained in struct filter_error, whose key is the option */
-	OPTIONS_E_OTHER,   /* not one of these */
+	OPTIONS_E_INVALID, /* described by struct filter_error, whose key is the option */
+	OPTIONS_E_OTHER,   /* not one of these options */
 };
 
 /*
@@ -67,7 +66,7 @@ enum {
  */
 int options_take(json_t *request, int option, const char *value, struct filter_error *error);
 
-/* The option that makes a key of a request ("types": "--type"), or NULL. */
+/* The option that sets a key of a request ("types": "--type"), or NULL. */
 const char *option_of_key(const char *key);
 
 struct options {
@@ -84,7 +83,7 @@ int options_parse(struct options *wanted, struct ctl *ctl, int argc, char *argv[
 		  const struct option *options, const char *help);
 void options_done(struct options *wanted);
 
-/* Their part of --help. */
+/* Descriptions of these options for --help. */
 #define EVENTS_HELP_FILTER                                                                               \
 	"Which events; lists are separated by commas, an option given again adds to its list:\n"         \
 	"  --type=TYPE,...           fork exec exit id comm session chroot coredump ptrace\n"            \

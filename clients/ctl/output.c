@@ -12,8 +12,8 @@
 static volatile sig_atomic_t stop, resized;
 
 /*
- * Without SA_RESTART, so that a write to a full pipe ends, too. But it may have written a part, after which stdio writes the
- * rest, or it may begin only now, after the last check of @stop: so SIGALRM interrupts again what waits.
+ * The handler is set without SA_RESTART, so that the signal interrupts a write to a full pipe, too. But stdio repeats a
+ * write that was only partly done, and a write may begin after the last check of @stop. So SIGALRM interrupts again.
  */
 static void take_stop(int number)
 {
@@ -30,7 +30,7 @@ static void take_resized(int number)
 
 void output_catch_signals(void)
 {
-	/* A second signal kills. */
+	/* The handler is removed by the first signal: a second one kills. */
 	const struct sigaction noted = { .sa_handler = take_stop, .sa_flags = (int)SA_RESETHAND };
 	const struct sigaction again = { .sa_handler = take_stop };
 	const struct sigaction restarted = { .sa_handler = take_resized, .sa_flags = SA_RESTART };
@@ -50,7 +50,7 @@ bool output_stopped(void)
 
 int output_init(struct output *output, enum ctl_json json, uint64_t count)
 {
-	/* Whole batches go out at once, in output_wait(). glibc ignores a size without a buffer. */
+	/* Whole batches are written at once, in output_wait(). glibc ignores a size without a buffer. */
 	static char buffer[64 * 1024];
 
 	*output = (struct output){ .json = json, .left = count };
@@ -59,7 +59,7 @@ int output_init(struct output *output, enum ctl_json json, uint64_t count)
 	return format_new(&output->format, &output->term);
 }
 
-/* errno is still that of the write that failed. */
+/* Called while errno is still that of the failed write. */
 static int output_check(void)
 {
 	if (!ferror(stdout))
@@ -115,7 +115,7 @@ static void output_head(struct output *output)
 	output->headed = true;
 }
 
-/* Is it sent with any filter? */
+/* Is this type sent whatever the filter is? */
 static bool is_always_sent(enum forkbus_type type)
 {
 	return type == FORKBUS_TYPE_SOURCE || type == FORKBUS_TYPE_LOST || type == FORKBUS_TYPE_READY;
@@ -157,7 +157,7 @@ int output_result(int r)
 	return CTL_FAILURE;
 }
 
-/* The time that is left. Return: NULL where there is no limit. */
+/* Compute the time that is left. Return: NULL if there is no limit. */
 static const struct timespec *time_left(struct timespec *left, uint64_t until_usec)
 {
 	uint64_t now_usec, usec;
@@ -179,7 +179,7 @@ static int wait_for(int fd, int out, uint64_t until_usec)
 	sigset_t mask, old;
 	int r = -EINTR;
 
-	/* Blocked from the check of @stop to the wait, so that no signal is missed in between. */
+	/* Signals are blocked from the check of @stop to the wait, so that none is missed in between. */
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGINT);
 	sigaddset(&mask, SIGTERM);
@@ -258,7 +258,7 @@ int output_end(struct output *output, int status)
 {
 	int r = 0;
 
-	/* Do not wait at exit for a reader that is stuck. */
+	/* Discard the rest, so that exit() does not block on a reader that does not read. */
 	if (ferror(stdout))
 		__fpurge(stdout);
 	else

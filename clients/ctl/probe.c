@@ -10,7 +10,7 @@
 #include "base/cleanup.h"
 #include "probe.h"
 
-/* @ret: DIR/forkbusd, if that can be run. Return: whether it can. */
+/* @ret: DIR/forkbusd, if it is executable. Return: whether it is. */
 static bool found_in(char **ret, const char *dir, size_t len)
 {
 	char *path;
@@ -25,7 +25,7 @@ static bool found_in(char **ret, const char *dir, size_t len)
 	return false;
 }
 
-/* First beside this program: that one was built together with it. */
+/* Look next to this program first: that broker was built together with it. */
 static char *find_broker(void)
 {
 	static const char *const admin_dirs[] = { "/usr/local/sbin", "/usr/sbin", "/sbin" };
@@ -49,14 +49,14 @@ static char *find_broker(void)
 			return ret;
 		path += next + (path[next] == ':');
 	}
-	/* An ordinary user's $PATH leaves these out. */
+	/* The $PATH of ordinary users does not include these. */
 	for (size_t i = 0; i < ARRAY_SIZE(admin_dirs); i++)
 		if (found_in(&ret, admin_dirs[i], strlen(admin_dirs[i])))
 			return ret;
 	return NULL;
 }
 
-/* Return: a descriptor to read what it prints, or a negative errno. */
+/* Return: a descriptor to read the program's output, or a negative errno. */
 static int spawn_probe(const char *program, pid_t *pid)
 {
 	char name[] = "forkbusd", probe[] = "--probe";

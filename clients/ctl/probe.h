@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * What forkbusd finds out about its sources when it is run with --probe. Nothing else here knows any source.
+ * Runs forkbusd --probe, which tests each of its sources. Nothing else in forkbusctl depends on particular sources.
  */
 
 #include <stdbool.h>
@@ -12,13 +12,13 @@
 enum {
 	_PROBE_E_SUCCESS,
 	PROBE_E_NO_BROKER, /* no forkbusd was found */
-	PROBE_E_SILENT,	   /* its answer was not understood */
+	PROBE_E_SILENT,	   /* its output is not valid */
 };
 
 /*
- * probe_sources() - run it
- * @program: where forkbusd was found, or NULL; to be freed, whatever is returned
- * @works: set to whether it has a source of live events
+ * probe_sources() - run forkbusd --probe
+ * @program: where forkbusd was found, or NULL; to be freed in any case
+ * @works: whether a source of live events works
  * @ret: an array of {"source": …, "works": …, "found": …, "advice": …}, on success only
  * Return: 0, PROBE_E_NO_BROKER, PROBE_E_SILENT, or a negative errno.
  */

@@ -34,7 +34,7 @@ static void put_label(const char *label)
 	fputs(*label ? ": " : "  ", stdout);
 }
 
-/* A value on one line, to be freed: strings as they are, other values as JSON. */
+/* Format a value on one line: strings as they are, other values as JSON. Return: to be freed. */
 static char *value_text(const json_t *value)
 {
 	return json_is_string(value) ? strdup(json_string_value(value))
@@ -67,7 +67,7 @@ static bool has_pairs(json_t *object, const char *const *shown)
 	return false;
 }
 
-/* "key value  key value" on as many lines as needed, without the keys that were shown already. */
+/* Print "key value  key value" on as many lines as needed, without the keys that were shown before. */
 static void put_pairs(json_t *object, const char *const *shown)
 {
 	unsigned int width = term.width > 0 ? term.width : 100, column = LABEL_WIDTH + 2;
@@ -189,7 +189,7 @@ static void put_lost(json_t *status)
 			continue;
 		printf("%s%s", space, term_colour(&term, TERM_ALARM));
 		put_string(key);
-		/* Where the number of events is unknown, only the times are counted. */
+		/* The number of events may be unknown; the number of losses is always known. */
 		if (count > 0)
 			printf(" %" PRIu64 " event%s at", count, count == 1 ? "" : "s");
 		printf(" %" PRIu64 " time%s%s", times, times == 1 ? "" : "s", term_colour(&term, TERM_PLAIN));
@@ -253,7 +253,7 @@ static void put_cursor(json_t *status)
 	put_string(string_of(status, "cursor"));
 }
 
-/* Values with a format of their own; all others are shown below as they are. */
+/* Values with a special format; all others are shown after them as they are. */
 static const struct {
 	const char *label, *key;
 	void (*put)(json_t *status);
@@ -270,7 +270,7 @@ static const struct {
 	{ "Cursor", "cursor", put_cursor },
 };
 
-/* Shown within another row. */
+/* Shown as part of another row. */
 static const char *const within[] = { "pid", "startedUsec", "connections", "views", NULL };
 
 static bool has_row(const char *key)

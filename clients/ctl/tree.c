@@ -20,10 +20,10 @@ static const struct option options[] = { CTL_OPTIONS,
 					 { "uid", required_argument, NULL, FILTER_OPTION_UID },
 					 {} };
 
-/* Deeper, the branches of a line are not drawn any more. */
+/* Branches are drawn up to this depth only. */
 #define DEPTH_MAX 64
 
-/* Where a process stands among those that are shown, by index; NONE: nowhere. */
+/* The relatives of a process, by index among the shown processes; NONE: there is none. */
 #define NONE SIZE_MAX
 
 struct node {
@@ -36,7 +36,7 @@ struct drawing {
 	const struct processes *processes;
 	struct node *nodes; /* of each process */
 	struct output output;
-	/* What a line begins with: per level, whether there are more children below. */
+	/* For each level of the current line: does the process there have a sibling below? */
 	bool more[DEPTH_MAX];
 };
 
@@ -58,7 +58,7 @@ static size_t parent_of(const struct processes *processes, size_t child)
 	return low < processes->n && processes->list[low].pid == ppid ? low : NONE;
 }
 
-/* From the last one on, so that siblings stand in the order of their pids. */
+/* Processes are linked from the last to the first, so that siblings are in the order of their pids. */
 static void link_all(struct drawing *drawing)
 {
 	for (size_t i = 0; i < drawing->processes->n; i++)
@@ -102,7 +102,7 @@ static void draw_one(struct drawing *drawing, size_t index)
 		       processes->boot_usec);
 }
 
-/* The one to draw after this one: a child, else a sibling, else one of an ancestor's. */
+/* The process to draw next: a child, else a sibling, else a sibling of an ancestor. */
 static size_t next_of(const struct drawing *drawing, size_t index, size_t root)
 {
 	if (drawing->nodes[index].first != NONE)
@@ -112,7 +112,7 @@ static size_t next_of(const struct drawing *drawing, size_t index, size_t root)
 	return index == root ? NONE : drawing->nodes[index].next;
 }
 
-/* Without recursion: any user can make a chain as long as there are pids. */
+/* Without recursion: any user can create a chain of processes as long as the number of pids. */
 static void draw(struct drawing *drawing, size_t root)
 {
 	for (size_t at = root; at != NONE; at = next_of(drawing, at, root)) {

@@ -21,7 +21,7 @@ static const struct option options[] = { CTL_OPTIONS, CTL_OPTIONS_JSON, {} };
 struct waiting {
 	const struct ctl *ctl;
 	struct forkbus *client;
-	uint64_t pid, start_usec; /* start: known from the snapshot on */
+	uint64_t pid, start_usec; /* start: unknown before the snapshot */
 };
 
 static int show(const struct ctl *ctl, const struct forkbus_event *event)
@@ -34,7 +34,7 @@ static int show(const struct ctl *ctl, const struct forkbus_event *event)
 	return output_end(&output, output_result(r));
 }
 
-/* The exit may be among the events that were lost. */
+/* After a loss: the exit may be among the lost events, so check whether the process still exists. */
 static int look(const struct waiting *waiting)
 {
 	struct forkbus_event *process = NULL;

@@ -90,9 +90,9 @@ static void test_users(void **state)
 	(void)state;
 	assert_request(GIVEN({ FILTER_OPTION_UID, "root,1000,4294967295" }),
 		       "{\"uids\":[0,1000,4294967295]}");
-	assert_refused(FILTER_OPTION_UID, "no such user", "--uid", "'no such user' is no user");
-	assert_refused(FILTER_OPTION_UID, "4294967296", "--uid", "no user");
-	assert_refused(FILTER_OPTION_UID, "-1", "--uid", "no user");
+	assert_refused(FILTER_OPTION_UID, "no such user", "--uid", "'no such user' is not a user");
+	assert_refused(FILTER_OPTION_UID, "4294967296", "--uid", "not a user");
+	assert_refused(FILTER_OPTION_UID, "-1", "--uid", "not a user");
 }
 
 static void test_single(void **state)
