@@ -13,11 +13,11 @@
 /* --- values ------------------------------------------------------------------------------------------------------- */
 
 /*
- * Each parser returns 0, or -EINVAL for a text that is no such value, and leaves the member as it was. parse_globs() adds to a
- * list, which keeps the words before a wrong one; it sets @why to a constant sentence, and returns -ENOMEM without memory.
+ * Each parser returns 0, or -EINVAL for an invalid text, and then does not change the member. parse_globs() adds to a list,
+ * and keeps the words before an invalid one; it sets @why to a constant sentence, and may return -ENOMEM.
  */
 
-/* Return: which of the names it is, or -1. */
+/* Return: the index of the name, or -1. */
 static int find_name(const char *const *names, size_t n, const char *text, size_t len)
 {
 	for (size_t i = 0; i < n; i++)
@@ -26,7 +26,7 @@ static int find_name(const char *const *names, size_t n, const char *text, size_
 	return -1;
 }
 
-/* The next word from @at on, or NULL at the end of the text. */
+/* Return: the next word from @at on, or NULL at the end of the text. */
 static const char *next_word(const char *at, size_t *len)
 {
 	at += strspn(at, " \t");
@@ -70,7 +70,7 @@ static int parse_scope(void *member, const char *text, const char **why)
 	return 0;
 }
 
-/* A decimal number of at most three digits. Return: it, or -1. */
+/* Parse a decimal number of at most three digits. Return: the number, or -1. */
 static int number_of(const char *word, size_t len)
 {
 	int number = 0;
@@ -138,7 +138,7 @@ static int parse_codes(void *member, const char *text, const char **why)
 	return 0;
 }
 
-/* Two digits of at most @max. Return: the number, or -1. */
+/* Parse a number of two digits, at most @max. Return: the number, or -1. */
 static int digits(const char *at, int max)
 {
 	int number;
@@ -149,7 +149,7 @@ static int digits(const char *at, int max)
 	return number <= max ? number : -1;
 }
 
-/* "07:30" at @at. Return: minutes after midnight, or -1. */
+/* Parse a time like "07:30" at @at. Return: minutes after midnight, or -1. */
 static int clock_parse(const char *at)
 {
 	int hour = digits(at, 23), minute;
@@ -227,10 +227,10 @@ static int parse_globs(void *member, const char *text, const char **why)
 /* --- options ------------------------------------------------------------------------------------------------------ */
 
 /*
- * Commands that one uses rather than waits for: that they ended is no news. Names as the kernel has them, of at most 15
- * bytes. A line each: shells, and what leads to others; editors and file managers; pagers, and what waits for them; what
- * shows something until one has seen enough; mail, news, chat and web; debuggers, and prompts of databases; programs with
- * windows of their own, and desktops. forkbus-notify.conf(5) has the same list.
+ * Interactive commands: their user ends them, and needs no notification. Names as the kernel has them, of at most 15 bytes.
+ * Each line has a group: shells, remote shells and terminal multiplexers (two lines); editors and file managers; pagers, and
+ * programs that start them; monitors; mail, news, chat and web; debuggers, and prompts of databases; graphical programs and
+ * desktops (two lines). forkbus-notify.conf(5) has the same list.
  */
 #define IGNORED_COMMANDS                                                                                 \
 	"sh bash dash zsh fish ksh mksh tcsh csh nu elvish xonsh login su newgrp ssh mosh mosh-client "  \

@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * The configuration: the defaults, then notify.conf. forkbus-notify.conf(5) says what each option means.
+ * The configuration: the defaults, then notify.conf. forkbus-notify.conf(5) describes the options.
  *
- * The file is as base/ini.h has it. An assignment adds to a list of globs, an empty one empties it.
+ * base/ini.h describes the syntax of the file. An assignment to a list of globs adds to it, an empty one clears it.
  */
 
 #include <stdbool.h>
@@ -17,22 +17,22 @@
 /* How a process ended, from the least to the most remarkable. */
 enum kind { KIND_UNKNOWN, KIND_STOPPED, KIND_SUCCESS, KIND_FAILURE, KIND_CRASH, _KIND_MAX };
 
-/* With the numbers of the notification protocol. */
+/* The numbers are those of the notification protocol. */
 enum urgency { URGENCY_LOW, URGENCY_NORMAL, URGENCY_CRITICAL };
 
-/* Which commands are notified of. */
+/* Which commands cause notifications. */
 enum scope {
-	SCOPE_SHELL,	/* children of a session's leader on a terminal: what was typed at a prompt */
-	SCOPE_TERMINAL, /* all on a terminal */
+	SCOPE_SHELL,	/* children of a session leader on a terminal: commands typed at a prompt */
+	SCOPE_TERMINAL, /* all commands on a terminal */
 	SCOPE_ALL
 };
 
 #define CODES_MAX 256
 #define GLOBS_MAX 512
 
-/* Hours of the day by the local clock, from one minute to another, which may be of the next day. */
+/* A part of the day in local time; it may include midnight. */
 struct hours {
-	bool any;	/* else there are none */
+	bool any;	/* false: no hours are set */
 	int begin, end; /* minutes after midnight; they differ */
 };
 
@@ -41,7 +41,7 @@ struct globs {
 	size_t n;
 };
 
-/* Texts of a process that globs are for */
+/* Texts of a process that globs are matched with */
 enum about { ABOUT_COMM, ABOUT_EXE, ABOUT_CGROUP, _ABOUT_MAX };
 
 struct selection {
@@ -55,7 +55,7 @@ struct notify_config {
 	unsigned int show; /* bits of enum kind: success, failure, stopped */
 	enum scope scope;
 	uint64_t min_elapsed_usec;
-	bool stopped[CODES_MAX]; /* by exit code, or 128 and the signal */
+	bool stopped[CODES_MAX]; /* by exit code, or 128 plus the signal */
 	enum urgency success_urgency, failure_urgency;
 	struct selection commands;
 
@@ -67,7 +67,7 @@ struct notify_config {
 	/* [Notifications] */
 	uint64_t on_screen;
 	struct hours quiet;
-	bool quiet_crashes; /* are shown in quiet hours too */
+	bool quiet_crashes; /* crashes are shown in quiet hours, too */
 };
 
 enum {
@@ -78,21 +78,21 @@ enum {
 /* notify_config_init() - the defaults. Return: 0 or -ENOMEM. */
 int notify_config_init(struct notify_config *config);
 
-/* notify_config_done() - free what it holds. One of zeros is fine. */
+/* notify_config_done() - free its memory. A zeroed configuration is fine. */
 void notify_config_done(struct notify_config *config);
 
 /*
  * notify_config_set() - set one option, as a line of the file would
- * @why: set to what is wrong, for people, where CONFIG_E_INVALID is returned
- * Return: 0, CONFIG_E_INVALID, -ENOMEM; on failure lists may have been added to.
+ * @why: set to a description of the error if CONFIG_E_INVALID is returned
+ * Return: 0, CONFIG_E_INVALID, -ENOMEM; on failure, part of a list may have been added.
  */
 int notify_config_set(struct notify_config *config, const char *section, const char *key, const char *value,
 		      const char **why);
 
 /*
- * notify_config_load() - the defaults, and what a file sets
- * @config: to be freed by notify_config_done(); untouched on failure
- * @path: NULL: none. Without @must_exist a file that is not there sets nothing
- * Return: 0, CONFIG_E_INVALID, or a negative errno; what is wrong and where was logged.
+ * notify_config_load() - load the defaults, then a file
+ * @config: to be freed by notify_config_done(); unchanged on failure
+ * @path: NULL: no file. Without @must_exist a missing file is ignored
+ * Return: 0, CONFIG_E_INVALID, or a negative errno; the error and its line were logged.
  */
 int notify_config_load(struct notify_config *config, const char *path, bool must_exist);

@@ -5,7 +5,7 @@
 _forkbus_notify() {
 	local cur=${COMP_WORDS[COMP_CWORD]} option=''
 
-	# Bash cuts words at "=": --config=FILE comes as three, --config= as two.
+	# Bash splits words at "=": --config=FILE becomes three words, --config= two.
 	if [[ $cur == = ]]; then
 		option=${COMP_WORDS[COMP_CWORD - 1]} cur=''
 	elif ((COMP_CWORD > 1)) && [[ ${COMP_WORDS[COMP_CWORD - 1]} == = ]]; then

@@ -46,13 +46,13 @@ static int print(const char *text)
 	return STATUS_FAILURE;
 }
 
-/* The place of a user's configuration; none without a home directory. */
+/* The path of the user's configuration; NULL without a home directory. */
 static int set_default_file(struct options *options)
 {
 	const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
 	int r = 0;
 
-	/* The XDG specification has relative paths ignored. */
+	/* By the XDG specification relative paths are ignored. */
 	if (config && config[0] == '/')
 		r = asprintf(&options->config_file, "%s/forkbus/notify.conf", config);
 	else if (home && home[0] == '/')
@@ -94,7 +94,7 @@ static int take(struct options *options, int option)
 	case OPTION_VERSION:
 		return print("forkbus-notify " FORKBUS_VERSION "\n");
 	default:
-		return STATUS_USAGE; /* getopt_long() has said why */
+		return STATUS_USAGE; /* getopt_long() has printed an error */
 	}
 }
 

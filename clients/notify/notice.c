@@ -86,7 +86,7 @@ static void print_summary(struct notice *notice, const struct ending *ending)
 			 notice->name, ending->code, after, time);
 }
 
-/* What it used: its own share, without its children. */
+/* The resources that the process used, without its children. */
 static void print_usage(FILE *body, const struct notice *notice, const struct ending *ending)
 {
 	char time[DURATION_MAX];
@@ -250,7 +250,7 @@ void tally_describe(const struct tally *tally, struct notice *notice, const char
 	fclose(body);
 }
 
-/* --- what servers and people get ---------------------------------------------------------------------------------- */
+/* --- output ------------------------------------------------------------------------------------------------------- */
 
 const char *notice_category(const struct notice *notice)
 {

@@ -12,9 +12,9 @@
 #define NOTICE_BODY_MAX	   1024
 
 struct notice {
-	enum kind kind; /* of many, the most remarkable one */
+	enum kind kind; /* if it is about many, the most remarkable kind */
 	enum urgency urgency;
-	char name[NOTICE_NAME_MAX]; /* of the program; "" of many */
+	char name[NOTICE_NAME_MAX]; /* of the program; "" if it is about many */
 	char summary[NOTICE_SUMMARY_MAX];
 	char body[NOTICE_BODY_MAX]; /* lines, without a newline at the end */
 };
@@ -22,14 +22,14 @@ struct notice {
 void notice_of_ending(struct notice *notice, const struct ending *ending, enum kind kind,
 		      enum urgency urgency);
 
-/* How many programs are named of many processes in one notice; the others are counted. */
+/* A notice about many processes names this many programs, and counts the others. */
 #define TALLY_NAMES 5
 
-/* Many processes: how many there were of each kind, and of which programs. */
+/* A summary of many processes: how many ended in each way, and which programs they ran. */
 struct tally {
 	uint64_t kinds[_KIND_MAX];
 	uint64_t total, others;
-	enum kind kind; /* the most remarkable one */
+	enum kind kind; /* the most remarkable kind */
 	enum urgency urgency;
 	struct {
 		char name[NOTICE_NAME_MAX];
@@ -40,22 +40,22 @@ struct tally {
 
 void tally_add(struct tally *tally, const struct notice *notice);
 
-/* tally_merge() - add all of another one */
+/* tally_merge() - add all processes of another tally */
 void tally_merge(struct tally *tally, const struct tally *other);
 
-/* tally_describe() - @when: how the summary begins, like "In quiet hours: "; @tally has one at least */
+/* tally_describe() - @when: the beginning of the summary, like "In quiet hours: "; @tally must not be empty */
 void tally_describe(const struct tally *tally, struct notice *notice, const char *when);
 
-/* As the notification protocol has them: x-VENDOR.CLASS.NAME, and a name of the icon naming specification. */
+/* In the terms of the notification protocol: x-VENDOR.CLASS.NAME, and a name of the icon naming specification. */
 const char *notice_category(const struct notice *notice);
 const char *notice_icon(const struct notice *notice);
 
-/* notice_is_transient() - may it be gone once it was shown? */
+/* notice_is_transient() - may the server forget the notification after it was shown? */
 bool notice_is_transient(const struct notice *notice);
 
 /*
- * notice_print() - print what would be shown as a line of JSON, for people who try their rules
- * @quiet: it would be held until quiet hours are over
+ * notice_print() - print the notice as a line of JSON, for people who test their rules
+ * @quiet: the notice would be held until quiet hours are over
  * Return: 0 or a negative errno.
  */
 int notice_print(const struct notice *notice, const struct ending *ending, bool quiet);

@@ -46,7 +46,7 @@ static void notify_show(struct notify *notify, const struct notice *notice, cons
 	server_update(notify->server);
 }
 
-/* End; the reason was logged. */
+/* Stop with a failure; the reason was logged. */
 static void notify_fail(struct notify *notify)
 {
 	notify->failed = true;
@@ -60,7 +60,7 @@ static void print_ending(struct notify *notify, const struct notice *notice, con
 
 	if (r == 0)
 		return;
-	/* A reader that ends early is no failure. */
+	/* A reader that closes the pipe early is not a failure. */
 	if (r == -EPIPE) {
 		(void)sd_event_exit(notify->event, STATUS_OK);
 		return;
@@ -69,7 +69,7 @@ static void print_ending(struct notify *notify, const struct notice *notice, con
 	notify_fail(notify);
 }
 
-/* The rules need the time of day: with --test that of the event, which may be of the past. */
+/* The rules need the time of day: with --test the event's, which may be in the past. */
 static void get_local_time(const struct notify *notify, const struct forkbus_event *event, struct tm *local)
 {
 	time_t now = time(NULL);
@@ -97,7 +97,7 @@ static void take_ending(struct notify *notify, const struct ending *ending, enum
 		notify_show(notify, &notice, NULL);
 }
 
-/* Both subscriptions report the same loss, and one loss is often followed by many: only the first is logged. */
+/* Both subscriptions report the same loss, and many losses often follow the first: only the first is logged. */
 static void take_loss(struct notify *notify, const struct forkbus_event *event)
 {
 	const char *reason = "unknown";
@@ -119,7 +119,7 @@ static void take_event(struct notify *notify, bool crashes, const struct forkbus
 		take_loss(notify, event);
 	if (!ending_take(&ending, event))
 		return;
-	/* A crash after a long time comes by both subscriptions. */
+	/* Both subscriptions report the crash of a long-running process. */
 	kind = rules_kind(&notify->config, &ending);
 	if ((kind == KIND_CRASH) != crashes)
 		return;
@@ -177,7 +177,7 @@ static int notify_listen(struct notify *notify, struct watch **watch, bool crash
 	return watch_new(watch, notify->event, &options);
 }
 
-/* The broker filters by the time that a command took: another limit needs another subscription, from where this one is. */
+/* The broker filters by elapsed time: a new limit needs a new subscription, which continues where the old one is. */
 static void notify_listen_again(struct notify *notify)
 {
 	const char *cursor = forkbus_get_cursor(watch_bus(notify->commands));
@@ -226,7 +226,7 @@ static int catch_signals(struct notify *notify)
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGINT);
 	sigaddset(&mask, SIGTERM);
-	/* With --test it runs on a terminal, and ends with that. */
+	/* With --test the program runs on a terminal: SIGHUP then means that the terminal was closed. */
 	if (!notify->options->test)
 		sigaddset(&mask, SIGHUP);
 	sigprocmask(SIG_BLOCK, &mask, NULL);
@@ -261,7 +261,7 @@ static int on_hangup(sd_event_source *source, int fd, uint32_t events, void *use
 	return sd_event_exit(sd_event_source_get_event(source), STATUS_OK);
 }
 
-/* The reader of a pipe may end long before there is more to print. A file cannot be watched, and has no reader to end. */
+/* Notice at once when the reader of a pipe is gone, even if nothing is printed. A file has no reader, and epoll refuses it. */
 static int watch_output(struct notify *notify)
 {
 	int r = sd_event_add_io(notify->event, NULL, STDOUT_FILENO, 0, on_hangup, NULL);

@@ -10,9 +10,9 @@
 /* Documented in forkbus-notify(1). */
 enum exit_status {
 	STATUS_OK = 0,
-	STATUS_FAILURE = 1, /* no session bus, or it went away; or the broker refused */
+	STATUS_FAILURE = 1, /* no session bus, or the connection to it was lost; or the broker refused */
 	STATUS_USAGE = 2,   /* the command line or the configuration is wrong */
-	STATUS_GO_ON = -1   /* no exit yet */
+	STATUS_GO_ON = -1   /* do not exit yet */
 };
 
 /* The command line */
@@ -24,5 +24,5 @@ struct options {
 	bool test;
 };
 
-/* notify_run() - @config: taken over. Return: an exit status; an error was logged. */
+/* notify_run() - @config: ownership is taken. Return: an exit status; an error was logged. */
 int notify_run(const struct options *options, struct notify_config *config);

@@ -23,7 +23,7 @@ static bool place_is_free(const struct queue *queue, const struct queue_place *p
 	       now >= place->sent_usec + QUEUE_STALE_USEC;
 }
 
-/* If the place has something on the screen, that is replaced: the id stays. */
+/* A notification that is on the screen is replaced, and keeps its id. */
 static void place_begin(struct queue_place *place)
 {
 	place->used = true;
@@ -58,7 +58,7 @@ void queue_add(struct queue *queue, const struct notice *notice, const struct ta
 	place_add(last, notice, tally);
 }
 
-/* Add all that one place stands for to another. */
+/* Add all notices of one place to another. */
 static void place_move(struct queue_place *to, const struct queue_place *from)
 {
 	if (!to->used)
@@ -73,7 +73,7 @@ void queue_resize(struct queue *queue, unsigned int n)
 	if (n == before)
 		return;
 	queue->n = n;
-	/* The last one may stand for many: it stays the last, with what it has on the screen. */
+	/* The last place may combine many notices: it stays the last, and keeps its notification on the screen. */
 	if (n > before) {
 		queue->places[n - 1] = queue->places[before - 1];
 		place_clear(&queue->places[before - 1]);

@@ -2,13 +2,13 @@
 #pragma once
 
 /*
- * Notices on their way to the screen.
+ * Notices to be shown.
  *
- * The queue is what is on the screen and what waits for it: a small number of places, one notification each. A place holds
- * one notice until it is closed; a notice that finds all places taken joins what the last place has. The queue only keeps
- * the books, server.h sends what is due. A place keeps its content while there is no server.
+ * The queue has a small number of places, each with one notification, which is on the screen or waits to be sent. A place
+ * has one notice until its notification is closed. If all places are taken, a new notice is added to the last place. The
+ * queue only records the state; server.h sends the notifications. A place keeps its content while there is no server.
  *
- * Quiet hours come before it: they collect notices, and release one for all of them when they are over.
+ * During quiet hours notices are collected; one notice for all of them is added to the queue when the hours are over.
  *
  * Times are of CLOCK_MONOTONIC, in microseconds.
  */
@@ -25,11 +25,11 @@
 
 struct queue_place {
 	bool used;
-	bool pending;  /* it has content that was not sent */
-	uint64_t sent; /* the number of the call that the server has not answered, 0: none */
-	uint32_t id;   /* of the server, 0: none yet */
+	bool pending;  /* it has content that is not sent yet */
+	uint64_t sent; /* the number of the call that waits for its answer, 0: none */
+	uint32_t id;   /* assigned by the server, 0: none yet */
 	uint64_t sent_usec;
-	unsigned int parts;   /* how many notices it stands for */
+	unsigned int parts;   /* number of notices that are combined here */
 	struct notice notice; /* the first of them */
 	struct tally tally;
 };
@@ -43,35 +43,35 @@ struct queue {
 /* queue_init() - @n: places, from 1 to ON_SCREEN_MAX */
 void queue_init(struct queue *queue, unsigned int n);
 
-/* queue_resize() - another number of places; what was not sent and loses its place joins the last */
+/* queue_resize() - change the number of places; unsent notices of removed places are added to the last one */
 void queue_resize(struct queue *queue, unsigned int n);
 
-/* queue_add() - @tally: the notices that it stands for, or NULL */
+/* queue_add() - @tally: the notices that @notice combines, or NULL */
 void queue_add(struct queue *queue, const struct notice *notice, const struct tally *tally, uint64_t now);
 
 /*
- * queue_next() - a place whose content is to be sent
- * @when: if there is none yet: when to ask again, UINT64_MAX: never
- * Return: its number, or -1.
+ * queue_next() - find a place whose content is to be sent
+ * @when: if there is none: when to call this again, UINT64_MAX: never
+ * Return: the number of the place, or -1.
  */
 int queue_next(const struct queue *queue, uint64_t now, uint64_t *when);
 
 /* queue_describe() - the content of a place */
 void queue_describe(const struct queue *queue, unsigned int place, struct notice *notice);
 
-/* queue_sent() - it was sent by a call of this number, which is not 0 */
+/* queue_sent() - the content was sent by the call with this number, which is not 0 */
 void queue_sent(struct queue *queue, unsigned int place, uint64_t call, uint64_t now);
 
-/* queue_shown() - the server gave it an id. An unknown call is ignored, here and below. */
+/* queue_shown() - the server answered the call with an id. Unknown calls are ignored, here and below. */
 void queue_shown(struct queue *queue, uint64_t call, uint32_t id);
 
-/* queue_refused() - it will not be shown. What was added meanwhile is still sent. */
+/* queue_refused() - the notification will not be shown. Notices that were added since are still sent. */
 void queue_refused(struct queue *queue, uint64_t call);
 
-/* queue_closed() - the server closed one; an unknown id is ignored */
+/* queue_closed() - the server closed a notification; unknown ids are ignored */
 void queue_closed(struct queue *queue, uint32_t id);
 
-/* queue_reset() - the server is gone: nothing is on the screen, and calls without an answer are sent again */
+/* queue_reset() - the server is gone: nothing is on the screen, and unanswered notifications are sent again */
 void queue_reset(struct queue *queue);
 
 struct quiet {

@@ -99,7 +99,7 @@ bool globs_match(const struct globs *globs, const char *data, size_t len)
 	return false;
 }
 
-/* Any glob of a list has to match, and every list that is set. An unknown text matches nothing. */
+/* Every list that is set must match, by at least one of its globs. An unknown text never matches. */
 static bool is_selected(const struct selection *selection, const struct ending *ending)
 {
 	const struct ending_text texts[_ABOUT_MAX] = {

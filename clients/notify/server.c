@@ -13,17 +13,17 @@
 #define NOTIFICATIONS_PATH "/org/freedesktop/Notifications"
 #define DESKTOP_ENTRY	   "forkbus-notify"
 
-/* Without a server the bus may know how to start one. It is asked to no more often than this. */
+/* If there is no server, the bus may be able to start one. It is asked to at most once in this time. */
 #define SERVER_START_USEC (30 * USEC_PER_SEC)
 
-/* What a server can show */
+/* Capabilities of a server */
 struct capabilities {
 	bool body, markup;
 };
 
 /* --- messages of the protocol ------------------------------------------------------------------------------------- */
 
-/* From the answer to GetCapabilities. Return: 0 or a negative errno. */
+/* Read the capabilities from the answer to GetCapabilities. Return: 0 or a negative errno. */
 static int capabilities_read(struct capabilities *capabilities, sd_bus_message *reply)
 {
 	struct capabilities read = {};
@@ -82,9 +82,9 @@ static int append_hints(sd_bus_message *call, const struct notice *notice)
 }
 
 /*
- * A call of Notify. The server decides by the urgency how long it stays.
+ * Create a call of Notify. The server decides by the urgency how long the notification stays.
  * @ret: to be unreferenced
- * @server: its unique name
+ * @server: the server's unique name
  * @replaces: the id of the notification that it replaces, or 0
  * Return: 0 or a negative errno.
  */
@@ -116,7 +116,7 @@ static int call_new(sd_bus_message **ret, sd_bus *bus, const char *server,
 
 enum state {
 	STATE_ABSENT, /* there is no server */
-	STATE_ASKED,  /* a query is on its way: for the server's name, or for what it can do */
+	STATE_ASKED,  /* a query is pending: for the server's name, or for its capabilities */
 	STATE_READY
 };
 
@@ -131,8 +131,8 @@ struct server {
 	struct capabilities capabilities;
 	bool refused;	     /* this server refused something, which was logged */
 	bool starting;	     /* the query starts it */
-	bool missed;	     /* that there is none was logged */
-	uint64_t start_usec; /* it is not started again before */
+	bool missed;	     /* it was logged that there is no server */
+	uint64_t start_usec; /* the bus is not asked to start one before this time */
 };
 
 static uint64_t server_now(const struct server *server)
@@ -143,7 +143,7 @@ static uint64_t server_now(const struct server *server)
 	return now;
 }
 
-/* As far as we know there is no server: nothing is on the screen, and late replies are ignored. */
+/* Enter the state without a server: nothing is on the screen, and late replies are ignored. */
 static void server_forget(struct server *server)
 {
 	free(server->owner);
@@ -183,7 +183,7 @@ static int on_capabilities(sd_bus_message *reply, void *userdata, sd_bus_error *
 	return 0;
 }
 
-/* If the name has no owner, the bus may start a server. */
+/* If the name has no owner, the bus may start a server for this query. */
 static void server_ask(struct server *server)
 {
 	int r;
@@ -197,7 +197,7 @@ static void server_ask(struct server *server)
 		server->state = STATE_ASKED;
 }
 
-/* It is gone or does not answer: what it shows is unknown. */
+/* The server is gone or does not answer: what it shows is unknown. */
 static bool is_absence(const sd_bus_error *error)
 {
 	static const char *const names[] = {
@@ -274,7 +274,7 @@ static void arm_timer(struct server *server, uint64_t usec)
 	(void)sd_event_source_set_enabled(server->timer, SD_EVENT_ONESHOT);
 }
 
-/* There is something to show, and no server. */
+/* There is a notification to show, but no server. */
 static void server_start(struct server *server, uint64_t now)
 {
 	if (now < server->start_usec) {
@@ -304,7 +304,7 @@ void server_update(struct server *server)
 	arm_timer(server, when);
 }
 
-/* The owner of the name, "" for none. */
+/* @owner: of the name, "" for none. */
 static void set_owner(struct server *server, const char *owner)
 {
 	server_forget(server);
@@ -320,7 +320,7 @@ static int on_owner_changed(sd_bus_message *signal, void *userdata, sd_bus_error
 	(void)error;
 	if (sd_bus_message_read(signal, "sss", &name, &old, &new) < 0 || strcmp(name, NOTIFICATIONS) != 0)
 		return 0;
-	/* The server that our query started will answer it. */
+	/* Our query started this server, which will answer it. */
 	if (server->starting && *old == '\0')
 		return 0;
 	if (server->owner && *new == '\0')
@@ -359,7 +359,7 @@ static int on_closed(sd_bus_message *signal, void *userdata, sd_bus_error *error
 	return 0;
 }
 
-/* The matches go out before the query, so that no later change is missed. */
+/* The matches are sent before the query, so that no change is missed. */
 static int server_listen(struct server *server)
 {
 	int r = sd_bus_add_match_async(server->bus, &server->owner_changed,

@@ -7,7 +7,7 @@
 #include "base/message.h"
 #include "watch.h"
 
-/* How much is taken before the loop goes on with other sources. */
+/* How many items are read before the loop handles other sources. */
 #define WATCH_ITEMS 64
 
 struct watch {
@@ -17,7 +17,7 @@ struct watch {
 	void *userdata;
 };
 
-/* The next turn brings the rest: the descriptor stays readable, or the timeout is due. */
+/* The rest is read in the next iteration: the descriptor stays readable, or the timeout is over. */
 static int watch_drain(struct watch *watch)
 {
 	const struct forkbus_event *event;
@@ -83,7 +83,7 @@ static void explain(const struct watch *watch, const struct watch_options *optio
 {
 	const char *why = watch && watch->bus ? forkbus_get_error(watch->bus) : NULL;
 
-	/* The user chose nothing else of the filter. */
+	/* --since is the only part of the filter that the user sets. */
 	if (error == -EINVAL && options->since)
 		msg_err("--since=%s: expected a span before now, like -1h, or a cursor", options->since);
 	else
@@ -91,7 +91,7 @@ static void explain(const struct watch *watch, const struct watch_options *optio
 			why ? why : strerror(-error));
 }
 
-/* The library's timeout may change with every call, so it is asked for before each wait. */
+/* The library's timeout may change with every call, so it is read before each wait. */
 static int attach(struct watch *watch, sd_event *event)
 {
 	int r = sd_event_add_io(event, &watch->io, forkbus_get_fd(watch->bus), EPOLLIN, on_io, watch);

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * A subscription to ends of processes, in the event loop. The library waits for a broker that is not there, and comes back
- * to one that was restarted.
+ * A subscription to ends of processes, in the event loop. The library waits for a broker that does not run yet, and
+ * reconnects to one that was restarted.
  */
 
 #include <stdbool.h>
@@ -17,11 +17,11 @@ struct watch;
 struct watch_options {
 	const char *runtime_dir;
 	uint64_t uid; /* whose processes */
-	bool signals; /* only ends by a signal; else only of processes that lived this long: */
+	bool signals; /* only ends by a signal; if false, only of processes that lived at least this long: */
 	uint64_t min_elapsed_usec;
 	const char *since; /* see forkbus_set_since(); NULL: from now on */
 
-	/* Takes what forkbus_process() returned. After an @item less than 0 nothing comes any more. */
+	/* Gets the result of forkbus_process(). After an @item below 0 it is not called again. */
 	void (*take)(struct watch *watch, int item, const struct forkbus_event *event, void *userdata);
 	void *userdata;
 };
