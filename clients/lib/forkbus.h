@@ -5,7 +5,7 @@
  * libforkbus: events of the processes of this machine, from forkbusd. Begin with libforkbus(3); forkbus_event(3) describes
  * the fields of an event.
  *
- * Errors    Functions that return int return a negative errno where they fail. Out parameters are written on success only,
+ * Errors    Functions that return int return a negative errno on failure. Out parameters are written on success only,
  *           unless said otherwise.
  * Waiting   Only forkbus_wait() and the calls with a timeout block.
  * Threads   A handle, and all that it returns, belongs to one thread at a time. Handles share nothing: no function here uses
@@ -24,35 +24,35 @@
 extern "C" {
 #endif
 
-struct forkbus;	       /* a handle: a filter, and a subscription that may have been started */
-struct forkbus_event;  /* something that happened, or a process that lives */
+struct forkbus;	       /* a handle: a filter, and a subscription once it is started */
+struct forkbus_event;  /* something that happened, or a living process */
 struct forkbus_log;    /* a log that is read without its broker */
-struct forkbus_list;   /* processes, as of one moment */
+struct forkbus_list;   /* the living processes, as of one moment */
 struct forkbus_status; /* the broker's status, as of one moment */
 
-/* Timeouts: for ever */
+/* As a timeout: wait without a limit */
 #define FORKBUS_FOREVER UINT64_MAX
 
-/* The types of events. The numbers stay. More may be added: a program ignores types that it does not know. */
+/* The types of events. The numbers do not change. More may be added: a program should ignore types that it does not know. */
 enum forkbus_type {
-	FORKBUS_TYPE_FORK = 1,	  /* a process was born: pid is the child */
-	FORKBUS_TYPE_EXEC = 2,	  /* it began to run another program */
+	FORKBUS_TYPE_FORK = 1,	  /* a process was created: pid is the child */
+	FORKBUS_TYPE_EXEC = 2,	  /* it started to run another program */
 	FORKBUS_TYPE_EXIT = 3,	  /* it ended, with all its threads */
 	FORKBUS_TYPE_ID = 4,	  /* its user or group ids changed */
 	FORKBUS_TYPE_COMM = 5,	  /* its name changed, other than by an exec */
-	FORKBUS_TYPE_SESSION = 6, /* it leads a new session */
+	FORKBUS_TYPE_SESSION = 6, /* it became the leader of a new session */
 	FORKBUS_TYPE_CHROOT = 7,  /* these three only on request, and not from every source */
 	FORKBUS_TYPE_COREDUMP = 8,
 	FORKBUS_TYPE_PTRACE = 9,
 	FORKBUS_TYPE_SOURCE = 10,  /* the source of events changed. Sent whatever the filter is */
 	FORKBUS_TYPE_LOST = 11,	   /* events are missing here. Sent whatever the filter is */
-	FORKBUS_TYPE_PROCESS = 12, /* a process that lives: of a snapshot, or a list */
-	FORKBUS_TYPE_READY = 13	   /* the snapshot is over, if there was one; what happens follows */
+	FORKBUS_TYPE_PROCESS = 12, /* a living process, in a snapshot or a list */
+	FORKBUS_TYPE_READY = 13	   /* the snapshot is over, if there was one; live events follow */
 };
 
 /*
- * The fields of events, and their kinds where they are no unsigned integers; forkbus_event(3) has more on them. The numbers
- * stay. More may come: there can be holes between them, and all are below FORKBUS_FIELDS_END.
+ * The fields of events, with their kinds if they are not unsigned integers; forkbus_event(3) has more on them. The numbers
+ * do not change. More may be added; there can be gaps between numbers, and all are below FORKBUS_FIELDS_END.
  */
 #define FORKBUS_FIELDS_END 128
 
@@ -219,51 +219,51 @@ enum forkbus_kind {
 
 /* Flags of forkbus_new() */
 #define FORKBUS_RING	(UINT64_C(1) << 0) /* read the broker's log in shared memory, where possible */
-#define FORKBUS_PATIENT (UINT64_C(1) << 1) /* where no broker runs at forkbus_start(), wait for one */
+#define FORKBUS_PATIENT (UINT64_C(1) << 1) /* if no broker runs at forkbus_start(), wait for one */
 
 /*
- * forkbus_new() - a handle without a filter: all that the caller may see
+ * forkbus_new() - create a handle without a filter, which gets all events that the caller may see
  * @ret: to be freed by forkbus_free()
- * @runtime_dir: where the broker's sockets are; NULL: /run/forkbus
+ * @runtime_dir: the directory of the broker's sockets; NULL: /run/forkbus
  * @flags: of FORKBUS_RING, FORKBUS_PATIENT
- * Connects to nothing yet. Return: 0; -EINVAL for unknown flags, -ENAMETOOLONG, -ENOMEM, -EMFILE, -ENFILE.
+ * Does not connect yet. Return: 0; -EINVAL for unknown flags, -ENAMETOOLONG, -ENOMEM, -EMFILE, -ENFILE.
  */
 int forkbus_new(struct forkbus **ret, const char *runtime_dir, uint64_t flags);
 
 /*
- * forkbus_free() - end the subscription and free all, also what the handle lent
- * The child of a fork may do this, and nothing else, with its parent's handle. NULL is fine. Return: NULL.
+ * forkbus_free() - end the subscription, and free the handle and everything that belongs to it
+ * After fork(2) this is the only call that the child may make with its parent's handle. NULL is fine. Return: NULL.
  */
 struct forkbus *forkbus_free(struct forkbus *client);
 
 /*
  * forkbus_get_error() - why the last call with this handle failed, as a sentence for people
- * Return: valid until the next call with this handle; NULL where the errno says it all.
+ * Return: valid until the next call with this handle; NULL if there is nothing to add to the errno.
  */
 const char *forkbus_get_error(const struct forkbus *client);
 
-/* --- what is wanted ----------------------------------------------------------------------------------------------- */
+/* --- the filter --------------------------------------------------------------------------------------------------- */
 
 /*
- * An event matches if it matches every kind of value that is set, and of one kind at least one value. An event without the
- * field in question does not match. All return 0; -EBUSY once the handle is started, -EINVAL for an invalid value, -E2BIG
- * beyond 1,024 values of a kind, -ENOMEM.
+ * An event matches if, for every kind of value that is set, it matches at least one value. An event without the field in
+ * question does not match. All return 0; -EBUSY once the handle is started, -EINVAL for an invalid value, -E2BIG beyond
+ * 1,024 values of a kind, -ENOMEM.
  */
 
 /*
- * forkbus_set_filter() - replace all that was set and added before by a filter in JSON
+ * forkbus_set_filter() - replace everything that was set and added before by a filter in JSON
  * @json: one JSON object in the grammar of the protocol: "{\"types\":[\"exit\"],\"uids\":[1000]}"; "{}": no filter
  * Later calls add to it. If it is refused, forkbus_get_error() returns "KEY: REASON", and the filter does not change.
  * Return: as above, but -EINVAL in place of -E2BIG.
  */
 int forkbus_set_filter(struct forkbus *client, const char *json);
 
-/* forkbus_add_type() - events of this type (none added: all). FORKBUS_TYPE_PROCESS and _READY cannot be asked for. */
+/* forkbus_add_type() - events of this type (none added: all). FORKBUS_TYPE_PROCESS and _READY cannot be added. */
 int forkbus_add_type(struct forkbus *client, enum forkbus_type type);
 
 /*
  * forkbus_add_pid() - events of this process
- * @start_usec: its FORKBUS_FIELD_START_USEC; 0: that of the process which has this pid when the subscription begins
+ * @start_usec: its FORKBUS_FIELD_START_USEC; 0: the process that has this pid when the subscription begins
  */
 int forkbus_add_pid(struct forkbus *client, uint32_t pid, uint64_t start_usec);
 
@@ -286,50 +286,50 @@ int forkbus_add_glob(struct forkbus *client, enum forkbus_field field, const cha
 #define FORKBUS_EXITS_FAILURE (1u << 2) /* by another code, or a signal */
 #define FORKBUS_EXITS_SIGNAL  (1u << 3)
 
-/* forkbus_set_exits() - only ends of processes, of these kinds; 0: not only them */
+/* forkbus_set_exits() - only ends of processes, of these kinds; 0: do not select by the kind of end */
 int forkbus_set_exits(struct forkbus *client, unsigned int exits);
 
 /* forkbus_set_min_elapsed() - only ends of processes that lived at least this long */
 int forkbus_set_min_elapsed(struct forkbus *client, uint64_t usec);
 
-/* forkbus_set_threads() - events of threads other than the first one of each process too */
+/* forkbus_set_threads() - also events of threads other than the first one of each process */
 int forkbus_set_threads(struct forkbus *client, bool threads);
 
-/* forkbus_set_snapshot() - begin with an event of FORKBUS_TYPE_PROCESS for each process that lives and matches */
+/* forkbus_set_snapshot() - begin with an event of FORKBUS_TYPE_PROCESS for each living process that matches */
 int forkbus_set_snapshot(struct forkbus *client, bool snapshot);
 
 /*
  * forkbus_set_since() - begin in the past
- * @since: a cursor, for all that came after it; or a span before now, like "-5min" or "-1h 30min" (us ms s min h d w), for all
- *         of it that the log holds. For what it no longer holds there is an event of FORKBUS_TYPE_LOST. NULL: begin now
+ * @since: a cursor, to get all events after it; or a span before now, like "-5min" or "-1h 30min" (us ms s min h d w). For
+ *         events that the log no longer has there is an event of FORKBUS_TYPE_LOST. NULL: begin now
  */
 int forkbus_set_since(struct forkbus *client, const char *since);
 
-/* forkbus_set_complete() - if the log does not reach back to the cursor, fail by -ESTALE instead of beginning with a loss */
+/* forkbus_set_complete() - if the log does not reach back to the cursor, fail with -ESTALE instead of reporting a loss */
 int forkbus_set_complete(struct forkbus *client, bool complete);
 
-/* --- what happens ------------------------------------------------------------------------------------------------- */
+/* --- the subscription --------------------------------------------------------------------------------------------- */
 
 /*
  * forkbus_start() - begin the subscription
- * This connects; forkbus_process() then returns what the broker sends. Return: 0; -EINVAL for an invalid filter
+ * This connects; forkbus_process() then returns the events. Return: 0; -EINVAL for an invalid filter
  * (forkbus_get_error() has the reason), -EALREADY; without FORKBUS_PATIENT also the errors of connect(2): -ENOENT and
- * -ECONNREFUSED where no broker runs, -EACCES. After those it can be called again.
+ * -ECONNREFUSED if no broker runs, -EACCES. After these it can be called again.
  */
 int forkbus_start(struct forkbus *client);
 
-/* What forkbus_process() returns. More may be added; a program ignores those that it does not know. */
+/* Results of forkbus_process(). More may be added; a program should ignore those that it does not know. */
 enum forkbus_item {
-	FORKBUS_NOTHING = 0,	  /* for now */
-	FORKBUS_EVENT = 1,	  /* something happened */
-	FORKBUS_DISCONNECTED = 2, /* the broker went away; the library tries to come back */
-	FORKBUS_RECONNECTED = 3	  /* it is back, and events go on where they were */
+	FORKBUS_NOTHING = 0,	  /* there is no item now */
+	FORKBUS_EVENT = 1,	  /* an event */
+	FORKBUS_DISCONNECTED = 2, /* the connection to the broker was lost; the library tries to reconnect */
+	FORKBUS_RECONNECTED = 3	  /* it has reconnected, and events continue where they stopped */
 };
 
 /*
  * forkbus_process() - return the next item, if there is one
- * @ret: the event, where FORKBUS_EVENT is returned, else NULL. The handle's, valid until the next call with the handle: see
- *       forkbus_event_copy()
+ * @ret: the event if FORKBUS_EVENT is returned, else NULL. It belongs to the handle, and is valid until the next call with
+ *       the handle: see forkbus_event_copy()
  * Call it when the descriptor is ready or the timeout is over, until it returns FORKBUS_NOTHING; a program that returns to
  * its loop before that is woken at once.
  *
@@ -337,14 +337,14 @@ enum forkbus_item {
  * errors are final, and each further call returns them: -ENOTCONN (not started), -EBADMSG (not a broker), -EMSGSIZE (a message
  * is too long); and the broker's refusals: -EINVAL (the filter), -ERANGE (the cursor is in the future), -ESTALE (see
  * forkbus_set_complete()), -ESRCH (no process has this pid), -EUSERS (too many connections), -ENOBUFS (the broker is out of
- * memory), -EACCES, -EOPNOTSUPP, -EPROTO (anything else). A broker that accepted the handle before, and has no room now, is
- * asked again.
+ * memory), -EACCES, -EOPNOTSUPP, -EPROTO (anything else). If a broker that accepted the handle before refuses it for lack of
+ * room, the library tries again.
  */
 int forkbus_process(struct forkbus *client, const struct forkbus_event **ret);
 
 /*
  * forkbus_wait() - block until forkbus_process() has something to do
- * @timeout_usec: 0: do not, FORKBUS_FOREVER
+ * @timeout_usec: 0: do not block; FORKBUS_FOREVER: no limit
  * Return: 1 if it has; 0 after the timeout; -EINTR after a signal; the final error of forkbus_process().
  */
 int forkbus_wait(struct forkbus *client, uint64_t timeout_usec);
@@ -356,7 +356,7 @@ int forkbus_wait(struct forkbus *client, uint64_t timeout_usec);
  */
 int forkbus_get_fd(const struct forkbus *client);
 
-/* forkbus_get_events() - what to poll it for. Return: POLLIN, which does not change. */
+/* forkbus_get_events() - the events to poll it for. Return: POLLIN, which does not change. */
 int forkbus_get_events(const struct forkbus *client);
 
 /*
@@ -373,49 +373,49 @@ int forkbus_get_timeout(const struct forkbus *client, uint64_t *usec);
  */
 const char *forkbus_get_cursor(const struct forkbus *client);
 
-/* forkbus_uses_ring() - whether events come by shared memory right now */
+/* forkbus_uses_ring() - whether events come by shared memory now */
 bool forkbus_uses_ring(const struct forkbus *client);
 
 /* --- events ------------------------------------------------------------------------------------------------------- */
 
-/* forkbus_type_name() - "fork". Return: a constant; NULL for a number that is no type. */
+/* forkbus_type_name() - the name, like "fork". Return: a constant; NULL for an unknown type. */
 const char *forkbus_type_name(enum forkbus_type type);
 
-/* forkbus_type_from_name() - Return: the type, 0 where there is none of this name. */
+/* forkbus_type_from_name() - Return: the type, 0 for an unknown name. */
 enum forkbus_type forkbus_type_from_name(const char *name);
 
 /*
- * forkbus_field_name() - the name that the protocol has for it: "startUsec", "status.code", "usage.userUsec", "old.uid"
- * Return: a constant; NULL for a number that is no field.
+ * forkbus_field_name() - the field's name in the protocol: "startUsec", "status.code", "usage.userUsec", "old.uid"
+ * Return: a constant; NULL for an unknown field.
  */
 const char *forkbus_field_name(enum forkbus_field field);
 
-/* forkbus_field_from_name() - the inverse. Return: the field, 0 where there is none of this name. */
+/* forkbus_field_from_name() - the inverse. Return: the field, 0 for an unknown name. */
 enum forkbus_field forkbus_field_from_name(const char *name);
 
-/* forkbus_field_kind() - which getter it has. Return: 0 for a number that is no field. */
+/* forkbus_field_kind() - the kind of the field, which decides its getter. Return: 0 for an unknown field. */
 enum forkbus_kind forkbus_field_kind(enum forkbus_field field);
 
-/* forkbus_event_copy() - one to keep. @ret: to be freed by forkbus_event_free(). Return: 0 or -ENOMEM. */
+/* forkbus_event_copy() - copy an event, to keep it. @ret: to be freed by forkbus_event_free(). Return: 0 or -ENOMEM. */
 int forkbus_event_copy(const struct forkbus_event *event, struct forkbus_event **ret);
 
-/* forkbus_event_free() - free an event that is the caller's, never one that is lent. NULL is fine. Return: NULL. */
+/* forkbus_event_free() - free an event that the caller owns, not one of a handle or list. NULL is fine. Return: NULL. */
 struct forkbus_event *forkbus_event_free(struct forkbus_event *event);
 
 enum forkbus_type forkbus_event_get_type(const struct forkbus_event *event);
 
-/* forkbus_event_has() - is this field there? What a source could not know is absent, and nothing is invented. */
+/* forkbus_event_has() - does the event have this field? A value that the source does not know is absent. */
 bool forkbus_event_has(const struct forkbus_event *event, enum forkbus_field field);
 
 /*
- * Getters. What they point to belongs to the event, and lives as long as it does.
- * All return 0; -ENODATA where the field is absent; -EINVAL where it is of another kind, or there is no such field.
+ * Getters. Returned pointers belong to the event, and are valid as long as the event is.
+ * All return 0; -ENODATA if the field is absent; -EINVAL if it is of another kind, or there is no such field.
  */
 
 int forkbus_event_get_uint(const struct forkbus_event *event, enum forkbus_field field, uint64_t *ret);
 int forkbus_event_get_bool(const struct forkbus_event *event, enum forkbus_field field, bool *ret);
 
-/* forkbus_event_get_text() - @ret: @len bytes as they are, rarely with a NUL among them, then a NUL. @len may be NULL. */
+/* forkbus_event_get_text() - @ret: @len bytes, which may contain a NUL, followed by a NUL. @len may be NULL. */
 int forkbus_event_get_text(const struct forkbus_event *event, enum forkbus_field field, const char **ret,
 			   size_t *len);
 
@@ -426,24 +426,24 @@ int forkbus_event_get_strings(const struct forkbus_event *event, enum forkbus_fi
 /*
  * forkbus_event_to_json() - the event as one JSON object, as the broker's stream prints it
  * @flags: 0
- * @ret: one line of valid UTF-8 without a newline, and a NUL; the caller's, to be freed by free(3). @len may be NULL.
+ * @ret: one line of valid UTF-8 without a newline, and a NUL; to be freed by free(3). @len may be NULL.
  * Return: 0, -ENOMEM, -EINVAL for unknown flags.
  */
 int forkbus_event_to_json(const struct forkbus_event *event, uint64_t flags, char **ret, size_t *len);
 
 /*
  * forkbus_event_from_json() - the inverse, for an event that was kept as JSON
- * @text: @len bytes; keys that are not known are ignored
+ * @text: @len bytes; unknown keys are ignored
  * @ret: to be freed by forkbus_event_free()
- * Return: 0; -EBADMSG where it is not an event, -EOPNOTSUPP where its type is not known here, -ENOMEM.
+ * Return: 0; -EBADMSG if it is not an event, -EOPNOTSUPP if its type is unknown, -ENOMEM.
  */
 int forkbus_event_from_json(const char *text, size_t len, struct forkbus_event **ret);
 
-/* --- questions ---------------------------------------------------------------------------------------------------- */
+/* --- queries ------------------------------------------------------------------------------------------------------ */
 
 /*
- * Questions open a connection of their own, whether the handle is started or not, and wait for the answer.
- * All return 0 or a negative errno: an error of connect(2), -ETIMEDOUT, -EINTR after a signal, -ECONNRESET where the broker
+ * Queries open a separate connection, whether the handle is started or not, and wait for the answer.
+ * All return 0 or a negative errno: an error of connect(2), -ETIMEDOUT, -EINTR after a signal, -ECONNRESET if the broker
  * closed the connection, and the refusals of forkbus_process().
  */
 
@@ -457,19 +457,19 @@ struct forkbus_list *forkbus_list_free(struct forkbus_list *list);
 
 /*
  * forkbus_list_next() - go through the list once
- * @ret: of FORKBUS_TYPE_PROCESS; the list's, valid until the next call
- * Return: 1; 0 at the end; -EBADMSG; after -ENOMEM the same one can be asked for again.
+ * @ret: of FORKBUS_TYPE_PROCESS; belongs to the list, valid until the next call
+ * Return: 1; 0 at the end; -EBADMSG; after -ENOMEM the next call returns the same event.
  */
 int forkbus_list_next(struct forkbus_list *list, const struct forkbus_event **ret);
 
-/* forkbus_list_get_cursor() - give it to forkbus_set_since() for what happened since. Return: the list's. */
+/* forkbus_list_get_cursor() - for forkbus_set_since(), to get all events after the list. Return: belongs to the list. */
 const char *forkbus_list_get_cursor(const struct forkbus_list *list);
 
 /*
- * forkbus_get_process() - one process that lives
- * @start_usec: when it began, or 0, whenever it did
+ * forkbus_get_process() - one living process
+ * @start_usec: its start time; 0: any
  * @ret: of FORKBUS_TYPE_PROCESS, to be freed by forkbus_event_free()
- * Return: as above; -ESRCH where there is none, or the caller may not see it.
+ * Return: as above; -ESRCH if there is none, or the caller may not see it.
  */
 int forkbus_get_process(struct forkbus *client, uint32_t pid, uint64_t start_usec, uint64_t timeout_usec,
 			struct forkbus_event **ret);
@@ -479,29 +479,30 @@ int forkbus_get_status(struct forkbus *client, uint64_t timeout_usec, struct for
 
 struct forkbus_status *forkbus_status_free(struct forkbus_status *status);
 
-/* Texts are the status', and never NULL. */
+/* Texts belong to the status, and are never NULL. */
 const char *forkbus_status_get_version(const struct forkbus_status *status);
 const char *forkbus_status_get_cursor(const struct forkbus_status *status); /* of the newest event */
 const char *forkbus_status_get_source(
 	const struct forkbus_status *status); /* module, connector, replay, none */
 const char *forkbus_status_get_json(
-	const struct forkbus_status *status); /* all of it, as the protocol has it */
-uint64_t forkbus_status_get_processes(const struct forkbus_status *status); /* that live */
+	const struct forkbus_status *status); /* the whole status, in JSON as in the protocol */
+uint64_t forkbus_status_get_processes(const struct forkbus_status *status); /* the number of living ones */
 
-/* forkbus_status_get_events() - events of this type that were published since the broker began */
+/* forkbus_status_get_events() - the number of events of this type since the broker started */
 uint64_t forkbus_status_get_events(const struct forkbus_status *status, enum forkbus_type type);
 
 /*
- * forkbus_status_get_lost() - what was lost for one reason
+ * forkbus_status_get_lost() - the losses for one reason
  * @reason: "kernel", "netlink", "unarmed", "source", "slow" …; NULL: for any
- * @times, @count: how often, and how many events, as far as is known; may be NULL. 0 where the broker knows no such reason
+ * @times, @count: the number of losses, and of lost events as far as known; may be NULL. 0 if the reason is unknown
  */
 void forkbus_status_get_lost(const struct forkbus_status *status, const char *reason, uint64_t *times,
 			     uint64_t *count);
 
 /*
- * forkbus_open_ring() - the broker's log, to be mapped for reading while it is written
- * For those who see all processes; FORKBUS_RING reads it for you. @fd: the caller's. Return: as above; -EACCES for others.
+ * forkbus_open_ring() - open the broker's log, to be mapped for reading while it is written
+ * Permitted only to users who see all processes; with FORKBUS_RING the library reads the log itself. @fd: owned by the caller.
+ * Return: as above; -EACCES for other users.
  */
 int forkbus_open_ring(struct forkbus *client, uint64_t timeout_usec, int *fd);
 
@@ -509,11 +510,11 @@ int forkbus_open_ring(struct forkbus *client, uint64_t timeout_usec, int *fd);
 
 /*
  * forkbus_read_log() - read the file of a log from its oldest event on, whether or not a broker writes it
- * The handle's filter and since apply. A tree, a snapshot and a pid without its start cannot be asked for: only a broker knows
- * which processes live. A file that is cut short while it is read raises SIGBUS; brokers never do that.
+ * The handle's filter and since apply. A tree, a snapshot and a pid without its start are refused: only a broker knows which
+ * processes live. A file that is truncated while it is read raises SIGBUS; brokers never do that.
  * @fd: stays the caller's, and may be closed. @ret: to be freed by forkbus_log_free()
- * Return: 0; -EBADMSG where it is not a log, -EPROTONOSUPPORT where it is of another version or machine, -ERANGE where the
- * cursor is of another log, -EINVAL for the filter (forkbus_get_error() has the reason), -ENOMEM, errors of mmap(2).
+ * Return: 0; -EBADMSG if it is not a log, -EPROTONOSUPPORT if it is of another version or machine, -ERANGE if the cursor is
+ * of another log, -EINVAL for the filter (forkbus_get_error() has the reason), -ENOMEM, errors of mmap(2).
  */
 int forkbus_read_log(struct forkbus *client, int fd, struct forkbus_log **ret);
 
@@ -521,13 +522,13 @@ struct forkbus_log *forkbus_log_free(struct forkbus_log *log);
 
 /*
  * forkbus_log_next() - the next event that matches
- * Events that were overwritten before they were read are one of FORKBUS_TYPE_LOST, with FORKBUS_FIELD_FROM and _TO.
- * @ret: the log's, valid until the next call
- * Return: 1; 0 at the end, for now; -EBADMSG where the log is damaged; after -ENOMEM it can be called again.
+ * Events that were overwritten before they were read become one of FORKBUS_TYPE_LOST, with FORKBUS_FIELD_FROM and _TO.
+ * @ret: belongs to the log, valid until the next call
+ * Return: 1; 0 at the current end; -EBADMSG if the log is damaged; after -ENOMEM it can be called again.
  */
 int forkbus_log_next(struct forkbus_log *log, const struct forkbus_event **ret);
 
-/* forkbus_log_get_cursor() - the position after the last event that was read. Return: the log's, until the next call. */
+/* forkbus_log_get_cursor() - the position after the last event that was read. Return: valid until the next call. */
 const char *forkbus_log_get_cursor(struct forkbus_log *log);
 
 #ifdef __cplusplus
