@@ -17,7 +17,7 @@ static const struct term narrow = { .tty = true, .utf8 = true, .width = 80 };
 static const struct term wide = { .tty = true, .utf8 = true, .width = 140 };
 static const struct term coloured = { .tty = true, .colour = true, .utf8 = true, .width = 140 };
 
-/* What the lines of @json, one event each, look like; to be freed. */
+/* Format the lines of @json, one event each. Return: the output, to be freed. */
 static char *formatted(const struct term *term, const char *json)
 {
 	struct format *format;
@@ -49,7 +49,7 @@ static void assert_formatted(const struct term *term, const char *json, const ch
 	free(got);
 }
 
-/* The event of a process, without a time. */
+/* An event of a process, without a time. */
 #define OF(_type, _rest)     \
 	"{\"type\":\"" _type \
 	"\",\"pid\":4711,\"startUsec\":9,\"ppid\":4700,\"uid\":0,\"comm\":\"cc1\"" _rest "}"
@@ -163,7 +163,7 @@ static void test_hostile_names(void **state)
 static void test_users(void **state)
 {
 	(void)state;
-	/* Nobody has this one; asked twice, since the second answer is the remembered one. */
+	/* No user has this uid. It is looked up twice, since the second answer comes from the cache. */
 	assert_formatted(
 		&piped,
 		"{\"type\":\"chroot\",\"uid\":4123456789}\n{\"type\":\"chroot\",\"uid\":0}\n"
@@ -257,7 +257,7 @@ static void test_colour(void **state)
 	free(got);
 }
 
-/* Of a day long ago, so that a line with the date comes first. */
+/* Of a day long ago, so that the output begins with a line with the date. */
 static void test_days(void **state)
 {
 	(void)state;

@@ -75,7 +75,7 @@ static void test_time(void **state)
 	(void)state;
 	setenv("TZ", "UTC", 1);
 	assert_string_equal(human_time(buf, UINT64_C(1795419194437896)), "2026-11-23 07:33:14");
-	/* No year has a name that far away. */
+	/* A year this far away has no number in a struct tm. */
 	assert_string_equal(human_time(buf, UINT64_MAX), "586524-01-19 08:01:49");
 }
 

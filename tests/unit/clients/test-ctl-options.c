@@ -67,7 +67,7 @@ static void test_lists(void **state)
 		       "\"unit\":[\"*.service\"]}");
 }
 
-/* The backslash stays: it means the same to the pattern. */
+/* The backslash is kept: it has the same meaning in a pattern. */
 static void test_protected_comma(void **state)
 {
 	(void)state;

@@ -46,7 +46,7 @@ static void test_escape(void **state)
 	ESCAPES(&ascii, "grün", "gr\\xc3\\xbcn");
 }
 
-/* Single bytes that some terminals take for the beginning of a command, as characters and as bytes. */
+/* Single bytes that some terminals interpret as the beginning of a control sequence, as characters and as bytes. */
 static void test_escape_c1(void **state)
 {
 	(void)state;
@@ -67,8 +67,8 @@ static void test_escape_invisible(void **state)
 	ESCAPES(&utf8,
 		"a\xe2\x80\xae"
 		"b",
-		"a\\xe2\\x80\\xaeb");				    /* right to left from here */
-	ESCAPES(&utf8, "\xe2\x80\x8b", "\\xe2\\x80\\x8b");	    /* no width */
+		"a\\xe2\\x80\\xaeb");				    /* changes the direction */
+	ESCAPES(&utf8, "\xe2\x80\x8b", "\\xe2\\x80\\x8b");	    /* has no width */
 	ESCAPES(&utf8, "\xe2\x80\xa8", "\\xe2\\x80\\xa8");	    /* a line separator */
 	ESCAPES(&utf8, "\xef\xbb\xbf", "\\xef\\xbb\\xbf");	    /* a byte order mark */
 	ESCAPES(&utf8, "\xf3\xa0\x80\xa1", "\\xf3\\xa0\\x80\\xa1"); /* a tag */
@@ -79,15 +79,15 @@ static void test_escape_not_utf8(void **state)
 	(void)state;
 	ESCAPES(&utf8, "caf\xe9", "caf\\xe9");
 	ESCAPES(&utf8, "\xe2\x82", "\\xe2\\x82");   /* cut short */
-	ESCAPES(&utf8, "\xe2\x82z", "\\xe2\\x82z"); /* broken off */
-	ESCAPES(&utf8, "\xc0\xaf", "\\xc0\\xaf");   /* longer than need be */
+	ESCAPES(&utf8, "\xe2\x82z", "\\xe2\\x82z"); /* interrupted by another character */
+	ESCAPES(&utf8, "\xc0\xaf", "\\xc0\\xaf");   /* overlong */
 	ESCAPES(&utf8, "\xe0\x80\xaf", "\\xe0\\x80\\xaf");
-	ESCAPES(&utf8, "\xed\xa0\x80", "\\xed\\xa0\\x80");	    /* half a pair */
+	ESCAPES(&utf8, "\xed\xa0\x80", "\\xed\\xa0\\x80");	    /* half a surrogate pair */
 	ESCAPES(&utf8, "\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80"); /* beyond the last character */
 	ESCAPES(&utf8, "\xff\xfe", "\\xff\\xfe");
 }
 
-/* Whatever the bytes: what comes out has no control characters, and is as wide as it says. */
+/* For any bytes, the output has no control characters, and its width is the reported one. */
 static void test_escape_everything(void **state)
 {
 	char *got = NULL;
@@ -109,7 +109,7 @@ static void test_escape_everything(void **state)
 		unsigned char byte = (unsigned char)got[i];
 
 		assert_true(byte >= 0x20 && byte != 0x7f);
-		/* C1, as UTF-8 has it */
+		/* C1 in UTF-8 */
 		if (byte == 0xc2)
 			assert_true((unsigned char)got[i + 1] >= 0xa0);
 	}
@@ -126,7 +126,7 @@ static void test_width(void **state)
 	assert_int_equal(term_fit(&utf8, "abc", 3, 2), 2);
 	assert_int_equal(term_fit(&utf8, "abc", 3, 9), 3);
 	assert_int_equal(term_fit(&utf8, "grün", 5, 3), 4);
-	/* Half of a wide character is none. */
+	/* A wide character does not fit into one column. */
 	assert_int_equal(term_fit(&utf8, "日本", 6, 3), 3);
 	assert_int_equal(term_fit(&utf8, "日本", 6, 1), 0);
 }

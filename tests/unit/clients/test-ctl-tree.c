@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* forkbusctl tree, with a broker that lists what the test wants. */
+/* forkbusctl tree, with a broker whose list of processes the test sets. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -17,7 +17,7 @@
 #include "tests/unit/fake-broker.h"
 #include "tests/unit/support.h"
 
-/* Any user can make a chain as long as there may be processes. */
+/* Any user can create a chain of processes as long as the maximum number of processes. */
 #define CHAIN 60000
 
 static void *answer_once(void *list)
@@ -32,7 +32,7 @@ static void *answer_once(void *list)
 	return NULL;
 }
 
-/* What forkbusctl prints of a list of processes, without its header; to be freed. */
+/* Return: the output of forkbusctl for a list of processes, without its header; to be freed. */
 static char *drawn(char *list)
 {
 	char name[] = "forkbusctl", *argv[] = { name, NULL }, *text;
@@ -93,7 +93,7 @@ static void a_tree(void **state)
 	free(text);
 }
 
-/* Neither the stack nor the time for it grows with its depth. */
+/* A deep tree needs neither more stack nor more time for each process. */
 static void a_long_chain(void **state)
 {
 	size_t size = 0, lines = 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* A subscription by libforkbus, against a broker that says what the test wants. */
+/* A subscription by libforkbus, with a broker whose replies the test sets. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -43,12 +43,12 @@ static bool is_readable(struct forkbus *client)
 	return poll(&fd, 1, 0) == 1;
 }
 
-/* The library waits for its time, and comes back. */
+/* The library waits until its timeout, and reconnects. */
 static void come_back(struct forkbus *client, const char *expected)
 {
 	uint64_t usec = timeout_of(client);
 
-	/* On a slow machine it is back already. */
+	/* On a slow machine it has reconnected already. */
 	if (usec != FORKBUS_FOREVER) {
 		assert_int_not_equal(usec, 0);
 		assert_false(is_readable(client));
@@ -84,7 +84,7 @@ static void events_come_one_by_one(void **state)
 	fake_say(EVENTS(FORK(12) "," FORK(15), 20));
 	assert_event(client, FORKBUS_TYPE_FORK, 12);
 	assert_string_equal(forkbus_get_cursor(client), CURSOR(12));
-	/* One who returns to the loop now is woken up by the timeout. */
+	/* If the program returns to its loop now, the timeout wakes it. */
 	assert_false(is_readable(client));
 	assert_int_equal(timeout_of(client), 0);
 	assert_int_equal(forkbus_wait(client, FORKBUS_FOREVER), 1);
@@ -92,7 +92,7 @@ static void events_come_one_by_one(void **state)
 	assert_string_equal(forkbus_get_cursor(client), CURSOR(20));
 	assert_nothing(client);
 	assert_int_equal(timeout_of(client), FORKBUS_FOREVER);
-	/* Silence moves the cursor, too. */
+	/* A reply without events moves the cursor, too. */
 	fake_say(EVENTS("", 30));
 	assert_nothing(client);
 	assert_string_equal(forkbus_get_cursor(client), CURSOR(30));
@@ -100,7 +100,7 @@ static void events_come_one_by_one(void **state)
 	forkbus_free(client);
 }
 
-/* The child of a fork may free a handle, and its parent goes on with it. */
+/* The child of a fork may free a handle, and its parent can still use it. */
 static void freed_in_a_child(void **state)
 {
 	struct forkbus *client = handle_open(0);
@@ -123,7 +123,7 @@ static void freed_in_a_child(void **state)
 	forkbus_free(client);
 }
 
-/* What a newer broker may say. */
+/* A newer broker may send unknown types and keys. */
 static void unknown_things_are_skipped(void **state)
 {
 	struct forkbus *client = handle_open(0);
@@ -179,7 +179,7 @@ static void patience(void **state)
 	assert_int_equal(forkbus_start(client), 0);
 	assert_item(client, FORKBUS_DISCONNECTED);
 	assert_nothing(client);
-	/* It waits longer and longer. */
+	/* The time between attempts grows. */
 	for (int i = 0; i < 4; i++) {
 		uint64_t before = clock_usec(), usec = timeout_of(client);
 
@@ -210,7 +210,7 @@ static void it_comes_back_where_it_was(void **state)
 	handle_started(client, SUBSCRIBE);
 	fake_say(EVENTS(READY(10), 10));
 	fake_say(EVENTS(FORK(11) "," FORK(12), 14));
-	/* The end of a reply never comes. */
+	/* The end of this reply is never sent. */
 	fake_say_bytes("{\"parameters\":{\"events\":[" FORK(15), 40);
 	fake_hang_up();
 	assert_event(client, FORKBUS_TYPE_READY, 0);
@@ -226,7 +226,7 @@ static void it_comes_back_where_it_was(void **state)
 	assert_item(client, FORKBUS_RECONNECTED);
 	assert_event(client, FORKBUS_TYPE_FORK, 15);
 	assert_nothing(client);
-	/* Another death, before it said anything. */
+	/* The broker closes the connection again, before it sends anything. */
 	fake_hang_up();
 	assert_item(client, FORKBUS_DISCONNECTED);
 	assert_nothing(client);
@@ -237,7 +237,7 @@ static void it_comes_back_where_it_was(void **state)
 	fake_say("{\"error\":\"org.forkbus1.TooManySubscriptions\",\"parameters\":{\"limit\":\"user\"}}");
 	assert_nothing(client);
 	come_back(client, RESUME(15));
-	/* A loss of our own ends somewhere. */
+	/* A loss of only this subscriber moves the cursor to its end. */
 	fake_say(EVENTS(
 		READY(15) ",{\"type\":\"lost\",\"reason\":\"expired\",\"from\":16,\"to\":20,\"count\":5}",
 		20));
@@ -247,7 +247,7 @@ static void it_comes_back_where_it_was(void **state)
 	forkbus_free(client);
 }
 
-/* The machine was started anew, or the log is another one: numbers begin again. */
+/* The machine was rebooted, or the broker has another log: numbers begin again. */
 static void another_log(void **state)
 {
 	struct forkbus *client = handle_open(0);
@@ -272,7 +272,7 @@ static void another_log(void **state)
 
 #define PROCESS(_pid) "{\"type\":\"process\",\"pid\":" #_pid ",\"startUsec\":" #_pid "}"
 
-/* A snapshot that breaks off is made anew, and followed by all that happened since the first one. */
+/* An interrupted snapshot is repeated, and followed by all events since the first one. */
 static void half_a_snapshot(void **state)
 {
 	struct forkbus *client = handle_open(0);
@@ -302,7 +302,7 @@ static void half_a_snapshot(void **state)
 	forkbus_free(client);
 }
 
-/* A bare pid is the process that has it at the beginning, for good. */
+/* A bare pid means the process that has it at the beginning, also later. */
 static void bare_pids(void **state)
 {
 	static const char subscribe[] =
@@ -381,7 +381,7 @@ static void refusals(void **state)
 
 #define OPEN_RING "{\"method\":\"org.forkbus1.OpenRing\",\"parameters\":{}}"
 
-/* What cannot be by the ring is by the socket, and nobody notices. */
+/* If the ring cannot be used, events come by the socket, and the caller sees no difference. */
 static void no_ring(void **state)
 {
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -436,7 +436,7 @@ static void a_ring_that_does_not_come(void **state)
 
 /* --- without memory ----------------------------------------------------------------------------------------------- */
 
-/* As the caller has to: again where there was no memory. */
+/* Repeat the call after -ENOMEM, as callers must. */
 static int process_again(struct forkbus *client, const struct forkbus_event **event)
 {
 	int r;
@@ -457,7 +457,7 @@ static void expect_again(struct forkbus *client, int item, uint64_t seq)
 	assert_int_equal(got, seq);
 }
 
-/* A session in which the Nth allocation of the library fails. Return: whether one did. */
+/* Run a session in which the Nth allocation of the library fails. Return: whether one failed. */
 static bool session(unsigned long nth)
 {
 	static const char big[] = EVENTS(READY(10) ",{\"seq\":11,\"type\":\"exec\",\"args\":[\"a\",\"b\"],"
@@ -520,7 +520,7 @@ static void sessions_without_memory(void **state)
 	before = allocations_held;
 	while (session(nth)) {
 		assert_true(allocations_held_are(before));
-		/* Fail each of the first allocations; later ones repeat, so some are enough. */
+		/* Fail each of the first allocations, and only some of the later ones, which repeat. */
 		nth += nth < 150 ? 1 : 7;
 	}
 	assert_true(nth > 50);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Events as libforkbus hands them out: its fields are those of the list, and stay what they are. */
+/* The public events of libforkbus: their fields are those of the list, and their values are kept exactly. */
 #include <ctype.h>
 #include <errno.h>
 #include <setjmp.h>
@@ -32,7 +32,7 @@ static unsigned int public_of(unsigned int internal)
 	return 0;
 }
 
-/* Each field that JSON has is there once, called after its member, and no other is. */
+/* The public fields are exactly those that JSON has, each once, and named after its member. */
 static void fields_are_those_of_the_list(void **state)
 {
 	size_t size;
@@ -85,7 +85,7 @@ static void names_are_those_of_the_protocol(void **state)
 		assert_string_equal(forkbus_type_name(type_public(type)), event_type_name(type));
 		assert_int_equal(forkbus_type_from_name(event_type_name(type)), type_public(type));
 	}
-	/* Heartbeats are no events of this library. */
+	/* The library does not return heartbeats as events. */
 	assert_int_equal(forkbus_type_from_name("heartbeat"), 0);
 	assert_int_equal(forkbus_type_from_name("frok"), 0);
 	assert_int_equal(forkbus_type_from_name(""), 0);
@@ -126,7 +126,7 @@ static void assert_strings(const struct forkbus_event *event, unsigned int field
 	assert_int_equal(forkbus_event_get_strings(event, field, &strings, NULL), 0);
 }
 
-/* One field, by its own getter, and by no other. */
+/* Each field can be read by the getter of its kind only. */
 static void check_field(const struct forkbus_event *event, const struct fb_event *expected,
 			unsigned int internal)
 {
@@ -193,7 +193,7 @@ static void getters_say_what_is_there(void **state)
 	assert_null(forkbus_event_free(NULL));
 }
 
-/* Texts are bytes: what is no UTF-8, and a NUL within, are there as they are. */
+/* Texts are bytes: invalid UTF-8 and an embedded NUL are kept. */
 static void texts_are_bytes(void **state)
 {
 	static struct event_store store;
@@ -247,7 +247,7 @@ static void decode_refuses(void **state)
 	}
 }
 
-/* What the parser read is measured right, for all that JSON can be. */
+/* The length check of parsed values accepts all valid JSON. */
 static void measures(void **state)
 {
 	static const char *const texts[] = {
@@ -273,7 +273,7 @@ static void measures(void **state)
 	json_decref(value);
 }
 
-/* As the broker's stream prints it, and back. */
+/* To JSON as the broker's stream prints it, and back. */
 static void json_is_that_of_the_stream(void **state)
 {
 	static char expected[EVENT_JSON_MAX];
@@ -354,7 +354,7 @@ static void json_without_memory(void **state)
 	allocations_until_failure = 1;
 	assert_int_equal(forkbus_event_to_json(event, 0, &text, NULL), -ENOMEM);
 	assert_null(text);
-	/* What cannot be made smaller is lent as it is. */
+	/* If the block cannot be made smaller, it is returned as it is. */
 	allocations_until_failure = 2;
 	assert_int_equal(forkbus_event_to_json(event, 0, &text, NULL), 0);
 	allocations_until_failure = 0;

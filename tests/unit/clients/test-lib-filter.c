@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* What a handle of libforkbus asks the broker for. */
+/* The request that a handle of libforkbus sends to the broker. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -147,7 +147,7 @@ static void an_empty_filter_is_none(void **state)
 	forkbus_free(client);
 }
 
-/* The process that has the pid is asked for, as with the setters. */
+/* The start time of a bare pid is looked up, as with the setters. */
 static void bare_pids_of_a_filter(void **state)
 {
 	struct forkbus *client = handle_open(0);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* libforkbus with a peer that is no broker, or a broken one. */
+/* libforkbus with a peer that is not a broker, or a broken one. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -15,7 +15,7 @@
 #include "tests/unit/fake-broker.h"
 #include "tests/unit/support.h"
 
-/* What is no reply to Subscribe. */
+/* Invalid replies to Subscribe. */
 static const char *const malformed[] = {
 	"",
 	"x",
@@ -57,7 +57,7 @@ static void malformed_replies(void **state)
 	}
 }
 
-/* Neither is the answer to who a pid is. */
+/* The same for the reply to GetProcess. */
 static void malformed_processes(void **state)
 {
 	static const char *const replies[] = {
@@ -79,7 +79,7 @@ static void malformed_processes(void **state)
 	}
 }
 
-/* Every byte of a reply, changed: an error, or other events, and nothing worse. */
+/* Changing any byte of a reply causes an error or other events, and nothing worse. */
 static void changed_replies(void **state)
 {
 	static const char good[] = EVENTS(READY(10) "," FORK(11), 11);
@@ -102,7 +102,7 @@ static void changed_replies(void **state)
 	}
 }
 
-/* One who never ends a message, with a peer that takes only so much. */
+/* A broker that never ends a message: the library stops reading at a limit. */
 static void a_message_too_long(void **state)
 {
 	static char block[65536];
@@ -124,7 +124,7 @@ static void a_message_too_long(void **state)
 	forkbus_free(client);
 }
 
-/* One who talks without end keeps nobody in a call. */
+/* A broker that sends without end: each call of the library returns nevertheless. */
 static void empty_replies_without_end(void **state)
 {
 	struct forkbus *client = handle_open(0);
@@ -144,7 +144,7 @@ static void empty_replies_without_end(void **state)
 	forkbus_free(client);
 }
 
-/* Descriptors that nobody asked for are closed: the teardown counts. */
+/* Unrequested descriptors are closed: the teardown counts the open ones. */
 static void unasked_descriptors(void **state)
 {
 	struct forkbus *client = handle_open(0);

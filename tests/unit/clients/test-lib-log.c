@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* A log that libforkbus reads without its broker. */
+/* libforkbus reads a log without its broker. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -111,7 +111,7 @@ static void all_events(void **state)
 	assert_next(log, FORKBUS_TYPE_FORK, first);
 	assert_next(log, FORKBUS_TYPE_EXIT, first + 1);
 	assert_end(log);
-	/* It is written on. */
+	/* The writer continues. */
 	append(EVENT_EXEC, 3, "c");
 	assert_next(log, FORKBUS_TYPE_EXEC, first + 2);
 	assert_end(log);
@@ -188,7 +188,7 @@ static void what_needs_a_broker(void **state)
 	assert_null(log);
 }
 
-/* What was overwritten is exactly one loss. */
+/* Overwritten events are reported as exactly one loss. */
 static void a_writer_that_is_faster(void **state)
 {
 	uint64_t first = append(EVENT_FORK, 1, "a"), from, to;

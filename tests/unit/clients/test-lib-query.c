@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Questions by libforkbus, which wait for their answer: the broker has a thread here. */
+/* Queries of libforkbus block until the reply: the broker runs in a thread here. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -19,7 +19,7 @@
 
 #define ENOUGH 60000000
 
-static const char *answer; /* NULL: it hangs up */
+static const char *answer; /* NULL: it closes the connection */
 static const char *question;
 static int answer_fd;
 static pthread_t broker;
@@ -35,14 +35,14 @@ static void *answer_once(void *userdata)
 		;
 	if (answer && answer_fd >= 0)
 		fake_say_with_fd(answer, answer_fd);
-	/* Who asked may have given up. */
+	/* The client may have closed the connection. */
 	else if (answer)
 		(void)!send(fake.link, answer, strlen(answer) + 1, MSG_NOSIGNAL);
 	fake_hang_up();
 	return userdata;
 }
 
-/* The next call is asked this, and answers that. */
+/* Set the expected next call, and the reply to it. */
 static void expect(const char *asked, const char *answered)
 {
 	question = asked;
@@ -243,7 +243,7 @@ static void no_answer(void **state)
 	size_t n = 0;
 
 	(void)state;
-	/* Nobody accepts. */
+	/* No broker accepts the connection. */
 	assert_int_equal(forkbus_get_status(client, 0, &status), -ETIMEDOUT);
 	assert_int_equal(forkbus_get_status(client, 20000, &status), -ETIMEDOUT);
 	fake_stop_listening();
@@ -251,7 +251,7 @@ static void no_answer(void **state)
 	expect(NULL, NULL);
 	assert_int_equal(forkbus_get_status(client, FORKBUS_FOREVER, &status), -ECONNRESET);
 	answered();
-	/* The queue of those who connect is full; a subscription waits for its turn. */
+	/* The queue of connections is full: a subscription waits until there is room. */
 	do {
 		others[n] = handle_open(0);
 		assert_int_equal(forkbus_start(others[n]), 0);
@@ -266,7 +266,7 @@ static void no_answer(void **state)
 	forkbus_free(client);
 }
 
-/* Ask all, where the Nth allocation fails, until none does. */
+/* Make all queries with the Nth allocation failing, for each N until none fails. */
 static void questions_without_memory(void **state)
 {
 	struct forkbus *client = handle_open(0);
@@ -287,7 +287,7 @@ static void questions_without_memory(void **state)
 			int r;
 
 			expect(NULL, answers[kind]);
-			/* The thread's own allocations were made. */
+			/* Only allocations of the thread were left. */
 			allocations_until_failure = nth;
 			r = kind == 0	? forkbus_list_processes(client, ENOUGH, &list)
 			    : kind == 1 ? forkbus_get_process(client, 7, 70, ENOUGH, &event)
@@ -297,7 +297,7 @@ static void questions_without_memory(void **state)
 			failures += r == -ENOMEM;
 			if (r != 0 && r != -ENOMEM)
 				fail_msg("kind %d, allocation %lu: %d", kind, nth, r);
-			/* Where not even the connection was made. */
+			/* There may not even be a connection. */
 			if (r == -ENOMEM) {
 				struct forkbus_status *ignored = NULL;
 

@@ -59,7 +59,7 @@ static uint64_t last(void)
 	return log_next(log_of_broker) - 1;
 }
 
-/* The broker says where its log is. */
+/* The broker replies with the path of its log. */
 static void say_cursor(const char *before, uint64_t epoch, uint64_t seq)
 {
 	char cursor[CURSOR_TEXT_MAX], text[1024];
@@ -69,7 +69,7 @@ static void say_cursor(const char *before, uint64_t epoch, uint64_t seq)
 	fake_say(text);
 }
 
-/* It hands out its log; a connection is there. */
+/* The broker sends the descriptor of its log on the connection. */
 static void give_ring(struct forkbus *client, const char *then)
 {
 	int fd = log_share(log_of_broker);
@@ -94,7 +94,7 @@ static void come_back(struct forkbus *client, const char *expected)
 {
 	uint64_t usec;
 
-	/* On a slow machine it is back already. */
+	/* On a slow machine it has reconnected already. */
 	forkbus_get_timeout(client, &usec);
 	if (usec != FORKBUS_FOREVER) {
 		assert_int_equal(forkbus_wait(client, FORKBUS_FOREVER), 1);
@@ -104,7 +104,7 @@ static void come_back(struct forkbus *client, const char *expected)
 	fake_expect(expected);
 }
 
-/* The child of a fork may free a handle, and its parent goes on with the ring. */
+/* The child of a fork may free a handle, and its parent can still use the ring. */
 static void freed_in_a_child(void **state)
 {
 	struct forkbus *client = handle_open(FORKBUS_RING);
@@ -147,12 +147,12 @@ static void events_by_the_ring(void **state)
 	(void)log_wake(log_of_broker, UINT64_MAX / 2);
 	assert_int_equal(forkbus_wait(client, FORKBUS_FOREVER), 1);
 	assert_event(client, FORKBUS_TYPE_FORK, last() - 4);
-	/* One who returns to the loop now comes again. */
+	/* If the program returns to its loop now, it is woken at once. */
 	forkbus_get_timeout(client, &usec);
 	assert_int_equal(usec, 0);
 	assert_event(client, FORKBUS_TYPE_FORK, last() - 1);
 	assert_nothing(client);
-	/* What the filter left out is behind us, too. */
+	/* The cursor is also after the events that the filter left out. */
 	assert_string_equal(forkbus_get_cursor(client),
 			    cursor_print(cursor, log_epoch(log_of_broker), last()));
 	forkbus_get_timeout(client, &usec);
@@ -170,7 +170,7 @@ static void a_broker_that_goes_and_comes(void **state)
 	append(EVENT_FORK, "x");
 	fake_hang_up();
 	append(EVENT_FORK, "y");
-	/* All that it wrote is had before it is gone. */
+	/* All events of the broker are delivered before its end is reported. */
 	assert_event(client, FORKBUS_TYPE_FORK, last() - 1);
 	assert_event(client, FORKBUS_TYPE_FORK, last());
 	assert_item(client, FORKBUS_DISCONNECTED);
@@ -186,7 +186,7 @@ static void a_broker_that_goes_and_comes(void **state)
 	fake_hang_up();
 	assert_item(client, FORKBUS_DISCONNECTED);
 	assert_nothing(client);
-	/* With another log the broker has something to say. */
+	/* If the log is another one, the broker reports a loss. */
 	come_back(client, OPEN_RING);
 	give_ring(client, GET_STATUS);
 	say_cursor("", log_epoch(log_of_broker) ^ 1, 5);
@@ -227,7 +227,7 @@ static void one_that_is_slow(void **state)
 	forkbus_free(client);
 }
 
-/* Nothing for us in many: a call looks at some, and is made again. */
+/* Many events that do not match: each call reads only some, and asks to be called again. */
 static void many_that_are_left_out(void **state)
 {
 	struct forkbus *client = handle_open(FORKBUS_RING);
@@ -277,7 +277,7 @@ static void a_snapshot_before(void **state)
 	forkbus_free(client);
 }
 
-/* More processes than a message may have come by the socket. */
+/* A list of processes that is too long for one message: a snapshot by the socket is used instead. */
 static void a_snapshot_too_long(void **state)
 {
 	static char block[65536];

@@ -53,7 +53,7 @@ static void file_write(const char *content)
 	fclose(file);
 }
 
-/* What was said since the last time. */
+/* Return: what was logged since the last call. */
 static const char *heard(void)
 {
 	ssize_t len = pread(fileno(said), got, sizeof(got) - 1, 0);
@@ -107,7 +107,7 @@ static void test_defaults(void **state)
 	assert_int_equal(notify_config_load(&config, path, true), 0);
 	assert_defaults(&config);
 	notify_config_done(&config);
-	/* Where there is no file, or no place for one. */
+	/* There is no file, or no directory for one. */
 	assert_int_equal(notify_config_load(&config, "/nonexistent/notify.conf", false), 0);
 	assert_defaults(&config);
 	notify_config_done(&config);
@@ -156,7 +156,7 @@ static void test_all(void **state)
 	assert_true(config.stopped[1] && config.stopped[255] && !config.stopped[130]);
 	assert_int_equal(config.success_urgency, URGENCY_CRITICAL);
 	assert_int_equal(config.failure_urgency, URGENCY_LOW);
-	/* Added to what is ignored anyway. */
+	/* Values are added to the default list. */
 	assert_true(matches(&config.commands.ignore[ABOUT_COMM], "mine"));
 	assert_true(matches(&config.commands.ignore[ABOUT_COMM], "less"));
 	assert_int_equal(config.commands.ignore[ABOUT_EXE].n, 3);
@@ -190,7 +190,7 @@ static void test_empty(void **state)
 	notify_config_done(&config);
 }
 
-/* Each is refused, in words that name the line; what was there before stays. */
+/* Each of these is refused with a message that has the line number; earlier values are kept. */
 static void test_errors(void **state)
 {
 	static const struct {
@@ -236,7 +236,7 @@ static void test_errors(void **state)
 		assert_non_null(strstr(heard(), cases[i].words));
 		snprintf(content, sizeof(content), "forkbus-notify: %s:4: ", path);
 		assert_memory_equal(got, content, strlen(content));
-		/* Only the first mistake is reported. */
+		/* Only the first error is reported. */
 		assert_ptr_equal(strchr(got, '\n'), got + strlen(got) - 1);
 		assert_defaults(&config);
 	}

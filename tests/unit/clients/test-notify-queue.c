@@ -10,7 +10,7 @@
 
 #include "clients/notify/queue.h"
 
-/* A server: what is on its screen by id, and the calls that it got. The test moves the clock. */
+/* A server: the ids on its screen, and the calls that it received. The test sets the clock. */
 static struct queue queue;
 static uint64_t now, calls;
 static char screen[64][NOTICE_SUMMARY_MAX];
@@ -36,7 +36,7 @@ static void add(const char *name, enum kind kind)
 	queue_add(&queue, &notice, NULL, now);
 }
 
-/* Send one. Return: the number of the call, 0 for none. */
+/* Send the next content, if there is any. Return: the number of the call, or 0. */
 static uint64_t send_one(uint32_t *replaces, char *summary)
 {
 	struct notice notice;
@@ -116,7 +116,7 @@ static void test_flood(void **state)
 	}
 	assert_string_equal(screen[1], "many");
 	assert_string_equal(screen[2], "many");
-	/* What is on the screen is not changed all the time. */
+	/* A notification on the screen is not changed more often than allowed. */
 	assert_string_equal(screen[3], "many");
 	assert_int_equal(n_sent, 3);
 	now += QUEUE_UPDATE_USEC - 1;
@@ -128,7 +128,7 @@ static void test_flood(void **state)
 	assert_string_equal(screen[3], "198 commands ended");
 	serve();
 	assert_int_equal(n_sent, 4);
-	/* One that is seen begins anew. */
+	/* After a notification is closed, its place begins with a new one. */
 	close_one(3);
 	add("last", KIND_SUCCESS);
 	serve();
@@ -185,20 +185,20 @@ static void test_refused(void **state)
 	serve();
 	assert_int_equal(n_sent, 1);
 	assert_false(queue.places[0].used);
-	/* What came meanwhile is not lost with it. */
+	/* A notice that was added meanwhile is not lost. */
 	add("two", KIND_SUCCESS);
 	call = send_one(&replaces, summary);
 	add("three", KIND_SUCCESS);
 	queue_refused(&queue, call);
 	serve();
 	assert_string_equal(screen[1], "2 commands ended");
-	/* Answers that nobody waits for */
+	/* Unexpected answers */
 	queue_refused(&queue, call);
 	queue_shown(&queue, call, 77);
 	assert_int_equal(queue.places[0].id, 1);
 }
 
-/* It is closed while a change of it is under way: what is new comes by itself. */
+/* A notification is closed while a change is being sent: the new notice is shown separately. */
 static void test_closed_meanwhile(void **state)
 {
 	char summary[NOTICE_SUMMARY_MAX];
@@ -221,7 +221,7 @@ static void test_closed_meanwhile(void **state)
 	queue_closed(&queue, 0);
 	queue_closed(&queue, 1000);
 
-	/* And before it is under way. */
+	/* The same before the change is sent. */
 	add("three", KIND_SUCCESS);
 	serve();
 	add("four", KIND_SUCCESS);
@@ -244,7 +244,7 @@ static void test_restart(void **state)
 	add("to come", KIND_SUCCESS);
 	queue_reset(&queue);
 	memset(screen, 0, sizeof(screen));
-	/* The old server's answer, and its ids, mean nothing. */
+	/* The old server's answer and ids are ignored. */
 	queue_shown(&queue, call, 55);
 	queue_closed(&queue, 1);
 	last_id = 0;
@@ -254,7 +254,7 @@ static void test_restart(void **state)
 	assert_string_equal(screen[2], "to come");
 }
 
-/* As long as there is no server, no more is held than there are places. */
+/* Without a server, the number of held notices is limited to the number of places. */
 static void test_no_server(void **state)
 {
 	(void)state;
@@ -278,12 +278,12 @@ static void test_silent_server(void **state)
 	serve();
 	assert_string_equal(screen[3], "2 commands ended");
 	now++;
-	/* It never says that one is closed: they are not there any more, or are replaced. */
+	/* A server that never reports closed notifications: old ones are assumed to be closed, others are replaced. */
 	add("new", KIND_SUCCESS);
 	serve();
 	assert_string_equal(screen[1], "new");
 	assert_int_equal(on_screen(), 3);
-	/* One that does is believed. */
+	/* A server that does report them is trusted. */
 	close_one(1);
 	now += 2 * QUEUE_STALE_USEC;
 	add("a", KIND_SUCCESS);
@@ -310,7 +310,7 @@ static void test_resize(void **state)
 	serve();
 	assert_string_equal(screen[5], "4 commands ended");
 
-	/* Fewer: what was not sent goes to the last, which stays where it is on the screen. */
+	/* With fewer places, unsent notices are added to the last one, which keeps its notification on the screen. */
 	queue_init(&queue, 4);
 	memset(screen, 0, sizeof(screen));
 	for (int i = 0; i < 6; i++)
@@ -326,7 +326,7 @@ static void test_resize(void **state)
 	assert_string_equal(screen[7], "6 commands ended");
 }
 
-/* What stands for many keeps its words until something is added. */
+/* The text of a combined notice changes only when a notice is added. */
 static void test_many(void **state)
 {
 	struct notice notice = { .kind = KIND_CRASH, .summary = "In quiet hours: 2 crashes" };

@@ -132,7 +132,7 @@ static void test_scope(void **state)
 	struct ending ending = command, shell = command, grandchild = command, service = command;
 
 	(void)state;
-	/* The shell leads its session; what a command starts has another parent. */
+	/* The shell is the leader of its session; a child of a command has another parent. */
 	shell.pid = shell.session = 4000;
 	shell.ppid = 3000;
 	grandchild.ppid = 4711;
@@ -177,7 +177,7 @@ static void test_crashes(void **state)
 	struct ending crash = by_signal(SIGSEGV, true);
 
 	(void)state;
-	/* However short, with any parent, and with any commands ignored. */
+	/* Crashes are shown for any duration, any parent, and also for ignored commands. */
 	crash.tty = (struct ending_text){};
 	crash.has_elapsed = false;
 	crash.ppid = 1;
@@ -203,7 +203,7 @@ static void test_whose(void **state)
 	ending = command;
 	ending.has_uid = false;
 	assert_int_equal(judge(&ending), VERDICT_PASS);
-	/* How it ended is not known. */
+	/* The exit status is unknown. */
 	ending = command;
 	ending.has_code = false;
 	assert_int_equal(judge(&ending), VERDICT_PASS);
@@ -237,7 +237,7 @@ static void test_ignore(void **state)
 		assert_int_equal(judge(&command), cases[i].verdict);
 		set("Commands", cases[i].key, "");
 	}
-	/* All lists have to hold; an unknown text is in none. */
+	/* All lists must match; an unknown text matches none. */
 	set("Commands", "OnlyComm", "make");
 	set("Commands", "OnlyExe", "/usr/*");
 	assert_int_equal(judge(&command), VERDICT_SHOW);
@@ -305,10 +305,10 @@ static void test_end_of_quiet(void **state)
 	assert_int_equal(hours_end(hours, at(11, 6, 59)), at(11, 7, 0));
 	assert_int_equal(hours_end(hours, at(11, 7, 0)), at(12, 7, 0));
 	assert_int_equal(hours_end(hours, at(31, 23, 0)), at(32, 7, 0));
-	/* The night that has an hour less. */
+	/* The night in which summer time begins is an hour shorter. */
 	assert_int_equal(hours_end(hours, at(28, 22, 0)), at(28, 22, 0) + 8 * 3600);
 	assert_int_equal(hours_end(hours, at(28, 22, 0)), at(29, 7, 0));
-	/* An end that the clock skips. */
+	/* The end is a time that the clock skips. */
 	set("Notifications", "QuietHours", "22:00-02:30");
 	assert_in_range(hours_end(hours, at(28, 22, 0)), at(29, 1, 0), at(29, 4, 0));
 }

@@ -135,7 +135,7 @@ static void test_crash(void **state)
 	assert_string_equal(notice_category(&notice), "x-forkbus.process.crashed");
 	assert_false(notice_is_transient(&notice));
 
-	/* Of one of which little is known. */
+	/* A process with few known fields. */
 	ending = (struct ending){ .pid = 7, .signal = SIGABRT };
 	notice_of_ending(&notice, &ending, KIND_CRASH, URGENCY_CRITICAL);
 	assert_string_equal(notice.summary, "process 7 crashed: SIGABRT");
@@ -158,7 +158,7 @@ static void test_long(void **state)
 		notice_of_ending(&notice, &ending, kind, URGENCY_LOW);
 		assert_true(strlen(notice.body) < sizeof(notice.body) - 1);
 		assert_true(strlen(notice.summary) < sizeof(notice.summary) - 1);
-		/* Nothing was cut but by an ellipsis. */
+		/* Every cut has an ellipsis. */
 		assert_non_null(strstr(notice.body, " on " BAD));
 	}
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Readers of a tiny log that is written flat out, and so comes by while they copy: nothing torn may pass for an event, and all
- * that is missing must be reported.
+ * Readers of a tiny log that is written as fast as possible, so that events are overwritten while readers copy them: no torn
+ * data may be returned as an event, and all missing events must be reported.
  *
- * RING_SEC= is for how many seconds, 3 if not given, and longer where a reader had no loss until then: threads may be scheduled
- * as unfairly as valgrind does. Half of the readers use the mapping of the writer: ThreadSanitizer, which knows addresses only,
- * sees that both touch the same.
+ * RING_SEC= sets the number of seconds, by default 3. The test runs longer if a reader had no loss until then, since threads
+ * may be scheduled unfairly, as valgrind does. Half of the readers use the mapping of the writer, since ThreadSanitizer
+ * detects races by address.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -29,20 +29,21 @@
 #define SIZE	  ((uint64_t)LOG_BLOCKS_MIN * LOG_BLOCK_SIZE)
 #define FILE_SIZE (LOG_HEADER_SIZE + SIZE)
 #define READERS	  4
-#define MORE_SEC  100 /* for a loss of each */
+#define MORE_SEC  100 /* the longest time to wait for a loss of each reader */
 
 static struct log *log_of_broker;
 static const void *written; /* the writer's mapping */
 static uint64_t deadline_usec;
-static pthread_barrier_t opened; /* they hold an empty log then, and know that the first event is number 1 */
-static uint64_t last;		 /* atomic: of all, once the writer has ended */
+static pthread_barrier_t
+	opened;	      /* all readers have opened the log while it is empty, so the first event is number 1 */
+static uint64_t last; /* atomic: the number of the last event, set at the end of the writer */
 
 struct reader {
 	pthread_t thread;
 	unsigned int number;
 	uint64_t events, lost;
 	uint64_t losses;   /* atomic */
-	const char *wrong; /* atomic: the first thing that was */
+	const char *wrong; /* atomic: the first error */
 };
 
 static struct reader readers[READERS];
@@ -93,7 +94,7 @@ static uint64_t sum(struct event_text text, uint64_t seq)
 	return result;
 }
 
-/* Mostly short, at times as long as can be; what it says is its sum. */
+/* Events are mostly short, some have the maximum length; each contains its checksum. */
 static void make(struct fb_event *event, uint64_t seq)
 {
 	static char text[EVENT_PATH_MAX];
@@ -134,7 +135,7 @@ static void set_wrong(struct reader *reader, const char *what)
 	__atomic_store_n(&reader->wrong, what, __ATOMIC_RELAXED);
 }
 
-/* Was all seen that is to be seen? */
+/* Was everything seen that the test waits for? */
 static bool is_enough(uint64_t now)
 {
 	bool all = true;
@@ -163,7 +164,7 @@ static void *write_on(void *userdata)
 	return NULL;
 }
 
-/* One result of either kind of reader, in the terms of the library's. Return: was all read? */
+/* Check one result of either kind of reader, as ring_next() returns it. Return: whether all was read. */
 static bool take(struct reader *reader, int r, const struct fb_event *event, uint64_t *seq)
 {
 	if (r == 0 && event->seq != *seq + 1)
@@ -183,13 +184,13 @@ static bool take(struct reader *reader, int r, const struct fb_event *event, uin
 		reader->lost += event->count;
 		__atomic_store_n(&reader->losses, reader->losses + 1, __ATOMIC_RELAXED);
 	}
-	/* Now and then it is too slow. */
+	/* Sometimes the reader is too slow. */
 	if (r == 0 && reader->events % 5000 == reader->number * 1000)
 		usleep(1000);
 	return wrong(reader) || (*seq == __atomic_load_n(&last, __ATOMIC_ACQUIRE) && *seq > 0);
 }
 
-/* What a ring makes of a log, without its own mapping. */
+/* Set up a ring without a mapping of its own. */
 static int next_of_log(struct log_reader *log, struct fb_event *event)
 {
 	struct log_loss loss;
@@ -237,7 +238,7 @@ static void *read_ring(void *userdata)
 		set_wrong(reader, "there is no ring");
 	pthread_barrier_wait(&opened);
 	while (!wrong(reader) && !take(reader, ring_next(ring, &event), &event, &seq)) {
-		/* At times it goes back: what it finds there is reported as it was, or is gone. */
+		/* Sometimes the reader seeks back: older events are returned unchanged, or are reported as lost. */
 		if (random_below(&random, 20000) == 0) {
 			seq -= random_below(&random, seq < 3000 ? seq + 1 : 3000);
 			if (ring_seek(ring, log_epoch(log_of_broker), seq) != 0)

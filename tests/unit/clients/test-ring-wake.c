@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Who waits at the mapped log is woken: never too late, not too often, and for little of the writer's time. */
+/* Readers that wait for the mapped log are woken in time, not too often, and at little cost for the writer. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -30,7 +30,7 @@
 #define WAITERS_MAX 64
 
 static struct log *log_of_broker;
-static const struct log_header *header; /* as a reader has it */
+static const struct log_header *header; /* in a reader's mapping */
 
 static int setup(void **state)
 {
@@ -71,14 +71,14 @@ static uint32_t word(void)
 	return __atomic_load_n(&header->wake, __ATOMIC_SEQ_CST);
 }
 
-/* The word changes where there is news, at once when idle, and not again for a millisecond. */
+/* The wake word changes when there are events: at once if the log was idle, then at most once in a millisecond. */
 static void test_pace(void **state)
 {
 	uint64_t now = 1000000;
 	uint32_t before = word();
 
 	(void)state;
-	/* The previous writer of the log may have owed one. */
+	/* The previous writer of the log may have had a wake-up pending. */
 	assert_int_equal(log_wake(log_of_broker, now), 0);
 	assert_int_equal(word(), ++before);
 	now += LOG_WAKE_USEC;
@@ -89,7 +89,7 @@ static void test_pace(void **state)
 	assert_int_equal(word(), before);
 	assert_int_equal(log_wake(log_of_broker, now), 0);
 	assert_int_equal(word(), ++before);
-	/* It is owed until it is time. */
+	/* The wake-up is pending until its time. */
 	append();
 	for (uint64_t early = LOG_WAKE_USEC; early > 0; early -= 50) {
 		assert_int_equal(log_wake(log_of_broker, now + LOG_WAKE_USEC - early), early);
@@ -100,13 +100,13 @@ static void test_pace(void **state)
 	assert_int_equal(log_wake(log_of_broker, now), 0);
 	assert_int_equal(word(), ++before);
 	assert_int_equal(log_wake(log_of_broker, now + 1), 0);
-	/* A batch all the time */
+	/* One batch after another */
 	for (uint64_t end = now + 100 * USEC_PER_MSEC; now < end; now += 10) {
 		append();
 		(void)log_wake(log_of_broker, now);
 	}
 	assert_in_range(word() - before, 99, 100);
-	/* Closing the log leaves no reader waiting. */
+	/* Closing the log wakes all readers. */
 	before = word();
 	append();
 	log_of_broker = log_free(log_of_broker);
@@ -124,7 +124,7 @@ static void on_early(void *userdata, uint64_t usec)
 
 static const struct hub_ops hub_ops = { .early = on_early };
 
-/* The end of a batch is where they are woken, and who has a loop hears of what is owed. */
+/* Readers are woken at the end of a batch, and the writer's loop is informed of a pending wake-up. */
 static void test_bus(void **state)
 {
 	struct fb_event event;
@@ -144,7 +144,7 @@ static void test_bus(void **state)
 	assert_int_equal(word(), before);
 	hub_flush(hub);
 	assert_int_equal(word(), before + 1);
-	/* There is nobody to wake; one of so many is before a millisecond has passed. */
+	/* There is no reader to wake; with this many batches, one ends before a millisecond has passed. */
 	for (int i = 0; i < 2000; i++) {
 		if (i == 1000)
 			hub_set_ops(hub, &hub_ops, &bus_early);
@@ -168,7 +168,7 @@ static void *wait_at_word(void *userdata)
 	return NULL;
 }
 
-/* All who wait are woken; the more there are, the longer until they are woken again. */
+/* All waiting readers are woken; the more there are, the longer the time until the next wake-up. */
 static void test_many(void **state)
 {
 	pthread_t threads[WAITERS_MAX];
@@ -190,12 +190,12 @@ static void test_many(void **state)
 		for (unsigned int i = 0; i < n; i++)
 			assert_int_equal(pthread_join(threads[i], NULL), 0);
 		append();
-		/* On a machine that is very busy some were not yet asleep. */
+		/* On a very busy machine some were not yet asleep. */
 		assert_in_range(log_wake(log_of_broker, now), pause == LOG_WAKE_USEC ? pause : 1, pause);
 	}
 }
 
-/* A writer with the pace of a broker's loop: by batches, and a timer for what is owed */
+/* A writer that works like a broker's loop: in batches, with a timer for pending wake-ups */
 struct writer {
 	pthread_t thread;
 	struct random random;
@@ -236,8 +236,8 @@ static void *write_all(void *userdata)
 static uint64_t got; /* atomic: the last one that was read */
 
 /*
- * As a program that polls: were a wake-up lost, it would come only when the thread looks by itself, a second later.
- * Valgrind runs one thread at a time, each for as long as it likes: lost ones do not show there, errors do.
+ * A program that polls: after a lost wake-up, events would arrive only when the thread checks the log itself, a second later.
+ * Valgrind runs one thread at a time, for arbitrary times: lost wake-ups do not show there, but errors do.
  */
 static void follow(struct ring *ring, uint64_t to)
 {
@@ -261,13 +261,13 @@ static void follow(struct ring *ring, uint64_t to)
 			seq = r == 0 ? event.seq : event.to;
 			__atomic_store_n(&got, seq, __ATOMIC_RELEASE);
 		}
-		/* It may be readable for nothing, but not for ever. */
+		/* The descriptor may be readable without an event, but not repeatedly. */
 		assert_true(idle++ < 50);
 	}
 	assert_int_equal(seq, to);
 	print_message("# %llu events, %llu wake-ups, %llu slow\n", (unsigned long long)to,
 		      (unsigned long long)wakes, (unsigned long long)slow);
-	/* A wake-up that is missed is made up for after a second. A busy machine is as slow as that, but seldom. */
+	/* A missed wake-up delays an event by a second. On a busy machine this happens for other reasons, but rarely. */
 	assert_true(slow < 4 || in_valgrind());
 }
 
@@ -290,7 +290,7 @@ static void test_none_lost(void **state)
 	}
 }
 
-/* One event at a time, at any moment of a reader that goes to sleep; no later one makes up for it. */
+/* Single events at random moments while a reader goes to sleep; no later event hides a lost wake-up. */
 static void *write_singly(void *userdata)
 {
 	struct random random = { 3 };
@@ -333,7 +333,7 @@ static struct ring *open_ring(struct pollfd *pollfd)
 	return ring;
 }
 
-/* Readable for nothing, it is so once: a program that polls would come back at once until something happens. */
+/* The descriptor may be readable without an event only once: otherwise a program that polls would be busy. */
 static void test_readable_once(void **state)
 {
 	struct pollfd pollfd;
@@ -347,7 +347,7 @@ static void test_readable_once(void **state)
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(ring_next(ring, &event), RING_E_END);
 		assert_int_equal(poll(&pollfd, 1, 0), 0);
-		/* To where it is already, at the log's end */
+		/* Seek to the current position, at the log's end */
 		assert_int_equal(ring_seek(ring, log_epoch(log_of_broker), event.seq), 0);
 		assert_int_equal(poll(&pollfd, 1, 0), 1);
 	}
@@ -358,7 +358,7 @@ static void test_readable_once(void **state)
 	ring_free(ring);
 }
 
-/* A reader that does not read is woken for nothing at most twice. */
+/* A reader that does not read is woken at most twice. */
 static void test_left_alone(void **state)
 {
 	struct pollfd pollfd;
@@ -367,16 +367,16 @@ static void test_left_alone(void **state)
 
 	(void)state;
 	assert_int_equal(ring_next(ring, &event), RING_E_END);
-	/* Not as far apart as the thread looks by itself where it has to: what comes just then does not wake it. */
+	/* The interval differs from that at which the thread checks by itself: an event at that moment does not wake it. */
 	for (int i = 0; i < 5; i++) {
 		append();
 		(void)log_wake(log_of_broker, UINT64_MAX / 6 * (uint64_t)(i + 1));
 		usleep(70000);
 	}
-	/* Nobody waits at the log's word any more. */
+	/* No thread waits on the wake word any more. */
 	assert_int_equal(syscall(SYS_futex, &header->wake, FUTEX_WAKE, INT_MAX, NULL, NULL, 0), 0);
 	assert_int_equal(poll(&pollfd, 1, 0), 1);
-	/* It comes back, and is heard again. */
+	/* The reader reads again, and is woken again. */
 	while (ring_next(ring, &event) == 0)
 		;
 	usleep(100000);

@@ -64,7 +64,7 @@ static void wake(void)
 	(void)log_wake(log_of_broker, UINT64_MAX / 2);
 }
 
-/* Until the log has forgotten a sequence number */
+/* Write until the log no longer has a sequence number */
 static void forget(uint64_t seq)
 {
 	while (log_first(log_of_broker) <= seq)
@@ -103,7 +103,7 @@ static void assert_lost(const char *reason, uint64_t from, uint64_t to)
 	assert_int_equal(event.count, to - from + 1);
 }
 
-/* All from a sequence number on. */
+/* Check all events from a sequence number on. */
 static void assert_rest(uint64_t seq)
 {
 	for (; seq < log_next(log_of_broker); seq++)
@@ -123,7 +123,7 @@ static void test_read(void **state)
 	wake();
 	assert_true(readable(5000));
 	assert_next(1);
-	/* As long as there is something. */
+	/* As long as there are events. */
 	assert_true(readable(0));
 	assert_rest(2);
 	assert_false(readable(0));
@@ -133,7 +133,7 @@ static void test_read(void **state)
 	assert_null(ring_free(NULL));
 }
 
-/* A lapped one goes on at the tail, and the numbers add up, again and again. */
+/* A reader that was overtaken continues at the tail, and the numbers add up, each time. */
 static void test_lapped(void **state)
 {
 	uint64_t next = 1;
@@ -147,7 +147,7 @@ static void test_lapped(void **state)
 		forget(next + (uint64_t)lap % 3 * 500);
 		assert_lost("slow", next, log_first(log_of_broker) - 1);
 		next = log_first(log_of_broker);
-		/* Before the first that it would have got */
+		/* Before its first event */
 		if (lap % 5 == 4) {
 			forget(next);
 			assert_lost("slow", next, log_first(log_of_broker) - 1);
@@ -158,13 +158,13 @@ static void test_lapped(void **state)
 	next = log_next(log_of_broker);
 	append(1);
 	assert_rest(next);
-	/* One that read nothing yet had nothing to lose. */
+	/* A reader that has read nothing yet has no loss. */
 	begin();
 	forget(log_first(log_of_broker));
 	assert_rest(log_first(log_of_broker));
 }
 
-/* It stood at the end of a block that was given up: nothing is lost. */
+/* The reader was at the end of a block that the writer released: nothing is lost. */
 static void test_lapped_without_loss(void **state)
 {
 	uint64_t next;
@@ -176,7 +176,7 @@ static void test_lapped_without_loss(void **state)
 		uint64_t used = log_used(log_of_broker);
 
 		append(1);
-		/* The next block was entered: what came before it is read, and no more. */
+		/* The writer has begun the next block: events before it can be read, and no others. */
 		if (used / LOG_BLOCK_SIZE != (log_used(log_of_broker) - 1) / LOG_BLOCK_SIZE)
 			break;
 		assert_next(log_next(log_of_broker) - 1);
@@ -216,19 +216,19 @@ static void test_seek(void **state)
 			if (seq + 1 < next)
 				assert_next(seq + 1);
 		}
-		/* Where the head is */
+		/* At the head */
 		assert_int_equal(ring_seek(ring, epoch, next - 2), 0);
 		assert_rest(next - 1);
 		assert_int_equal(ring_seek(ring, epoch, next - 1), 0);
 		assert_rest(next);
-		/* Beyond it: it stays where it was. */
+		/* After the head: the position does not change. */
 		assert_int_equal(ring_seek(ring, epoch, first), 0);
 		assert_int_equal(ring_seek(ring, epoch, next), -ERANGE);
 		assert_int_equal(ring_seek(ring, epoch, next + 100000), -ERANGE);
 		assert_int_equal(ring_seek(ring, epoch, UINT64_MAX), -ERANGE);
 		assert_int_equal(ring_seek(ring, epoch + 1, 1), RING_E_EPOCH);
 		assert_rest(first + 1);
-		/* Before the tail, at its edge */
+		/* Just before the tail */
 		if (first > 2) {
 			assert_int_equal(ring_seek(ring, epoch, first - 1), 0);
 			assert_next(first);
@@ -238,13 +238,13 @@ static void test_seek(void **state)
 			assert_int_equal(ring_seek(ring, epoch, 0), 0);
 			assert_lost("expired", 1, first - 1);
 			assert_rest(first);
-			/* The last one counts. */
+			/* The last seek decides. */
 			assert_int_equal(ring_seek(ring, epoch, 0), 0);
 			assert_int_equal(ring_seek(ring, epoch, first), 0);
 			assert_rest(first + 1);
 		}
 	}
-	/* What was found by then is overwritten before it is read. */
+	/* Events are overwritten between the seek and the read. */
 	first = log_first(log_of_broker);
 	assert_int_equal(ring_seek(ring, epoch, 0), 0);
 	forget(first);
@@ -305,7 +305,7 @@ static void test_damaged(void **state)
 	close(fd);
 }
 
-/* Another broker continues the log, and so does its reader. A new log is reported when all of the old one is read. */
+/* If another broker continues the log, its reader continues, too. A new log is reported once the old one is read. */
 static void test_replaced(void **state)
 {
 	uint64_t next;
@@ -322,7 +322,7 @@ static void test_replaced(void **state)
 	wake();
 	assert_true(readable(5000));
 	assert_rest(3);
-	/* It lost its name, and is written all the same. */
+	/* The log is unlinked, but still written. */
 	assert_int_equal(unlink(test_path("log")), 0);
 	assert_false(readable(1500));
 	next = log_next(log_of_broker);
@@ -342,7 +342,7 @@ static void test_replaced(void **state)
 	}
 }
 
-/* A quiet file that was cut short is noticed without touching it. */
+/* The truncation of a quiet file is detected without an access to the mapping. */
 static void test_cut_short(void **state)
 {
 	(void)state;
@@ -352,11 +352,11 @@ static void test_cut_short(void **state)
 	assert_int_equal(truncate(test_path("log"), LOG_HEADER_SIZE), 0);
 	assert_true(readable(5000));
 	assert_int_equal(ring_next(ring, &event), -EBADMSG);
-	/* The broker's own mapping must not be touched either. */
+	/* The broker's own mapping must not be accessed either. */
 	assert_int_equal(truncate(test_path("log"), (off_t)(LOG_HEADER_SIZE + SIZE)), 0);
 }
 
-/* The thread takes no signal, and ends at once, whatever it does. */
+/* The thread receives no signals, and ends at once in any state. */
 static void test_ends(void **state)
 {
 	unsigned int descriptors = count_descriptors();
@@ -428,7 +428,7 @@ static void test_no_memory(void **state)
 	assert_rest(1);
 }
 
-/* Nothing is allocated for an event. The thread that is begun may take some for itself, in its first moments. */
+/* Reading events allocates no memory. The new thread may allocate some for itself when it starts. */
 static void test_no_allocations(void **state)
 {
 	unsigned long before;
