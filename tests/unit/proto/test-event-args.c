@@ -62,7 +62,7 @@ static void decode_refuses(void **state)
 			fail_msg("taken: %s", cases[i]);
 }
 
-/* At its limit in bytes, with what parts one from the next. */
+/* At the limit in bytes, separators included. */
 static void decode_up_to_the_limit(void **state)
 {
 	static char text[2 * EVENT_PATH_MAX];

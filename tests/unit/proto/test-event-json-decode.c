@@ -13,7 +13,7 @@
 #include "tests/unit/allocations.h"
 #include "tests/unit/random-event.h"
 
-/* What is never in JSON. */
+/* Fields that JSON does not have. */
 static const field_set hidden = EVENT_BIT(instance) | EVENT_BIT(kernel_seq);
 
 static char line[EVENT_JSON_MAX];
@@ -83,7 +83,7 @@ static void decode_takes(void **state)
 	struct fb_event event;
 
 	(void)state;
-	/* Any order, white space, unknown keys, objects that are empty. */
+	/* Any order, white space, unknown keys, empty objects. */
 	assert_int_equal(
 		decode(&event,
 		       " { \"x\" : [1,{\"pid\":2}], \"status\":{\"y\":null}, \"pid\" : 7 ,\"usage\":{},"
@@ -91,7 +91,7 @@ static void decode_takes(void **state)
 		0);
 	assert_true(event.has == EVENT_BIT(pid));
 	assert_int_equal(event.pid, 7);
-	/* The raw form is the value, whatever stands beside it. */
+	/* If there is a raw form, it is the value, and the other one is ignored. */
 	assert_int_equal(decode(&event, "{\"type\":\"comm\",\"comm\":\"x\",\"commRaw\":\"Y2Fm6Q==\"}"), 0);
 	assert_true(event_text_equal(event.comm, event_text("caf\xe9")));
 	assert_int_equal(decode(&event, "{\"type\":\"comm\",\"commRaw\":\"\"}"), 0);
@@ -107,7 +107,7 @@ static void decode_takes(void **state)
 		0);
 	assert_int_equal(event.uid, UINT32_MAX);
 	assert_int_equal(event.seq, INT64_MAX);
-	/* What is not for JSON is an unknown key. */
+	/* A field that JSON does not have is an unknown key. */
 	assert_int_equal(decode(&event, "{\"type\":\"exit\",\"instance\":\"x\",\"kernelSeq\":-1}"), 0);
 	assert_true(event.has == 0);
 }
@@ -224,7 +224,7 @@ static void decode_fits_the_store(void **state)
 	free(store);
 }
 
-/* Each allocation of the parser fails once: an error, and nothing is left behind. */
+/* Each allocation of the parser fails once: an error is returned, and no memory is leaked. */
 static void decode_without_memory(void **state)
 {
 	const char *text =

@@ -14,7 +14,7 @@
 #include "tests/unit/allocations.h"
 #include "tests/unit/random-event.h"
 
-/* --- memory with nothing behind it ---------------------------------------------------------------------------------- */
+/* --- memory that ends at a guard page ------------------------------------------------------------------------------- */
 
 struct guarded {
 	char *map, *data; /* data ends where the guard begins */
@@ -37,7 +37,7 @@ static void guarded_free(struct guarded *guarded)
 	assert_int_equal(munmap(guarded->map, guarded->size), 0);
 }
 
-/* How long the UTF-8 character at @data is, as jansson sees it; 0 if it is none. */
+/* The length of the UTF-8 character at @data by jansson's rules; 0 if it is invalid. */
 static size_t oracle_character(const char *data, size_t len)
 {
 	if (!((unsigned char)data[0] & 0x80))
@@ -52,7 +52,7 @@ static size_t oracle_character(const char *data, size_t len)
 	return 0;
 }
 
-/* Base64 by bits, one after the other. */
+/* A simple Base64 encoder that works bit by bit. */
 static void oracle_base64(char *at, const char *data, size_t len)
 {
 	const char *digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -105,7 +105,7 @@ static void oracle_text(json_t *object, const char *key, struct event_text text,
 		oracle_raw(object, key, text.data, len);
 }
 
-/* Each NUL parts two. */
+/* NULs separate the strings. */
 static void oracle_args(json_t *object, const char *key, struct event_text text)
 {
 	size_t len = text.len < EVENT_PATH_MAX ? text.len : EVENT_PATH_MAX, begin = 0;
@@ -149,7 +149,7 @@ static void oracle_field(json_t *object, const struct fb_event *event, unsigned 
 	}
 }
 
-/* JSON has them in an order of its own. */
+/* The order of the fields in JSON. */
 static const unsigned int json_order[] = {
 #define F(_member, _kind, _group, _key, _privacy) EVENT_F_##_member,
 #define REST(_high, _low)
@@ -243,7 +243,7 @@ static void encode_examples(void **state)
 		"{\"seq\":7,\"type\":\"exit\",\"pid\":4711,\"comm\":\"caf\\ufffd\",\"commRaw\":\"Y2Fm6Q==\","
 		"\"status\":{\"code\":0},\"usage\":{\"userUsec\":1000,\"writeChars\":18446744073709551615},"
 		"\"old\":{\"uid\":4294967295},\"to\":100000000}");
-	/* An object at the end, and groups of which nothing is shown. */
+	/* An object at the end, and groups without a shown field. */
 	assert_string_equal(encode(&event, EVENT_BIT(old_uid) | EVENT_BIT(pid)),
 			    "{\"type\":\"exit\",\"pid\":4711,\"old\":{\"uid\":4294967295}}");
 	assert_string_equal(encode(&event, EVENT_BIT(seq) | EVENT_BIT(code)),
@@ -287,10 +287,10 @@ static void encode_escapes(void **state)
 		{ "\x7f", "\x7f" },
 		{ "/usr/bin/x", "/usr/bin/x" },
 		{ "\xc3\xa9\xc2\x80\xe2\x80\xa7", "\xc3\xa9\xc2\x80\xe2\x80\xa7" },
-		/* What readers of lines take for the end of one. */
+		/* Characters that some readers treat as the end of a line. */
 		{ "a\xc2\x85z\xe2\x80\xa8\xe2\x80\xa9", "a\\u0085z\\u2028\\u2029" },
 		{ "\xe2\x80\xaa\xc2\x86", "\xe2\x80\xaa\xc2\x86" },
-		{ "\xef\xbf\xbd", "\xef\xbf\xbd" }, /* a U+FFFD of its own is valid */
+		{ "\xef\xbf\xbd", "\xef\xbf\xbd" }, /* a literal U+FFFD is valid */
 		{ "1234567\n", "1234567\\n" },
 		{ "12345678\n", "12345678\\n" },
 		{ "\n12345678", "\\n12345678" },
@@ -313,7 +313,7 @@ static void encode_escapes(void **state)
 	assert_string_equal(encode(&event, FIELDS_ALL), "{\"type\":\"comm\",\"comm\":\"\"}");
 }
 
-/* One U+FFFD for each byte that is part of no valid sequence. */
+/* One U+FFFD for each byte that is not part of a valid sequence. */
 static void encode_broken_utf8(void **state)
 {
 	static const char *const cases[][3] = {
@@ -327,7 +327,7 @@ static void encode_broken_utf8(void **state)
 		{ "\xe2\x82", "\\ufffd\\ufffd", "4oI=" }, /* cut */
 		{ "\xe2\x82x", "\\ufffd\\ufffdx", "4oJ4" },
 		{ "\xf0\x9f\x98", "\\ufffd\\ufffd\\ufffd", "8J+Y" },
-		{ "\xe2\xe2\x82\xac", "\\ufffd\xe2\x82\xac", "4uKCrA==" }, /* begun twice */
+		{ "\xe2\xe2\x82\xac", "\\ufffd\xe2\x82\xac", "4uKCrA==" }, /* a sequence inside another */
 		{ "\xff\xfe\n", "\\ufffd\\ufffd\\n", "//4K" },
 	};
 	struct fb_event event;
@@ -387,7 +387,7 @@ static void encode_is_what_jansson_builds(void **state)
 	guarded_free(&buf);
 }
 
-/* Texts that end where memory ends, of every length. */
+/* Texts of every length that end where memory ends. */
 static void encode_reads_no_further(void **state)
 {
 	struct guarded text;
@@ -428,7 +428,7 @@ static void fill(struct fb_event *event, struct event_text text)
 #undef F
 }
 
-/* Every field there, every text over its limit, of the bytes that become longest: within EVENT_JSON_MAX to the byte. */
+/* All fields, with texts over their limits whose bytes have the longest encoding, fit EVENT_JSON_MAX. */
 static void encode_fits(void **state)
 {
 	static const char *const fillings[] = { "\xff", "\x01", "\xff\x01", "\xe2\x82", "x", "\"" };
@@ -455,12 +455,12 @@ static void encode_fits(void **state)
 			assert_true(event_json_encode(&event, mask, buf.data) <= len);
 		}
 	}
-	/* The bound is no waste either: its worst case comes near. */
+	/* The bound is not too large: the worst case is close to it. */
 	assert_true(longest > EVENT_JSON_MAX / 10 * 9);
 	guarded_free(&buf);
 }
 
-/* At its limit a text is cut as the log cuts it, a character in two if need be. */
+/* A text is cut at its limit as in the log, even within a character. */
 static void encode_cuts_like_pack(void **state)
 {
 	static char text[EVENT_PATH_MAX + 3], packed[EVENT_PACKED_MAX], first[EVENT_JSON_MAX];

@@ -38,7 +38,7 @@ static void fields_are_what_the_list_says(void **state)
 	for (unsigned int field = 0; field < _EVENT_FIELD_MAX; field++) {
 		assert_int_equal(event_fields[field].key == NULL,
 				 event_fields[field].group == EVENT_GROUP_NONE);
-		/* No two of one group have the same key, and a raw form is nobody else's key. */
+		/* Keys and raw forms are unique within a group. */
 		for (unsigned int other = 0; other < field; other++) {
 			if (event_fields[field].group != event_fields[other].group ||
 			    !event_fields[field].key)
@@ -46,7 +46,7 @@ static void fields_are_what_the_list_says(void **state)
 			assert_string_not_equal(event_fields[field].key, event_fields[other].key);
 		}
 	}
-	/* Fields of one group stand together. */
+	/* The fields of a group are adjacent. */
 	for (unsigned int field = 1, seen = 0; field < _EVENT_FIELD_MAX; field++) {
 		unsigned int group = event_fields[field].group;
 
@@ -95,7 +95,7 @@ static void foreach_is_in_order(void **state)
 	assert_int_equal(mask, 0);
 }
 
-/* What the macros of <sys/wait.h> say, for every status that a process can end with. */
+/* The same result as the macros of <sys/wait.h>, for every status that a process can end with. */
 static void status_of_wait(void **state)
 {
 	struct fb_event event;
@@ -117,7 +117,7 @@ static void status_of_wait(void **state)
 			assert_int_equal(event.core_dumped, core);
 		}
 	}
-	/* And one that the kernel made. */
+	/* And a status from the kernel. */
 	if (fork() == 0) {
 		raise(SIGKILL);
 		_exit(0);
@@ -141,7 +141,7 @@ static void equal_means_type_fields_and_values(void **state)
 		field_set mask;
 
 		random_event(&random, &a, FIELDS_ALL);
-		/* The same texts at another place, rubbish in what is not there. */
+		/* The same texts at another address, random bytes in absent fields. */
 		b = a.event;
 		memcpy(texts, a.texts, sizeof(texts));
 		for (unsigned int field = 0; field < _EVENT_FIELD_MAX; field++) {
@@ -187,7 +187,7 @@ static void equal_means_type_fields_and_values(void **state)
 	}
 }
 
-/* Copied are the fields of the set that are there; what the other event has beside them stays. */
+/* The fields of the set that are present are copied; other fields of the target do not change. */
 static void copy_of_fields(void **state)
 {
 	struct random random = { 2 };
@@ -204,11 +204,11 @@ static void copy_of_fields(void **state)
 		copy = rest = to.event;
 		fb_event_copy_fields(&copy, &from.event, fields);
 		assert_true(copy.has == (to.event.has | (from.event.has & fields)));
-		/* Without what was copied both are what they were, */
+		/* Except for the copied fields the target has not changed, */
 		rest.has &= ~(from.event.has & fields);
 		copy.has &= ~(from.event.has & fields);
 		assert_true(fb_event_equal(&copy, &rest));
-		/* and that is what it was where it came from. */
+		/* and these have the values of the source. */
 		copy.has = rest.has = from.event.has & fields;
 		rest = from.event;
 		rest.has = copy.has;
@@ -222,7 +222,7 @@ static void pack_and_unpack(void **state)
 	struct random random = { 2 };
 	static struct random_event a;
 	struct fb_event b;
-	/* On the heap and exact, so that the sanitizer sees a byte too many. */
+	/* On the heap with the exact size, so that the sanitizer detects a read beyond it. */
 	unsigned char *packed = malloc(EVENT_PACKED_MAX), *exact;
 	size_t longest = 0;
 
@@ -239,7 +239,7 @@ static void pack_and_unpack(void **state)
 		assert_int_equal(fb_event_unpack(&b, exact, size), 0);
 		assert_true(fb_event_equal(&a.event, &b));
 		free(exact);
-		/* A beginning of it is not one, nor is one with more behind. */
+		/* A truncated event is invalid, and so is one with extra bytes. */
 		other = random_below(&random, size);
 		exact = malloc(other ? other : 1);
 		memcpy(exact, packed, other);
@@ -285,7 +285,7 @@ static void packed_texts_are_cut(void **state)
 	free(packed);
 }
 
-/* A set is of two words, and no field of the second one is known here: an event that claims one is refused. */
+/* A set has two words, and no field of the second word is defined: an event with such a field is refused. */
 static void sets_are_wide(void **state)
 {
 	const unsigned int numbers[] = { 0, 1, 63, 64, 90, 127 };
@@ -312,7 +312,7 @@ static void sets_are_wide(void **state)
 	assert_int_equal(fb_event_unpack(&event, packed, sizeof(packed)), -EBADMSG);
 }
 
-/* No text is longer than the limits, not even in a forged log. */
+/* Texts are never longer than the limits, even in a forged log. */
 static void unpack_refuses_long_texts(void **state)
 {
 	const uint64_t has[] = { (uint64_t)EVENT_BIT(comm), (uint64_t)EVENT_BIT(exe) };
@@ -334,7 +334,7 @@ static void unpack_refuses_long_texts(void **state)
 		}
 }
 
-/* Any bytes are answered; what is taken packs to the same bytes again. */
+/* Any bytes can be unpacked without harm; an accepted event packs to the same bytes again. */
 static void unpack_trusts_nothing(void **state)
 {
 	struct random random = { 3 };
@@ -366,7 +366,7 @@ static void unpack_trusts_nothing(void **state)
 	assert_in_range(taken, 1000, 19000);
 }
 
-/* What logs say of a field: no two say the same, and each says its kind. */
+/* The word that describes a field in the log is unique, and contains its kind. */
 static void words_tell_fields_apart(void **state)
 {
 	(void)state;

@@ -44,7 +44,7 @@ static void match_types(void **state)
 				 type == EVENT_EXIT || type == EVENT_EXEC);
 		assert_false(matches("{\"types\":\"lost\"}", &event));
 	}
-	/* A snapshot is asked for beside the types; the other keys choose from it. */
+	/* A snapshot is requested separately from the types; the other keys filter it. */
 	fb_event_init(&event, EVENT_PROCESS);
 	EVENT_SET(&event, uid, 5);
 	assert_true(matches("{\"types\":\"exit\"}", &event));
@@ -81,7 +81,7 @@ static void match_pids(void **state)
 	assert_true(matches("{\"pids\":7}", &event));
 	assert_true(matches("{\"pids\":[1,3,5,7,9]}", &event));
 	assert_false(matches("{\"pids\":[1,3,5,8,9]}", &event));
-	assert_true(matches(with_start, &event)); /* no start: the pid decides */
+	assert_true(matches(with_start, &event)); /* without a start only the pid is compared */
 	EVENT_SET(&event, start_usec, 0);
 	assert_true(matches("{\"pids\":7}", &event));
 	for (int64_t off = -2; off <= 2; off++) {
@@ -98,7 +98,7 @@ static void match_pids(void **state)
 	assert_true(matches(with_start, &event));
 }
 
-/* Of many, each is found and no other. */
+/* Of many values, each matches, and no others. */
 static void match_many_values(void **state)
 {
 	struct fb_event event;
@@ -137,7 +137,7 @@ static void match_uids(void **state)
 	EVENT_SET(&event, old_uid, 5);
 	assert_true(matches("{\"uids\":[0,1000]}", &event));
 	assert_false(matches("{\"uids\":[0,1001]}", &event));
-	assert_false(matches("{\"uids\":5}", &event)); /* only an id event has two */
+	assert_false(matches("{\"uids\":5}", &event)); /* only id events have two uids */
 	event.type = EVENT_ID;
 	assert_true(matches("{\"uids\":5}", &event));
 	assert_true(matches("{\"uids\":1000}", &event));
@@ -173,7 +173,7 @@ static void match_texts(void **state)
 		assert_true(matches(text, &event));
 		*member = (struct event_text){ NULL, 0 };
 		assert_false(matches(text, &event));
-		/* As far as the log keeps it, so that live and later give the same. */
+		/* Texts are compared as far as the log keeps them, so that live and logged events give the same result. */
 		memset(value, 'a', sizeof(value));
 		value[cases[i].max - 1] = 'z';
 		*member = (struct event_text){ value, sizeof(value) };
@@ -185,7 +185,7 @@ static void match_texts(void **state)
 static void match_status(void **state)
 {
 	static const struct {
-		uint32_t status; /* as of wait(2) */
+		uint32_t status; /* as from wait(2) */
 		bool any, success, failure, signal;
 	} cases[] = { { 0, true, true, false, false },
 		      { 1 << 8, true, false, true, false },
@@ -222,7 +222,7 @@ static void match_min_elapsed(void **state)
 	assert_false(matches("{\"minElapsedUsec\":101}", &event));
 }
 
-/* Keys are ANDed: all together match as each does alone. */
+/* Keys are ANDed: all together match if each matches alone. */
 static void match_is_an_and(void **state)
 {
 	struct random random = { 9 };
@@ -248,7 +248,7 @@ static void match_is_an_and(void **state)
 		json_object_foreach(object, name, value) {
 			json_t *one = json_pack("{s:O}", name, value);
 
-			/* threads widens: it goes with each of the others. */
+			/* threads adds events, so it is combined with each other key. */
 			if (json_is_true(json_object_get(object, "threads")))
 				json_object_set_new(one, "threads", json_true());
 			assert_int_equal(filter_parse(&alone, one, &error), 0);

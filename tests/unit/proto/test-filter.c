@@ -12,7 +12,7 @@
 #include "tests/unit/allocations.h"
 #include "tests/unit/random-filter.h"
 
-/* Is it refused, with an error for @key that contains @detail? */
+/* Check that a filter is refused, with an error for @key that contains @detail. */
 static void assert_refused(const char *text, const char *key, const char *detail)
 {
 	json_t *object = json_loads(text, JSON_ALLOW_NUL | JSON_DECODE_ANY, NULL);
@@ -57,7 +57,7 @@ static void normal_forms(void **state)
 		{ "{\"uids\":0}", "{\"uids\":[0]}" },
 		{ "{\"comm\":\"x\"}", "{\"comm\":[\"x\"]}" },
 		{ "{\"status\":\"signal\"}", "{\"status\":[\"signal\"]}" },
-		/* The order of keys, values and types; doubles. */
+		/* The order of keys, values and types; duplicates. */
 		{ "{\"threads\":true,\"minElapsedUsec\":5,\"status\":[\"signal\",\"success\"],\"unit\":\"u\","
 		  "\"cgroup\":\"g\","
 		  "\"exe\":\"e\",\"comm\":\"c\",\"uids\":1,\"tree\":3,\"pids\":2,\"types\":\"fork\"}",
@@ -79,8 +79,8 @@ static void normal_forms(void **state)
 		  "{\"tree\":{\"pid\":2147483647,\"startUsec\":9223372036854775807}}" },
 		/* Defaults. */
 		{ "{\"threads\":false}", "{}" },
-		{ "{\"minElapsedUsec\":0}", "{\"minElapsedUsec\":0}" }, /* asks for the field */
-		/* All types are not none: what is named is armed. source and lost come anyway. */
+		{ "{\"minElapsedUsec\":0}", "{\"minElapsedUsec\":0}" }, /* requires the field */
+		/* Listing all types differs from listing none: listed types are requested. source and lost always come. */
 		{ "{\"types\":[\"ptrace\",\"fork\",\"exec\",\"exit\",\"id\",\"comm\",\"session\",\"chroot\","
 		  "\"coredump\",\"source\"]}",
 		  "{\"types\":[\"fork\",\"exec\",\"exit\",\"id\",\"comm\",\"session\",\"chroot\","
@@ -93,7 +93,7 @@ static void normal_forms(void **state)
 		{ "{\"status\":[\"signal\",\"any\",\"success\"]}", "{\"status\":[\"any\"]}" },
 		{ "{\"status\":[\"failure\",\"signal\"]}", "{\"status\":[\"failure\"]}" },
 		{ "{\"status\":[\"failure\",\"success\"]}", "{\"status\":[\"any\"]}" },
-		/* Text of any kind. */
+		/* Texts of all kinds. */
 		{ "{\"exe\":\"/caf\\u00e9/\\\"x\\n\"}", "{\"exe\":[\"/caf\xc3\xa9/\\\"x\\n\"]}" },
 	};
 
@@ -102,7 +102,7 @@ static void normal_forms(void **state)
 		assert_prints(cases[i][0], cases[i][1]);
 }
 
-/* Pids that were bare are resolved in their place; sorted again, they are in order and without doubles. */
+/* Bare pids are resolved in place; after sorting they are in order and without duplicates. */
 static void normal_form_after_resolving(void **state)
 {
 	struct filter *filter =
@@ -178,7 +178,7 @@ static void refusals(void **state)
 		{ "{\"threads\":1}", "threads", "true or false" },
 		{ "{\"threads\":[true]}", "threads", "true or false" },
 		{ "{\"threads\":null}", "threads", "true or false" },
-		/* After keys that are right, so that what they hold is freed. */
+		/* After valid keys, so that their memory must be freed. */
 		{ "{\"comm\":[\"a*\",\"b\"],\"uids\":[1,2],\"pids\":[3],\"exe\":\"x\",\"foo\":1}", "foo",
 		  "known" },
 	};
@@ -252,7 +252,7 @@ static void limits(void **state)
 		assert_refused(text, cases[i].key, cases[i].detail);
 		free(text);
 	}
-	/* The wildcards of all keys count together, long ones more. */
+	/* The wildcards of all keys are counted together; those of long patterns count more. */
 	text = dump(json_pack("{s:o, s:o}", "comm", array_of(FILTER_PATTERN_COST_MAX, make_wildcard), "unit",
 			      array_of(1, make_wildcard)));
 	assert_refused(text, "unit", "wildcards");
@@ -271,7 +271,7 @@ static void limits(void **state)
 	free(text);
 }
 
-/* Errors are valid UTF-8 and fit, whatever a peer sent. */
+/* Errors are valid UTF-8 and fit their buffer for any input. */
 static void refuse_makes_text(void **state)
 {
 	struct filter_error error;
@@ -309,9 +309,9 @@ static void keys_are_known(void **state)
 	assert_false(filter_has_key("snapshot"));
 }
 
-/* --- by chance ---------------------------------------------------------------------------------------------------------- */
+/* --- random filters ----------------------------------------------------------------------------------------------------- */
 
-/* The same, in another order and with doubles. */
+/* The same filter in another order and with duplicates. */
 static json_t *shuffle(struct random *random, json_t *object)
 {
 	json_t *result = json_object(), *value;
@@ -387,7 +387,7 @@ static const char every_key[] = "{\"types\":[\"exit\",\"fork\"],\"pids\":[1,{\"p
 				"\"unit\":\"[a-z]\",\"status\":\"any\","
 				"\"minElapsedUsec\":1,\"threads\":true}";
 
-/* Each allocation fails once: it is reported, and nothing is left behind. */
+/* Each allocation fails once: the error is reported, and no memory is leaked. */
 static void parse_without_memory(void **state)
 {
 	struct filter_error error;

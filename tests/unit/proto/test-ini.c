@@ -43,7 +43,7 @@ static int teardown(void **state)
 	return unlink(path);
 }
 
-/* What was logged since the last call. */
+/* Return: the text that was logged since the last call. */
 static const char *logged(void)
 {
 	ssize_t len = pread(fileno(log_file), logged_text, sizeof(logged_text) - 1, 0);
@@ -119,7 +119,7 @@ static void test_mistakes(void **state)
 	assert_logged(": Cannot allocate memory\n");
 }
 
-/* A NUL, wherever it is, ends no line. */
+/* A NUL at any place does not end a line. */
 static void test_nul(void **state)
 {
 	(void)state;

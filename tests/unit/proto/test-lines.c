@@ -69,7 +69,7 @@ static void test_simple(void **state)
 	lines_close(&lines);
 }
 
-/* 15 bytes and a newline fit; longer lines are reported once each, wherever the pieces end. */
+/* 15 bytes and a newline fit; longer lines are reported once each, however the input is split. */
 static void test_too_long(void **state)
 {
 	struct lines lines;
@@ -94,7 +94,7 @@ static void test_too_long(void **state)
 	}
 }
 
-/* Random lines of random bytes, against what was written */
+/* Random lines of random bytes are read as they were written */
 static void test_random(void **state)
 {
 	enum { SIZE = 100000, LINE = 64 };

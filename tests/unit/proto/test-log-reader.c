@@ -24,7 +24,7 @@
 #define SALT	  11
 
 static struct log_reader reader;
-static unsigned char *image; /* of a log; the size of its file, not a byte more */
+static unsigned char *image; /* of a log, with exactly the size of its file */
 static struct log_header *header;
 static uint64_t first, next;
 
@@ -61,7 +61,7 @@ static void append(struct log *log)
 	log_show(log);
 }
 
-/* Memory that ends with the file, so that nobody reads beyond unseen. */
+/* Memory that ends with the file, so that reads beyond it are detected. */
 static void image_cut(size_t size)
 {
 	void *cut = NULL;
@@ -89,7 +89,7 @@ static void make_image(uint64_t events)
 	assert_int_equal(unlink(test_path("log")), 0);
 }
 
-/* Read to the end. Return: why it ended, with *seq at the event that could not be read. */
+/* Read to the end. Return: why it ended, with *seq set to the event that could not be read. */
 static int read_on(uint64_t *seq)
 {
 	struct fb_event event;
@@ -103,7 +103,7 @@ static int read_on(uint64_t *seq)
 	return r;
 }
 
-/* As the file is now: what comes of reading it all? */
+/* Read the whole file in its current state. Return: the result. */
 static int read_all(size_t size, uint64_t *n)
 {
 	uint64_t seq = first;
@@ -135,7 +135,7 @@ static void test_whole(void **state)
 	assert_true(first > 1);
 }
 
-/* It goes on where it stood when there is more, on the way into a block too. */
+/* The reader continues at its position when events are added, also into the next block. */
 static void test_follow(void **state)
 {
 	struct log *log = open_log();
@@ -155,7 +155,7 @@ static void test_follow(void **state)
 		assert_int_equal(read_on(&seq), LOG_READER_E_END);
 		assert_int_equal(seq, log_next(log));
 	}
-	/* One that sleeps too long hears of it, then reads what there is. */
+	/* A reader that sleeps too long gets a loss, then reads the events that are left. */
 	while (log_first(log) <= seq)
 		append(log);
 	assert_int_equal(read_on(&seq), LOG_READER_E_LAPPED);
@@ -178,7 +178,7 @@ static void write_for_ever(void)
 		append(log);
 }
 
-/* Another process writes, as fast as it can: it overtakes the reader again and again. */
+/* Another process writes as fast as possible, and overtakes the reader repeatedly. */
 static void test_race(void **state)
 {
 	const uint64_t wanted = in_valgrind() ? 2000 : 200000;
@@ -209,7 +209,7 @@ static void test_race(void **state)
 			assert_true(seq_event_is(&event, SALT));
 			seq = event.seq;
 			again = false;
-			/* Once, not again before each try: that would be overtaken for ever. */
+			/* Seek once, and not before each attempt: the reader would always be overtaken. */
 			if (++n % 10000 == 5000)
 				nanosleep(&doze, NULL);
 		} else if (r == LOG_READER_E_LAPPED) {
@@ -227,7 +227,7 @@ static void test_race(void **state)
 		      (unsigned long long)seq, (unsigned long long)laps);
 }
 
-/* What looks wrong is the writer's work if the tail has come by, and damage if not. */
+/* Invalid data was overwritten if the tail has passed it; otherwise the log is damaged. */
 static void test_torn(void **state)
 {
 	static unsigned char before[64 * 1024];
@@ -260,7 +260,7 @@ static void test_torn(void **state)
 		reader.position = position;
 		reader.seq = seq;
 	}
-	/* Even a record that is right must not be believed if its place may have been written already. */
+	/* Even a valid record must not be used if its place may have been overwritten. */
 	header->tail = log_position_seal(position - position % LOG_BLOCK_SIZE + LOG_BLOCK_SIZE);
 	assert_int_equal(log_reader_next(&reader, &event), LOG_READER_E_LAPPED);
 	assert_int_equal(log_reader_rewind(&reader), 0);
@@ -315,7 +315,7 @@ static void test_hostile_header(void **state)
 	CHANGED(tail, log_position_seal(8), false, LOG_READER_E_CORRUPT);
 	CHANGED(tail, 0, false, LOG_READER_E_CORRUPT);
 #undef CHANGED
-	/* As little of it as there may be: not a byte beyond is touched. */
+	/* The shortest possible file: no byte beyond it is read. */
 	for (size_t size = FILE_SIZE; size > 0;) {
 		size -= size < LOG_HEADER_SIZE + 8 ? 1 : size / 3;
 		image_cut(size);
@@ -323,7 +323,7 @@ static void test_hostile_header(void **state)
 	}
 }
 
-/* Head and tail that are whole, and lie about what there is */
+/* Head and tail with valid checksums, but wrong positions */
 static void test_hostile_positions(void **state)
 {
 	struct random random = { 6 };
@@ -348,7 +348,7 @@ static void test_hostile_positions(void **state)
 			uint64_t seq = first;
 			struct fb_event event;
 
-			/* What is read may be less, or older by whole laps, but is what was written. */
+			/* The reader may get fewer events, or older ones by whole rounds, but only events that were written. */
 			for (n = 0; (r = log_reader_next(&reader, &event)) == 0; n++) {
 				seq = n == 0 ? event.seq : seq + 1;
 				assert_int_equal(event.seq, seq);
@@ -365,7 +365,7 @@ static void test_hostile_positions(void **state)
 	assert_int_equal(n, next - first);
 }
 
-/* Records whose sums are right, and whose content is not */
+/* Records with valid checksums and invalid content */
 static void test_hostile_records(void **state)
 {
 	struct log_record *record, *second;
@@ -408,13 +408,13 @@ static void test_hostile_records(void **state)
 	CHANGED((record->size = 0, record->length = 0), false);
 	CHANGED(memset(record, 0, record->size), false);
 #undef CHANGED
-	/* One that takes a part of the next for its own is itself as it was. */
+	/* A record that includes a part of the next one is itself unchanged. */
 	record->size += 8;
 	record->check = log_record_check(record);
 	assert_int_equal(read_all(FILE_SIZE, &n), LOG_READER_E_CORRUPT);
 	assert_int_equal(n, 1);
 	memcpy(record, kept, ((const struct log_record *)kept)->size);
-	/* The second of two that each are right does not follow the first. */
+	/* Two valid records, of which the second one does not follow the first. */
 	second->seq++;
 	second->data[9]++;
 	second->check = log_record_check(second);

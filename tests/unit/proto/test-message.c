@@ -15,7 +15,7 @@
 
 #include "base/message.h"
 
-/* Standard error becomes one end of a packet socket: each write(2) is one packet at the other. */
+/* Standard error becomes one end of a packet socket: each write(2) arrives as one packet at the other end. */
 static int reader = -1, real_stderr = -1;
 static char got[8192];
 
@@ -42,7 +42,7 @@ static int teardown(void **state)
 	return close(reader);
 }
 
-/* The next packet, or "" where there is none. */
+/* Return: the next packet, or "" if there is none. */
 static const char *next(void)
 {
 	ssize_t len = recv(reader, got, sizeof(got) - 1, MSG_DONTWAIT);
@@ -96,7 +96,7 @@ static void test_journal(void **state)
 	assert_string_equal(next(), "<3>one\n");
 	msg_info("two");
 	assert_string_equal(next(), "<6>two\n");
-	/* The variable is inherited, the stream is not: the output was redirected. */
+	/* The variable is inherited, but not the stream: the output was redirected. */
 	snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino + 1);
 	setenv("JOURNAL_STREAM", stream, 1);
 	msg_err("three");

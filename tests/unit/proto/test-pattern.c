@@ -72,7 +72,7 @@ static void examples(void **state)
 	assert_true(matches("caf\xc3\xa9*", "caf\xc3\xa9s"));
 }
 
-/* NULs and what is no UTF-8 are bytes like others. */
+/* NULs and invalid UTF-8 are treated like other bytes. */
 static void texts_are_any_bytes(void **state)
 {
 	struct pattern *pattern;
@@ -155,7 +155,7 @@ static void costs(void **state)
 	}
 }
 
-/* All lengths around a word of states, where carries happen. */
+/* All lengths around a word of states, where carries occur. */
 static void long_patterns(void **state)
 {
 	char text[PATTERN_MAX + 1], data[PATTERN_MAX + 1];
@@ -175,7 +175,7 @@ static void long_patterns(void **state)
 		data[len - 1] = 'a';
 		pattern_free(pattern);
 	}
-	/* The longest there is, in many stars. */
+	/* The longest pattern, with many stars. */
 	for (size_t i = 0; i < PATTERN_MAX; i += 2)
 		memcpy(text + i, "*a", 2);
 	text[PATTERN_MAX] = '\0';
@@ -188,7 +188,7 @@ static void long_patterns(void **state)
 	pattern_free(pattern);
 }
 
-/* What fnmatch(3) says, for patterns and texts by chance. */
+/* The same result as fnmatch(3), for random patterns and texts. */
 static void agrees_with_fnmatch(void **state)
 {
 	static const char *const pieces[] = { "a",
@@ -225,7 +225,7 @@ static void agrees_with_fnmatch(void **state)
 		char text[2048] = "", data[256];
 		struct pattern *pattern;
 		const char *reason;
-		/* Now and then long enough for more than one word. */
+		/* Some are long enough for more than one word. */
 		uint64_t n = random_below(&random, i % 4 ? 8 : 120);
 
 		while (n-- > 0)

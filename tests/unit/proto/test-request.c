@@ -14,7 +14,7 @@
 
 #define SEC UINT64_C(1000000)
 
-/* From memory of exactly @len bytes, so that the sanitizer sees one more being read. */
+/* Parse from memory of exactly @len bytes, so that the sanitizer detects a read beyond it. */
 static int parse_bytes(struct request *request, const char *line, size_t len, struct filter_error *error)
 {
 	char *exact = calloc(1, len ? len : 1);
@@ -136,7 +136,7 @@ static void bad_keys_are_named(void **state)
 {
 	(void)state;
 	assert_refused("{\"type\":\"exit\"}", "type", "snapshot, since, query, types, pids");
-	/* The values of true are one and the same to jansson. */
+	/* jansson shares one value for all occurrences of true. */
 	assert_refused("{\"snapshot\":true,\"foo\":true}", "foo", "known");
 	assert_refused("{\"snapshot\":1}", "snapshot", "true or false");
 	assert_refused("{\"snapshot\":null}", "snapshot", "true or false");
@@ -144,7 +144,7 @@ static void bad_keys_are_named(void **state)
 	assert_refused("{\"types\":\"foo\"}", "types", "foo");
 	assert_refused("{\"comm\":\"a\\u0000b\"}", "comm", "NUL");
 	assert_refused("{\"uids\":[1],\"since\":\"-1h\",\"pids\":\"x\"}", "pids", "integer");
-	/* Longer than there is room to name it, and cut within a character. */
+	/* A key that is too long for the message is cut, here within a character. */
 	assert_refused("{\"0123456789012345678901234567890123456789012345678901234567890\xe2\x82\xac\xe2\x82"
 		       "\xac\":1}",
 		       "0123456789012345678901234567890123456789012345678901234567890??", "known");
@@ -235,7 +235,7 @@ static void bad_lines_are_placed(void **state)
 	assert_refused(deep, "", "depth");
 }
 
-/* Bytes by chance, and requests with some bytes changed: an answer each time. */
+/* Random bytes, and requests with some bytes changed, always get an answer. */
 static void any_line_is_answered(void **state)
 {
 	static const char *const lines[] = {
@@ -277,7 +277,7 @@ static void any_line_is_answered(void **state)
 	assert_true(refused > 1000);
 }
 
-/* Each allocation fails once. The parser of JSON calls some of its failures a mistake in the line. */
+/* Each allocation fails once. The JSON parser reports some of these failures as a syntax error. */
 static void parse_without_memory(void **state)
 {
 	const char *line = "{\"types\":[\"exit\"],\"comm\":\"a*\",\"since\":\"-5min\",\"snapshot\":true}";

@@ -84,7 +84,7 @@ static void test_clean(void **state)
 	}
 }
 
-/* However little room there is, what comes is whole. */
+/* For any size of the buffer, the result has no incomplete character. */
 static void test_clean_cut(void **state)
 {
 	static const char text[] = "ab\xc3\xa9\xf0\x9f\x90\xa7\xff"
