@@ -29,7 +29,7 @@ my %as     = (
 my %live = map { $_ => $broker->subscribe({}, @{ $as{$_} }) } keys %as;
 my $first = max(map { (split /:/, $_->wait_ready->{cursor})[1] } values %live);
 
-# What each of them starts.
+# The processes that each of them starts.
 $ENV{ASAN_OPTIONS} = 'detect_leaks=0';
 my $program = Forkbus->installed(Forkbus->helper('workload'), $base);
 my @kinds   = qw(burst=60 spawn chain=4 orphan names storage killed-threads=5 signals hold=3 pause release);
@@ -52,8 +52,8 @@ for my $who (keys %workload) {
     }
 }
 
-# While they hold: a snapshot. Those of a user are known beforehand; that of root has to have them all. What the broker has
-# yet to read then is not in a snapshot but follows it, so it has to have read all.
+# While the processes wait: a snapshot. A user's processes are known; root's snapshot must have all of them. Events that the
+# broker has not read yet follow a snapshot, so it must have read all events before.
 $live{root}->settle;
 
 sub snapshot {
@@ -61,7 +61,7 @@ sub snapshot {
     my $subscriber = $broker->subscribe({ snapshot => Cpanel::JSON::XS::true, %request }, @{ $as{$who} });
     $subscriber->catch_up($broker, $live{root}->settle->{seq});
 
-    # Who has ended since, like the child that connected, shows by its exit.
+    # Processes that have ended since, like the child that connected, are recognized by their exit.
     my %living;
     for my $event ($subscriber->events) {
         $living{ $event->{pid} } = $event if $event->{type} eq 'process';
@@ -99,7 +99,7 @@ for my $who (keys %workload) {
     push @{ $made{$who} }, $workload{$who}->go->finish;
 }
 
-# A setuid program, that goes and comes back.
+# A setuid program that changes its uid, and changes it back.
 my $setuid = Forkbus->installed(Forkbus->helper('identity'), $base);
 chmod 04755, $setuid;
 my ($status, $out, $err) = run([$setuid, "$base/user/file"], uid => $user);
@@ -110,8 +110,8 @@ is("$status $raised_status", '3 4', 'the setuid program ran') or diag($err) if !
 
 my $last = $live{root}->settle->{seq};
 
-# What a user may see of what root sees. The counters of what was read and written are withheld where the effective uid
-# is another.
+# Reduce events that root sees to the fields that a user may see. The counters of read and written bytes are withheld if the
+# effective uid differs.
 sub shown_to {
     my ($uid, $event) = @_;
     return 1 if $event->{type} =~ /^(?:source|lost)$/;
@@ -143,7 +143,7 @@ for my $way (qw(live history)) {
     $told{$way} = \%events;
 }
 
-# The same without trust in what the broker thinks of uids: whose processes are these?
+# The same without the broker's uids: check independently whose processes these are.
 for my $who (qw(user other)) {
     for my $way (qw(live history)) {
         my $seen   = Forkbus::Processes->new(@{ $told{$way}{$who} });
@@ -182,7 +182,7 @@ SKIP: {
         my ($exit)  = grep { $_->{type} eq 'exit' } @{ $of{ $identity->{pid} } };
         my ($whole) = grep { $_->{type} eq 'exit' && $_->{pid} == $identity->{pid} } @{ $told{live}{root} };
 
-        # The kernel adds what children did, and the module leaves such sums out.
+        # The kernel adds the usage of children, and the module omits such sums.
         my @counters = qw(readBytes writeBytes readChars writeChars);
         my @summed   = Forkbus->live_source eq 'module' ? qw(readChars writeChars) : ();
         my @known    = grep { exists $whole->{usage}{$_} } @counters;

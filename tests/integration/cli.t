@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# forkbusctl, nc and jq as people use them, with a broker that runs and with one that is dead.
+# forkbusctl, nc and jq as people use them, with a running broker and without one.
 use strict;
 use warnings;
 use FindBin '$Bin';
@@ -19,7 +19,7 @@ delete $ENV{$_} for qw(NO_COLOR SYSTEMD_COLORS);
 sub forkbusctl { return run([$ctl, "--runtime-dir=$dir", @_]) }
 sub numbers    { return map { Forkbus::parse($_)->{seq} } grep { /^\{"seq"/ } split /\n/, $_[0] }
 
-# Twenty processes: those with an even pid end well, every fifth by a signal; uids 0, 1000.
+# Twenty processes: those with an even pid succeed, every fifth is killed by a signal; uids 0, 1000.
 my %common = (timeUsec => now_usec(), ppid => 1, gid => 0);
 my (@events, %seq);
 for my $pid (101 .. 120) {
@@ -37,10 +37,10 @@ push @events, { %common, type => 'comm', pid => 500, startUsec => 5, uid => 0, c
 $feed->write(@events);
 my $last  = $feed->settle;
 my $begin = $broker->beginning;
-$seq{$_} = $_ + 2 for 0 .. $#events;    # the first event is that of the source
+$seq{$_} = $_ + 2 for 0 .. $#events;    # the first event is the source's
 my @all = map { { %{ $events[$_] }, seq => $seq{$_} } } 0 .. $#events;
 
-# What a filter has to show. Read from the log that is there, and no more than is there.
+# The events that a filter must show, read from the existing log.
 my @cases = (
     [[],                                           sub { !exists $_->{tid} }],
     [['--threads'],                                sub { 1 }],
@@ -178,7 +178,7 @@ SKIP: {
     is($out, "nonsense\n", 'and errors');
 }
 
-# The log, of a broker that runs and of one that was killed: the same filters, the same lines.
+# The log of a running broker, and of one that was killed: the same filters give the same lines.
 my $stream = $broker->subscribe({ since => $begin, threads => Cpanel::JSON::XS::true });
 my @whole  = @{ $stream->catch_up_lines($broker) };
 ($status, $out) = forkbusctl('log', '--threads', '--json=short', $broker->log);
@@ -233,7 +233,7 @@ is_deeply([map { $_->{pid} } grep { $_->{type} eq 'session' } map { Forkbus::par
         Forkbus->read_file("$dir/../shown")],
     [600, 601], 'each event once');
 
-# Who lives, and how they end.
+# Living processes, and how they end.
 $feed->write(map { { %common, %$_, type => 'fork', uid => 0 } } { pid => 700, startUsec => 5, comm => 'root' },
     { pid => 701, startUsec => 6, ppid => 700, parentStartUsec => 5, comm => 'child' },
     { pid => 702, startUsec => 7, ppid => 700, parentStartUsec => 5, comm => 'other' });
@@ -260,7 +260,7 @@ is($?, 0, 'until the process has ended');
 my ($end) = map { Forkbus::parse($_) } split /\n/, Forkbus->read_file("$dir/../ended");
 is_deeply([$end->{pid}, $end->{status}], [701, { code => 3 }], 'and prints its exit status');
 
-# One whose output nobody reads waits all the same, and sleeps meanwhile: what it used stays as it is.
+# A client whose output is not read waits, and sleeps meanwhile: its CPU time does not grow.
 sub used {
     my ($pid) = @_;
     my @fields = split / /, Forkbus->read_file("/proc/$pid/stat");

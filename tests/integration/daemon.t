@@ -113,7 +113,7 @@ $stream->wait_ready;
 $broker->signal('PIPE');
 is($broker->subscribe({})->next->{type}, 'ready', 'SIGPIPE does nothing');
 
-# A second one on the same directory.
+# A second broker in the same directory.
 ($status, $out, $err) = run([$forkbusd, '--foreground', '--runtime-dir=' . $broker->dir, "--source=replay:$recording"]);
 is($status, 1, 'a second broker on the same directory ends');
 like($err, qr/another broker runs in /, 'and says why');
@@ -127,7 +127,7 @@ ok(-s $broker->log,     'the log is not');
 $broker->restart;
 is($broker->end('INT'), 0, 'SIGINT ends it as well');
 
-# A socket that a dead broker left is no obstacle.
+# A socket that a dead broker left is replaced.
 $broker->restart;
 $broker->end('KILL');
 ok(-e $broker->stream, 'one that was killed leaves its socket');
@@ -140,7 +140,7 @@ $broker->stop('after one that was killed');
 my $notify = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Local => "$base/notify") or die "notify: $!\n";
 my @heard;
 
-# Wait until the broker has told something.
+# Wait until the broker has sent a notification.
 sub hear {
     my ($pattern, $name) = @_;
     my $deadline = time + Forkbus::patience();

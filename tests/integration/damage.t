@@ -13,13 +13,13 @@ use Test::More;
 # See proto/log-format.h.
 use constant {
     HEADER  => 4096,
-    VERSION => 8,      # where things are
+    VERSION => 8,      # offsets
     CHECKED => 64,
     TAIL    => 64,
     HEAD    => 128,
     TYPES   => 256,
     FIELDS  => 264,
-    RECORD  => 24,     # bytes before the event
+    RECORD  => 24,     # bytes of a record before the event
 };
 
 my $base      = Forkbus->directory;
@@ -37,14 +37,14 @@ my ($epoch, $last) = split /:/, $broker->status->{cursor};
 $broker->end('KILL');
 my $whole = Forkbus->read_file($broker->log);
 
-# Where records begin.
+# The offsets of all records.
 my @records;
 for (my $at = HEADER; (my $size = unpack 'V', substr $whole, $at, 4) > 0; $at += $size) {
     push @records, $at;
 }
 is(scalar @records, 202, 'the log of the killed broker has all events');
 
-# Put a log there, start a broker on it, end it. Return: its epoch, and what it said of it.
+# Write a log, start a broker on it, stop the broker. Return: the log's epoch, and the broker's messages about it.
 sub meet {
     my ($log) = @_;
     Forkbus->write_file($broker->log, $log) if defined $log;
@@ -88,13 +88,13 @@ my @wrong   = (
 );
 ok(!@wrong, 'a log of another size or without sense is not believed') or diag(join "\n", @wrong);
 
-# Another version, and whatever version it is then: what it says of itself comes first.
+# Another version: the version is checked before everything else.
 my $newer = $whole;
 substr $newer, VERSION, 4, pack 'V', 1 + unpack 'V', substr $newer, VERSION, 4;
 @wrong = refused('another version', $newer, 'it is of another version');
 ok(!@wrong, 'a log of another version is not believed') or diag(join "\n", @wrong);
 
-# A bit, in any place that means something: in all of the header, in the first, a middle and the last record.
+# One bit is changed, anywhere in the header and in the first, a middle and the last record.
 my @places = map { $_ * 5 % CHECKED } 0 .. 15;
 push @places, VERSION, TAIL .. TAIL + 7, HEAD .. HEAD + 7, TYPES .. TYPES + 7, map { FIELDS + $_ } 0 .. 7, 100, 1023;
 for my $record (@records[0, 100, -1]) {
@@ -110,7 +110,7 @@ for my $place (@places) {
 }
 ok(!@wrong, 'a log with one bit changed is not believed, at ' . @places . ' places') or diag(join "\n", @wrong);
 
-# Two records in the other's place, each whole by itself.
+# Two valid records are exchanged.
 my @sizes   = map { unpack 'V', substr $whole, $_, 4 } @records;
 my ($twin)  = grep { $sizes[$_] == $sizes[$_ + 1] } 20 .. 100;
 my $swapped = $whole;
@@ -119,7 +119,7 @@ substr $swapped, $records[$twin + 1], $sizes[$twin], substr $whole, $records[$tw
 @wrong = refused('swapped records', $swapped, $damaged);
 ok(!@wrong, 'nor one with records in another order') or diag(join "\n", @wrong);
 
-# Something else under its name: not followed, not written to.
+# Another kind of file under the log's name is neither followed nor written to.
 my $precious = Forkbus->write_file("$base/precious", $whole);
 unlink $broker->log;
 symlink $precious, $broker->log or die "symlink: $!\n";
@@ -131,14 +131,14 @@ POSIX::mkfifo($broker->log, 0600);
 ($there) = meet();
 like($there, qr/^[0-9a-f]{16}$/, 'a FIFO in its place holds nobody up');
 
-# Another size is asked for.
+# Another size is configured.
 Forkbus->write_file($broker->log, $whole);
 $broker->{log_size} = '1M';
 ($there, my $said) = meet();
 isnt($there, $epoch, 'a log of another size than is asked for is replaced');
 like($said, qr/of another size; a new one begins/, 'and that is said');
 
-# The last one is as good as any.
+# The last log is valid.
 $broker->restart;
 is($broker->status->{log}{size}, 1 << 20, 'the new one has the size that was asked for')
   or diag(json($broker->status->{log}));

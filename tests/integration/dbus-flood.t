@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# There are many events, and a client does not read: others lose nothing, neither the bus nor the broker grows, nobody is thrown
-# out, and a client that reads again gets the rest from the log, or the exact number of events that the log no longer has.
+# There are many events, and a client does not read: others lose nothing, neither the bus nor the broker grows, no client is
+# disconnected, and a client that reads again gets the rest from the log, or the exact number of events that are overwritten.
 use strict;
 use warnings;
 use FindBin '$Bin';
@@ -19,8 +19,8 @@ use constant {
     WINDOW  => 256,
     MANY    => 500,
 
-    # What may be more in the bus and in the broker after a flood in which a client was stopped: signals on their way, 2 KiB each
-    # with what the bus needs for it, and what allocators hold back. In the broker, EncodingCache= below is full before.
+    # How much the bus and the broker may grow in a flood while a client is stopped: signals on their way, 2 KiB each with the
+        # overhead of the bus, and memory that allocators keep. In the broker, EncodingCache= below is full before.
     GROWTH_KIB => 5 * 1024,
 };
 
@@ -49,7 +49,7 @@ sub until_told {
     $client->wait_line(sub { exists $_->{to} && $_->{path} eq $path && $_->{to} >= $seq }, "event $seq of $path");
 }
 
-# What was reported to a client, put together: "1-4711" for one without a hole.
+# The numbers that a client received, as ranges: "1-4711" without a gap.
 sub runs {
     my ($client, $path) = @_;
     my @runs;
@@ -68,7 +68,7 @@ sub losses {
     return map { Forkbus::BusClient::event_of($_) } grep { $_->{signal} eq 'Lost' } $client->signals($path);
 }
 
-# Once nothing more comes to it. Return: the sum of what was sent.
+# Wait until no more signals arrive. Return: the number of signals.
 sub comes_to_rest {
     my ($root, $since, @paths) = @_;
     my ($sent, $same) = (-1, 0);
@@ -81,7 +81,7 @@ sub comes_to_rest {
     return $sent;
 }
 
-# --- one is stopped, others read -------------------------------------------------------------------------------------
+# --- one client is stopped, others read ------------------------------------------------------------------------------
 
 sub test_stopped {
     my ($feed, $bus, $kind) = @_;
@@ -93,7 +93,7 @@ sub test_stopped {
     my $stopped = $bus->client(runs => 1);
     my @paths   = map { $stopped->subscribe({}) } 1 .. 3;
 
-    # Blocks that the log holds, one after the other: so readers can keep up. What they may fill is full then.
+    # Blocks of events that fit the log, one after the other, so that readers can keep up. This fills all caches.
     my $run = sub {
         my ($blocks) = @_;
         my $end;
@@ -107,7 +107,7 @@ sub test_stopped {
     until_told($stopped, $_, $end) for @paths;
     my ($bus_before, $broker_before) = ($bus->memory, $broker->memory);
 
-    # The log holds all of it.
+    # The log has all events.
     my $sent = sum(map { $root->get('Sent', $_) } @paths);
     $stopped->signal_process('STOP');
     my $stop = $end;
@@ -120,7 +120,7 @@ sub test_stopped {
     is_deeply([map { runs($stopped, $_) } @paths], [("$first-$end") x 3], 'it reads again, and gets the rest from the log');
     is_deeply([map { losses($stopped, $_) } @paths], [], 'nothing is lost');
 
-    # The log passes it.
+    # The log overwrites events that it did not get.
     $sent = sum(map { $root->get('Sent', $_) } @paths);
     $stopped->signal_process('STOP');
     $stop = $end;
@@ -182,7 +182,7 @@ sub test_many {
         $_) } @{ $paths{ $client->name } } } @clients;
     is_deeply(\@wrong, [], 'each gets every event once');
 
-    # Of those of one connection none is favoured: while there is more than it takes, all go on.
+    # No subscription of a connection is favoured: under load all of them get events.
     my $one = $clients[0];
     my @of_one = @{ $paths{ $one->name } };
     $_->leave for @clients[1 .. $#clients];
@@ -200,9 +200,9 @@ sub test_many {
     Forkbus->wait_until(sub { $root->get('Subscribers') == 0 });
 }
 
-# --- who does not answer ---------------------------------------------------------------------------------------------
+# --- clients that do not answer --------------------------------------------------------------------------------------
 
-# A user has so many who do not read that no more of them are asked: that is nobody else's concern.
+# A user has more unresponsive clients than the broker pings at once: other users are not affected.
 sub test_unanswered {
     my ($feed, $bus, $kind) = @_;
     my ($uid, $other) = map { scalar getpwnam $_ } qw(nobody games);
@@ -244,7 +244,7 @@ sub test_unanswered {
     is_deeply([losses($late, $path)], [], 'and nothing is lost');
 }
 
-# A bus that does not wait for answers as long as the broker does, but answers in the place of who does not.
+# A bus with a shorter timeout than the broker's, which sends an error in place of the missing answer.
 sub test_impatient {
     my $bus = Forkbus::Bus->start('dbus-daemon', policies => qq(  <limit name="reply_timeout">200</limit>\n));
     my $feed = Forkbus::Feed->new(bus => 'system', env => $bus->env);

@@ -11,7 +11,7 @@ use Test::More;
 
 use constant NAME => 'org.forkbus1';
 
-# A name that is no ASCII, and its bytes.
+# A name that is not ASCII, and its bytes.
 my $comm  = "\x{fc}n\x{ef}";
 my $bytes = "\xc3\xbcn\xc3\xaf";
 
@@ -83,7 +83,7 @@ sub test_gdbus {
     my $client = $bus->client;
     my $path   = $client->subscribe({});
 
-    # There may have been one within this second: then one now is no change.
+    # Changes are signalled at most once a second: one that is reverted within the second would not be seen.
     $client->subscribe({ types => ['lost'] });
     ok($monitor->says(qr/PropertiesChanged.*'Subscribers': <uint32 2>/), 'gdbus monitor is notified of changed properties');
     $client->catch_up($path, $feed->write(fork_of(4712))->settle);
@@ -131,7 +131,7 @@ sub test_python {
     $client->stop;
 }
 
-# --- what happens here and now, on the user's bus --------------------------------------------------------------------
+# --- live events, on the user's bus ----------------------------------------------------------------------------------
 
 sub test_live {
     my ($kind) = @_;

@@ -70,7 +70,7 @@ sub interfaces {
 my $described = interfaces($text);
 is_deeply([sort keys %$described], [qw(org.forkbus1.Manager org.forkbus1.Subscription)], 'two interfaces are described');
 
-# Where it is installed, there is a DTD: the one of the specification, as far as it goes.
+# Rules of the specification's DTD, as far as they apply.
 my %children = (
     node       => 'node interface comment',
     interface  => 'method signal property annotation comment',
@@ -160,7 +160,7 @@ for my $name (sort keys %$described) {
 my @own = grep { !/^org\.freedesktop\./ } sort keys %told;
 is_deeply(\@own, [sort keys %$described], 'and has no other interface');
 
-# Properties that are read are those that are described.
+# The properties that can be read are the documented ones.
 for my $interface (sort keys %$described) {
     my $where = $interface =~ /Manager/ ? '/org/forkbus1' : $path;
     my $all = $client->ask('org.forkbus1', $where, 'org.freedesktop.DBus.Properties', 'GetAll', 's', $interface)->{reply}[0];
@@ -168,7 +168,7 @@ for my $interface (sort keys %$described) {
     is_deeply({ map { $_ => $all->{$_}{type} } keys %$all }, \%types, "$interface: its properties, with their types");
 }
 
-# And the policy lets all of it be called.
+# The policy permits all calls.
 my $policy = Forkbus->read_file("$top/systemd/org.forkbus1.conf");
 is_deeply([grep { $policy !~ /<allow send_destination="org\.forkbus1" send_interface="\Q$_\E"\/>/ } sort keys %told], [],
     "the bus' policy has all interfaces");

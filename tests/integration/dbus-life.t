@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Changes on the bus: subscribers that end, a restart of the bus or of the broker, a name that another program has.
+# Changes on the bus: subscribers that end, a restart of the bus or of the broker, a name that another program owns.
 use strict;
 use warnings;
 use FindBin '$Bin';
@@ -30,7 +30,7 @@ sub flood {
     return $feed->settle;
 }
 
-# It works: one event comes to a new subscription.
+# Check that the broker works: a new subscription gets an event.
 sub works {
     my ($feed, $bus, $name) = @_;
     my $client = $bus->client;
@@ -57,7 +57,7 @@ sub test_deaths {
             $client->leave;
         },
     );
-    # It can be called before it knows that it has its name.
+    # Calls may arrive before the broker knows that it owns its name.
     ok($broker->says(qr/on the \w+ bus as /), 'the broker has its name');
     my $said = length $broker->stderr;
     for my $how (sort keys %ways) {
@@ -73,7 +73,7 @@ sub test_deaths {
     }
     is(substr($broker->stderr, $said), '', 'the broker finds nothing remarkable in that');
 
-    # Nor does it keep others from anything: that some die with unanswered questions is not the bus refusing any.
+    # Others are not affected: errors for clients that died are not taken for a refusal by the bus.
     my $reader = $bus->client(runs => 1);
     my $path   = $reader->subscribe({});
     my @dying  = map { my $client = $bus->client; [$client, $client->subscribe({})] } 1 .. 5;
@@ -88,11 +88,11 @@ sub test_deaths {
     pass('meanwhile another one reads all');
     is(substr($broker->stderr, $said), '', 'and the broker has nothing to say');
 
-    # It may come back at once.
+    # It may subscribe again at once.
     works($feed, $bus, 'new clients are served');
 }
 
-# Until so much is on its way to a stopped one that it is asked whether it reads.
+# Publish until so many signals are pending for a stopped client that the broker pings it.
 sub waits_for_answer {
     my ($root, @paths) = @_;
     Forkbus->wait_until(sub { sum(map { $root->get('Sent', $_) } @paths) >= WINDOW / 2 }) or die 'nothing is sent';
@@ -129,7 +129,7 @@ sub test_late_bus {
     my $feed = Forkbus::Feed->new(bus => 'system', env => $bus->env);
     ok($feed->broker->says(qr/no system bus yet/), 'no bus: the broker says so, and runs');
 
-    # It looks for it after 1, 2, 4 s: more than once.
+    # The broker tries to reconnect after 1, 2, 4 s: more than once.
     my $stream = $feed->broker->subscribe({});
     $stream->wait_for(sub { $_->{type} eq 'heartbeat' }, 'a heartbeat') for 1 .. 15;
     is(scalar(() = $feed->broker->stderr =~ /no system bus/g), 1, 'once');
@@ -155,7 +155,7 @@ sub test_name {
     ok(Forkbus->wait_until(sub { $bus->has_owner }), 'it leaves: the broker follows');
     works($feed, $bus, 'and serves');
 
-    # And polkit does not give it.
+    # Polkit refuses it, too.
     my $taker = $bus->client;
     is_deeply($taker->ask(DRIVER, 'RequestName', 'su', 'org.forkbus1', 2 | 4), { reply => [3] },
         'nobody takes it from the broker');
@@ -165,7 +165,7 @@ sub test_name {
 
 # --- the broker ------------------------------------------------------------------------------------------------------
 
-# One that is restarted is asked again, from where one was.
+# After the restart of a broker a client subscribes again from its cursor.
 sub test_resume {
     my ($kind) = @_;
     my $bus    = Forkbus::Bus->start($kind);
@@ -192,7 +192,7 @@ sub test_resume {
     is_deeply(\@pids, [$made - 99 .. $made], 'what follows the cursor comes from the one that follows');
     is_deeply([grep { $_->{signal} eq 'Lost' } $client->signals($path)], [], 'and nothing is lost: the feed has waited');
 
-    # It ends in the midst of all.
+    # The broker ends while all this is in progress.
     $client->subscribe({ since => $broker->beginning, snapshot => true }) for 1 .. 50;
     $client->send('org.forkbus1', '/org/forkbus1', 'org.forkbus1.Manager', 'ListProcesses', 'a{sv}', {}) for 1 .. 4;
     my $stopped = $bus->client;

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Access on the bus: only its owner sees a subscription's signals and object; users get events of their own processes, the group
-# and users with polkit's permission those of all.
+# Access on the bus: only its owner sees a subscription's signals and object. Users get events of their own processes; members
+# of the group and users with polkit's permission get all events.
 use strict;
 use warnings;
 use FindBin '$Bin';
@@ -16,7 +16,7 @@ use constant { PROPERTIES => 'org.freedesktop.DBus.Properties', INTROSPECTABLE =
 
 Forkbus->needs_root;
 
-# dbus-daemon does not talk to users who have no name.
+# dbus-daemon refuses users without a name in passwd.
 my ($user_name, $other_name) = ('nobody', grep { defined getpwnam $_ } qw(games mail man news lp));
 my ($user,      $other)      = map { defined $_ ? scalar getpwnam $_ : undef } $user_name, $other_name;
 plan(skip_all => 'there are no two ordinary users with names') if !defined $user || !defined $other;
@@ -77,7 +77,7 @@ sub test_alone {
     cmp_ok(scalar @told, '>', 10, 'the owner gets ' . @told . ' signals');
     is_deeply([grep { $_->{destination} ne $owner->name } $owner->signals($path)], [], 'each to itself');
 
-    # Who got some would have got them before the answer.
+    # Signals, if there are any, arrive before the answer.
     for my $who (sort keys %others) {
         $others{$who}->get('Version');
         is_deeply([grep { $_->{interface} =~ /Subscription$/ } $others{$who}->signals], [],
@@ -112,7 +112,7 @@ sub test_alone {
     is($owner->get('Sent', $path)->{error}, BUS_ERROR . 'UnknownObject', 'then it is no more');
 }
 
-# --- whose processes -------------------------------------------------------------------------------------------------
+# --- visible processes -----------------------------------------------------------------------------------------------
 
 sub test_users {
     my ($feed, $bus) = @_;
@@ -205,7 +205,7 @@ sub test_polkit {
     $_->leave for values %client;
 }
 
-# A polkit that does not answer: a user may be looking for a password. Questions are limited, and others are not kept waiting.
+# A polkit that does not answer, as while a user looks for a password. Pending queries are limited, and others do not wait.
 sub test_patience {
     my ($feed, $bus) = @_;
     my $polkit = $bus->client;
@@ -218,7 +218,7 @@ sub test_patience {
     for my $client (@clients) {
         $client->send(@manager, 'Subscribe', 'a{sv}', { all => true }) for 1 .. 6;
 
-        # This one is answered after those that were refused.
+        # This query is answered after those that were refused.
         $client->send(@manager, 'GetProcess', 'u', 4_194_000);
         my @answers;
         do { push @answers, $client->answer } until $answers[-1]{error} eq ERROR . 'NoSuchProcess';
@@ -277,7 +277,7 @@ sub test_limits {
 
 # --- a broker that is not root ---------------------------------------------------------------------------------------
 
-# As the service is: the bus' policy lets it be there, and ask subscribers; polkit lets it ask about others.
+# As the service runs: the bus' policy permits it to own the name and to ping subscribers; polkit lets it query for others.
 sub test_ordinary {
     my ($kind) = @_;
     my $name = 'daemon';
@@ -299,7 +299,7 @@ sub test_ordinary {
     is($feed->broker->end, 0, 'it ends with status 0');
     $polkit->stop;
 
-    # Whom the policy does not name.
+    # A user that the policy does not permit.
     my $stranger = Forkbus->broker(source => "replay:/dev/null\@flat", bus => 'system', env => $bus->env, uid => $user);
     ok($stranger->says(qr/the bus refuses the name org\.forkbus1 \(is its policy installed\?\)/),
         'another user cannot be org.forkbus1');

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# The D-Bus face, as proto/org.forkbus1.xml describes it: every key of a filter, every field of an event with its type, all that
-# is refused, snapshots and history, lists. Its events are compared with those of the stream.
+# The D-Bus face, as proto/org.forkbus1.xml describes it: every key of a filter, every field of an event with its type, all
+# refusals, snapshots and history, lists. Its events are compared with those of the stream.
 use strict;
 use warnings;
 use FindBin '$Bin';
@@ -42,7 +42,7 @@ sub event {
         comm => "p$pid", %fields };
 }
 
-# Some of everything: what is alive afterwards are 300 and 301.
+# All kinds of events. Processes 300 and 301 are still alive at the end.
 sub events {
     my %code = (status => { code => 0 }, usage => { elapsedUsec => 10 });
     return (
@@ -63,7 +63,7 @@ sub events {
     );
 }
 
-# The same name for what is no string as in JSON, and the same bytes.
+# Texts that are not valid UTF-8 have the same name and the same bytes as in JSON.
 sub as_json_has_it {
     my ($event) = @_;
     my %event = %$event;
@@ -73,7 +73,7 @@ sub as_json_has_it {
 
 sub signal_names { return join ' ', map { $_->{signal} } @_ }
 
-# Wait until a subscription has told all up to an event, whether it passes or not: what is sent before the answer comes before it.
+# Wait until a subscription has reached an event, also if the filter leaves it out: its signals arrive before the answer.
 sub told {
     my ($client, $path, $seq) = @_;
     Forkbus->wait_until(sub { (split /:/, $client->get('Cursor', $path))[1] >= $seq }) or die "$path does not come to $seq\n";
@@ -82,7 +82,7 @@ sub told {
 
 # --- filters ---------------------------------------------------------------------------------------------------------
 
-# What is asked for, as D-Bus and as JSON where that differs; how many events of those above pass.
+# Filters, in D-Bus and, where it differs, in JSON; and how many of the events above match.
 my @filters = (
     [{}, 12],
     [{ types => ['exit'] }, 3],
@@ -112,7 +112,7 @@ my @filters = (
     [{ types => ['exit'], uids => [0], threads => false }, 2],
 );
 
-# What is refused: with which error, and what the message has to say.
+# Refused calls: the error, and what the message must contain.
 my $refused = ERROR . 'InvalidFilter';
 my @refusals = (
     (map { [{ types => $_ }, qr/^types /] } typed(u => 5), typed(b => true), [], 'frok', ['exit', ''], 'process', 'ready',
@@ -130,7 +130,7 @@ my @refusals = (
     (map { [{ snapshot => $_ }, qr/^snapshot /] } 1, 'yes'),
     (map { [{ all => $_ }, qr/^all /] } 1, 'yes', typed(ab => [true])),
     (map { [{ $_ => true }, qr/^\Q$_\E /] } qw(frobnicate complete query filter Types _ü)),
-    # Types that no value has.
+    # Types that no key accepts.
     (map { my $key = $_; map { [{ $key => $_ }, qr/^$key has a value of an unsupported type/] } typed(d => 1.5),
             typed('(uu)' => [1, 2]), typed('a{ss}' => { a => 'b' }),
                 typed('a{su}' => { pid => 1 }) } qw(types pids comm threads)),
@@ -183,7 +183,7 @@ sub test_filters {
     is($client->get('Subscribers'), 0, 'all are gone');
 }
 
-# A filter in its normal form: lists where there may be several, in order; no false.
+# A filter in its normal form: lists for keys with several values, sorted; no false.
 sub normal {
     my ($filter) = @_;
     my %normal = %$filter;
@@ -238,7 +238,7 @@ sub test_refusals {
 
 # --- fields ----------------------------------------------------------------------------------------------------------
 
-# What is wrong with the types of a dictionary, with all fields of a group.
+# Return: errors in the types of a dictionary, which must have all fields of a group.
 sub wrong_types {
     my ($details, $group, @without) = @_;
     my %kinds = %{ $kind{$group} };
@@ -277,7 +277,7 @@ sub test_fields {
     is_deeply([wrong_types($exit->{args}[3], 'TOP', @own)], [], 'beside which all is as without');
 }
 
-# Texts: as they are in Unicode; the replacement, and the bytes, where D-Bus does not take it.
+# Valid UTF-8 texts are unchanged; others, which D-Bus does not accept, become the replacement and the bytes.
 my $r = "\x{fffd}";
 my @texts = (
     ['Grüße €𝄞' => 'as it is'],
@@ -392,7 +392,7 @@ sub test_past {
     is_deeply([map { $_->{comm}{type} } map { $_->[2] } @$found], ['s', 's'], 'and all else');
     is_deeply($client->call('ListProcesses', 'a{sv}', { comm => 'nobody' }), { reply => [[]] }, 'or nothing');
 
-    # Unsubscribe: while much happens, nothing comes after the answer.
+    # Unsubscribe: no signal arrives after the answer, even under load.
     my $text = join '', map { json(event(fork => 60_000 + $_)) . "\n" } 1 .. 500;
     my $pid = $feed->write_beside($text, 10);
     $answer = $client->ask('org.forkbus1', $path, 'org.forkbus1.Subscription', 'Unsubscribe', '');
@@ -423,7 +423,7 @@ sub test_many {
     $client->wait_signal(sub { $_->{signal} eq 'Ready' && $_->{path} eq $path });
     is(scalar(() = $client->signals($path)), MANY + 1, 'or in a snapshot');
 
-    # More than dbus-daemon takes in one message is refused: it would throw out who sends it.
+    # A list that is too long for dbus-daemon is refused: the bus would disconnect the broker.
     return if $bus->{kind} ne 'dbus-daemon';
     my $long = '/' . 'x' x 4000;
     for (1 .. 9) {
@@ -467,7 +467,7 @@ sub test_properties {
     is(property($bus, 'EventsReceived')->{data}, 1, 'an event was received');
     is(property($bus, 'Cursor')->{data}, $feed->broker->status->{cursor}, 'the cursor went on');
 
-    # Subscribers come in numbers: no more than one signal a second.
+    # Many subscribers arrive: at most one signal a second.
     my $begin = now_usec();
     for (1 .. 100) {
         $client->subscribe({});
@@ -490,7 +490,7 @@ sub test_properties {
     is_deeply([keys %never], ['Subscribers'], 'no change is signalled of what changes with every event');
 }
 
-# All calls before the first one is answered: so many are kept, the rest is refused, each is answered.
+# All calls are sent before the first one is answered: a limited number is queued, the rest is refused, each gets an answer.
 sub test_haste {
     my ($bus) = @_;
     my $client = $bus->client;

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Two hundred subscribers with different filters get exactly their events, as a model of the filter says; equal filters
+# Two hundred subscribers with different filters get exactly the events that a model of the filter predicts; equal filters
 # share a view, and an event is encoded once for all of its subscribers.
 use strict;
 use warnings;
@@ -13,19 +13,19 @@ use Test::More;
 
 use constant {
     SUBSCRIBERS => 200,
-    EQUAL       => 100,     # that ask for the same in other words
+    EQUAL       => 100,     # with equivalent filters that are written differently
     PROCESSES   => 60,
     EVENTS      => 4000,
     BATCH       => 500,
     SECOND      => 1000000,
-    SLACK_USEC  => 10000,   # starts that are no further apart are the same
+    SLACK_USEC  => 10000,   # start times that differ by at most this are equal
 };
 
 srand 20040316;             # the same events every time
 
 sub one_of { return $_[rand @_] }
 
-# A machine that is made up.
+# An invented machine.
 my @comms   = ('sh', 'make', 'cc1', 'ld', 'a*b', 'кот', "x\ny");
 my @exes    = ('/bin/sh', '/usr/bin/make', '/usr/lib/gcc/cc1', '/usr/bin/ld', '/opt/[x]/y');
 my @cgroups = ('/', '/system.slice/cron.service', '/user.slice/user-1000.slice/session-1.scope');
@@ -87,7 +87,7 @@ sub make_event {
     return event('exit', $process, status => $status, usage => { elapsedUsec => int rand 10 * SECOND });
 }
 
-# What a subscriber may ask for.
+# Random values of a filter.
 my %makers = (
     types => sub { return [map { one_of(qw(fork exec exit id comm session)) } 0 .. rand 3] },
     pids  => sub {
@@ -163,7 +163,7 @@ sub status_matches {
       || ($wanted eq 'failure' && ($signal || $code != 0)) || ($wanted eq 'signal' && $signal);
 }
 
-# Bare pids mean who lives now.
+# A bare pid means the process that has it now.
 sub resolve {
     my ($filter) = @_;
     my %start = map { $_->{pid} => $_->{startUsec} } @living;
@@ -217,7 +217,7 @@ sub wanted {
     return 1;
 }
 
-# What is the same for filters that mean the same.
+# A normal form, which is equal for equivalent filters.
 sub normal_form {
     my ($filter) = @_;
     my %normal;
@@ -228,7 +228,7 @@ sub normal_form {
     return json(\%normal);
 }
 
-# The same in other words: doubles, another order, one value as a list.
+# An equivalent filter: duplicates, another order, a single value as a list.
 sub reworded {
     my ($filter) = @_;
     my %other = %$filter;
@@ -260,7 +260,7 @@ while (@subscribers < SUBSCRIBERS) {
 }
 push @subscribers, { request => {}, uid => $_ } for $> == 0 ? (1000, 65534) : ();
 
-# A tree has a state of its own: those are never shared.
+# A view with a tree has a state of its own, and is never shared.
 my @equal = grep { !$_->{request}{tree} && !defined $_->{uid} } @subscribers;
 push @subscribers, map { { request => reworded($equal[$_]{request}), same => $equal[$_] } } 0 .. EQUAL - 1;
 for my $subscriber (@subscribers) {
@@ -288,7 +288,7 @@ my @events = map { Forkbus::parse($line{$_}) } grep { $_ > $from } sort { $a <=>
 is(scalar @events, EVENTS, 'the one who asked for all gets all');
 is_deeply([map { $_->{seq} } @events], [$from + 1 .. $from + EVENTS], 'without a hole');
 
-# What one view for each of the filters encodes, and what is sent.
+# Compute how many encodings one view for each filter causes, and how many lines are sent.
 my ($count, $size, $lines) = (0, 0, 0);
 my $add = sub {
     my ($same, @passed) = @_;

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Bad input: a clear error that names the key, and the end of that connection; the others lose nothing, and nothing leaks.
+# Invalid input causes a clear error that names the key, and closes that connection; others lose nothing, and nothing leaks.
 use strict;
 use warnings;
 use FindBin '$Bin';
@@ -22,11 +22,11 @@ sub publish {
           1 .. $count);
 }
 
-# A client without errors, all the time.
+# A well-behaved client, connected during the whole test.
 my $other = $broker->subscribe({});
 my $first = (split /:/, $other->wait_ready->{cursor})[1] + 1;
 
-# The broker closes what it has not noticed to be gone within a heartbeat.
+# The broker notices within a heartbeat that a client is gone, and closes its connection.
 my $descriptors = $broker->descriptors;
 
 sub connections_end {
@@ -35,7 +35,7 @@ sub connections_end {
     ok($goes, "descriptors are as many as before: $name") or diag($broker->descriptors . ' instead of ' . $descriptors);
 }
 
-# What is answered to bytes, after which the connection has to be closed.
+# Send bytes. Return: the answer, after which the broker must close the connection.
 sub answer {
     my ($bytes, $end) = @_;
     my $stream = $broker->subscribe($bytes);
@@ -139,7 +139,7 @@ cmp_ok(now_usec() - $begin, '>=', 1_990_000, 'is waited for as long as is config
 $told = answer_of($late[1]);
 is($told->{error}, 'requestTimeout', 'nothing at all') or diag(json($told));
 
-# A byte at a time is fine, as long as it comes in time.
+# A request may arrive byte by byte, if it is complete in time.
 my $slow = $broker->subscribe(undef);
 $slow->send($_) for split //, "{\"types\":[\"exit\"]}\n";
 is($slow->next->{type}, 'ready', 'a byte at a time is a request too');

@@ -22,7 +22,7 @@ END {
     $? = $status;
 }
 
-# A program that listens. What it gets goes to a file.
+# Start a subscriber, which writes its events to a file.
 sub listener {
     my ($dir, @arguments) = @_;
     my $self = { file => File::Temp->new };
@@ -36,7 +36,7 @@ sub listener {
     return $self;
 }
 
-# All whole lines that are there.
+# Return: all complete lines.
 sub items {
     my ($self) = @_;
     return map { Forkbus::parse($_) } Forkbus->read_file("$self->{file}") =~ /^(.*)\n/mg;
@@ -68,10 +68,10 @@ sub fork_event {
     };
 }
 
-# What one received, so that it can be compared.
+# Return: the events of a subscriber in a form that can be compared.
 sub told { return [map { join ' ', @$_{qw(seq type)}, $_->{pid} // '', $_->{comm} // '' } grep { exists $_->{seq} } @_] }
 
-# Many at once, up to one that is known by its name.
+# Start many processes at once; the last one is recognized by its name.
 sub write_up_to {
     my ($feed, $comm, $count) = @_;
     $feed->write(map { fork_event() } 1 .. $count);
@@ -126,7 +126,7 @@ for my $way ('socket', 'ring') {
     my @numbered = grep { exists $_->{seq} } @events;
     is_deeply([map { $_->{at} =~ s/.*://r } @numbered], [map { $_->{seq} } @numbered], "$way: the cursor is where it is");
 
-    # From the cursor of any event on, what follows it.
+    # From the cursor of any event, all later events follow.
     my $some = $events[@events / 2];
     my $late = listener($broker->dir, @flags, "since=$some->{at}", 'count=100');
     waitpid $late->{pid}, 0;
@@ -178,7 +178,7 @@ for my $way ('socket', 'ring') {
 my $feed   = Forkbus::Feed->new;
 my $broker = $feed->broker;
 
-# Return: what the program says, its exit status.
+# Return: the program's output and exit status.
 sub answer {
     my (@question) = @_;
     my ($status, $out) = run([$listen, $broker->dir, @question]);
@@ -230,7 +230,7 @@ for my $way ([], ['ring']) {
         ['fork 4001', 'fork 4002', 'fork 4003', 'exit 4003'], "$name: a tree");
     is(scalar(grep { $_->{ring} } @$items), 0, "$name: by the socket");
 
-    # A bare pid means the process that had it, also after the broker was restarted and another one has it.
+    # A bare pid means the process that had it first, also if another process has it after a restart of the broker.
     my $one = listener($broker->dir, @$way, 'pid=4002');
     gets($one, sub { ($_[0]{type} // '') eq 'ready' });
     $broker->end('KILL');
@@ -247,7 +247,7 @@ for my $way ([], ['ring']) {
     end($one);
 }
 
-# Before there is a broker, and when there is none any more.
+# Before the broker starts, and after it ended.
 my $dir = Forkbus->directory;
 my $early = listener($dir, 'patient');
 ok(gets($early, sub { $_[0]{item} eq 'disconnected' }), 'a patient one waits');
@@ -312,7 +312,7 @@ SKIP: {
     $fresh->broker->stop('the broker of the examples');
 }
 
-# Someone who sees not all has no ring, and does not notice.
+# A user who does not see all processes gets the events by the socket, and sees no difference.
 SKIP: {
     skip 'needs root', 1 if $> != 0;
     my $program = Forkbus->installed($listen, Forkbus->directory, 0755);

@@ -10,7 +10,7 @@ use Forkbus qw(json);
 use List::Util qw(max sum);
 use Test::More;
 
-# Distinguishes our marker from that of another run.
+# Distinguishes our marker from another run's.
 my $marker = "load-$$";
 
 use constant { BURST => 2000, TIMES => 4, CROWD => 50 };
@@ -28,7 +28,8 @@ sub bursts {
     return $took;
 }
 
-# A process that reads what all of them get, up to the marker's end. Return: where it says then how many lines each got.
+# Start a process that reads the lines of all subscribers up to the marker's end. Return: a handle to read the number of
+# lines of each.
 sub read_beside {
     my (@streams) = @_;
     my $pid = open my $counts, '-|';

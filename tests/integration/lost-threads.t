@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Processes whose threads come and go while the broker loses messages, the forks of some of them and of their threads too: they
-# live on, and each of them ends once.
+# The broker loses messages while threads of processes start and end, also some forks of processes and threads: no process is
+# reported as ended too early, and each one ends once.
 use strict;
 use warnings;
 use FindBin '$Bin';
@@ -10,7 +10,7 @@ use lib $Bin;
 use Forkbus qw(json slow);
 use Test::More;
 
-# One that is slowed down gets less to do, or it would never have read all.
+# A broker under valgrind gets less load, or it would never catch up.
 use constant {
     BURST  => slow() ? 8000 : 3000,
     BUFFER => slow() ? '1M' : '64K',
@@ -34,7 +34,7 @@ sub holding {
     return ($workload, @pids);
 }
 
-# What is alive, and goes on to make threads: some older than the loss, some that begin in it.
+# Living processes that start threads: some are older than the loss, some start during it.
 my ($old, @pids) = holding();
 my @workloads = $old;
 for my $round (1 .. ROUNDS) {
@@ -48,7 +48,7 @@ for my $round (1 .. ROUNDS) {
     $broker->signal('CONT');
     ok(Forkbus->wait_until(sub { $broker->status->{source}{lostMessages} > $lost }), "round $round: messages are lost");
 
-    # Threads come and go while it finds out who lives.
+    # Threads start and end while the broker scans /proc.
     my ($messages, $resyncs) = @{ $broker->status->{source} }{qw(messages resyncs)};
     ok(
         Forkbus->wait_until(
@@ -63,7 +63,7 @@ for my $round (1 .. ROUNDS) {
 
 my %ours = map { $_ => [] } @pids;
 
-# A loss is an event, too, and is nobody's.
+# An event of a loss belongs to no process.
 sub exits {
     return grep { $_->{type} eq 'exit' && $ours{ $_->{pid} } } $stream->events;
 }

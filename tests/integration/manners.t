@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# The programs at their edges: terminals, pipes that close or stall, malicious names, users with fewer rights, limits, invalid
-# answers, the environment of a service manager.
+# The programs in unusual conditions: terminals, pipes that close or stall, malicious names, users with fewer rights, limits,
+# invalid answers, the environment of a service manager.
 use strict;
 use warnings;
 use FindBin '$Bin';
@@ -31,7 +31,7 @@ END {
 $ENV{LC_ALL} = 'C.UTF-8';
 delete $ENV{$_} for qw(NO_COLOR COLUMNS);
 
-# Start a program beside the test; {out} and {err} are files. Return: its pid.
+# Start a program in the background; {out} and {err} are files. Return: its pid.
 sub start {
     my ($command, %options) = @_;
     my $pid = fork // die "fork: $!\n";
@@ -52,7 +52,7 @@ sub start {
     return $pid;
 }
 
-# Wait for one of these. Return: its wait status, undef if it does not end.
+# Wait for such a program. Return: its wait status, undef if it does not end.
 sub finish {
     my ($pid) = @_;
     my $ended = Forkbus->wait_until(sub { waitpid($pid, POSIX::WNOHANG()) == $pid });
@@ -83,7 +83,7 @@ my $begin  = $broker->beginning;
 my $n_evil = 2 * @evil + 2;
 my @replay = ('monitor', "--since=$begin", '-n', $n_evil);
 
-# What may not reach a terminal: control characters of both halves, and those that are not seen but change what is.
+# Characters that must not reach a terminal: control characters of both halves, and invisible ones that change the display.
 my $harm = qr/[\x00-\x09\x0b-\x1f\x7f-\x9f\x{ad}\x{200b}-\x{200f}\x{2028}-\x{202e}\x{2066}-\x{2069}\x{feff}]/;
 
 sub is_harmless {
@@ -121,7 +121,7 @@ for my $case (
 
 # --- terminals ------------------------------------------------------------------------------------------------------
 
-# What a program writes to a terminal of so many columns.
+# Return: the program's output on a terminal with this number of columns.
 sub on_terminal {
     my ($columns, $command, %environment) = @_;
     my $line = join ' ', map { "'" . s/'/'\\''/gr . "'" } @$command;
@@ -181,8 +181,8 @@ for my $signal (qw(INT TERM)) {
     is(Forkbus->read_file("$base/err"), '', 'without a message');
 }
 
-# One whose reader stalls: more than a pipe and its own buffer take. The signal comes while a write waits that has taken
-# nothing yet, and while one does that has taken a part.
+# The reader of the output stalls: more is written than a pipe and the program's buffer hold. The signal arrives while a write
+# blocks, before it has written anything, and after it has written a part.
 my $text = join '', map { json({ %who, type => 'chroot', pid => $_, comm => 'x' x 15 }) . "\n" } 1 .. 2000;
 waitpid $feed->write_beside($text, 1), 0;
 $feed->settle;
@@ -248,7 +248,7 @@ for my $part (qw(log encoded)) {
 
 # --- users who may less ---------------------------------------------------------------------------------------------
 
-# doctor asks the forkbusd beside it.
+# doctor runs the forkbusd next to it.
 my $own_ctl = Forkbus->installed($ctl, $base);
 Forkbus->installed(Forkbus::forkbusd(), $base);
 
@@ -282,7 +282,7 @@ SKIP: {
     like($out, qr/no forkbusd was found.*no broker is reachable at/s, 'says what is missing');
 }
 
-# A limit a user, which root has not.
+# A limit for each user except root.
 my @connections = map { $broker->subscribe({}, uid => $nobody) } 1 .. 2;
 $_->wait_ready for @connections;
 my $refused = $broker->subscribe(undef, uid => $nobody);
@@ -400,7 +400,7 @@ is_deeply([glob "$base/closed/*"], [], 'nothing is left there');
 
 my $notify = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Local => "$base/notify") or die "notify: $!\n";
 
-# Read messages until one is the one. Return: all of them.
+# Read messages until one matches. Return: all of them.
 sub messages_until {
     my ($pattern) = @_;
     my @messages;
@@ -435,7 +435,7 @@ for my $own (1, 0) {
         messages_until(qr/^WATCHDOG=1$/m) for 1, 2;
         pass('a watchdog that waits for this process is notified that it lives');
     } else {
-        # Each of these takes twice as long as printing it would.
+        # Each of these takes twice as long as printing it.
         $stream->wait_for(sub { $_->{type} eq 'heartbeat' }, 'a heartbeat') for 1 .. 3;
     }
     kill 'HUP', $managed;

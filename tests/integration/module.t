@@ -24,7 +24,7 @@ sub load {
     return unload() && system('insmod', $module, @parameters) == 0;
 }
 
-# All that the log has, of some types.
+# Return: all events in the log of some types.
 sub history {
     my ($broker, @types) = @_;
     my $stream = $broker->subscribe({ since => $broker->beginning, types => \@types });
@@ -32,7 +32,7 @@ sub history {
     return $stream->events;
 }
 
-# What is wrong with how often each process' fork and exit were reported. The workload counts them itself.
+# Return: errors in how often the fork and exit of each process were reported. The workload counts them itself.
 sub miscounted {
     my ($lived, @events) = @_;
     my %told;
@@ -49,7 +49,7 @@ sub miscounted {
     return @wrong;
 }
 
-# A process that does something, and has ended. Return: its pid.
+# Run a process to its end. Return: its pid.
 sub ended_child {
     my ($code) = @_;
     my $pid = fork // die "fork: $!\n";
@@ -88,7 +88,7 @@ for my $signal (qw(KILL TERM)) {
     $broker->stop($signal);
 }
 
-# Away for longer than the grace time, which is none here: what it missed has a time.
+# The broker is stopped for longer than the grace time, which is 0 here: the loss has a begin and an end.
 {
     load('grace=0');
     my $broker = Forkbus->broker(source => 'connector', log_size => '16M');
@@ -127,7 +127,7 @@ for my $signal (qw(KILL TERM)) {
     $broker->stop('overrun');
 }
 
-# The ring goes on meanwhile: what is lost is reported by number.
+# The module's ring records events meanwhile: the number of lost events is reported.
 {
     load('ring=64');
     my $broker = Forkbus->broker(source => 'connector', log_size => '32M', config => { Source => { SocketBuffer => '64K' } });
@@ -144,7 +144,7 @@ for my $signal (qw(KILL TERM)) {
     cmp_ok(scalar @lost, '>', 0, 'an overrun that the ring does not cover is reported');
     is(scalar(grep { ($_->{reason} // '') ne 'netlink' && ($_->{reason} // '') ne 'kernel' } @lost), 0, 'as such');
 
-    # Every record has a number, and so has every loss. The end of who ended unseen is no record.
+    # Every record and every loss has a number. The inferred end of a process is not a record.
     my ($since, $until) = map { (split /:/, $_->{cursor})[1] } $before, $after;
     my @told = grep { $_->{seq} > $since && $_->{seq} <= $until && ($_->{type} ne 'exit' || exists $_->{status}) }
       history($broker, qw(fork exec exit comm id session));
@@ -155,7 +155,7 @@ for my $signal (qw(KILL TERM)) {
     $broker->stop('lost');
 }
 
-# Nobody is there to send to, and the ring is full: the kernel counts.
+# There is no listener, and the ring is full: the kernel counts lost events.
 {
     load('ring=64');
     my $broker = Forkbus->broker(source => 'connector', log_size => '32M');
@@ -163,7 +163,7 @@ for my $signal (qw(KILL TERM)) {
     $broker->end('KILL');
     Forkbus::Workload->start(arguments => ['burst=2000'])->go->finish;
     $broker->restart;
-    # While a replay runs, the status shows the last counts of the module, and more losses may be reported already.
+    # While a replay runs, the status shows the module's last counts, and more losses may already be reported.
     my (@lost, $kernel, $reported);
     Forkbus->wait_until(sub {
         my $source = $broker->status->{source};
@@ -174,7 +174,7 @@ for my $signal (qw(KILL TERM)) {
     });
     cmp_ok($kernel, '>', 1000, 'a full ring loses');
     is($reported, $kernel, 'as many as are reported as lost');
-    # What was sent to the broker that was killed counts as sent, and may be overwritten: it is reported by number, too.
+    # Events that were sent to the killed broker count as sent, and may be overwritten: their number is reported, too.
     is(scalar(grep { $_->{reason} ne 'kernel' && !$_->{count} } @lost), 0, 'and whatever else is missing, by number');
     $broker->stop('kernel');
 }
@@ -201,7 +201,7 @@ for my $signal (qw(KILL TERM)) {
         ok(exists $is_told->()->{cgroupId}, 'and has the fields of the module');
     }
 
-    # Without descriptors nothing can take its place, until there are some again.
+    # Without free descriptors no source can replace it, until there are some again.
     my $limit = sub { return system('prlimit', '--pid', $broker->pid, "--nofile=$_[0]:") == 0 };
     ok($limit->(3),  'a broker that may open nothing more');
     ok(unload(),     'and whose module is unloaded');

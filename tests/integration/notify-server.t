@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# forkbus-notify and servers of notifications and brokers that come and go.
+# forkbus-notify with notification servers and brokers that start and end.
 use strict;
 use warnings;
 use FindBin '$Bin';
@@ -18,7 +18,7 @@ my $notify;
 sub ending { return Forkbus::Desktop::ending(@_) }
 sub feed   { $feed->write(@_)->settle }
 
-# Close what is on the screen, and begin anew.
+# Close all notifications, and reset the server.
 sub clear {
     $desktop->order("close $_ 2") for sort keys %{ $desktop->screen };
     return $desktop->told;
@@ -146,7 +146,7 @@ ok($desktop->shows(qr/^10 commands ended$/m, $from), 'all are counted there');
 is(scalar keys %{ $desktop->screen }, 1, 'one is on the screen');
 clear();
 
-# Quiet hours that are now.
+# Quiet hours that include the current time.
 my $hour  = (gmtime)[2];
 my $quiet = sprintf '%02d:00-%02d:00', ($hour + 23) % 24, ($hour + 3) % 24;
 ok($notify->reload("[Notifications]\nQuietHours=$quiet\n"), 'it is quiet');
@@ -163,7 +163,7 @@ ok($desktop->shows(qr/^ghost crashed/, $from), 'those are shown');
 ok($notify->reload(''), 'the night is over');
 $shown = $desktop->shows(qr/^In quiet hours: /, $from);
 is($shown->{summary}, 'In quiet hours: 2 commands ended, 1 crash', 'what was held is shown at once');
-# Crashes come on a way of their own.
+# Crashes come by a separate subscription.
 like($shown->{body}, qr/^1 done, 1 failed\n(?:lullaby \(2\), nightmare|nightmare, lullaby \(2\))$/, 'by how they ended');
 is(scalar(grep { $_->{summary} =~ /lullaby|nightmare/ } $desktop->notices($from)), 0, 'and not one by one');
 
@@ -197,7 +197,7 @@ ok($notify->says(qr/listening to the broker at \Q$early\E/), 'until one comes');
 $notify->stop('none yet', 'INT');
 $late->stop('the late broker');
 
-# No server, but one that the bus can start when there is a notification; and a bus that ends.
+# No server runs, but the bus can start one when there is a notification; and a bus that ends.
 $desktop->stop_server;
 $desktop->offer('body');
 $from   = $desktop->told;

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# The rules of forkbus-notify, by what --test prints; its command line; and what real processes make it show.
+# The rules of forkbus-notify, by the output of --test; its command line; and notifications for real processes.
 use strict;
 use warnings;
 use Cpanel::JSON::XS ();
@@ -19,7 +19,7 @@ my $feed    = Forkbus::Feed->new;
 my $broker  = $feed->broker;
 my $desktop = Forkbus::Desktop->new;
 
-# What each case says of these is below: by name.
+# The expected result of each of these is below, by name.
 my @endings = (
     Forkbus::Desktop::ending(comm => 'long'),
     Forkbus::Desktop::ending(comm => 'short', usage => { elapsedUsec => 9_999_999 }),
@@ -40,7 +40,7 @@ my @endings = (
     Forkbus::Desktop::ending(comm => 'unknown', status => undef),
     Forkbus::Desktop::ending(comm => 'thread', tid => 77),
     Forkbus::Desktop::ending(comm => 'noon', timeUsec => NIGHT + 14 * HOUR),
-    # The last ones, of both kinds: all before them was seen when they are.
+    # The last ones, of both kinds: when they arrive, all earlier ones have arrived.
     Forkbus::Desktop::ending(comm => 'end-crash', exe => '/end', cgroup => '/end', status => { signal => 11 }),
     Forkbus::Desktop::ending(
         comm => 'end', exe => '/end', cgroup => '/end', status => { code => 1 }, usage => { elapsedUsec => 2 * HOUR }
@@ -49,8 +49,7 @@ my @endings = (
 $_->{timeUsec} //= NIGHT for @endings;
 $feed->write(@endings)->settle;
 
-# Return: what it prints with a configuration until the last ones, in the order in which things happened; the program's end is
-# tested.
+# Return: the output with a configuration up to the last ones, in the order of the events; the end of the program is tested.
 sub try {
     my ($name, $config, @last) = @_;
     @last = qw(end end-crash) if !@last;
@@ -154,7 +153,7 @@ is_deeply([grep { $completion !~ /--\Q$_\E\b/ } @options], [], 'and so has the c
 ($status, my $version) = run([$program, '--version'], %$nowhere);
 like($version, qr/^forkbus-notify \d+\.\d+\.\d+$/, '--version');
 
-# The usual places of the configuration.
+# The default paths of the configuration.
 my $home = Forkbus->directory;
 mkdir $_ or die "$_: $!\n" for "$home/.config", "$home/.config/forkbus", "$home/xdg", "$home/xdg/forkbus";
 Forkbus->write_file("$home/.config/forkbus/notify.conf", "[At]\nHome=1\n");
@@ -167,7 +166,7 @@ for (['', qr{^forkbus-notify: \Q$home\E/\.config/forkbus/notify\.conf:2: }], ["$
     like($errors, $said, 'this one');
 }
 
-# A reader that has had enough.
+# A reader that closes the pipe early.
 my $beginning = $broker->beginning;
 ($status, my $lines, my $ended) = run(['sh', '-c',
     "(\"\$1\" --test --runtime-dir=\"\$2\" --since=\"\$3\"; echo \$? >&2) | head -n 1", 'sh', $program, $broker->dir, $beginning],
@@ -187,7 +186,7 @@ SKIP: {
     $desktop->serve('body', 'body-markup');
     my $notify = $desktop->notify($live, config => "[Commands]\nMinElapsedSec=1s\n");
 
-    # A shell on a terminal of its own, of which these are the children.
+    # A shell on a terminal of its own, with these as children.
     my $script = 'sleep 0.1; sleep 1.2; sleep 0.2 & sh -c "sleep 1.1; exit 0"; perl -e "sleep 2; exit 7"; true';
     my ($shell) = run(['script', '-qec', $script, '/dev/null'], env => { SHELL => '/bin/sh' });
     is($shell, 0, 'the shell ran');

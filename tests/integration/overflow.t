@@ -10,7 +10,7 @@ use lib $Bin;
 use Forkbus qw(json now_usec slow);
 use Test::More;
 
-# A slow broker needs a little more room, so that it loses nothing while it runs, and a larger flood.
+# A slow broker needs a larger buffer, so that it loses nothing while it runs, and a larger flood.
 use constant { BURST => slow() ? 8000 : 3000, BUFFER => slow() ? '1M' : '64K' };
 
 Forkbus->needs_root;
@@ -22,7 +22,7 @@ my $stream  = $broker->subscribe({});
 my $seen    = $witness->subscribe({});
 $_->wait_ready for $stream, $seen;
 
-# A moment's work on each CPU, so that what is missing there shows by its number.
+# Run a short process on each CPU: its sequence number shows how many messages are missing there.
 sub settle {
     my @cpus = Forkbus->read_file('/proc/self/status') =~ /^Cpus_allowed_list:\t(.*)$/m ? split /,/, $1 : ();
     for my $cpu (map { /^(\d+)-(\d+)$/ ? $1 .. $2 : $_ } @cpus) {
@@ -31,8 +31,8 @@ sub settle {
     $_->settle for @_;
 }
 
-# Every message of the kernel goes to both brokers. What the one has more than the other, counting what it knows that it
-# lost, is always the same, except for events on their way: the most frequent of many readings.
+# Every message of the kernel goes to both brokers. The difference between their counts, known losses included, is constant
+# except for messages on their way. Return: the most frequent difference of many readings.
 sub difference {
     my %count;
     for (1 .. 60) {
@@ -57,7 +57,7 @@ my ($leaves, @leave) = holding(3);
 settle($stream, $seen);
 my $before = difference();
 
-# Nobody reads, much happens.
+# The broker does not read, and there are many events.
 $broker->signal('STOP');
 my $begin = now_usec();
 $leaves->go->finish;
@@ -67,7 +67,7 @@ my $end = now_usec();
 $broker->signal('CONT');
 settle($stream, $seen);
 
-# Afterwards, where nothing more is lost. The buffer is small, and on a busy machine the broker may come late again.
+# Afterwards nothing more should be lost. But the buffer is small, and on a busy machine the broker may be late again.
 my @after;
 for (1 .. 100) {
     my $losses = grep { $_->{type} eq 'lost' } $stream->events;
@@ -78,7 +78,7 @@ for (1 .. 100) {
 }
 ok(Forkbus->wait_until(sub { $broker->status->{source}{resyncs} > 0 }), 'the table is read anew');
 
-# How much it was.
+# The number of lost messages.
 my @lost = grep { $_->{type} eq 'lost' } $stream->events;
 my ($messages) = grep { $_->{detail} !~ /taskstats/ } @lost;
 my ($records)  = grep { $_->{detail} =~ /taskstats/ } @lost;
@@ -92,7 +92,7 @@ is($broker->status->{source}{lostMessages}, $total, "status counts as many: $tot
 is($witness->status->{source}{lostMessages}, 0, 'the witness has lost nothing');
 is(difference(), $before, 'with what is reported as lost it is what the kernel made, exactly');
 
-# A process whose fork was reported and whose exit was lost is reported as gone, once that is sure.
+# A process whose fork was reported and whose exit was lost is reported as gone once that is certain.
 my @burst  = grep { $_->{kind} eq 'burst' } @made;
 my $leaked = sub {
     my $processes = Forkbus::Processes->new($stream->events);
@@ -102,7 +102,7 @@ my %unheard = map { $_->{pid} => 1 } $leaked->();
 $stream->wait_for(sub { delete $unheard{ $_->{pid} } if $_->{type} eq 'exit'; !%unheard }, 'the ends of all') if %unheard;
 is_deeply([$leaked->()], [], 'a process whose fork was reported is reported as gone');
 
-# Of each process: its fork and its exit are messages; those that were reported, and those that were lost, are all of ours.
+# Each of our processes has two messages, fork and exit: reported and lost ones add up to all.
 my $processes = Forkbus::Processes->new($stream->events);
 my ($forks, $exits, @doubled, @misordered) = (0, 0);
 for my $made (@burst) {
@@ -129,7 +129,7 @@ my @incomplete = grep { join(' ', map { $_->{type} } $processes->of($_)) !~ /^fo
 is(scalar @after, 201, 'two hundred were started afterwards');
 is_deeply(\@incomplete, [], 'and are reported as if nothing had been');
 
-# Who lives.
+# Living processes.
 my %exit = map { $_->{pid} => $_ } grep { $_->{type} eq 'exit' } $stream->events;
 is_deeply([grep { !$exit{$_} } @leave], [], 'who went meanwhile is reported as gone');
 my %living;
@@ -139,7 +139,7 @@ my $same = Forkbus->wait_until(sub {
     my %told   = map { $_->{pid} => 1 } grep { $_->{type} eq 'process' } $snapshot->events;
     my %really = map { m{(\d+)$} ? ($1 => 1) : () } glob '/proc/[0-9]*';
 
-    # Others come and go between the two readings.
+    # Other processes start and end between the two readings.
     %living = (told => \%told, really => \%really);
     return "@{[sort keys %told]}" eq "@{[sort keys %really]}" && $broker->status->{processes} == keys %told;
 }, 20);

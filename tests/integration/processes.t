@@ -19,10 +19,10 @@ use constant {
     PAGE => 4096,
 
     # The kernel counts the CPU time of a thread in ticks: each time that it runs, it may be charged a tick too much or too
-    # little. A tick is 10 ms at most (CONFIG_HZ=100), and how often it ran the switches say.
+        # little. A tick is 10 ms at most (CONFIG_HZ=100), and the number of context switches shows how often it ran.
     TICK_USEC => 10000,
 
-    # The high-water mark of memory is read from counters that each CPU keeps back some of, a moment before wait4's.
+    # The peak of memory is read a moment before wait4's, from counters of which each CPU may hold back a part.
     RSS_KIB_PER_CPU => 80,
 };
 
@@ -53,7 +53,7 @@ my $last = $all->wait_for(sub { $_->{type} eq 'exit' && $is_born->($_) }, 'the e
 
 my $processes = Forkbus::Processes->new($all->events);
 
-# What is wrong with what was reported of one process?
+# Return: errors in the events of one process.
 sub complaints {
     my ($made) = @_;
     my @events = $processes->of($made);
@@ -69,7 +69,7 @@ sub complaints {
     return @wrong if $types ne $wanted;
     my ($fork, $exit) = @events[0, -1];
     $check->($fork->{type} eq 'fork' && $exit->{type} eq 'exit', 'something comes before the fork or after the exit');
-    # The module has it from the task, which is made a moment before its fork is reported.
+    # The module takes it from the task, which is created a moment before its fork is reported.
     my $early = $fork->{bootUsec} - $fork->{startUsec};
     $check->($module ? $early >= 0 && $early < 1e6 : $early == 0, "it starts $early us before its fork");
     for my $event (@events) {
@@ -94,7 +94,7 @@ sub complaints {
 }
 
 my %seen;      # figures for people
-my @stolen;    # whose processor the host took away at the very end, where the guest takes that for their time
+my @stolen;    # processes that lost their CPU to the host at the end, which the guest counts as their time
 
 sub usage_complaints {
     my ($made, $told) = @_;
@@ -113,12 +113,12 @@ sub usage_complaints {
     my $lived = $made->{goneUsec} - $made->{bornAfterUsec};
     $check->($told->{elapsedUsec} <= $lived + 2, 'elapsedUsec', $lived);
 
-    # wait4 adds what its own children used, which the event does not.
+    # wait4 includes the usage of the process' children, the event does not.
     return @wrong if $made->{kind} eq 'chain';
     $check->($told->{$_} == $real->{$_}, $_) for qw(minorFaults majorFaults);
 
-    # Exact, too, except for files that are closed by the exit itself, after the figures were taken: that may read or dirty
-    # some pages of the file system's own. Switches that are yet to come are in wait4's figures alone.
+    # Exact, too, except for files that the exit itself closes after the usage was read: this may read or dirty some pages of
+        # the file system. Later context switches are only in wait4's usage.
     for my $key (qw(readBytes writeBytes)) {
         my $late = $real->{$key} - $told->{$key};
         my $most = $made->{kind} =~ /core|spawn|storage|shebang|exec/ ? 4 * PAGE : 0;
@@ -138,7 +138,7 @@ sub usage_complaints {
         $check->(abs($cpu - $real->{cpuUsec}) <= $slack, 'userUsec', "$real->{cpuUsec} in all");
     }
 
-    # A child of vfork has its parent's memory until it execs, and wait4 has the largest of all programs that it was.
+    # A child of vfork has its parent's memory until it calls exec, and wait4 has the maximum of all programs that it ran.
     return @wrong if $made->{kind} eq 'vfork' || $made->{kind} eq 'failed-exec';
     my $low = $real->{maxRssKib} - $told->{maxRssKib};
     $check->($low >= 0, 'maxRssKib');
@@ -161,7 +161,7 @@ cmp_ok(scalar(grep { $_->{coreDumped} } @made), '>', 0, 'some dumped core')
   if Forkbus->read_file('/proc/sys/kernel/core_pattern') =~ /^core/ && !slow();
 diag("$_: $seen{$_}") for sort keys %seen;
 
-# The one with a single process each: what is special about it.
+# Tests of properties with a single process each.
 my %exit = map { $_ => ($processes->of($by_kind{$_}[0]))[-1] } grep { @{ $by_kind{$_} } == 1 } keys %by_kind;
 cmp_ok($exit{sleep}{usage}{elapsedUsec}, '>=', 49990, 'who slept 50 ms was there for as long');
 cmp_ok($exit{pages}{usage}{minorFaults}, '>=', 1000, 'who touched 1,000 pages has as many faults');
@@ -201,7 +201,7 @@ is_deeply(
 my ($session) = grep { $_->{type} eq 'session' } $processes->of($by_kind{session}[0]);
 is($session->{session}, $by_kind{session}[0]{pid}, 'a new session is reported');
 
-# Exactly the processes that were made.
+# Exactly the processes that were started.
 my %made = map { my ($fork) = $processes->of($_); $fork ? ("$fork->{pid}/$fork->{startUsec}" => 1) : () } @made;
 my @tree = grep { exists $_->{pid} } $tree->catch_up($broker, $last);
 my @own  = grep { $is_born->($_) || $made{ join '/', map { $_ // '' } @$_{qw(pid startUsec)} } } $all->events;
@@ -213,7 +213,7 @@ is_deeply(
     'the forks of the tree are those of what was made'
 );
 
-# Threads, for the one who asked.
+# Threads, for a subscriber that requested them.
 $threads->catch_up($broker, $last);
 my $thread_events = Forkbus::Processes->new(grep { exists $_->{tid} } $threads->events);
 my @threads_wrong;
@@ -223,7 +223,7 @@ for my $made (grep { $_->{threads} > 1 } @made) {
     push @threads_wrong, "$made->{kind}: " . keys(%told) . " threads of $made->{threads}"
       if keys(%told) != $made->{threads} - 1;
 
-    # The thread that execs takes the place of the leader: its own id never ends.
+    # A thread that calls exec takes the leader's id: its own id never ends.
     my $unended = grep { ($_->{fork} // 0) != 1 || ($_->{exit} // 0) != 1 } values %told;
     push @threads_wrong, "$made->{kind}: $unended threads are not reported once as fork and as exit"
       if $unended != ($made->{kind} eq 'exec-from-thread' ? 1 : 0);
@@ -238,7 +238,7 @@ like($armed->{armed}, qr/\bthreads\b/, 'that threads are reported from then on, 
 my $status = $broker->status;
 is(json($status->{lost}{$_}), '{"count":0,"times":0}', "nothing was lost: $_") for qw(kernel netlink unarmed source);
 is(scalar(grep { $_->{type} eq 'lost' } $all->events), 0, 'no lost event');
-# A process that stays has a name and a program. A busy machine may be too late for one, not for many.
+# Long-lived processes have a name and a program. On a busy machine a few may be read too late.
 my $named;
 my $execs = $broker->subscribe({ types => ['exec'] });
 $execs->wait_ready;

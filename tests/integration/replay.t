@@ -13,7 +13,7 @@ use constant { START => 1_700_000_000_000_000, HOUR => 3_600_000_000 };
 
 my $dir = Forkbus->directory;
 
-# Every kind of event, with every key that there is.
+# Every kind of event, with every key.
 my $clock = 0;
 my %who   = (
     pid => 4711, startUsec => 5, ppid => 1, parentStartUsec => 1, uid => 1000, gid => 1001, euid => 0, egid => 1002,
@@ -45,7 +45,7 @@ my @recording = map { { timeUsec => START + $clock, bootUsec => $clock += 1000, 
     { %who, type => 'exit', pid => 4713, status => { code => 255 } },
 );
 
-# What comes back of a file: all lines that the log holds in the end, without numbers and the broker's own words.
+# Replay a file. Return: all lines that the log has at the end, without numbers and the broker's own events.
 sub play {
     my ($file, $speed, $name) = @_;
     my $broker = Forkbus->broker(source => "replay:$file\@$speed");
@@ -68,7 +68,7 @@ is_deeply(without_number($events), \@recording, 'what is replayed is reported');
 is($status->{source}{malformed}, 0, 'and understood');
 is_deeply([map { $_->{reason} } @$own], ['started', 'end of file'], 'the stream says when the file begins and ends');
 
-# As a subscriber records it: with ready, heartbeats, a snapshot, a loss of its own, and numbers.
+# A subscriber's recording: with ready, heartbeats, a snapshot, a loss of this subscriber, and numbers.
 my @noise = (
     { %who, type => 'process', pid => 4999, startUsec => 3 },
     { type => 'ready', timeUsec => START, cursor => '0123456789abcdef:7' },
@@ -88,7 +88,7 @@ my ($good, undef, $bad_status) = play($bad, 'flat', 'bad');
 is_deeply(without_number($good), [@recording[0, 1]], 'of a file with errors the rest is reported');
 is($bad_status->{source}{malformed}, 5, 'and the errors are counted');
 
-# Time. That something takes no longer a busy machine cannot promise; that it takes as long it has to.
+# Timing. A replay must not be faster than requested; on a busy machine it may be slower.
 my @paced = map { { %who, type => 'session', timeUsec => START + $_, bootUsec => $_ } } 0, 200_000, 400_000;
 my $paced = Forkbus->write_file("$dir/paced.jsonl", join '', map { json($_) . "\n" } @paced);
 for my $speed (1, 4) {
@@ -103,7 +103,7 @@ for my $speed (100000, 'flat') {
     is(scalar @$told, 2, "an hour at speed $speed is soon over");
 }
 
-# Between two events it serves, and ends.
+# Between two events the broker serves clients, and can be stopped.
 my $broker = Forkbus->broker(source => "replay:$long");
 my $stream = $broker->subscribe({ since => $broker->beginning });
 $stream->wait_for(sub { $_->{type} eq 'session' }, 'the first event');

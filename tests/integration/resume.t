@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# A subscriber that comes back: after the broker was killed, or ended, it gets all events of the log, then a loss that covers the
-# outage, then live events. An invalid cursor gets a clear answer.
+# A subscriber resumes after the broker was killed or stopped: it gets all events of the log, then a loss that covers the
+# outage, then live events. An invalid cursor gets a clear error.
 use strict;
 use warnings;
 use FindBin '$Bin';
@@ -13,7 +13,7 @@ use Test::More;
 sub position { return (split /:/, $_[0])[1] }
 sub epoch    { return (split /:/, $_[0])[0] }
 
-# What is wrong with numbers that have to follow each other?
+# Return: errors in numbers that must be consecutive.
 sub holes {
     my ($next, @events) = @_;
     my @wrong;
@@ -24,7 +24,7 @@ sub holes {
     return @wrong;
 }
 
-# Told by the broker that came back; others on this machine may cause losses of another kind.
+# The losses that the restarted broker reports for the outage; other programs may cause losses of other kinds.
 sub is_outage {
     my ($event) = @_;
     return $event->{type} eq 'lost' && ($event->{detail} // '') =~ /not running/;
@@ -32,7 +32,7 @@ sub is_outage {
 
 # --- over an outage -------------------------------------------------------------------------------------------------
 
-# The broker goes by a signal while events flow, and comes back.
+# A signal ends the broker while events are published, and it is started again.
 sub outage {
     my ($signal) = @_;
     my $broker   = Forkbus->broker(source => 'connector', log_size => '8M');
@@ -49,7 +49,7 @@ sub outage {
     my @seen = $stream->events;
     push @seen, map { Forkbus::parse($_) } $stream->rest;
 
-    # A process that nobody reports.
+    # A process that no broker reports.
     my %untold = (kind => 'untold', beginUsec => now_usec());
     $untold{pid} = fork // die "fork: $!\n";
     POSIX::_exit(0) if !$untold{pid};
@@ -77,7 +77,7 @@ sub outage {
     cmp_ok($lost[0]{untilUsec}, '>=', $back_after,  "$signal: and ends after it came back");
     ok(!(grep { is_exit_of($_, \%untold) } @told), "$signal: who lived meanwhile is not reported");
 
-    # A process that is not reported ended in the time that is reported as lost.
+    # A process whose end is not reported ended in the time of the reported loss.
     my %exits;
     push @{ $exits{ $_->{pid} } }, $_ for grep { $_->{type} eq 'exit' } @told;
     my $is_told = sub { my ($made) = @_; grep { is_exit_of($_, $made) } @{ $exits{ $made->{pid} } // [] } };
@@ -117,7 +117,7 @@ $feed->write(map { session($now) } 1 .. 100);
 my $last  = $feed->settle;
 my $epoch = epoch($broker->status->{cursor});
 
-# All that comes since, up to the last event.
+# Return: all later events, up to the last one.
 sub told_since {
     my ($since) = @_;
     my $stream = $broker->subscribe({ since => $since, types => ['session'] });
@@ -136,7 +136,7 @@ my @other = told_since('0123456789abcdef:5');
 is($other[0]{type} . ' ' . ($other[0]{reason} // ''), 'lost epoch', 'a cursor of another log: its events are lost');
 is(scalar(grep { $_->{type} eq 'session' } @other), 100, 'and all of this one is reported');
 
-# Requests that cannot be.
+# Impossible requests.
 for my $since ("$epoch:" . ($last + 1), "$epoch:18446744073709551615") {
     my @answer = map { Forkbus::parse($_) } $broker->subscribe({ since => $since })->rest;
     is(scalar @answer, 1, 'a cursor from the future is refused');
@@ -150,7 +150,7 @@ for my $since ('', ':', '5', "$epoch:", "$epoch:x", "$epoch:-1", "$epoch:1:1", "
     is_deeply([map { "$_->{error} $_->{key}" } @answer], ['invalidRequest since'], 'refused: ' . json($since));
 }
 
-# What the log has forgotten. There was a minute between the last fifty and all others.
+# Overwritten events. There was a minute between the last fifty events and all others.
 while ($broker->status->{log}{firstSeq} <= $last) {
     $feed->write(map { session($now - 60_000_000) } 1 .. 500);
     $feed->settle;

@@ -1,10 +1,10 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Any program can make the proc connector fall silent, for all its listeners. The broker notices this, listens again, reports the
-# lost events, and finds the processes that started and ended meanwhile.
+# Any program can make the proc connector stop sending events to all listeners. The broker notices this, subscribes again,
+# reports the lost events, and finds the processes that started and ended meanwhile.
 #
-# All brokers of the machine fall silent with it, so this does not run beside other tests.
+# This affects all brokers of the machine, so no other test may run at the same time.
 use strict;
 use warnings;
 use FindBin '$Bin';
@@ -20,7 +20,7 @@ my $broker  = Forkbus->broker(source => 'connector');
 my $stream  = $broker->subscribe({});
 $stream->wait_ready;
 
-# A workload that has some processes that stay.
+# A workload that includes long-lived processes.
 sub holding {
     my ($count) = @_;
     my $workload = Forkbus::Workload->start(arguments => ["hold=$count", 'pause', 'release'])->go;
@@ -41,7 +41,7 @@ for my $below (0, 3) {
     is($status, 0, "the proc connector is silenced, $below below") or diag($err);
     my $silent = now_usec();
 
-    # Nobody hears of these.
+    # No event of these is sent.
     $early->go->finish;
     my ($late, @new) = holding(2);
 
@@ -68,7 +68,7 @@ for my $below (0, 3) {
     cmp_ok(scalar @missing, '>', 0, 'some were: ' . @missing . ' of ' . @lived);
     is_deeply(\@unexplained, [], 'who is not reported lived in the time that is reported as lost') or diag(json(\@losses));
 
-    # Those who came and went.
+    # Processes that started and ended meanwhile.
     my $gone = Forkbus->wait_until(sub {
         my $snapshot = $broker->subscribe({ snapshot => Cpanel::JSON::XS::true, pids => \@new });
         return ($snapshot->next->{type} // '') eq 'process';

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# A subscriber that never reads: it costs no memory beyond its socket and the rest of one line, delays no other subscriber, and
-# when it reads again it gets the exact number of missed events.
+# A subscriber that does not read costs no memory beyond its socket and the rest of one line, and does not delay others. When
+# it reads again, it gets the exact number of missed events.
 use strict;
 use warnings;
 use FindBin '$Bin';
@@ -12,13 +12,13 @@ use Test::More;
 
 use constant {
     BLOCK => 500,          # events that are written at once
-    LAPS  => 30,           # how often the log is written over, at least
+    LAPS  => 30,           # how often the log is overwritten, at least
     LOG   => 512 * 1024,
     STUCK => 50,
 
-    # What the broker's own memory may grow by: EncodingCache= below, which all share and which the first lap need not
-    # have filled, and for those who are stuck the rest of a line each. One queue of what was written is 15 times as
-    # much, and there are fifty of them.
+    # How much the broker's own memory may grow: EncodingCache= below, which all share and which may not be full after the
+        # first lap, and the rest of a line for each stuck subscriber. A single queue of all events would need 15 times as much,
+        # and there are fifty subscribers.
     GROWTH_KIB => 1024 + 50 * 4,
 };
 
@@ -36,7 +36,7 @@ sub block {
     } 1 .. $count;
 }
 
-# Some never read, at several places; one reads; one waits for something that comes at the end alone.
+# Some do not read, at several positions; one reads; one waits for an event that comes only at the end.
 my $reader = $broker->subscribe({});
 my @stuck  = map { $broker->subscribe($_ % 2 ? {} : { comm => "*$_*" }) } 1 .. STUCK - 1;
 my $stuck  = $broker->subscribe({});
@@ -50,7 +50,7 @@ waitpid $pid, 0;
 $feed->settle;
 my $before = $broker->memory;
 
-# Flat out, while one reads.
+# At full speed, while one subscriber reads.
 my $log     = $broker->status->{log};
 my $per_lap = ($log->{nextSeq} - $log->{firstSeq}) * LOG / $log->{used};
 my $times   = int(LAPS * $per_lap / BLOCK) + 1;
@@ -66,7 +66,7 @@ SKIP: {
     cmp_ok($after - $before, '<=', GROWTH_KIB, "memory: $before KiB before, $after KiB after");
 }
 
-# Lines are whole and in order, from a number on; each loss is exactly what is not there. Return: complaints.
+# Check that lines are complete and in order, and that each loss is exactly the gap between numbers. Return: errors.
 sub follow {
     my ($next, @lines) = @_;
     my ($lost, @wrong) = (0);
@@ -96,7 +96,7 @@ is_deeply(\@wrong, [], 'a client that reads gets all events, or the exact number
 is($next, $last + 1, 'up to the end');
 diag("the reader lost $lost times");
 
-# Now it reads: what was on its way, then one loss, then what the log holds.
+# Now it reads: it gets lines that were in its socket, then one loss, then the events of the log.
 $log   = $broker->status->{log};
 @lines = @{ $stuck->catch_up_lines($broker, $last) };
 ($next, $lost, @wrong) = follow(position_of($ready{$stuck}) + 1, @lines);
@@ -107,7 +107,7 @@ my ($loss) = map { Forkbus::parse($_) } grep { /"lost"/ } @lines;
 is($loss->{to}, $log->{firstSeq} - 1, 'the loss ends where the log begins');
 is_deeply([grep { !eval { Forkbus::parse($_) } } @lines], [], 'every line is JSON');
 
-# And then it is as good as new, as are the others.
+# After this it gets live events again, like the others.
 $feed->write(split /\n/, block(10));
 $feed->write({ type => 'exec', timeUsec => 1, pid => 1, startUsec => 1, comm => 'the last one' });
 my $end = $feed->settle;

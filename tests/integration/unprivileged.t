@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# A broker of an ordinary user, on kernels where users may listen (6.6 and later): every process, its status, and no usage except
-# the elapsed time; and it reports this.
+# A broker of an ordinary user, on kernels where users may listen (6.6 and later): it reports every process with its status,
+# but no usage except the elapsed time; and it logs this.
 use strict;
 use warnings;
 use FindBin '$Bin';
@@ -14,7 +14,7 @@ my ($user) = Forkbus::nobody;
 my @user   = $> == 0 ? (uid => $user) : ();
 my $base   = Forkbus->directory;
 
-# What the user who is to run it finds.
+# The probe for the user who is to run it.
 my $program = $> == 0 ? Forkbus->installed(Forkbus::forkbusd(), $base) : Forkbus::forkbusd();
 my ($status, $out) = run([$program, '--probe'], @user);
 my ($probed) = grep { $_->{source} eq 'connector' } map { Forkbus::parse($_) } split /\n/, $out;

@@ -17,7 +17,7 @@ my $build = $ENV{FORKBUS_BUILD} // "$Bin/../../build";
 # Fields that were added after the version, in the order of their numbers.
 my %newer = ('before-pgid' => ['pgid']);
 
-# A test: a command ends well. Return: what it printed.
+# Test that a command succeeds. Return: its output.
 sub works {
     my ($name, @command) = @_;
     my ($status, $out, $errors) = run(\@command);
@@ -25,9 +25,10 @@ sub works {
     return map { Forkbus::parse($_) } split /\n/, $out;
 }
 
-# --- what the older version left --------------------------------------------------------------------------------------
+# --- files of the older version ---------------------------------------------------------------------------------------
 
-# A log as if it was written since this machine was booted. Return: its path; undef if it is of another kind of machine.
+# Make a log look as if it was written since this machine was booted. Return: its path; undef if it is of another kind of
+# machine.
 sub restore_log {
     my ($then, $dir) = @_;
     my $path = "$dir/log";
@@ -37,8 +38,8 @@ sub restore_log {
     return $status == 0 ? $path : undef;
 }
 
-# The program, linked with a library that exports what the older one did, and does nothing. It refers to each of these
-# functions, so that it does not start where one is missing.
+# Build the program, linked with a library that exports the same functions as the older one, which do nothing. The program
+# refers to each of them, so it does not start if one is missing.
 sub link_program {
     my ($then, $dir) = @_;
     my @names   = Forkbus->read_file("$then/libforkbus.map") =~ /^\t(forkbus_\w+);$/mg;
@@ -46,7 +47,7 @@ sub link_program {
     Forkbus->write_file("$dir/library.c", $declare . join '', map { "void $_(void)\n{\n}\n" } @names);
     Forkbus->write_file("$dir/names.c", "${declare}void (*const names[])(void) = { " . join(', ', @names) . " };\n");
 
-    # A library that is built with a sanitizer needs one in the program.
+    # A library that is built with a sanitizer needs it in the program, too.
     my @sanitize = $build =~ m{/sanitize-([\w-]+)/?$} ? ('-fsanitize=' . $1 =~ tr/-/,/r) : ();
     my @warnings = ('-Wall', '-Wextra', '-Werror');
     works('the older library is made', 'cc', '-shared', '-fPIC', @warnings, '-Wl,-soname,libforkbus.so.0',
@@ -56,9 +57,9 @@ sub link_program {
     return "$dir/program";
 }
 
-# --- what has to be the same ------------------------------------------------------------------------------------------
+# --- comparisons ------------------------------------------------------------------------------------------------------
 
-# The fields of an event by the names that the library has for them. Texts are bytes.
+# Return: the fields of an event by the library's names. Texts are bytes.
 sub fields_of {
     my ($event, $prefix) = (@_, '');
     my %fields;
@@ -77,7 +78,7 @@ sub fields_of {
     return %fields;
 }
 
-# What the program has to print of events, if the version's newer fields have no names in it.
+# Return: the output that the program must print for events, without names for fields newer than its version.
 sub expected {
     my ($newer, @events) = @_;
     my @lines;
@@ -89,7 +90,7 @@ sub expected {
     return \@lines;
 }
 
-# What it printed, with all numbers and truths as texts.
+# Return: its output, with all numbers and booleans as texts.
 sub printed {
     my @lines = @_;
     for my $fields (map { $_->{fields} } @lines) {
@@ -98,7 +99,7 @@ sub printed {
     return \@lines;
 }
 
-# An event with the fields of today.
+# An event with the fields of the current version.
 my $number = 0;
 
 sub new_event {
@@ -127,7 +128,7 @@ sub check_upgrade {
     my @read = works("$name: the program reads the log", $program, $log, 'log');
     is_deeply(printed(@read), expected($newer, @old), "$name: and prints what was written then");
 
-    # Today's broker adds events to it.
+    # The current broker adds events to it.
     my $feed   = Forkbus::Feed->new(log_size => (-s $log) - 4096, dir => $run);
     my $broker = $feed->broker;
     my @new    = map { new_event() } 1 .. 10;
@@ -142,7 +143,7 @@ sub check_upgrade {
     my $rest = $broker->subscribe({ since => "$epoch:" . ($last - 2), threads => true })->catch_up_lines($broker);
     is_deeply($rest, [@$all[$last - 2 .. $#$all]], "$name: a cursor of then is continued");
 
-    # The next one continues what both have written.
+    # The next broker continues the events of both.
     $broker->end('KILL');
     $broker->restart;
     $feed->write(@new[5 .. 9]);
@@ -153,7 +154,7 @@ sub check_upgrade {
     is_deeply([map { $_->{seq} } @told], [1 .. @told], "$name: without a hole");
     is_deeply([map { $_->{pgid} } grep { exists $_->{pgid} } @told], [map { $_->{pgid} } @new], "$name: and adds to it");
 
-    # The program gets the same, from a cursor of then.
+    # The program gets the same events from an older cursor.
     my $cursor = $broker->status->{cursor};
     for my $way ('socket', 'ring') {
         my @wanted = grep { $_->{seq} > 2 && ($way eq 'socket' || !exists $_->{tid}) } @told;

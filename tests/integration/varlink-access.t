@@ -28,7 +28,7 @@ my %as = (
 );
 sub link_of { return $broker->varlink(@{ $as{ $_[0] } }) }
 
-# --- whose processes are seen ----------------------------------------------------------------------------------------
+# --- visible processes -----------------------------------------------------------------------------------------------
 
 my %live = map { $_ => link_of($_)->subscribe } keys %as;
 $_->wait_ready for values %live;
@@ -46,7 +46,7 @@ for my $thousand (sort keys %uid) {
         push @events, { type => 'exit', timeUsec => now_usec(), %whose, %exit } if $n < 3 || $n == 9;
     }
 }
-# One that was the user's is the other's from now on.
+# A process of the user becomes the other user's.
 my %whose = (pid => 2008, startUsec => 1000, uid => $other, euid => $other);
 push @events, { type => 'id',   timeUsec => now_usec(), %whose, old  => { uid => $user, euid => $user } };
 push @events, { type => 'comm', timeUsec => now_usec(), %whose, comm => 'x' };
@@ -133,9 +133,9 @@ is_deeply($both->answer, { ring => 0 }, 'where it is the first');
 $_->close for $oneway, $both;
 ok(Forkbus->wait_until(sub { $broker->descriptors <= $before }), 'the broker keeps none of them');
 
-# --- too many --------------------------------------------------------------------------------------------------------
+# --- too many connections --------------------------------------------------------------------------------------------
 
-my @mine = map { link_of('user') } 1 .. PER_USER - 1;    # and one that is live
+my @mine = map { link_of('user') } 1 .. PER_USER - 1;    # and there is one with live events
 is($_->ask(SERVICE . '.GetInfo')->{product}, 'forkbusd', 'as many as a user may have') for @mine;
 for my $method (SERVICE . '.GetInfo', 'Subscribe', 'ListProcesses') {
     my $link = link_of('user');
@@ -151,7 +151,7 @@ ok($again, 'when one goes another may come');
 $broker->stop;
 
 $broker = Forkbus::Feed->new(config => { Limits => { Connections => 4, ConnectionsPerUser => 4 } })->broker;
-# The connection that checked whether it is there is closed.
+# The connection that checked whether the broker runs is closed.
 Forkbus->wait_until(sub { ($broker->varlink->ask('GetStatus')->{connections} // 0) == 1 }) or die "there is another connection\n";
 my @all = map { $broker->varlink } 1 .. 4;
 is($_->ask(SERVICE . '.GetInfo')->{product}, 'forkbusd', 'as many as the broker takes') for @all;

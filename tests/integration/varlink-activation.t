@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# The Varlink socket may be a service manager's: the broker takes it, by its name or as the only one, leaves others alone,
+# A service manager may pass the Varlink socket: the broker uses it, by its name or as the only one, ignores other sockets,
 # and does not remove it. Calls that came before the broker wait for it.
 use strict;
 use warnings;
@@ -27,7 +27,7 @@ sub link_to {
 }
 sub pid_at { return link_to($_[0])->ask('GetStatus')->{pid} }
 
-# --- taken -----------------------------------------------------------------------------------------------------------
+# --- accepted sockets ------------------------------------------------------------------------------------------------
 
 my ($path, $socket) = listening();
 my $early  = link_to($path)->call('GetStatus');
@@ -59,7 +59,7 @@ my $unnamed = Forkbus->broker(%options, sockets => [[undef, $socket]]);
 is(pid_at($path), $unnamed->pid, 'the only one, without a name');
 $unnamed->stop;
 
-# --- not taken -------------------------------------------------------------------------------------------------------
+# --- ignored sockets -------------------------------------------------------------------------------------------------
 
 socket my $datagrams, AF_UNIX, SOCK_DGRAM, 0 or die "socket: $!\n";
 socket my $deaf, AF_UNIX, SOCK_STREAM, 0 or die "socket: $!\n";
@@ -77,7 +77,7 @@ for my $name (sort keys %not) {
     $own->end;
 }
 
-# --- its own ---------------------------------------------------------------------------------------------------------
+# --- a socket of the broker ------------------------------------------------------------------------------------------
 
 my $own = Forkbus->broker(%options);
 is(sprintf('%04o', (stat $own->dir . '/org.forkbus1')[2] & 07777), '0666', 'its own socket is for everyone');

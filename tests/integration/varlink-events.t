@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# The events of Subscribe and ListProcesses: the same as in the stream, in replies; from cursors and time spans; to clients that
-# read slowly, or do not read.
+# The events of Subscribe and ListProcesses are the same as in the stream, in replies; also from cursors and time spans, and
+# for clients that read slowly or not at all.
 use strict;
 use warnings;
 use FindBin '$Bin';
@@ -25,7 +25,7 @@ sub events {
     } 1 .. $count;
 }
 
-# As a source reports a process that was already living.
+# An event of a process that was already living when the source started.
 sub process {
     my ($pid, %fields) = @_;
     return { type => 'process', timeUsec => 1, pid => $pid, startUsec => 1000, ppid => 1, comm => "p$pid", %fields };
@@ -45,7 +45,7 @@ sub told {
     return [$link->catch_up($broker)];
 }
 
-# --- what comes, and in which order ----------------------------------------------------------------------------------
+# --- events and their order ------------------------------------------------------------------------------------------
 
 $feed->write(map { process($_, uid => $_ % 3) } 100 .. 149);
 publish(20);
@@ -86,7 +86,7 @@ for my $filter (undef, { uids => 1 }, { uids => [0, 2], comm => ['number 1*', '*
     cmp_ok(scalar @stream, '>', 0, 'which is something');
 }
 
-# Many at once come in replies of a size that one can bear.
+# Many events come in replies of limited size.
 my $lines = $broker->varlink->subscribe;
 $lines->wait_ready;
 $end = publish(1000);
@@ -101,7 +101,7 @@ until ($seq == $end) {
 is_deeply(\@wrong, [], 'a thousand events, in order, each reply with its cursor');
 cmp_ok($longest, '<=', REPLY_MAX, "the longest of $replies replies");
 
-# --- filters that are none -------------------------------------------------------------------------------------------
+# --- invalid filters -------------------------------------------------------------------------------------------------
 
 my @filters = (
     [typ            => ['exit']],
@@ -164,7 +164,7 @@ is_deeply(\@wrong, [], 'a filter that is none is reported by its key');
 my $described = Forkbus::Idl->new(Forkbus::Varlink->description('org.forkbus1'));
 is_deeply([grep { !$keys{$_} } sort keys %{ $described->fields(['name', 'Filter']) }], [], 'each key was tried');
 
-# --- from where on ---------------------------------------------------------------------------------------------------
+# --- cursors and times -----------------------------------------------------------------------------------------------
 
 my ($epoch) = split /:/, $broker->status->{cursor};
 $link = $broker->varlink;
@@ -188,7 +188,7 @@ is($all->[1]{seq}, 1, 'and all of this one');
 is_deeply($link->ask('Subscribe', { since => '0123456789abcdef:5', complete => true }, more => 1),
     { error => 'org.forkbus1.CursorExpired', first => "$epoch:0" }, 'or an error, if it has to be complete');
 
-# Until the log has forgotten its beginning.
+# Publish until the beginning of the log is overwritten.
 publish(1000) while $broker->status->{log}{firstSeq} < 1000;
 my $first = $broker->status->{log}{firstSeq};
 $all = told({ since => "$epoch:5" });
@@ -232,7 +232,7 @@ for my $name (sort keys %few) {
     is($by_pid->(@{ $listed->{processes} }), $by_pid->(@streamed), "$name, as the stream has it");
 }
 
-# One that is taken slowly, with a call behind it, while others are served and the world goes on.
+# A list is read slowly, with another call after it, while others are served and events continue.
 $link = $broker->varlink(receive_buffer => 4096);
 $link->call('ListProcesses')->call('GetStatus');
 $link->fill(Time::HiRes::time() + Forkbus::patience());
@@ -249,7 +249,7 @@ $other = told({ since => $slowly->{cursor}, complete => true });
 is_deeply([map { "$_->{type} $_->{pid}" } @$other], ['exit 1001', 'fork 9999'], 'what happened since is behind its cursor');
 is($link->answer->{pid}, $broker->pid, 'then the next call has its turn');
 
-# Who goes in the midst of one.
+# A client that disconnects during a list.
 my $descriptors = $broker->descriptors;
 for (1 .. 5) {
     my $gone = $broker->varlink(receive_buffer => 4096)->call('ListProcesses');

@@ -1,9 +1,9 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Subscribers on the Varlink face that do not read: they cost no memory beyond their sockets and the rest of one reply, delay no
-# other subscriber, and when they read again they get the exact number of missed events. The same is true for clients that call
-# and do not read.
+# Subscribers on the Varlink face that do not read cost no memory beyond their sockets and the rest of one reply, and do not
+# delay others. When they read again, they get the exact number of missed events. Clients that call and do not read cost no
+# more either.
 use strict;
 use warnings;
 use FindBin '$Bin';
@@ -17,7 +17,7 @@ use constant {
     LOG   => 512 * 1024,
     STUCK => 40,
 
-    # EncodingCache= below, which all share, and for each who is stuck the rest of a reply and a chunk of lines.
+    # EncodingCache= below, which all share, and for each stuck subscriber the rest of a reply and a chunk of lines.
     GROWTH_KIB => 1024 + 40 * 64,
 };
 
@@ -41,7 +41,7 @@ my @stuck = map { $broker->varlink->subscribe($_ % 2 ? undef : { filter => { com
 $_->wait_ready for @stuck;
 my $place = (split /:/, $stuck[0]{cursor})[1];
 
-# One who asks on and on, and reads no answer.
+# A client that sends calls all the time, and does not read the answers.
 my $asker = $broker->varlink;
 my $info  = $asker->text_of('org.varlink.service.GetInterfaceDescription', { interface => 'org.forkbus1' });
 my $asked = 0;
@@ -70,7 +70,7 @@ SKIP: {
     cmp_ok($after - $before, '<=', GROWTH_KIB, "memory: $before KiB before, $after KiB after");
 }
 
-# Events are in order from a number on; each loss is exactly what is not there. Return: where that ends, losses, complaints.
+# Check that events are in order, and that each loss is exactly the gap. Return: the last number, losses, errors.
 sub follow {
     my ($next, @events) = @_;
     my ($lost, @wrong) = (0);
@@ -101,7 +101,7 @@ is($lost, 1, 'in one loss');
 is((grep { $_->{type} eq 'lost' } @late)[0]{to}, $log->{firstSeq} - 1, 'which ends where the log begins');
 is($next, $goal + 1, 'and all else up to the end');
 
-# And then they are as good as new.
+# After this they get live events again.
 $feed->write(split /\n/, block(10));
 my $end = $feed->settle;
 is(scalar($stuck[0]->forget->catch_up($broker, $end)), 10, 'then it gets current events');
@@ -117,7 +117,7 @@ for my $one (@stuck[1 .. $#stuck]) {
 }
 is_deeply(\@wrong, [], 'so it is with all ' . STUCK);
 
-# The asker gets the answers to all that was taken, whole ones.
+# The calling client gets complete answers to all accepted calls.
 my $whole = int($asked / length $info);
 $asker->expect(('org.varlink.service.GetInterfaceDescription') x ($whole + 1))->end_input;
 my $answers = 0;

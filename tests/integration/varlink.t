@@ -17,7 +17,7 @@ my $broker = $feed->broker;
 $feed->write({ type => 'process', timeUsec => now_usec(), pid => 7, startUsec => 50000, uid => 1000, comm => 'seven' });
 $feed->settle;
 
-# What every connection without a fault can be asked for.
+# A call that succeeds on every valid connection.
 sub text { return Forkbus::Varlink->text_of(@_) }
 my $info = text(SERVICE . '.GetInfo');
 
@@ -29,7 +29,7 @@ sub sent {
     return $link;
 }
 
-# Does it answer still?
+# Test that the connection still works.
 sub lives {
     my ($link) = @_;
     return ($link->ask(SERVICE . '.GetInfo')->{product} // '') eq 'forkbusd';
@@ -88,13 +88,13 @@ is($link->answer->{product}, 'forkbusd', 'white space after the NUL is before th
 $link->expect(SERVICE . '.GetInfo')->send($info);
 is($link->answer->{product}, 'forkbusd', 'which may come later');
 
-# In a reply there is none outside of strings.
+# Replies have no white space outside of strings.
 $link = sent($info);
 unlike($link->next_line, qr/\n|" *: | $/, 'replies have no white space');
 $link = $broker->varlink->subscribe({ snapshot => true });
 like($link->next_line, qr/^\{"parameters":\{"events":\[\{[^\n]*\}\],"cursor":"[^"]+"\},"continues":true\}\z/, 'nor have events');
 
-# --- what there is no answer to --------------------------------------------------------------------------------------
+# --- errors without an answer ----------------------------------------------------------------------------------------
 
 my %method = (method => SERVICE . '.GetInfo');
 my @malformed = (
@@ -146,7 +146,7 @@ for my $flag (qw(oneway more upgrade)) {
 for my $flags ([qw(oneway more)], [qw(oneway upgrade)], [qw(more upgrade)], [qw(oneway more upgrade)]) {
     push @malformed, ["@$flags at once", json({ %method, map { $_ => true } @$flags })];
 }
-# Each comes after a call that is right, with another one behind it: the first is answered, the other is not.
+# Each of these follows a valid call and is followed by another: the first call is answered, the last is not.
 my @wrong;
 for my $case (@malformed) {
     my ($name, $bytes) = @$case;
@@ -157,7 +157,7 @@ for my $case (@malformed) {
 }
 is_deeply(\@wrong, [], 'malformed calls (' . @malformed . ') are not answered, and the connection is closed');
 
-# --- what is no fault ------------------------------------------------------------------------------------------------
+# --- unusual, but valid ----------------------------------------------------------------------------------------------
 
 my @fine = (
     ['a vendor\'s member',              { 'org.example' => {} }],
@@ -268,7 +268,7 @@ for my $case (@parameters) {
 }
 is_deeply(\@wrong, [], 'wrong parameters are reported by their names');
 
-# Integers that nothing here can hold are as wrong as others.
+# Integers that are too large are invalid like others.
 for my $number ('9223372036854775808', '18446744073709551616', '-9223372036854775809', '9' x 100) {
     $link->expect('GetProcess');
     $link->send(qq({"method":"org.forkbus1.GetProcess","parameters":{"pid":7,"startUsec":$number}}\0));
@@ -291,14 +291,14 @@ for my $start (30000, 70000, -1, 0, 9007199254740993) {
         'org.forkbus1.NoSuchProcess', "and not at $start");
 }
 
-# --- one after the other ---------------------------------------------------------------------------------------------
+# --- pipelining ------------------------------------------------------------------------------------------------------
 
 $link = sent(join('', map { text('GetProcess', { pid => $_ }) } 7, 8, 7) . $info, ('GetProcess') x 3, SERVICE . '.GetInfo');
 my @answers = map { $link->answer } 1 .. 4;
 is_deeply([map { $_->{process} ? 'process' : $_->{error} // $_->{product} } @answers],
     ['process', 'org.forkbus1.NoSuchProcess', 'process', 'forkbusd'], 'answers come in the order of calls');
 
-# After one that wants more, none is taken, and what waits is bounded.
+# After a call with "more" no call is handled, and the number of waiting bytes is limited.
 $link = sent(text('Subscribe', undef, more => true) . $info x 3, 'Subscribe');
 $link->wait_ready;
 for (1 .. 3) {
@@ -350,7 +350,7 @@ is($link->answer->{product}, 'forkbusd', 'a call, and a part of the next one');
 is($link->closed, '', 'which does not go on');
 cmp_ok(now_usec() - $begin, '>=', 1_990_000, 'is waited for as long as is configured');
 
-# One that always has begun the next one, each in time, for longer than that.
+# A client that always has an incomplete call pending, each completed in time, for longer than the timeout.
 $link  = $broker->varlink;
 $begin = now_usec();
 my $part = $info;
