@@ -4,36 +4,37 @@
 #
 #   VM::run_tests('6.1');
 #
-# In the guest tests/vm/guest-tests runs them, and frames what they say by lines that no test writes. It comes through
-# tests/vm/boot as it is written; what goes to standard error goes to ours.
+# In the guest tests/vm/guest-tests runs them, and encloses their output in lines that no test writes. tests/vm/boot passes
+# the output on unchanged, and standard error to ours.
 package VM;
 
 use strict;
 use warnings;
 use File::Basename qw(basename dirname);
 
-# All of it, for one kernel: a guest that hangs ends then.
+# The time limit for all tests of a kernel, after which a hanging guest is ended.
 use constant LIMIT_SEC => 1800;
 
 my $here = dirname(__FILE__);
 my $top  = "$here/../..";
 
-# What boot(1) ends with, and what that says.
+# Exit statuses of boot, and their meanings.
 my %ends = (
     124 => 'out of time',
     125 => 'the guest ended before its tests did',
     126 => 'the kernel log holds complaints',
 );
 
-# The tests of the module, then those of the broker that are about processes, with the module as its source. Not resume.t:
-# what it wants to see lost is not lost then, which module.t sees to; nor load.t, whose figures mean nothing in an emulator.
+# The tests of the module, then the broker's tests that are about processes, with the module as the source. Without resume.t,
+# which expects losses that do not occur with the module (module.t tests this), and load.t, whose figures mean nothing in an
+# emulator.
 sub tests {
     my @module = map { 'tests/vm/guest/' . basename($_) } glob "$top/tests/vm/guest/*.t";
     my @broker = map { "tests/integration/$_.t" } qw(module processes access);
     return @module, map { "module:$_" } grep { -e "$top/$_" } @broker;
 }
 
-# Is there anything that a machine cannot have here? Then all is skipped.
+# If a required tool is unavailable on this machine, all tests are skipped.
 sub prepare {
     my (@command) = @_;
     my $said = qx(@command 2>&1 >/dev/null);
@@ -47,7 +48,7 @@ sub prepare {
     exit 1;
 }
 
-# What one test file said, as a subtest. Return: whether it is fine.
+# Print the output of one test file as a subtest. Return: whether it passed.
 sub tell_file {
     my ($number, $name, $status, @lines) = @_;
     my ($skipped) = map { /^1\.\.0\s*#\s*skip\w*\s*(.*)/i ? $1 : () } @lines;

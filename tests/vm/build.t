@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# The module is built for all kernels, and nobody complains: the compiler at W=1, sparse, checkpatch.pl.
+# The module builds for all kernels without warnings of the compiler at W=1, sparse or checkpatch.pl.
 use strict;
 use warnings;
 use FindBin '$Bin';
@@ -11,7 +11,7 @@ use Test::More;
 
 my $top = "$Bin/../..";
 
-# Return: status and output of a command.
+# Run a command. Return: its status and output.
 sub said {
     my (@command) = @_;
     my $text = qx(@command 2>&1);
@@ -20,7 +20,7 @@ sub said {
 
 plan skip_all => 'there is no kernel module in this tree' if !-e "$top/kmod/Kbuild";
 
-# The headers of 7 have no part of the kernel's own use of sparse.
+# The headers of 7 do not have the kernel's support for sparse.
 my %sparse = map { $_ => 1 } qw(6.1 6.12 6.1-arm64 6.12-arm64);
 for my $kernel (qw(6.1 6.12 7 6.1-arm64 6.12-arm64)) {
   SKIP: {
@@ -44,7 +44,7 @@ SKIP: {
     ($status, $text) = said("$Bin/checkpatch", @files);
     is($status, 0, 'checkpatch.pl --strict finds nothing') or diag($text);
 
-    # Kernels differ: some distinguish them there.
+    # Headers in compat-include must compare kernel versions.
     my @compat = glob("$top/kmod/compat-include/*.h $top/kmod/compat-include/*/*.h");
     skip('nothing in compat-include', 1) if !@compat;
     ($status, $text) = said("$Bin/checkpatch", '--ignore=LINUX_VERSION_CODE,CONSTANT_COMPARISON', @compat);

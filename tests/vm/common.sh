@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=bash
 #
-# What the scripts of this directory share: names, places, a private state of apt. To be sourced.
+# Shared by the scripts of this directory: names, paths, a private state of apt. To be sourced.
 #
-# All that is downloaded or made stays in $FORKBUS_VM (build/vm), and is made again only when it is missing.
+# All downloaded and built files are kept in $FORKBUS_VM (build/vm), and made again only when they are missing.
 
 tree=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 vm=$(realpath -m "${FORKBUS_VM:-$tree/build/vm}")
@@ -23,18 +23,18 @@ fail() {
 	exit 1
 }
 
-# For what this machine cannot have: tests are skipped then.
+# End because this machine cannot provide a requirement: tests are skipped then.
 unavailable() {
 	say "$@"
 	exit 77
 }
 
-# One that is there may also have been made by another one: see debug/kernel.
+# A kernel in this directory may also come from debug/kernel.
 known_kernel() {
 	[ -n "${suites[$1]:-}" ] || [ -e "$vm/kernels/$1/headers" ] || fail "there is no kernel '$1'; there are: ${!suites[*]}"
 }
 
-# Run a command, and show what it says only if it fails.
+# Run a command, and show its output only if it fails.
 quietly() {
 	local log status=0
 	log=$(mktemp)
@@ -44,7 +44,7 @@ quietly() {
 	return "$status"
 }
 
-# One at a time makes what all share. The lock goes with the process.
+# Only one process at a time makes shared files. The lock is released when the process ends.
 lock() {
 	mkdir -p "$vm"
 	exec 9>"$vm/$1.lock"
@@ -54,13 +54,13 @@ lock() {
 	}
 }
 
-# May this machine make what is missing?
+# May missing files be made on this machine?
 can_prepare() {
 	[ "$(dpkg --print-architecture 2>/dev/null)" = amd64 ] || unavailable 'the kernels for tests are made on Debian, on amd64'
 	[ "$(id -u)" -eq 0 ] || unavailable "what is missing in $vm takes root to make"
 }
 
-# The machine's own mirror and what it trusts it by, as the source of further suites.
+# Use the machine's own mirror and keys for other suites.
 apt_source() {
 	local uri signed_by='' keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 	# apt's lists show whose source it is; before they are read, Debian's is guessed by its address.
@@ -77,7 +77,7 @@ apt_source() {
 	echo "deb$signed_by $uri"
 }
 
-# private SUITES COMMAND…: an apt command that sees these suites ("host", or "all"), and leaves alone what the machine knows
+# private SUITES COMMAND…: run an apt command with these suites ("host", or "all"), without changes to the machine's state
 private() {
 	local suites=$1 command=$2
 	shift 2
@@ -103,14 +103,14 @@ apt_update() {
 	quietly private all apt-get update || true
 }
 
-# The newest version of a package in a suite, nothing where there is none.
+# Print the newest version of a package in a suite; nothing if there is none.
 version_in() {
 	private all apt-cache madison "$1" 2>/dev/null | awk -F ' *[|] *' -v suite="$2/main" '
 		{ split($3, where, " ") } where[2] == suite { gsub(/ /, "", $2); print $2; exit }'
 }
 
-# unpack PATTERN VERSION ROOT PACKAGE: a package and those that it wants and whose names match, unpacked into ROOT. All are of
-# one version, since they come of one source.
+# unpack PATTERN VERSION ROOT PACKAGE: unpack a package, and those of its dependencies whose names match, into ROOT. All have
+# the same version, since they are built from one source.
 unpack() {
 	local pattern=$1 version=$2 root=$3 next=("$4") all=' ' package wanted dir
 	while [ "${#next[@]}" -gt 0 ]; do
@@ -133,7 +133,7 @@ unpack() {
 	rm -rf "$dir"
 }
 
-# make_tree SUITE DIR OPTION…: a small Debian, fetched the way in which the machine's own apt fetches
+# make_tree SUITE DIR OPTION…: create a small Debian, with the settings of the machine's own apt
 make_tree() {
 	local suite=$1 dir=$2 source acquire status=0
 	shift 2

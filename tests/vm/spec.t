@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# What the kernel's own tools make of proto/forkbus.yaml: it is a valid specification, the header generated from it has the
-# names and numbers of proto/forkbus_netlink.h, and they can drive the module by it.
+# The kernel's own tools accept proto/forkbus.yaml: it is a valid specification, the header generated from it has the names
+# and numbers of proto/forkbus_netlink.h, and the tools can use the module with it.
 use strict;
 use warnings;
 use File::Copy 'copy';
@@ -44,7 +44,7 @@ jsonschema.validate(*(yaml.safe_load(open(path)) for path in sys.argv[1:]))
 PYTHON
 is(system('python3', '-c', $validate, $spec, "$tools/Documentation/netlink/genetlink.yaml"), 0, 'it holds to the schema');
 
-# The generators. They look for the schema beside the specification, and refuse every licence but one.
+# The generators. They expect the schema next to the specification, and accept only one licence.
 
 make_path("$dir/netlink/specs", "$dir/include/linux");
 copy("$tools/Documentation/netlink/genetlink.yaml", "$dir/netlink") or die "$dir: $!\n";
@@ -58,7 +58,7 @@ sub generate {
     return ok($ok, "a $kind for $mode can be made");
 }
 
-# What a header defines, by name.
+# The definitions of a header, by name.
 sub values_of {
     my ($path) = @_;
     my @names   = content($path) =~ /^(?:\t|#define\h+)(_*FORKBUS_\w+)(?:,|\h+\S)/mg;
@@ -84,8 +84,8 @@ if (generate('user', 'header', "$dir/forkbus.h") && generate('user', 'source', "
     is(system('cc', '-w', "-I$ynl/lib", "-I$dir/include", '-c', '-o', "$dir/forkbus.o", "$dir/forkbus.c"), 0, '... and compiled');
 }
 
-# The module, driven by the specification alone. Each call has a socket of its own, so that the types stay armed for the
-# grace time only. The option to subscribe looks at what came, once, after the sleep: so events go on until it ends.
+# The module is used with the specification alone. Each call has its own socket, so the types stay armed only for the grace
+# time. The option to subscribe reads messages once, after the sleep, so events continue until it ends.
 my $job = <<'SH';
 insmod forkbus.ko grace=600
 ynl() {

@@ -2,8 +2,8 @@
 /*
  * storm WORKERS PROCESSES - start PROCESSES processes that cause all events of the kernel module, at the same time
  *
- * At its end, or at SIGTERM, it prints their number, in a comment for each kind. It does not check the end of each: it tests
- * the kernel. Works in the current directory.
+ * At its end, or at SIGTERM, it prints the number of processes of each kind in a comment. It does not check how they end,
+ * since it tests the kernel. It works in the current directory.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -34,7 +34,7 @@
 #define ALIVE	    3 /* children of a worker that live at once */
 #define BURST	    60
 
-/* Kinds: each is the life of a child. */
+/* Kinds: each function is run by a child. */
 
 static void just_exit(void)
 {
@@ -45,7 +45,7 @@ static void have_children(void)
 	for (unsigned int n = any(4) + 1; n > 0; n--)
 		if (bear() == 0)
 			_exit((int)any(256));
-	/* Some are left to others. */
+	/* Some children become orphans. */
 	if (any(2) == 0)
 		while (wait(NULL) > 0)
 			;
@@ -248,7 +248,7 @@ static void change_root(void)
 		nap(1000);
 }
 
-/* A reader of a path has to begin anew meanwhile. */
+/* Renames make readers of a path start again. */
 static void move_directories(void)
 {
 	char one[32], other[32];
@@ -265,7 +265,7 @@ static void move_directories(void)
 	rmdir(one);
 }
 
-/* Terminals: the end of one while its processes begin, end and are reported. */
+/* Terminals: a terminal is closed while its processes start, end and are reported. */
 static void have_terminal(void)
 {
 	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
@@ -331,7 +331,7 @@ static void trace(void)
 	if (waitpid(pid, &status, __WALL) != pid)
 		return;
 	if (any(3) == 0)
-		_exit(0); /* which detaches */
+		_exit(0); /* this detaches */
 	ptrace(PTRACE_DETACH, pid, NULL, NULL);
 	kill(pid, SIGKILL);
 	wait_for(pid);
@@ -455,7 +455,7 @@ int main(int argc, char **argv)
 		return 1;
 	shared->limit = strtoul(argv[2], NULL, 10);
 	signal(SIGTERM, on_term);
-	/* Orphans come to us. */
+	/* Orphans become our children. */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	for (unsigned int i = 0; i < workers; i++)
 		if (fork() == 0) {

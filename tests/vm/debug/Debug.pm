@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# The module in a kernel that watches over it: first one with faults, which have to be seen, then ours under a storm, of
-# which nothing may be seen.
+# The module in a kernel with debugging checks: first a module with faults, which must be detected, then ours under a storm,
+# without any finding.
 #
 #   Debug::run('debug-rt');
 package Debug;
@@ -12,14 +12,14 @@ use File::Basename 'dirname';
 use File::Temp 'tempdir';
 use Test::More;
 
-# On a busy host ten processes a second are made; there are to be twenty thousand.
+# A busy host starts only ten processes a second, and the test needs twenty thousand.
 use constant LIMIT_SEC => 7200;
 
 my $here    = dirname(__FILE__);
 my $vm      = "$here/..";
 my $kernels = ($ENV{FORKBUS_VM} // "$here/../../../build/vm") . '/kernels';
 
-# Is there anything that a machine cannot have here? Then all is skipped.
+# If a required tool is unavailable on this machine, all tests are skipped.
 sub prepare {
     my (@command) = @_;
     my $said = qx(@command 2>&1 >/dev/null);
@@ -29,7 +29,7 @@ sub prepare {
     BAIL_OUT("@command failed");
 }
 
-# The module with the faults, as its path.
+# Build the module with the faults. Return: its path.
 sub build_faults {
     my ($kernel) = @_;
     my $dir = tempdir(CLEANUP => 1);
@@ -40,7 +40,7 @@ sub build_faults {
     return "$dir/fault.ko";
 }
 
-# A test in the guest, as a subtest, line by line as it comes. Return: how boot ended.
+# Run a test in the guest as a subtest, and print its output line by line. Return: the exit status of boot.
 sub run_in_guest {
     my ($name, @command) = @_;
     my ($planned, $failed) = (0, 0);

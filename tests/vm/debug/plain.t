@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# The module in a kernel that watches over its modules.
+# The module in a kernel with debugging checks (KASAN, lockdep, kmemleak).
 use strict;
 use warnings;
 use FindBin '$Bin';

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# The module in one whose spinlocks sleep (PREEMPT_RT), and that watches.
+# The module in a kernel with debugging checks whose spinlocks sleep (PREEMPT_RT).
 use strict;
 use warnings;
 use FindBin '$Bin';

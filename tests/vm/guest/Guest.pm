@@ -35,7 +35,7 @@ sub parameter {
     return $line;
 }
 
-# A process that does $work and ends with what it returns. Return: its pid, once it has been waited for, and its status.
+# Run $work in a process whose exit status is its result, and wait for it. Return: its pid and status.
 sub child {
     my ($work) = @_;
     my $pid = fork // die "fork: $!\n";
@@ -72,7 +72,7 @@ sub workload {
     return @said;
 }
 
-# Those of a process.
+# The records of a process.
 sub of {
     my ($pid, @records) = @_;
     return grep { ($_->{TGID} // 0) == $pid } @records;

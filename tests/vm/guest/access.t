@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Who may listen: nobody but those with CAP_NET_ADMIN in the initial user namespace.
+# Only processes with CAP_NET_ADMIN in the initial user namespace may listen.
 use strict;
 use warnings;
 use Errno qw(EPERM ENOENT EACCES);
@@ -24,7 +24,7 @@ for my $command (qw(START STOP STATUS)) {
 }
 is(by_user($user, sub { (Genl->new->replay(0))[0] }), EPERM, 'nor ask for a REPLAY');
 
-# Root of a user namespace has all capabilities there, and none here.
+# Root of a user namespace has all capabilities there, and none in the initial one.
 sub in_namespace {
     my ($unshare, $code) = @_;
     return system('setpriv', "--reuid=$user", "--regid=$user", '--clear-groups', 'unshare', @$unshare, $^X, "-I$Bin", '-MGenl',
@@ -34,7 +34,7 @@ is(in_namespace(['-Ur'], 'exit Genl->new->join_group'), EPERM, 'root of a user n
 is(in_namespace(['-Ur'], 'exit Genl->new->start("fork")'), EPERM, 'nor START');
 is(in_namespace(['-Urn'], 'exit Genl->new->{family}'), 0, 'another network namespace has no such family');
 
-# The group's number can be guessed there. Nothing comes.
+# The number of the group can be guessed there, but nothing is received.
 is($genl->join_group,  0, 'root joins');
 is($genl->start('fork'), 0, 'and starts');
 is(in_namespace(['-Urn'], <<"EOF2"), 0, 'who joins it in a network namespace of the own hears nothing');
@@ -45,7 +45,7 @@ EOF2
 cmp_ok(scalar($genl->records(0.5)), '>=', 5, 'while root heard it all');
 undef $genl;
 
-# Nor does anything count as sent because of it while the listener is away: it is kept for when it comes back.
+# Nor do records count as sent because of it while the listener is away: they are kept for the listener's return.
 load(grace => 600);
 is(Genl->new->start('fork'), 0, 'root starts, and goes');
 $genl = Genl->new(buffer => 16 << 20);

@@ -1,10 +1,10 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# What a process used, against what wait4(2) says, from less than a tick of the clock to many. What it takes to end after
-# the record is made is not in it: for the shortest lives that is a part to be seen, more so where the kernel is emulated. And
-# where a host has others to serve in this very moment, the guest takes those milliseconds for its own time: so there are
-# many of each, and those that were disturbed least count.
+# The usage of processes, compared with wait4(2), for times from less than a tick of the clock to many. The record does not
+# include the rest of the exit after it is made, which is a visible part for the shortest processes, even more in an emulated
+# kernel. And if the host runs something else meanwhile, the guest counts that time as its own. So there are many processes of
+# each kind, and the least disturbed ones are used.
 use strict;
 use warnings;
 use FindBin '$Bin';
@@ -13,7 +13,7 @@ use Genl;
 use Guest;
 use Test::More;
 
-# how many, of which kind, what that is, and the least part of wait4's time that is reported
+# number, kind, description, and the smallest acceptable part of wait4's time
 my @kinds = (
     [200, 'burst=200',       'fork and _exit',                  0.75],
     [30,  'spawn',           'posix_spawn of a small program',  0.75],
@@ -25,7 +25,7 @@ my @kinds = (
     [10,  'killed-threads=1', 'killed with its threads',        0.50],
 );
 
-# The value that so great a part of them is no higher than.
+# A quantile: this part of the values is not higher.
 sub part { my ($part, @values) = @_; return (sort { $a <=> $b } @values)[$part * $#values] }
 
 ok(load(), 'the module loads');
@@ -53,7 +53,7 @@ for (@kinds) {
         READ_BYTES => 'readBytes', WRITE_BYTES => 'writeBytes');
     my @wrong = grep { my $pair = $_; grep { $pair->[0]{$_} != $pair->[1]{ $field{$_} } } keys %field } @pairs;
     is(scalar @wrong, 0, 'faults, memory and storage are as wait4(2) has them') or diag(explain($wrong[0]));
-    # To end is a switch, or two, of its own.
+    # The exit itself causes one or two switches.
     @wrong = grep { my $more = $_->[1]{voluntarySwitches} + $_->[1]{involuntarySwitches} - $_->[0]{VOLUNTARY_SWITCHES}
               - $_->[0]{INVOLUNTARY_SWITCHES}; $more < 0 || $more > 8 } @pairs;
     is(scalar @wrong, 0, 'switches too, but those of the end') or diag(explain($wrong[0]));

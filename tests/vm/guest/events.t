@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Every type of record, and what it says.
+# Every type of record, and its content.
 use strict;
 use warnings;
 use FindBin '$Bin';
@@ -17,7 +17,7 @@ $genl->join_group;
 is($genl->start(qw(fork exec exit id comm session chroot coredump ptrace), { ARGS => 64 }), 0, 'START with every type');
 my $self = { start => 0, comm => 'perl' };
 
-# Does $work in a child. Return: its pid, its status, and its records by type, several of one in a list.
+# Run $work in a child. Return: its pid, its status, and its records by type, several of one type in a list.
 sub told {
     my ($work) = @_;
     $genl->records(0.05);

@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Several listeners at once: what is armed is what any of them wants, and one that comes or goes disturbs no other.
+# Several listeners: the armed types are all types that any of them requested, and starting or stopping one does not disturb
+# others.
 use strict;
 use warnings;
 use FindBin '$Bin';
@@ -32,7 +33,7 @@ is($watcher->stop, 0, '(and can be stopped)');
 
 my @said;
 {
-    # Comes and goes all the time, while others listen.
+    # A listener starts and stops all the time, while others listen.
     my $pid = fork // die;
     if (!$pid) {
         for (1 .. 200) {

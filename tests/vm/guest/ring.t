@@ -51,7 +51,7 @@ subtest 'a full ring counts what it lost' => sub {
     load(ring => 64, grace => 600);
     my $genl = Genl->new(buffer => 16 << 20);
     $genl->start(qw(fork exit));
-    # It has not joined: nothing is sent, and the ring holds the beginning.
+    # The listener has not joined: nothing is sent, and the ring keeps the oldest records.
     my @said = workload('burst=1000');
     my $status = $genl->status;
     my $happened = $status->{LAST};
@@ -74,7 +74,7 @@ subtest 'a full ring counts what it lost' => sub {
     is(scalar(of($pid, @records)), 2, 'what came then is reported');
     ok((!grep { $_->{TYPE} eq 'lost' && !($_->{SINCE} > 0 && $_->{SINCE} <= $_->{TIME}) } @records), 'it says since when');
     my %count = (fork => types('fork', @records), exit => types('exit', @records));
-    # Beside those: the shell that starts them, both sides of its pipe, and the one at the end.
+    # In addition: the shell that starts them, both sides of its pipe, and the last process.
     is($count{fork} + $status->{LOST}{fork}, @said + 4, 'forks, told and lost, are those that happened');
     is($count{exit} + $status->{LOST}{exit}, @said + 4, 'exits too');
 };
@@ -117,7 +117,7 @@ subtest 'a REPLAY while the ring goes round' => sub {
     for (1 .. 20) {
         my ($errno, $head, @records) = $asker->replay(0);
         $times++ if !$errno;
-        # Overwritten ones are holes; order and sense remain.
+        # Overwritten records are gaps; order and content stay valid.
         for (1 .. $#records) { $bad++ if $records[$_]{SEQ} <= $records[ $_ - 1 ]{SEQ} || !$records[$_]{TYPE} }
     }
     waitpid $pid, 0;
@@ -128,7 +128,7 @@ subtest 'a REPLAY while the ring goes round' => sub {
 };
 
 subtest 'grace' => sub {
-    # Long, so that a slow machine has time to come back in it.
+    # Long, so that a slow machine can come back within it.
     load(grace => 60);
     my $types = sub { Genl->new->status->{ARMED} };
     my $genl = Genl->new(buffer => 16 << 20);

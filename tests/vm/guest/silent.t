@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Kprobes that are switched off as a whole are silent: what they report is not said to be armed then.
+# If all kprobes are disabled, the types that depend on them are not shown as armed.
 use strict;
 use warnings;
 use FindBin '$Bin';
@@ -23,7 +23,7 @@ my @all = qw(fork exec exit id);
 is($genl->start(@all), 0, 'START');
 for my $switch ('/proc/sys/kernel/ftrace_enabled', '/sys/kernel/debug/kprobes/enabled') {
   SKIP: {
-        # The kernel refuses it while something else relies on it.
+        # The kernel refuses to disable them while something else depends on them.
         $genl->records(0.1);
         skip "$switch cannot be switched off here", 5 if !put($switch, 0);
         is($genl->status->{ARMED}, Genl::mask(qw(fork exec)), 'STATUS knows what is silent');

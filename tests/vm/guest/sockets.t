@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# A listener is a socket, not its port: ports are given again, while the socket that had one is still being closed.
+# A listener is a socket, not its port: ports are reused while the socket that had one is still being closed.
 use strict;
 use warnings;
 use FindBin '$Bin';
@@ -40,7 +40,7 @@ is($bad, 0, 'each socket keeps its START');
 is($watcher->status->{LISTENERS}, 0, 'and takes it along');
 is($watcher->status->{ARMED}, 0, 'nothing stays armed');
 
-# What is refused changes nothing, and sends nothing again.
+# A refused request changes nothing, and sends nothing again.
 my $genl = Genl->new(buffer => 16 << 20);
 $genl->join_group;
 $genl->start('fork');

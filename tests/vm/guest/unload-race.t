@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Listeners START and STOP while the module is unloaded: who comes too late must not arm what nobody disarms any more. A hook
-# that is left behind is hit once the module's memory is gone, so processes go on being made after each unload.
+# Listeners START and STOP while the module is unloaded: a late START must not arm a hook that is never disarmed. A hook that
+# is left behind crashes the kernel after the module's memory is freed, so processes are started after each unload.
 use strict;
 use warnings;
 use Errno 'ESHUTDOWN';
@@ -16,8 +16,8 @@ use Time::HiRes 'time';
 
 use constant { ROUNDS => 10, LISTENERS => 4 };
 
-# Comes and goes until the module is going, which a refused START shows. One that STOPs then leaves others behind, that want
-# something still. Ends with 1 if it came to that.
+# START and STOP until the module is being unloaded, which a refused START shows. Then one listener STOPs while another still
+# has types armed. Ends with 1 if this STOP succeeded.
 sub come_and_go {
     my ($stays, $leaves, $changes) = map { Genl->new } 1 .. 3;
     $_->start(qw(fork exec exit id session)) for $stays, $leaves;

@@ -1,8 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# The module comes and goes under load, with listeners joined. What the kernel thinks of it is in its log, which the
-# host looks through.
+# The module is loaded and unloaded under load, with joined listeners. The host checks the kernel log for problems.
 use strict;
 use warnings;
 use FindBin '$Bin';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* The lives of a storm that run a program: plainly, late, deep down, or not at all. */
+/* The kinds of processes of a storm that run a program: simple, late, from a deep directory, or unsuccessfully. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -80,7 +80,7 @@ void exec_nothing(void)
 	execute(any(2) ? "/nonexistent" : "/proc", NULL);
 }
 
-/* A program without a name in any directory. */
+/* A program that has no name in any directory. */
 void exec_memory(void)
 {
 	char buffer[65536], path[64];
@@ -93,7 +93,7 @@ void exec_memory(void)
 	execute(path, NULL);
 }
 
-/* From a directory whose path is longer than any buffer. */
+/* A program in a directory whose path is longer than any buffer. */
 void exec_deep(void)
 {
 	char name[NAME_LEN + 1];

@@ -27,7 +27,7 @@ void nap(unsigned int usec)
 	usleep(any(usec) + 1);
 }
 
-/* A child, which does not outlive its time. */
+/* The child is killed after a time limit. */
 pid_t bear(void)
 {
 	pid_t pid = fork();

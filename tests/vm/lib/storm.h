@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the lives of a storm (tests/vm/storm.c) have in common. */
+/* Shared by the kinds of processes of a storm (tests/vm/storm.c). */
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -21,7 +21,7 @@ extern unsigned int seed;
 
 unsigned int any(unsigned int below);
 void nap(unsigned int usec);
-/* A child, which does not outlive its time. Return: as fork(2). */
+/* Fork a child that is killed after a time limit. Return: as fork(2). */
 pid_t bear(void);
 void wait_for(pid_t pid);
 void write_file(const char *path, const char *text);
@@ -29,7 +29,7 @@ void start_threads(int count, void *(*run)(void *argument), void *argument);
 void burn(unsigned int usec);
 void *live_shortly(void *unused);
 
-/* storm-exec.c: lives that run a program */
+/* storm-exec.c: kinds that run a program */
 void exec_plainly(void);
 void exec_with_arguments(void);
 void exec_after_vfork(void);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * fault: does what a module must not do, so that it is known to be seen. What it did is over when it is loaded, which
- * fails always.
+ * fault: a module with deliberate faults, to verify that the kernel detects them. Each fault is over when loading ends; loading
+ * always fails.
  */
 #include <linux/module.h>
 #include <linux/preempt.h>

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# What a kernel that watches over its modules has seen. See tests/vm/debug.
+# The findings of a kernel with debugging checks. See tests/vm/debug.
 package Watch;
 
 use strict;
@@ -20,7 +20,7 @@ my $complaint = qr/WARNING:|BUG:|Oops|[Kk]ernel panic|general protection|INFO: (
   |sleeping function called|ODEBUG|DEBUG_LOCKS|MAX_(?:LOCK|STACK)\w+ too low|lockdep off|Invalid wait context
   |workqueue lockup/x;
 
-# Does lockdep still look? It stops at the first thing that it finds, and at anything that shakes the kernel.
+# Is lockdep still active? It stops at its first finding, and after other serious errors.
 sub debug_locks {
     open my $file, '<', '/proc/lockdep_stats' or return 'no lockdep';
     my ($line) = grep { /debug_locks/ } <$file>;
@@ -39,13 +39,13 @@ sub ask {
     syswrite $file, "$what\n" or die "$leaks: $what: $!\n";
 }
 
-# From here on: what happened while the machine started is no matter of the module.
+# From here on: messages from the start of the machine do not concern the module.
 sub forget {
     ask('scan');
     ask('clear');
 }
 
-# Memory that is not referenced any more. Memory that was allocated a moment ago is skipped, so it takes two scans.
+# Leaked memory. Recently allocated memory is skipped, so this needs two scans.
 sub leaks {
     for (1 .. 2) {
         sleep 6;

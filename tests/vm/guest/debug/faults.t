@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Would it be seen? A module with faults (tests/vm/debug/fault.c) shows that each way of looking finds something.
+# A module with faults (tests/vm/debug/fault.c) shows that each check of the kernel works.
 use strict;
 use warnings;
 use FindBin '$Bin';
@@ -33,7 +33,7 @@ isnt(taints(), 0, 'the kernel is tainted');
 fault('leak');
 like(join('', leaks()), qr/size 512.*comm "insmod"/s, 'seen: leak');
 
-# From here on lockdep sees nothing more.
+# From here on lockdep is disabled.
 seen('nesting', qr/Invalid wait context/);
 is(debug_locks(), 0, 'lockdep has stopped');
 seen('free', qr/KASAN: slab-use-after-free/);

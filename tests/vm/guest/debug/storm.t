@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# The module in a kernel that watches over it, with all that it reports happening at once, listeners that come and go,
-# and itself coming and going. What the kernel found is the result; of the records only order and form are looked at.
+# The module in a kernel with debugging checks, with all kinds of events at the same time, while listeners come and go, and
+# while it is loaded and unloaded. The result is the kernel's findings; only order and form of the records are checked.
 use strict;
 use warnings;
 use FindBin '$Bin';
@@ -29,7 +29,7 @@ sub any { return int rand $_[0] }
 
 # Listeners
 
-# What it does next, by chance. It may get no answer: its own buffer may be full.
+# The next random action. There may be no answer, since the buffer of the socket may be full.
 sub act {
     my ($genl, $count) = @_;
     my $what = any(24);
@@ -60,10 +60,10 @@ sub act {
     }
 }
 
-# At times nobody reads, for as long as it takes to fill the ring where ten processes a second are many.
+# Sometimes no listener reads, long enough to fill the ring on a machine that starts only ten processes a second.
 sub quiet { return time % 60 < 20 }
 
-# One after the other, until it is asked to end: some joined, some slow, some with little room, most of them just gone.
+# One listener after the other, until a signal to end: some join, some are slow, some have small buffers, most just disappear.
 sub listen_on {
     my ($number, $out) = @_;
     my %count = map { $_ => 0 } qw(sockets records replayed starts lost overruns unanswered);
@@ -104,7 +104,7 @@ sub listen_on {
     print {$out} map { "$_ $count{$_}\n" } sort keys %count;
 }
 
-# Processes beside this one, and what they say at their end: words with a number are added up.
+# Background processes; the numbers in their final output are added up by name.
 sub start {
     my ($work) = @_;
     my $pid = open my $out, '-|';
@@ -148,7 +148,7 @@ sub told {
     return join ', ', map { ($sum->{$_} // 0) . " $_" } @names;
 }
 
-# A crash may write a file, or start a program, whose processes are reported too.
+# A crash may write a file, or start a program, whose processes are reported, too.
 sub dump_cores {
     my ($pattern) = @_;
     open my $file, '>', '/proc/sys/kernel/core_pattern' or return;
@@ -165,7 +165,7 @@ forget();
 # All at once, in a ring that is too small.
 my $begin = time;
 ok(load(ring => 64, grace => 1), 'the module is loaded');
-# Not joined, it has births and ends armed throughout; what nobody joined has read then fills the ring.
+# This socket has forks and exits armed all the time without joining the group; unread records fill the ring.
 my $steady = Genl->new(buffer => 65536);
 is($steady->start('fork', 'exit'), 0, 'births and ends are armed');
 my @listeners = map { my $number = $_; start(sub { listen_on($number, @_) }) } 1 .. LISTENERS;
@@ -200,7 +200,7 @@ undef $steady;
 my @leaks = leaks();
 is_deeply(\@leaks, [], 'nothing is leaked while it is loaded');
 
-# It comes and goes meanwhile.
+# The module is loaded and unloaded meanwhile.
 $begin     = time;
 @listeners = map { my $number = $_; start(sub { listen_on($number, @_) }) } 11 .. 12;
 $storm     = storm(1e9);
@@ -214,7 +214,7 @@ for my $round (1 .. ROUNDS) {
     }
     undef $own if $round % 3 == 0;
     my $tries = 0;
-    # A listener that requested a replay holds it meanwhile.
+    # A listener that requested a replay holds the module meanwhile.
     sleep 0.05 while !gone() && $tries++ < 200;
     push @bad, "round $round: not unloaded" if loaded();
     push @bad, "round $round: not loaded"   if !load(ring => 64 << $round % 2, grace => $round % 3);
