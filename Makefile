@@ -2,8 +2,8 @@
 #
 # forkbus: build, run, check, install. "make help" lists the targets, "make V=1" shows the commands.
 #
-# From outside: CC, CFLAGS, LDFLAGS, WERROR= (warnings stay warnings), DEBUG=1 (for a debugger, in build/debug), BUILD,
-# SANITIZE, PREFIX, DESTDIR, PACKAGES=no (install nothing), T=NAME (of the tests, those of that name).
+# Variables to set: CC, CFLAGS, LDFLAGS, WERROR= (warnings are not errors), DEBUG=1 (for a debugger, in build/debug), BUILD,
+# SANITIZE, PREFIX, DESTDIR, PACKAGES=no (install no packages), T=NAME (only tests of this name).
 
 FORKBUS_VERSION := 0.1.0
 
@@ -28,15 +28,15 @@ applicationsdir ?= $(PREFIX)/share/applications
 docdir        ?= $(PREFIX)/share/doc/forkbus
 sysusersdir   ?= $(PREFIX)/lib/sysusers.d
 sysconfdir    ?= /etc
-# Where the bus looks for policies, and polkit for actions, whatever the prefix is.
+# The bus reads policies, and polkit actions, from here for any prefix.
 dbuspolicydir ?= $(if $(filter /usr,$(PREFIX)),$(dbusdir),$(sysconfdir)/dbus-1)/system.d
 polkitdir     ?= /usr/share/polkit-1/actions
-# Where DKMS looks, whatever the prefix is.
+# DKMS reads sources from here for any prefix.
 kmodsrcdir    ?= /usr/src
 modulesloaddir ?= $(PREFIX)/lib/modules-load.d
 
 comma := ,
-# Where everything goes; what is built for a debugger, or with a sanitizer, has a place of its own.
+# The build directory; builds for a debugger or with a sanitizer have their own.
 O := $(BUILD)$(if $(DEBUG),/debug)$(if $(SANITIZE),/sanitize-$(subst $(comma),-,$(SANITIZE)))
 
 .DEFAULT_GOAL := all
@@ -44,7 +44,7 @@ MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .PHONY: FORCE
 
-# --- what there is to build -----------------------------------------------------------------------------------------
+# --- files ----------------------------------------------------------------------------------------------------------
 
 PROTO_SRC  := $(wildcard proto/*.c proto/*/*.c)
 BROKER_SRC := $(filter-out broker/main.c,$(wildcard broker/*.c broker/*/*.c broker/*/*/*.c))
@@ -63,17 +63,17 @@ ALL_SRC    := $(PROTO_SRC) $(BROKER_SRC) $(LIB_SRC) $(CTL_SRC) $(NOTIFY_SRC) bro
               clients/notify/main.c $(UNIT_SRC) $(UNIT_LIB) $(HELPER_SRC) $(HELPER_LIB) $(BENCH_SRC) $(BENCH_LIB)
 
 PROGRAMS := $(O)/bin/forkbusd $(O)/bin/forkbusctl $(O)/bin/forkbus-notify
-# The first is what programs are linked with, the second what they ask for when they run, the third what it is.
+# In this order: the name for linking, the name that programs load (soname), and the file.
 LIB_NAMES := libforkbus.so libforkbus.so.0 libforkbus.so.$(FORKBUS_VERSION)
 LIBRARY  := $(LIB_NAMES:%=$(O)/lib/%) $(O)/lib/libforkbus.a
 UNIT     := $(UNIT_SRC:%.c=$(O)/%)
 HELPERS  := $(HELPER_SRC:%.c=$(O)/%)
-# Those of the broker's own parts, and those that are no more than they need.
+# Benchmarks that link the broker's objects, and those that link only what they need.
 BENCH_OWN := $(O)/tests/bench/ring $(O)/tests/bench/cost $(O)/tests/bench/source
 BENCH     := $(filter-out $(BENCH_OWN),$(BENCH_SRC:%.c=$(O)/%))
 FUZZERS  := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/fuzz/%)
 
-# Lists of fields are generated, and headers of older versions stay as they were.
+# Without generated lists of fields, and without the headers of older versions, which do not change.
 FORMATTED  = $(filter-out proto/event-fields.h proto/event-json-fields.h proto/event-kept-fields.h tests/fixtures/%/forkbus.h, \
              $(shell find proto kmod broker clients docs tests -name '*.[ch]'))
 
@@ -81,7 +81,7 @@ MAN        := $(wildcard docs/*.[1-8])
 COMPLETION := $(wildcard clients/*/*.bash)
 CONFIG     := $(sysconfdir)/forkbus/forkbusd.conf
 
-# What "make install" puts where, beside the configuration.
+# The files that "make install" installs, without the configuration.
 INSTALLED = $(PROGRAMS:$(O)/bin/%=$(bindir)/%) $(systemunitdir)/forkbusd.service $(sysusersdir)/forkbus.conf \
             $(userunitdir)/forkbus-notify.service $(applicationsdir)/forkbus-notify.desktop \
             $(docdir)/examples/notify.conf \
@@ -92,7 +92,7 @@ INSTALLED = $(PROGRAMS:$(O)/bin/%=$(bindir)/%) $(systemunitdir)/forkbusd.service
             $(dbusdir)/system-services/org.forkbus1.service $(dbuspolicydir)/org.forkbus1.conf \
             $(polkitdir)/org.forkbus1.policy
 
-# --- how ------------------------------------------------------------------------------------------------------------
+# --- flags ----------------------------------------------------------------------------------------------------------
 
 CFLAGS  ?= $(if $(DEBUG),-Og -g3 -fno-omit-frame-pointer,-O2 -g)
 WERROR  ?= -Werror
@@ -103,14 +103,14 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wol
             -Wcast-qual -Wwrite-strings -Wvla -Wformat=2 -Wimplicit-fallthrough -Wundef -Wredundant-decls \
             -Wnested-externs -Wdouble-promotion $(if $(filter thread,$(SANITIZE)),-Wno-tsan)
 
-# _FORTIFY_SOURCE needs an optimised build, and hides from the sanitizers what they look for.
+# _FORTIFY_SOURCE needs an optimised build, and hides errors from the sanitizers.
 HARDEN_C  := -fPIE -fstack-protector-strong \
              $(if $(SANITIZE),,$(if $(filter -O1 -O2 -O3 -Os,$(CFLAGS)),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2))
 HARDEN_LD := -pie -Wl,-z,relro,-z,now,--as-needed
 
 SANITIZE_FLAGS := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 
-# pkg-config is asked once, when the first recipe needs it: "make packages" and "make help" do without.
+# pkg-config runs once, when the first recipe needs it, so "make packages" and "make help" work without it.
 LIBRARIES := libevent_core libsystemd jansson inih libmnl liburing
 pkg        = $(if $(shell pkg-config --exists $(2) 2>/dev/null && echo yes),$(shell pkg-config $(1) $(2)), \
                $(error of "$(2)" something is missing here: "make packages" installs it))
@@ -127,11 +127,11 @@ LINK    = $(CC) $(CFLAGS) $(SANITIZE_FLAGS) $(HARDEN_LD) -pthread $(LDFLAGS)
 FUZZ_FLAGS   = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 FUZZ_COMPILE = $(FUZZ_CC) -std=gnu17 $(DEFINES) -Wall -Wextra $(WERROR) -O1 -g $(FUZZ_FLAGS) $(PKG_CFLAGS) -pthread
 
-# As many jobs as there are processors, unless asked for another number.
+# As many jobs as processors, unless -j sets another number.
 JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc)) --no-print-directory
 
 Q := $(if $(V),,@)
-# Those who build packages have what they need, and may be unable to install anything.
+# Builds of distribution packages have all requirements, and may be unable to install packages.
 packages = $(if $(filter no,$(PACKAGES)),:,.ci/packages $(1))
 say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
 
@@ -139,16 +139,16 @@ say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
 
 all: $(PROGRAMS) $(LIBRARY) ## build the programs into build/bin/, libforkbus into build/lib/ (the default)
 
-tests: $(UNIT) $(HELPERS) ## build the test programs too
+tests: $(UNIT) $(HELPERS) ## build the test programs, too
 
-# A file that changes only when its content does.
+# Write a file only if its content changes.
 define write_changed
 	@mkdir -p $(@D)
 	@echo '$(subst ','\'',$(1))' >$@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 endef
 
-# Objects depend on the flags that they were built with, and what is made of all there are on which they are.
+# Objects depend on the flags that they were built with, and files made of all objects depend on the list of objects.
 $(O)/obj/flags: FORCE
 	$(call write_changed,$(COMPILE) $(LINK) $(PKG_LIBS))
 $(O)/obj/sources: FORCE
@@ -162,7 +162,7 @@ $(O)/obj/%.o: %.c $(O)/obj/flags
 # The compiler does not report files that are included by the assembler.
 $(O)/obj/broker/serve/varlink/idl.o $(BUILD)/fuzz/obj/broker/serve/varlink/idl.o: $(wildcard proto/*.varlink)
 
-# A library is made anew: what is no longer there must not stay in it.
+# An archive is always created from scratch, so that removed objects do not stay in it.
 %.a:
 	$(call say,AR,$@)
 	@mkdir -p $(@D)
@@ -193,13 +193,13 @@ $(O)/bin/forkbusctl: $(O)/obj/clients/ctl/main.o $(O)/libctl.a $(O)/lib/libforkb
 $(O)/bin/forkbus-notify: $(O)/obj/clients/notify/main.o $(O)/libnotify.a $(O)/lib/libforkbus.a $(O)/libproto.a
 	$(link) $(PKG_LIBS)
 
-# The library is independent of where it is loaded, and shows what is in its map and nothing else: the archive, too.
+# The library is position-independent, and exports only the names in its map; this applies to the archive, too.
 $(O)/pic/%.o: %.c $(O)/obj/flags
 	$(call say,CC,$< (library))
 	@mkdir -p $(@D)
 	$(Q)$(COMPILE) -fPIC -fvisibility=hidden -MMD -MP -c -o $@ $<
 
-# Of proto/ not what programs alone need: it logs, or would make the library depend on inih.
+# Without the parts of proto/ that only programs need: they log, or would make the library depend on inih.
 LIB_OBJ := $(patsubst %.c,$(O)/pic/%.o,$(LIB_SRC) $(filter-out proto/base/ini.c proto/base/message.c,$(PROTO_SRC)))
 
 $(O)/lib/libforkbus.so.$(FORKBUS_VERSION): private HARDEN_LD := $(filter-out -pie,$(HARDEN_LD))
@@ -229,10 +229,10 @@ $(BUS_HELPERS): $(O)/tests/%: $(O)/obj/tests/%.o $(O)/libproto.a
 $(LIB_HELPERS): $(O)/tests/%: $(O)/obj/tests/%.o $(O)/lib/libforkbus.a $(O)/libproto.a
 	$(link) $(LIB_LIBS)
 
-# Executes itself where there are no libraries.
+# It executes itself where there are no libraries, so it is linked statically.
 $(O)/tests/vm/storm: private HARDEN_LD := $(if $(SANITIZE),$(HARDEN_LD),-static)
 
-# What is measured starts them, many times: they are small, and need no libraries.
+# Benchmarks start these many times, so they are small and need no libraries.
 $(BENCH): private HARDEN_LD := $(if $(SANITIZE),$(HARDEN_LD),-static)
 $(BENCH): $(O)/tests/bench/%: $(O)/obj/tests/bench/%.o $(O)/libbench.a $(O)/libclient.a $(O)/libproto.a
 	$(link)
@@ -241,7 +241,7 @@ $(O)/tests/bench/ring $(O)/tests/bench/cost: $(O)/tests/bench/%: $(O)/obj/tests/
 		$(O)/libbroker.a $(O)/libproto.a
 	$(link) $(PKG_LIBS)
 
-# The broker with another source: what it has in the place of the one in the library comes first.
+# The broker with another source: its objects come first, and replace those in the archive.
 $(O)/tests/bench/source: $(O)/obj/broker/main.o $(O)/obj/tests/bench/source.o $(O)/libbench.a $(O)/libbroker.a $(O)/libproto.a
 	$(link) $(PKG_LIBS)
 
@@ -266,21 +266,21 @@ KMOD_SRC := $(wildcard kmod/*.[ch] kmod/compat-include/*.h kmod/compat-include/*
 KMOD     := $(KMOD_SRC) kmod/Kbuild kmod/Makefile
 KMOD_DIR  = $(kmodsrcdir)/forkbus-$(FORKBUS_VERSION)
 
-# The sources, and the protocol beside them, as DKMS gets them too.
+# The module's sources and the protocol, as DKMS gets them, too.
 copy_kmod = for file in $(KMOD:kmod/%=%); do install -D -m 644 -p "kmod/$$file" "$(1)/$$file"; done; \
             install -m 644 -p proto/forkbus_netlink.h '$(1)'
 
-kmod: ## build forkbus.ko into build/kmod/, for the running kernel, or for that of the headers in KDIR=
+kmod: ## build forkbus.ko into build/kmod/, for the running kernel, or for the headers in KDIR=
 	$(Q)$(call copy_kmod,$(O)/kmod)
 	$(Q)$(MAKE) --no-print-directory -C $(O)/kmod $(if $(KDIR),KDIR='$(abspath $(KDIR))') W=1 KCFLAGS='$(WERROR)' modules
 
-install-kmod: ## hand the module's sources to DKMS, which builds it for every kernel, and have it loaded at boot
+install-kmod: ## give the module's sources to DKMS, which builds it for every kernel; load it now and at boot
 	$(Q)$(call copy_kmod,$(DESTDIR)$(KMOD_DIR))
 	sed 's|@version@|$(FORKBUS_VERSION)|' kmod/dkms.conf >'$(DESTDIR)$(KMOD_DIR)/dkms.conf'
 	install -D -m 644 systemd/forkbus.modules-load '$(DESTDIR)$(modulesloaddir)/forkbus.conf'
 	$(if $(DESTDIR),,dkms install forkbus/$(FORKBUS_VERSION))
 
-uninstall-kmod: ## take it from DKMS again, and from this machine
+uninstall-kmod: ## remove the module from DKMS and from this machine
 	$(if $(DESTDIR),,-dkms remove forkbus/$(FORKBUS_VERSION) --all)
 	rm -rf '$(DESTDIR)$(KMOD_DIR)'
 	rm -f '$(DESTDIR)$(modulesloaddir)/forkbus.conf'
@@ -294,8 +294,8 @@ run: ## install what is missing, build, start a broker on build/run and watch it
 
 ##@ Check
 
-# All goes through prove, so that a run has one kind of output and ends with its totals. A unit test is one group of
-# cmocka: its TAP knows no second plan, and what it makes of skip() counts as failed.
+# All tests run under prove, so that a run has one kind of output and ends with its totals. A unit test has only one group of
+# cmocka: its TAP output cannot have a second plan, and prints skip() as a failure.
 TESTS_lint        := $(wildcard tests/lint/*.t)
 TESTS_unit        := $(UNIT)
 TESTS_integration := $(wildcard tests/integration/*.t)
@@ -304,8 +304,7 @@ export CMOCKA_MESSAGE_OUTPUT := TAP
 export FORKBUS_BUILD := $(abspath $(O))
 export UBSAN_OPTIONS := print_stacktrace=1
 
-# Build, and run those of the kinds in WHAT, or of them the ones that T names. One that hangs fails, and does not take the
-# time of all that follow.
+# Build, and run the tests of the kinds in WHAT, or those of them that T names. A test that hangs fails after a time limit.
 ALLOW  = timeout --foreground -k 10 600
 named  = $(if $(T),$(foreach name,$(T),$(filter %/test-$(name) %/$(name).t,$(1))),$(1))
 CHOSEN = $(call named,$(foreach kind,$(WHAT),$(TESTS_$(kind))))
@@ -326,14 +325,14 @@ check check-unit check-integration lint:
 	@$(call packages,all)
 	@$(MAKE) $(JOBS) prove WHAT='$(WHAT)'
 
-check-all: ## check, then all that takes longer: sanitizers, foreign clients, kernels, valgrind, fuzzers
+check-all: ## check, then everything that takes longer: sanitizers, foreign clients, kernels, valgrind, fuzzers
 	@.ci/run
 
 check-sanitize: ## unit and integration tests with AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(call packages,all)
 	@$(MAKE) $(JOBS) prove SANITIZE=address,undefined WHAT='unit integration'
 
-# What threads share: the log, and those who read it while it is written. RING_SEC= for longer than some seconds.
+# Threads share only the log, with readers while it is written. RING_SEC= sets a longer time than some seconds.
 TESTS_ring := $(filter %/test-ring %/test-ring-wake %/test-ring-torn %/test-log-reader,$(UNIT))
 
 prove-ring: $(TESTS_ring)
@@ -345,11 +344,11 @@ check-thread: ## readers of the log while it is written, with ThreadSanitizer
 
 .PHONY: prove-ring check-thread
 
-# Valgrind writes what it finds to files, since not every test looks at how its broker ended.
+# Valgrind writes its findings to files, since not every test checks the exit status of its broker.
 VALGRIND = valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,indirect,possible \
            --log-file=$(abspath $(O))/valgrind/%p
 
-# It does not know futex_waitv(2), says so in five lines, and lets it fail: the library does without then.
+# Valgrind does not support futex_waitv(2): it prints five lines and lets the call fail, and the library works without it.
 VALGRIND_KNOWN = -e 'WARNING: unhandled .* syscall: 449$$' -e 'You may be able to write your own handler' \
                  -e 'Read the file README_MISSING_SYSCALL' -e 'Nevertheless we consider this a bug' -e 'it at http://valgrind'
 
@@ -362,7 +361,7 @@ check-valgrind: ## unit tests, and the broker under the integration tests, in va
 	if cat $(O)/valgrind/* | grep -v $(VALGRIND_KNOWN); then failed=1; fi; \
 	exit $$failed
 
-# Tests in kernels of their own, under QEMU. Everything that they need is built before they begin; if that is impossible, they are
+# Tests in separate kernels, under QEMU. Everything that they need is built before they start; if this is impossible, they are
 # skipped.
 TESTS_vm := $(wildcard tests/vm/*.t)
 VM_JOBS  ?= 2
@@ -370,18 +369,18 @@ export FORKBUS_VM := $(abspath $(BUILD))/vm
 
 prepare_vm = for what in qemu kernels rootfs checkpatch; do tests/vm/$$what >/dev/null || [ $$? -eq 77 ] || exit 1; done
 
-check-vm: ## the module, built for and tested in Debian's kernels 6.1, 6.12 and 7 in QEMU (VM_JOBS= at once: 2)
+check-vm: ## build the module for Debian's kernels 6.1, 6.12 and 7, and test it there in QEMU (VM_JOBS=2 at a time)
 	@$(call packages,all)
 	@$(call packages,vm)
 	@$(MAKE) $(JOBS) all tests
 	@$(prepare_vm)
 	@prove -j$(VM_JOBS) --timer $(PROVE_FLAGS) $(TESTS_vm)
 
-check-kmod: ## the module, built for these kernels and for arm64, with sparse and checkpatch.pl
+check-kmod: ## build the module for these kernels and for arm64, with sparse and checkpatch.pl
 	@$(call packages,vm)
 	@prove $(PROVE_FLAGS) tests/vm/build.t
 
-# Not in check-all: kernels are compiled first.
+# Not in check-all, since the kernels have to be compiled first.
 check-kernel-debug: KIND := plain
 check-kernel-debug: ## the module under load, in a kernel with KASAN, lockdep, kmemleak, PREEMPT: 40 minutes
 check-kernel-rt: KIND := rt
@@ -395,10 +394,10 @@ check-kernel-debug check-kernel-rt:
 	done
 	@prove --timer $(PROVE_FLAGS) tests/vm/debug/$(KIND).t
 
-# Clients that others wrote: downloaded first; if that is impossible, their tests are skipped.
+# Clients of other projects: downloaded first; if this is impossible, their tests are skipped.
 TESTS_foreign := $(wildcard tests/foreign/*.t)
 
-check-foreign: ## the Varlink face, to clients of others: varlinkctl and python-varlink of Debian 13, fetched once
+check-foreign: ## Varlink with clients of other projects: varlinkctl and python-varlink of Debian 13, fetched once
 	@$(call packages,all)
 	@$(MAKE) $(JOBS) $(O)/bin/forkbusd
 	@tests/foreign/tree >/dev/null || [ $$? -eq 77 ]
@@ -409,11 +408,11 @@ fuzz: ## each fuzz target for SECONDS= (60), from the corpus in the tree
 	@$(MAKE) $(JOBS) $(FUZZERS)
 	@tests/run-fuzz $(SECONDS) $(FUZZERS)
 
-compile_commands.json: FORCE ## for clangd and other tools that want to know how each file is compiled
+compile_commands.json: FORCE ## write how each file is compiled, for clangd and other tools
 	@printf '%s\n' $(ALL_SRC) | jq -R --arg directory '$(CURDIR)' --arg command '$(subst ','\'',$(COMPILE))' \
 		'{$$directory, file: ., command: "\($$command) -c \(.)"}' | jq -s . >$@
 
-generate: ## make what follows from the table of fields, proto/event-fields.toml
+generate: ## generate files from the table of fields, proto/event-fields.toml
 	$(Q)proto/generate
 
 format: ## format the sources
@@ -421,11 +420,11 @@ format: ## format the sources
 
 ##@ Measure
 
-# In a kernel of its own: 6.1, 6.12, 7.
+# The kernel in QEMU: 6.1, 6.12 or 7.
 KERNEL ?= 6.12
 
-bench: ## what forkbus costs, beside every peer: one table, and all samples in build/bench/: 25 minutes (PARTS= for some of it)
-bench-quick: ## the same, less exactly and without QEMU: two minutes (PARTS=fanout, latency, forks, …)
+bench: ## compare the cost of forkbus with all peers: one table, all samples in build/bench/: 25 minutes (PARTS= for some)
+bench-quick: ## the same with less precision and without QEMU: two minutes (PARTS=fanout, latency, forks, …)
 bench-quick: BENCH_FLAGS := --quick
 bench bench-quick:
 	@$(call packages,all)
@@ -434,8 +433,8 @@ bench bench-quick:
 	@$(MAKE) $(JOBS) all $(BENCH) $(BENCH_OWN)
 	@tests/bench/bench $(BENCH_FLAGS) $(ARGS) --kernel=$(KERNEL) $(PARTS)
 
-bench-listening: ## what listening costs, by module and proc connector, in QEMU (KERNEL=6.12): 20 minutes, ARGS=--quick: two
-bench-timed: ## the same by the clock, on two processors: it takes a machine with nothing else to do
+bench-listening: ## the cost of listening, by module and proc connector, in QEMU (KERNEL=6.12): 20 minutes, ARGS=--quick: two
+bench-timed: ## the same by the clock, on two processors: needs an otherwise idle machine
 bench-timed: BENCH_FLAGS := --timed
 bench-listening bench-timed:
 	@$(call packages,all)
@@ -443,12 +442,12 @@ bench-listening bench-timed:
 	@$(MAKE) $(JOBS) all $(BENCH)
 	@tests/bench/listening $(BENCH_FLAGS) $(ARGS) --kernel=$(KERNEL)
 
-bench-here: ## the same without the module, on this machine as it is, as root
+bench-here: ## the same without the module, on this machine, as root
 	@$(call packages,all)
 	@$(MAKE) $(JOBS) all $(BENCH)
 	@tests/bench/listening --here
 
-bench-ring: ## what up to a thousand readers of the mapped log cost the broker, at paces and flat out: a minute
+bench-ring: ## the cost of up to a thousand readers of the mapped log, at fixed rates and at full speed: a minute
 	@$(call packages,all)
 	@$(MAKE) $(JOBS) $(O)/tests/bench/ring
 	@$(O)/tests/bench/ring
@@ -457,7 +456,7 @@ bench-ring: ## what up to a thousand readers of the mapped log cost the broker, 
 
 ##@ Install
 
-# With a DESTDIR for another machine, or if systemd does not run, it is not notified.
+# systemd is not notified if there is a DESTDIR, or if it does not run.
 reload_systemd = $(if $(DESTDIR),,[ ! -d /run/systemd/system ] || systemctl daemon-reload)
 
 install: all ## to DESTDIR and PREFIX= (/usr/local), with unit, sysusers entry, configuration, man pages, completion
@@ -488,7 +487,7 @@ install: all ## to DESTDIR and PREFIX= (/usr/local), with unit, sysusers entry, 
 	$(reload_systemd)
 	$(if $(DESTDIR),,-ldconfig)
 
-uninstall: ## remove what install put there; a changed configuration stays
+uninstall: ## remove the installed files; a changed configuration stays
 	rm -f $(foreach file,$(INSTALLED),'$(DESTDIR)$(file)')
 	@conf='$(DESTDIR)$(CONFIG)'; \
 	if cmp -s systemd/forkbusd.conf "$$conf"; then rm -f "$$conf"; elif [ -e "$$conf" ]; then echo "kept: $$conf"; fi
@@ -496,10 +495,10 @@ uninstall: ## remove what install put there; a changed configuration stays
 
 ##@ Other
 
-packages: ## install the Debian packages that building and testing need, or name them
+packages: ## install the Debian packages that building and testing need, or print their names
 	@.ci/packages all
 
-clean: ## remove what was built
+clean: ## remove all built files
 	rm -rf $(BUILD)
 
 help: ## show this
