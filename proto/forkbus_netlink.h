@@ -30,7 +30,7 @@
  *	Every message carries the module's instance, which is random and made when it is loaded.
  *	A listener that has everything up to a sequence number of this instance joins the group,
  *	sends START, then REPLAY from that number, and drops duplicates. The same helps after an
- *	overrun of the socket. The numbers of another instance begin anew.
+ *	overrun of the socket. The numbers of another instance begin again.
  *
  * To read
  *	A message of the group has at most 16 KiB, one of REPLAY at most 32 KiB. Attributes are

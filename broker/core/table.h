@@ -16,7 +16,7 @@
 #define PROCESS_COMM_MAX 64
 
 struct process {
-	struct process_id id; /* the start: the first value that was known, for good */
+	struct process_id id; /* the start: the first known value, which does not change */
 	field_set has;	      /* EVENT_BIT()s of the fields that are known, start_usec among them */
 	uint32_t ppid;
 	uint64_t parent_start_usec;

@@ -30,7 +30,7 @@ struct recent {
 	uint64_t heads[RECENT_BUCKETS]; /* number of the latest of each bucket, 0: none */
 };
 
-/* recent_init() - Return: 0 or -ENOMEM; recent_done() is due in any case. */
+/* recent_init() - Return: 0 or -ENOMEM; call recent_done() in either case. */
 int recent_init(struct recent *recent);
 void recent_done(struct recent *recent);
 

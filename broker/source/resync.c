@@ -12,7 +12,7 @@
 /* Even if losses are frequent, /proc is not read all the time. */
 #define PAUSE_NSEC     (1 * NSEC_PER_SEC)
 #define PAUSE_SHARE    20
-/* A scan that was interrupted for a long time does not delay the next one for ever. */
+/* A scan that was interrupted for a long time does not delay the next one without limit. */
 #define PAUSE_MAX_NSEC (10 * NSEC_PER_SEC)
 
 struct ids {

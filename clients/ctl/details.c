@@ -24,7 +24,7 @@ static void put_signal(FILE *file, uint64_t number)
 		fprintf(file, "signal %" PRIu64, number);
 }
 
-/* Padded, so that times of the most frequent statuses are aligned. */
+/* Padded, so that durations of the most frequent statuses are aligned. */
 static void put_status(FILE *file, const struct forkbus_event *event)
 {
 	char code[HUMAN_MAX];

@@ -40,7 +40,7 @@ int ring_fd(const struct ring *ring);
  * Its texts are valid until the next call. A loss has reason (slow; expired: what ring_seek() asked for is no longer there),
  * from, to and count.
  * Return: 0, RING_E_END, RING_E_LOST, RING_E_REPLACED, -EBADMSG where the log is damaged, -EPROTONOSUPPORT
- * where a newer broker has continued it with types of events that are not known here; both for good.
+ * where a newer broker has continued it with types of events that are unknown here; both errors are permanent.
  */
 int ring_next(struct ring *ring, struct fb_event *event);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// Who lives? c++ processes.cc $(pkg-config --cflags --libs libforkbus)
+// List the living processes. c++ processes.cc $(pkg-config --cflags --libs libforkbus)
 #include <cstring>
 #include <forkbus.h>
 #include <iostream>

@@ -26,7 +26,7 @@ enum {
 
 /*
  * lines_open() - open a file to read lines of less than @size bytes and their newline
- * Return: 0 or a negative errno; lines_close() is due in any case.
+ * Return: 0 or a negative errno; call lines_close() in either case.
  */
 int lines_open(struct lines *lines, const char *path, size_t size);
 void lines_close(struct lines *lines);

@@ -153,7 +153,7 @@ sub test_stopped {
 
     # All the others.
     my @wrong = grep { $_ ne "$first-$end" } map { runs($_, $path{ $_->name }) } @readers;
-    is_deeply(\@wrong, [], READERS . " others have got each of " . ($end - $first + 1) . ' events, once');
+    is_deeply(\@wrong, [], READERS . " others have received each of " . ($end - $first + 1) . ' events, once');
     is_deeply([map { losses($_, $path{ $_->name }) } @readers], [], 'none has lost any');
     unlike($bus->said, qr/disconnect/i, 'the bus has thrown out nobody') or diag($bus->said);
     unlike($broker->stderr, qr/has gone|does not let/, 'nor the broker');

@@ -105,7 +105,7 @@ sub complaints {
     return @wrong;
 }
 my ($node) = grep { $_->[0] eq 'node' } @{ read_xml($text) };
-is_deeply([complaints($node, '')], [], 'all that there is has a name and a type, and is where it may be');
+is_deeply([complaints($node, '')], [], 'everything has a name and a type, and is where it may be');
 ok(scalar(complaints([node => {}, [[interface => {}, [[arg => { type => 's' }, []]]]]], '')) == 3, 'or is found out');
 like($text, qr/<!DOCTYPE node PUBLIC "-\/\/freedesktop\/\/DTD D-BUS Object Introspection 1\.0\/\/EN"/, 'the DTD is named');
 SKIP: {

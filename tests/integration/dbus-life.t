@@ -115,7 +115,7 @@ sub test_restarts {
         pass('other faces go on');
         is($broker->status->{subscribers}, 1, 'the subscriptions went with it');
         $bus->up;
-        ok($bus->has_owner, 'it begins anew: the broker is there again');
+        ok($bus->has_owner, 'the bus was restarted: the broker is there again');
         my $root = $bus->client;
         is($root->get('Subscribers'), 1, 'with nobody of those before');
         is($root->get('Sent', $paths[0])->{error}, BUS_ERROR . 'UnknownObject', 'nor their objects');
@@ -199,7 +199,7 @@ sub test_resume {
     $stopped->subscribe({ since => $broker->beginning });
     $stopped->signal_process('STOP');
     my $writer = $feed->write_beside(block(1000), 5);
-    $broker->stop("$kind, in the midst");
+    $broker->stop("$kind, during all this");
     kill 'KILL', $writer;
     waitpid $writer, 0;
     $bus->stop;

@@ -57,7 +57,7 @@ sub events {
         event(exit    => 200, status => { signal => 11, coreDumped => true }, usage => { elapsedUsec => 5_000_000 }),
         event(fork    => 300),
         event(id      => 300, uid => 8, old => { uid => 0, gid => 0 }),
-        event(comm    => 300, uid => 8, comm => 'named anew'),
+        event(comm    => 300, uid => 8, comm => 'named again'),
         event(session => 300, uid => 8, session => 300),
         event(fork    => 301, uid => 8, ppid => 300, parentStartUsec => 300_000),
     );

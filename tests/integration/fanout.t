@@ -248,7 +248,7 @@ my $feed = Forkbus::Feed->new(
 my $broker = $feed->broker;
 $feed->write(map { make_fork() } 1 .. PROCESSES);
 $feed->settle;
-is($broker->status->{processes}, PROCESSES, 'the table has who lives');
+is($broker->status->{processes}, PROCESSES, 'the table has the living processes');
 
 my $all = $broker->subscribe({ threads => Cpanel::JSON::XS::true });
 my %distinct = (normal_form({ threads => Cpanel::JSON::XS::true }) => 1);

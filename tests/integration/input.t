@@ -134,7 +134,7 @@ like($told->{error}, qr/^(?:invalidRequest|unexpectedInput)$/, 'binary rubbish')
 my $begin = now_usec();
 my @late  = map { $broker->subscribe($_) } '{"types":', undef;
 $told = answer_of($late[0]);
-is($told->{error}, 'requestTimeout', 'no newline for ever') or diag(json($told));
+is($told->{error}, 'requestTimeout', 'a request without a newline ends at the timeout') or diag(json($told));
 cmp_ok(now_usec() - $begin, '>=', 1_990_000, 'is waited for as long as is configured');
 $told = answer_of($late[1]);
 is($told->{error}, 'requestTimeout', 'nothing at all') or diag(json($told));

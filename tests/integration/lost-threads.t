@@ -57,7 +57,7 @@ for my $round (1 .. ROUNDS) {
                 return $now->{messages} > $messages + 200 && $now->{resyncs} > $resyncs;
             }
         ),
-        'and the table is read anew'
+        'and the table is read again'
     );
 }
 

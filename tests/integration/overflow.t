@@ -76,7 +76,7 @@ for (1 .. 100) {
     settle($stream, $seen);
     last if $losses == grep { $_->{type} eq 'lost' } $stream->events;
 }
-ok(Forkbus->wait_until(sub { $broker->status->{source}{resyncs} > 0 }), 'the table is read anew');
+ok(Forkbus->wait_until(sub { $broker->status->{source}{resyncs} > 0 }), 'the table is read again');
 
 # The number of lost messages.
 my @lost = grep { $_->{type} eq 'lost' } $stream->events;

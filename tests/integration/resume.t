@@ -162,7 +162,7 @@ my $first = $broker->status->{log}{firstSeq};
 my @expired = told_since("$epoch:" . ($old - 10));
 is("$expired[0]{type} $expired[0]{reason}", 'lost expired', 'of a cursor that is too old, what follows is lost');
 is_deeply([@{ $expired[0] }{qw(from to count)}], [$old - 9, $first - 1, $first - 1 - ($old - 10)], 'exactly');
-is($expired[1]{seq}, $first, 'then comes what there is');
+is($expired[1]{seq}, $first, 'then come the remaining events');
 is_deeply([holes($first, @expired)], [], 'without a hole');
 @since = told_since('-30s');
 is_deeply([map { $_->{seq} } @since], [$last - 49 .. $last], 'since a time: what happened since then, and no loss');

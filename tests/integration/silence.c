@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * silence [BELOW | brief] - make the proc connector fall silent for all its listeners, as any program can
+ * silence [BELOW | brief] - make the proc connector stop sending events to all its listeners, as any program can
  *
  * The kernel counts listeners. A socket that says "ignore" takes one from the count unless "ignore" is what it said last;
  * whether it ever listened does not matter, so any other message before is enough, even an unknown one. It repeats this
@@ -111,7 +111,7 @@ int main(int argc, char **argv)
 
 	for (; !is_silent(observer); count++) {
 		if (count == ENOUGH) {
-			fputs("silence: it does not fall silent\n", stderr);
+			fputs("silence: it does not stop sending events\n", stderr);
 			return 1;
 		}
 		ignore_once();

@@ -54,7 +54,7 @@ my $end = $broker->last_seq;
 my $link = $broker->varlink->subscribe({ snapshot => true });
 my ($ready, $reply) = $link->wait_ready;
 my @types = map { $_->{type} } @{ $link->{events} };
-is_deeply(\@types, [('process') x 50, 'ready'], 'first who lives, then ready');
+is_deeply(\@types, [('process') x 50, 'ready'], 'first the living processes, then ready');
 is(place($ready->{cursor}), $end, 'as of the end of the log');
 is($reply->{parameters}{cursor}, $ready->{cursor}, 'where the reply stands too');
 publish(3);
@@ -256,7 +256,7 @@ for (1 .. 5) {
     $gone->fill(Time::HiRes::time() + Forkbus::patience());
     $gone->close;
 }
-ok(Forkbus->wait_until(sub { $broker->descriptors <= $descriptors }), 'who goes in the midst of a list is gone');
+ok(Forkbus->wait_until(sub { $broker->descriptors <= $descriptors }), 'a client that left during a list is gone');
 
 Forkbus::Varlink->as_described;
 $broker->stop;

@@ -60,7 +60,7 @@ for my $file (@made) {
     is($failed, 1, '... is stale without it');
     like("@said", qr/^\Q$file\E is stale/, '... which is said');
     ($failed, @said) = generate("--root=$root");
-    is("$failed @said", "0 $file\n", '... it is made anew');
+    is("$failed @said", "0 $file\n", '... it is generated again');
     is(content("$root/$file"), $text, '... as it was');
 }
 

@@ -86,7 +86,7 @@ struct module_stream {
 	struct module_stream_stats stats;
 };
 
-/* module_stream_init() - Return: 0 or -ENOMEM; module_stream_done() is due in any case. */
+/* module_stream_init() - Return: 0 or -ENOMEM; call module_stream_done() in either case. */
 int module_stream_init(struct module_stream *stream, const struct module_ops *ops, void *userdata);
 void module_stream_done(struct module_stream *stream);
 

@@ -25,5 +25,5 @@ void reader_open(struct reader *reader, const char *path);
 /* reader_fd() - readable from the beginning, and when a reader that waits is woken */
 int reader_fd(const struct reader *reader);
 
-/* reader_turn() - read what there is, but so much that it is the next one's turn. Return: what there was. */
+/* reader_turn() - read the pending data, up to a limit, so that the next reader gets its turn. Return: what was read. */
 struct reader_turn reader_turn(struct reader *reader);

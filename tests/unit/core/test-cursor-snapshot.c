@@ -180,7 +180,7 @@ static void test_tree(void **state)
 			 cursor_print(cursor, log_epoch(hub_log(stage.hub)), birth - 1));
 		begin(&one, live);
 		subscriber_read_all(&one);
-		/* Some generations; the other comes late, when fathers have died. */
+		/* Some generations; the other snapshot begins late, after parents have died. */
 		for (int i = 0; i < 10; i++) {
 			stage_run(&stage, 40, 10);
 			subscriber_read(&one, 1000, random_below(&stage.world.random, 5000));

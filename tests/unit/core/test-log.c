@@ -186,7 +186,7 @@ static void test_empty(void **state)
 	log_free(log);
 }
 
-/* Random events through many laps, looked at all the time, reopened now and then */
+/* Random events through many laps, checked all the time, reopened sometimes */
 static void test_model(void **state)
 {
 	struct log *log = open_log(LOG_NEW);

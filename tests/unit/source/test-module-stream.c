@@ -235,7 +235,7 @@ static void test_refused(void **state)
 	listener_free(listener);
 }
 
-/* Replays without new records are not requested for ever. */
+/* Replays without new records are not requested without limit. */
 static void test_in_vain(void **state)
 {
 	struct listener *listener = listener_new(100, 4, 3);
