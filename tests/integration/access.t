@@ -80,9 +80,9 @@ sub processes_of {
 for my $who (qw(user other)) {
     my $uid = { user => $user, other => $other }->{$who};
     my @pids = map { $_->{pid} } snapshot($who);
-    is_deeply(\@pids, processes_of($uid), "$who: the snapshot has all own processes and no other");
+    is_deeply(\@pids, processes_of($uid), "$who: the snapshot has exactly the own processes");
     my %pid = map { $_ => 1 } @pids;
-    is(scalar(grep { $pid{ $_->{pid} } } @{ $holding{$who} }), 3, "$who: those that were started among them");
+    is(scalar(grep { $pid{ $_->{pid} } } @{ $holding{$who} }), 3, "$who: it includes the processes that were started");
 }
 for my $who (qw(root member)) {
     my %pid = map { $_->{pid} => 1 } snapshot($who);
@@ -137,7 +137,7 @@ for my $way (qw(live history)) {
     for my $who (qw(user other)) {
         my $uid = { user => $user, other => $other }->{$who};
         my @expected = grep { shown_to($uid, $_) } map { {%$_} } @{ $events{root} };
-        is_deeply($events{$who}, \@expected, "$who, $way: all own events and no other") or diag(scalar @expected);
+        is_deeply($events{$who}, \@expected, "$who, $way: exactly the own events") or diag(scalar @expected);
     }
     is_deeply($events{member}, $events{root}, "member, $way: all that root sees");
     $told{$way} = \%events;
@@ -192,7 +192,7 @@ SKIP: {
         is($shown, $mode eq 'plain' ? "@known" : '', "$mode: the user sees them where they are the own");
       SKIP: {
             skip('children had a part in it', 1) if @summed && !exists $whole->{usage}{writeChars};
-            cmp_ok($whole->{usage}{writeChars}, '>=', 65536, "$mode: what it wrote is in them");
+            cmp_ok($whole->{usage}{writeChars}, '>=', 65536, "$mode: they include the bytes that it wrote");
         }
     }
 }

@@ -132,7 +132,7 @@ for my $case (
 for my $arguments ([], ['monitor'], ['status'], ['doctor'], ['log']) {
     ($status, $out, $err) = forkbusctl(@$arguments, '--help');
     is("$status $err", '0 ', "forkbusctl @$arguments --help");
-    like($out, qr/^forkbusctl @$arguments.*\n\n\w/, 'says what it is');
+    like($out, qr/^forkbusctl @$arguments.*\n\n\w/, 'prints the name and version');
 }
 ($status, $out) = forkbusctl('--version');
 like($out, qr/^forkbusctl \d/, '--version');
@@ -182,7 +182,7 @@ SKIP: {
 my $stream = $broker->subscribe({ since => $begin, threads => Cpanel::JSON::XS::true });
 my @whole  = @{ $stream->catch_up_lines($broker) };
 ($status, $out) = forkbusctl('log', '--threads', '--json=short', $broker->log);
-is($out, join('', map { "$_\n" } @whole), 'log shows what subscribers get');
+is($out, join('', map { "$_\n" } @whole), 'log shows the same as subscribers get');
 ($status, $out) = forkbusctl('log', '--json=short', '-n', 7, '--type=exit', $broker->log);
 is(scalar(grep { /"exit"/ } split /\n/, $out), 7, 'and ends after this number');
 
@@ -194,7 +194,7 @@ for my $case (@cases) {
     my @expected = map { $_->{seq} } grep { $wanted->($_) } map { { %$_, status => $_->{status} // undef } } @all;
     ($status, $out, $err) = forkbusctl('log', '--json=short', @$options, $broker->log);
     is("$status $err", '0 ', "log @$options");
-    is_deeply([grep { $_ > 1 && $_ <= $last } numbers($out)], \@expected, 'shows what is wanted');
+    is_deeply([grep { $_ > 1 && $_ <= $last } numbers($out)], \@expected, 'shows the matching events');
 }
 
 # Without a broker.
@@ -209,7 +209,7 @@ is($status, 1, 'without its directory');
 is("$status $out", '1 ', 'a log that is not there');
 like($err, qr/No such file/, 'and a word on why');
 ($status, $out, $err) = forkbusctl('doctor', '--json=short');
-ok(!Forkbus::parse($out)->{broker}{reachable}, 'doctor says that there is none');
+ok(!Forkbus::parse($out)->{broker}{reachable}, 'doctor reports that there is no broker');
 
 # A broker that ends while a client watches, and is started again.
 $broker->restart;
@@ -223,7 +223,7 @@ ok(Forkbus->wait_until(sub { $broker->status->{subscribers} == 1 }), 'a client w
 $feed->write({ %common, type => 'session', pid => 600, startUsec => 5, uid => 0 });
 ok(Forkbus->wait_until(sub { Forkbus->read_file($broker->log) =~ /./ && $broker->status->{events}{session} }), 'an event');
 $broker->end('TERM');
-ok(Forkbus->wait_until(sub { Forkbus->read_file("$dir/../gone") =~ /closed the connection; waiting/ }), 'says when it goes');
+ok(Forkbus->wait_until(sub { Forkbus->read_file("$dir/../gone") =~ /closed the connection; waiting/ }), 'reports its end');
 $broker->restart;
 ok(Forkbus->wait_until(sub { Forkbus->read_file("$dir/../gone") =~ /the broker is back/ }), 'and when it is back');
 $feed->write({ %common, type => 'session', pid => 601, startUsec => 5, uid => 0 });
@@ -241,12 +241,12 @@ ok(Forkbus->wait_until(sub { $broker->status->{events}{fork} == 3 }), 'three pro
 ($status, $out, $err) = forkbusctl('ps', '--tree=700', '--json=short');
 is_deeply([map { $_->{pid} } map { Forkbus::parse($_) } split /\n/, $out], [700, 701, 702], 'ps lists a tree') or diag($err);
 ($status, $out, $err) = forkbusctl('ps', '--comm=oth*');
-like($out, qr/^ +PID .*\n +702 +700 +root +\S.* other +-\n\z/, 'and what matches, in columns');
+like($out, qr/^ +PID .*\n +702 +700 +root +\S.* other +-\n\z/, 'and the matching ones, in columns');
 ($status, $out, $err) = forkbusctl('tree', 700);
 like($out, qr/ root\s*\n.*├─child\s*\n.*└─other\s*\n\z/, 'a tree is drawn') or diag($err);
 ($status, $out, $err) = forkbusctl('wait', 4711);
-is("$status $out", '2 ', 'nobody waits for a process that is not there');
-like($err, qr/no such process/, 'and it is said');
+is("$status $out", '2 ', 'wait fails for a process that does not exist');
+like($err, qr/no such process/, 'with a message');
 my $waits = fork // die "fork: $!\n";
 if (!$waits) {
     open STDOUT, '>', "$dir/../ended" or POSIX::_exit(126);

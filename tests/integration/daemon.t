@@ -55,7 +55,7 @@ for my $case (
     my $file = Forkbus->write_file("$base/bad" . ++$number . '.conf', $text);
     ($status, $out, $err) = run([$forkbusd, '--foreground', "--runtime-dir=$base/none", "--config=$file"]);
     is($status, 2, 'status 2 of a configuration that is wrong') or diag($err);
-    like($err, qr/\Q$file\E:$message/, 'and the line, and what is expected');
+    like($err, qr/\Q$file\E:$message/, 'and the line, and the expected value');
 }
 ok(!-e "$base/none", 'nothing was made of all this');
 
@@ -79,9 +79,9 @@ for my $case (
 ($status, $out) = run([$forkbusd, '--probe']);
 my @probed = map { Forkbus::parse($_) } split /\n/, $out;
 is_deeply([sort map { $_->{source} } @probed], [qw(connector module replay)], '--probe reports every source');
-ok(!(grep { !exists $_->{works} || $_->{found} eq '' || !exists $_->{advice} } @probed), 'what was found, and what would help');
+ok(!(grep { !exists $_->{works} || $_->{found} eq '' || !exists $_->{advice} } @probed), 'with the finding and advice');
 my ($works) = grep { $_->{source} =~ /^(?:connector|module)$/ && $_->{works} } @probed;
-is($status, $works ? 0 : 1, 'its exit status says whether events are available');
+is($status, $works ? 0 : 1, 'its exit status shows whether events are available');
 
 # --- signals, reload ------------------------------------------------------------------------------------------------
 
@@ -116,7 +116,7 @@ is($broker->subscribe({})->next->{type}, 'ready', 'SIGPIPE does nothing');
 # A second broker in the same directory.
 ($status, $out, $err) = run([$forkbusd, '--foreground', '--runtime-dir=' . $broker->dir, "--source=replay:$recording"]);
 is($status, 1, 'a second broker on the same directory ends');
-like($err, qr/another broker runs in /, 'and says why');
+like($err, qr/another broker runs in /, 'and reports the reason');
 is($broker->subscribe({})->next->{type}, 'ready', 'the first one does not mind');
 
 $broker->stop('SIGTERM');
@@ -130,10 +130,10 @@ is($broker->end('INT'), 0, 'SIGINT ends it as well');
 # A socket that a dead broker left is replaced.
 $broker->restart;
 $broker->end('KILL');
-ok(-e $broker->stream, 'one that was killed leaves its socket');
+ok(-e $broker->stream, 'a killed broker leaves its socket');
 $broker->restart;
 is($broker->subscribe({})->next->{type}, 'ready', 'the next one takes its place');
-$broker->stop('after one that was killed');
+$broker->stop('after a killed broker');
 
 # --- the service manager --------------------------------------------------------------------------------------------
 

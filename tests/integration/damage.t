@@ -70,7 +70,7 @@ sub refused {
 }
 
 my ($found) = meet($whole);
-is($found, $epoch, 'a log that was not changed goes on');
+is($found, $epoch, 'an unchanged log is continued');
 my ($status, $out) = run([Forkbus::forkbusctl(), 'log', $broker->log, '--json=short']);
 cmp_ok($out =~ tr/\n//, '>=', 202, 'and forkbusctl reads it');
 
@@ -125,18 +125,18 @@ unlink $broker->log;
 symlink $precious, $broker->log or die "symlink: $!\n";
 my ($there) = meet();
 isnt($there, $epoch, 'a link to a log is not believed');
-is(Forkbus->read_file($precious), $whole, 'and what it leads to stays as it is');
+is(Forkbus->read_file($precious), $whole, 'and its target is unchanged');
 unlink $broker->log;
 POSIX::mkfifo($broker->log, 0600);
 ($there) = meet();
-like($there, qr/^[0-9a-f]{16}$/, 'a FIFO in its place holds nobody up');
+like($there, qr/^[0-9a-f]{16}$/, 'a FIFO in its place does not block the broker');
 
 # Another size is configured.
 Forkbus->write_file($broker->log, $whole);
 $broker->{log_size} = '1M';
 ($there, my $said) = meet();
 isnt($there, $epoch, 'a log of another size than is asked for is replaced');
-like($said, qr/of another size; a new one begins/, 'and that is said');
+like($said, qr/of another size; a new one begins/, 'and this is reported');
 
 # The last log is valid.
 $broker->restart;

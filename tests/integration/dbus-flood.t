@@ -113,7 +113,7 @@ sub test_stopped {
     my $stop = $end;
     $end = $run->(3);
     my $under_way = comes_to_rest($root, $sent, @paths);
-    cmp_ok($under_way, '<=', WINDOW, "$kind: $under_way signals are on their way to one that is stopped");
+    cmp_ok($under_way, '<=', WINDOW, "$kind: $under_way signals are pending for a stopped client");
     cmp_ok($under_way, '>=', WINDOW / 2, 'as many as may be');
     $stopped->signal_process('CONT');
     until_told($stopped, $_, $end) for @paths;
@@ -148,14 +148,14 @@ sub test_stopped {
         is($lost->{count}, $lost->{to} - $lost->{from} + 1, 'counted');
         is(runs($stopped, $path), "$first-" . ($lost->{from} - 1) . ' ' . ($lost->{to} + 1) . "-$end",
             'and all else is there, once');
-        is($root->get('Dropped', $path), $lost->{count}, 'Dropped says the same');
+        is($root->get('Dropped', $path), $lost->{count}, 'the property Dropped has the same number');
     }
 
     # All the others.
     my @wrong = grep { $_ ne "$first-$end" } map { runs($_, $path{ $_->name }) } @readers;
     is_deeply(\@wrong, [], READERS . " others have received each of " . ($end - $first + 1) . ' events, once');
     is_deeply([map { losses($_, $path{ $_->name }) } @readers], [], 'none has lost any');
-    unlike($bus->said, qr/disconnect/i, 'the bus has thrown out nobody') or diag($bus->said);
+    unlike($bus->said, qr/disconnect/i, 'the bus has disconnected no client') or diag($bus->said);
     unlike($broker->stderr, qr/has gone|does not let/, 'nor the broker');
     $_->leave for @readers, $stopped;
     Forkbus->wait_until(sub { $root->get('Subscribers') == 0 });

@@ -143,7 +143,7 @@ sub test_live {
     my $bus = Forkbus::Bus->start($kind, type => 'session');
     my $broker = Forkbus->broker(source => 'connector', bus => 'user', env => $bus->env);
     ok($bus->has_owner, "$kind: --bus=user");
-    ok($broker->says(qr/on the session bus/), 'which the broker says');
+    ok($broker->says(qr/on the session bus/), 'as the broker has it');
     my $client = $bus->client;
     my $path   = $client->subscribe({ types => ['fork', 'exec', 'exit'] });
     $client->wait_signal(sub { $_->{signal} eq 'Ready' });
@@ -163,7 +163,7 @@ sub test_live {
         'the life of a process, from the kernel');
     my $exit = Forkbus::BusClient::event_of($told[-1]);
     is_deeply($exit->{status}, { code => 7 }, 'how it ended');
-    ok(exists $exit->{usage}{elapsedUsec}, 'and what it used');
+    ok(exists $exit->{usage}{elapsedUsec}, 'and its resource usage');
     ok($python_client->says(qr/exited $pid sh \{'code': 7\}/), 'as python3-dbus is') if $python_client;
     my $list = $client->call('ListProcesses', 'a{sv}', { pids => [$$] })->{reply}[0];
     is($list->[0][2]{comm}{data}, Forkbus->read_file("/proc/$$/comm") =~ s/\n//r, 'this one is in the list');

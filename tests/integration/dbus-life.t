@@ -86,7 +86,7 @@ sub test_deaths {
     }
     $reader->wait_line(sub { exists $_->{to} && $_->{to} >= $end }, "event $end");
     pass('meanwhile another one reads all');
-    is(substr($broker->stderr, $said), '', 'and the broker has nothing to say');
+    is(substr($broker->stderr, $said), '', 'and the broker logs nothing');
 
     # It may subscribe again at once.
     works($feed, $bus, 'new clients are served');
@@ -108,7 +108,7 @@ sub test_restarts {
         my @paths  = map { $client->subscribe({ snapshot => true }) } 1 .. 3;
         my $said   = length $broker->stderr;
         $bus->stop;
-        ok($broker->says(qr/disconnected from the bus/, $said), "the bus ends ($time): the broker says so");
+        ok($broker->says(qr/disconnected from the bus/, $said), "the bus ends ($time): the broker logs this");
         my $stream = $broker->subscribe({ since => $broker->beginning });
         my $seq    = flood($feed, 10);
         $stream->catch_up($broker, $seq);
@@ -117,7 +117,7 @@ sub test_restarts {
         $bus->up;
         ok($bus->has_owner, 'the bus was restarted: the broker is there again');
         my $root = $bus->client;
-        is($root->get('Subscribers'), 1, 'with nobody of those before');
+        is($root->get('Subscribers'), 1, 'without the earlier clients');
         is($root->get('Sent', $paths[0])->{error}, BUS_ERROR . 'UnknownObject', 'nor their objects');
         works($feed, $bus, 'and it serves new ones');
     }
@@ -127,7 +127,7 @@ sub test_late_bus {
     my ($kind) = @_;
     my $bus = Forkbus::Bus->start($kind)->stop;
     my $feed = Forkbus::Feed->new(bus => 'system', env => $bus->env);
-    ok($feed->broker->says(qr/no system bus yet/), 'no bus: the broker says so, and runs');
+    ok($feed->broker->says(qr/no system bus yet/), 'no bus: the broker logs this, and runs');
 
     # The broker tries to reconnect after 1, 2, 4 s: more than once.
     my $stream = $feed->broker->subscribe({});
@@ -148,7 +148,7 @@ sub test_name {
     my $other = $bus->client;
     is_deeply($other->ask(DRIVER, 'RequestName', 'su', 'org.forkbus1', 4), { reply => [1] }, 'another client owns the name');
     my $feed = Forkbus::Feed->new(bus => 'system', env => $bus->env);
-    ok($feed->broker->says(qr/the name org\.forkbus1 is taken on the bus/), 'the broker says so, and runs');
+    ok($feed->broker->says(qr/the name org\.forkbus1 is taken on the bus/), 'the broker logs this, and runs');
     my ($status, $owner) = $bus->busctl('call', DRIVER, 'GetNameOwner', 's', 'org.forkbus1');
     like($owner, qr/"\Q${\$other->name}\E"/, 'it does not take it away');
     $other->leave;
@@ -189,7 +189,7 @@ sub test_resume {
     my $last = sub { $_->{signal} eq 'ProcessForked' && $_->{args}[1] == $made };
     $client->wait_signal($last, 'the last event');
     my @pids = map { $_->{signal} eq 'ProcessForked' ? $_->{args}[1] : () } $client->signals($path);
-    is_deeply(\@pids, [$made - 99 .. $made], 'what follows the cursor comes from the one that follows');
+    is_deeply(\@pids, [$made - 99 .. $made], 'the next broker sends the events after the cursor');
     is_deeply([grep { $_->{signal} eq 'Lost' } $client->signals($path)], [], 'and nothing is lost: the feed has waited');
 
     # The broker ends while all this is in progress.

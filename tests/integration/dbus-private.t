@@ -104,9 +104,9 @@ sub test_alone {
     my $answer = $owner->ask('org.forkbus1', '/org/forkbus1/subscription', INTROSPECTABLE, 'Introspect', '');
     my ($number) = $path =~ /(\d+)$/;
     like($answer->{reply}[0], qr/<node name="$number"/, 'the owner finds it there');
-    is_deeply($owner->get('Filter', $path), {}, 'and what it asked for');
+    is_deeply($owner->get('Filter', $path), {}, 'and its filter');
     my $root = $others{root};
-    is($root->get('Sent', $path), 1 + @told, 'root sees how much it got');
+    is($root->get('Sent', $path), 1 + @told, 'root sees how many events it got');
     is_deeply($root->ask('org.forkbus1', $path, 'org.forkbus1.Subscription', 'Unsubscribe', ''), { reply => [] },
         'and can end it');
     is($owner->get('Sent', $path)->{error}, BUS_ERROR . 'UnknownObject', 'then it is no more');
@@ -149,10 +149,10 @@ sub test_users {
                 . substr json($filter), 0, 30);
         }
         my %found = map { $_ => $client->call('GetProcess', 'u', $_ + 0) } keys %now;
-        is_deeply([sort grep { $found{$_}{reply} } keys %now], \@own, "$who: one by one");
+        is_deeply([sort grep { $found{$_}{reply} } keys %now], \@own, "$who: each process separately");
         my %refusals = map { json($_) =~ s/\d{4,}/PID/r => 1 } grep { $_->{error} } values %found;
         my $nobody = json($client->call('GetProcess', 'u', 4_194_000)) =~ s/\d{4,}/PID/r;
-        is_deeply([keys %refusals], @own < keys %now ? [$nobody] : [], "$who: another's is refused as nobody's");
+        is_deeply([keys %refusals], @own < keys %now ? [$nobody] : [], "$who: others are refused like missing ones");
         my $path = $client->subscribe({ snapshot => true });
         $client->wait_signal(sub { $_->{signal} eq 'Ready' && $_->{path} eq $path });
         my @listed = map { $_->{signal} eq 'ProcessListed' ? $_->{args}[0] : () } $client->signals($path);
@@ -190,9 +190,9 @@ sub test_polkit {
     my $polkit = Forkbus::Polkit->start($bus, grant => $user_name);
     note("polkit is $polkit->{what}" . ($polkit->{why} ? ": polkitd: $polkit->{why}" : ''));
     $polkit->grants(0);
-    is_denied($client{other}, "$polkit->{what} lets no other user");
+    is_denied($client{other}, "$polkit->{what} permits no other user");
     $polkit->grants(1);
-    is_granted($feed, $client{user}, "$polkit->{what} lets one see all");
+    is_granted($feed, $client{user}, "$polkit->{what} permits one user to see all");
     my $own  = $client{user}->subscribe({ types => ['exec'] });
     my %root = (type => 'exec', pid => 1, startUsec => 1, uid => 0, euid => 0, timeUsec => now_usec());
     my $end  = $feed->write(\%root, { %root, pid => 2100, uid => $user, euid => $user })->settle;
@@ -242,7 +242,7 @@ sub test_patience {
         my $answer = $clients[3]->answer;
         return $answer->{error} eq ERROR . 'NoSuchProcess' || !$clients[3]->answer;
     });
-    pass('who leaves makes room for others');
+    pass('a client that leaves makes room for others');
     $polkit->leave;
     is($clients[1]->answer->{error}, ERROR . 'AccessDenied', 'it leaves without an answer: no permission') for 1 .. 4;
     is($clients[2]->get('Subscribers'), $subscribers, 'and no subscription');
@@ -260,14 +260,14 @@ sub test_limits {
     for my $method (qw(Subscribe ListProcesses)) {
         my $answer = $clients[0]->call($method, 'a{sv}', {});
         is($answer->{error}, ERROR . 'TooManySubscriptions', "$method: a user has so many and no more, on all faces");
-        like($answer->{message}, qr/This user/, 'which is said');
+        like($answer->{message}, qr/This user/, 'which is reported');
     }
     my $other = $bus->client(@{ $as{other} });
     ok($other->call('Subscribe', 'a{sv}', {})->{reply}, 'another one has the own');
     $stream->close;
     my $answer;
     Forkbus->wait_until(sub { !($answer = $clients[0]->call('Subscribe', 'a{sv}', {}))->{error} });
-    ok($answer->{reply}, 'who closes one can have another');
+    ok($answer->{reply}, 'a client that closes one subscription can open another');
     $clients[1]->leave;
     Forkbus->wait_until(sub { !$clients[0]->call('ListProcesses', 'a{sv}', {})->{error} });
     is(scalar(grep { $_->{error} } map { $clients[0]->call('Subscribe', 'a{sv}', {}) } 1 .. PER_USER / 2 - 1), 0,
@@ -291,11 +291,11 @@ sub test_ordinary {
         timeUsec => now_usec() }) . "\n" } 1 .. 1000;
     waitpid $feed->write_beside($text, 1), 0;
     my $end = $feed->settle;
-    is(scalar(told($client, $path, $end)), 1000, 'it can ask whether subscribers read: more than 256 signals come');
+    is(scalar(told($client, $path, $end)), 1000, 'it can ping subscribers: more than 256 signals arrive');
     my $polkit = Forkbus::Polkit->start($bus, grant => $user_name, owner => $name);
     $polkit->grants(1);
     is_granted($feed, $client, "it can ask $polkit->{what}");
-    unlike($feed->broker->stderr, qr/does not let/, 'nobody refuses it anything') or diag($feed->broker->stderr);
+    unlike($feed->broker->stderr, qr/does not let/, 'nothing is refused') or diag($feed->broker->stderr);
     is($feed->broker->end, 0, 'it ends with status 0');
     $polkit->stop;
 

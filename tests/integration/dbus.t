@@ -177,7 +177,7 @@ sub test_filters {
         my $path = $client->subscribe({ since => $since, %$filter });
         my (undef, @then) = map { Forkbus::BusClient::event_of($_) } told($client, $path, $end);
         is_deeply(\@then, \@live, 'and history');
-        is_deeply($client->get('Filter', $path), normal($json // $filter), 'and it says what it asks for');
+        is_deeply($client->get('Filter', $path), normal($json // $filter), 'and its Filter property has the filter');
         $client->ask('org.forkbus1', $_, 'org.forkbus1.Subscription', 'Unsubscribe', '') for $path, $live{$i};
     }
     is($client->get('Subscribers'), 0, 'all are gone');
@@ -214,7 +214,7 @@ sub test_refusals {
     for my $key (qw(snapshot since)) {
         my $answer = $client->call('ListProcesses', 'a{sv}', { $key => true });
         is($answer->{error}, $refused, "ListProcesses: $key is for subscriptions");
-        like($answer->{message}, qr/^$key /, 'which is said');
+        like($answer->{message}, qr/^$key /, 'which is reported');
     }
     for my $method (qw(Subscribe ListProcesses)) {
         is($client->call($method, 's', 'exit')->{error}, BUS_ERROR . 'InvalidArgs',
@@ -259,7 +259,7 @@ sub test_fields {
         { %all, type => 'id', old => { all_of('OLD') } })->settle;
     my (undef, $exec, $exit, $id) = told($client, $path, $end);
     is(signal_names($exec, $exit, $id), 'ProcessExecuted ProcessExited ProcessChanged', 'each type is a signal');
-    is_deeply([$id->{args}[3]], ['id'], 'and a change says which');
+    is_deeply([$id->{args}[3]], ['id'], 'and a change has both');
     my @own = qw(seq pid tid startUsec);
     my ($details, $status, $usage, $old);
     $details = $exec->{args}[3];
@@ -353,12 +353,12 @@ sub test_past {
     my @told = $client->signals($path);
     is(signal_names(@told), join(' ', ('ProcessListed') x keys %expected, 'Ready'), 'a snapshot, and Ready: ' . keys %expected);
     my %told = map { $_->{pid} => as_json_has_it($_) } map { Forkbus::BusClient::event_of($_) } @told[0 .. $#told - 1];
-    is_deeply([sort keys %told], [sort keys %expected], 'of all that live');
+    is_deeply([sort keys %told], [sort keys %expected], 'of all living processes');
     is_deeply($told{300}, $expected{300}, 'as the stream has them');
-    like($told[-1]{args}[0], qr/^[0-9a-f]{16}:\d+$/, 'Ready says where the events begin');
+    like($told[-1]{args}[0], qr/^[0-9a-f]{16}:\d+$/, 'Ready has the position where the events begin');
     is($told[-1]{args}[0], $broker->status->{cursor}, 'which is the end of the log');
     my $end = $feed->write(event(fork => 400, ppid => 300))->settle;
-    is(signal_names((told($client, $path, $end))[-1]), 'ProcessForked', 'then what happens');
+    is(signal_names((told($client, $path, $end))[-1]), 'ProcessForked', 'then live events');
 
     my $since = $told[-1]{args}[0];
     my $later = $client->subscribe({ since => $since });
@@ -373,7 +373,7 @@ sub test_past {
     my $epoch = (split /:/, $since)[0];
     my $answer = $client->call('Subscribe', 'a{sv}', { since => "$epoch:" . ($end + 1000) });
     is($answer->{error}, ERROR . 'InvalidCursor', 'a cursor from the future is none');
-    like($answer->{message}, qr/^since the cursor is from the future/, 'which is said');
+    like($answer->{message}, qr/^since the cursor is from the future/, 'which is reported');
     $later = $client->subscribe({ since => '0123456789abcdef:5' });
     my $lost = Forkbus::BusClient::event_of((told($client, $later, $end))[1]);
     is_deeply([@$lost{qw(type reason)}], [qw(lost epoch)], 'one of another log begins with Lost');
@@ -401,7 +401,7 @@ sub test_past {
     waitpid $pid, 0;
     $end = $feed->settle;
     told($client, $later, $end);
-    is(scalar(() = $client->signals($path)), $before, 'nothing comes afterwards');
+    is(scalar(() = $client->signals($path)), $before, 'no signal arrives afterwards');
     is($client->ask('org.forkbus1', $path, 'org.forkbus1.Subscription', 'Unsubscribe', '')->{error}, BUS_ERROR . 'UnknownObject',
         'and it is no more');
 }
@@ -487,7 +487,7 @@ sub test_properties {
     pass('and when they have gone');
     my %never = map { $_ => 1 } map { keys %{ $_->{args}[1] } }
         grep { $_->{signal} eq 'PropertiesChanged' } @{ $watcher->{signals} };
-    is_deeply([keys %never], ['Subscribers'], 'no change is signalled of what changes with every event');
+    is_deeply([keys %never], ['Subscribers'], 'no change is signalled for properties that change with every event');
 }
 
 # All calls are sent before the first one is answered: a limited number is queued, the rest is refused, each gets an answer.

@@ -285,7 +285,7 @@ for (1 .. EVENTS / BATCH) {
 }
 my $after  = $broker->status;
 my @events = map { Forkbus::parse($line{$_}) } grep { $_ > $from } sort { $a <=> $b } keys %line;
-is(scalar @events, EVENTS, 'the one who asked for all gets all');
+is(scalar @events, EVENTS, 'the subscriber without a filter gets all');
 is_deeply([map { $_->{seq} } @events], [$from + 1 .. $from + EVENTS], 'without a hole');
 
 # Compute how many encodings one view for each filter causes, and how many lines are sent.
@@ -315,7 +315,7 @@ cmp_ok($busy, '>', SUBSCRIBERS / 2, 'which most of them have: ' . $busy);
 my %encoded = map { $_ => $after->{encoded}{$_} - $before->{encoded}{$_} } qw(events bytes);
 is($encoded{events}, $count, "an event is encoded once for a view: $count times, for $lines lines");
 is($encoded{bytes},  $size,  'into as many bytes as were sent for it');
-is($after->{lost}{slow}{times}, 0, 'nobody lost anything');
+is($after->{lost}{slow}{times}, 0, 'no subscriber lost anything');
 
 $_->{stream}->close for @subscribers;
 $all->close;

@@ -103,7 +103,7 @@ for my $case (
     push @wrong, "$line: " . json($told)
       if $told->{error} ne 'invalidRequest' || ($told->{key} // '') ne $key || length $told->{detail} < 10;
 }
-ok(!@wrong, 'what is wrong in a request is reported by its key') or diag(join "\n", @wrong);
+ok(!@wrong, 'an error in a request names the key') or diag(join "\n", @wrong);
 
 @wrong = ();
 for my $line ('{', '[]', '"exit"', 'null', 'exit', '{"types":["exit"]', '{"types":["exit"]}}', '{"types":["exit"],}',
@@ -114,7 +114,7 @@ for my $line ('{', '[]', '"exit"', 'null', 'exit', '{"types":["exit"]', '{"types
     my $told = answer("$line\n");
     push @wrong, json($line) . ': ' . json($told) if $told->{error} ne 'invalidRequest' || length $told->{detail} < 10;
 }
-ok(!@wrong, 'what is no JSON object is refused') or diag(join "\n", @wrong);
+ok(!@wrong, 'input that is not a JSON object is refused') or diag(join "\n", @wrong);
 publish(10);
 connections_end('after requests that are not understood');
 
@@ -126,7 +126,7 @@ $told = answer('x' x (REQUEST_SIZE + 1) . "\n");
 is($told->{error}, 'requestTooLong', 'a line that is longer by a byte') or diag(json($told));
 my $just = '{"types":["exit"]}';
 my $fits = $broker->subscribe($just . ' ' x (REQUEST_SIZE - length $just) . "\n");
-is($fits->next->{type}, 'ready', 'one that just fits');
+is($fits->next->{type}, 'ready', 'the longest request');
 $fits->close;
 $told = answer(join '', map { chr($_ * 31 % 256) } 0 .. 3000);
 like($told->{error}, qr/^(?:invalidRequest|unexpectedInput)$/, 'binary rubbish') or diag(json($told));
@@ -217,7 +217,7 @@ SKIP: {
     is($broker->subscribe({})->next->{type},                  'ready', 'nor is root');
     $mine[0]->close;
     my $again = Forkbus->wait_until(sub { ($broker->subscribe({}, uid => $user)->next->{type} // '') eq 'ready' });
-    ok($again, 'when one goes another may come');
+    ok($again, 'when one connection is closed, another can be opened');
     $_->close for @mine;
 }
 connections_end('after too many');
@@ -227,9 +227,9 @@ connections_end('after too many');
 publish(10);
 my $end    = $feed->settle;
 my @events = $other->catch_up($broker, $end);
-is_deeply([map { $_->{seq} } @events], [$first .. $end], 'who did nothing wrong has lost nothing');
+is_deeply([map { $_->{seq} } @events], [$first .. $end], 'the well-behaved client has lost nothing');
 is(scalar(grep { $_->{type} eq 'session' } @events), $number, 'all that was reported');
-is($broker->status->{connections}, 2, 'there is nobody else') or diag(json($broker->status));
-is($broker->status->{views}, 1, 'and no view of nobody');
+is($broker->status->{connections}, 2, 'there are no other connections') or diag(json($broker->status));
+is($broker->status->{views}, 1, 'and no unused views');
 $broker->stop;
 done_testing;

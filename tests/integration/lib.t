@@ -132,7 +132,7 @@ for my $way ('socket', 'ring') {
     waitpid $late->{pid}, 0;
     is($? >> 8, 0, "$way: it ends");
     my @follow = map { $_->{seq} } grep { exists $_->{seq} } items($late);
-    is_deeply(\@follow, [map { $some->{seq} + $_ } 1 .. 99], "$way: a cursor is where one goes on");
+    is_deeply(\@follow, [map { $some->{seq} + $_ } 1 .. 99], "$way: events continue after a cursor");
     end($_) for $all, $few, $two;
     $broker->stop("$way: the broker");
 }
@@ -157,7 +157,7 @@ for my $way ('socket', 'ring') {
     $feed->settle;
     kill 'CONT', $slow->{pid};
     write_up_to($feed, 'last', 100);
-    ok(gets($slow, is_named('last')), "$way: one that slept goes on");
+    ok(gets($slow, is_named('last')), "$way: a stopped subscriber continues");
     my @lost = grep { ($_->{type} // '') eq 'lost' } items($slow);
     is_deeply([map { $_->{reason} } @lost], [('slow') x @lost], "$way: it is notified that it was slow");
     cmp_ok(scalar @lost, '>=', 1, "$way: at least once");
@@ -168,7 +168,7 @@ for my $way ('socket', 'ring') {
         push @wrong, "$event->{count}: $from to $to" if exists $event->{from} && $event->{count} != $to - $from + 1;
         $next = $to + 1;
     }
-    is_deeply(\@wrong, [], "$way: what it got and what it lost are all there was");
+    is_deeply(\@wrong, [], "$way: received and lost events add up to all");
     end($slow);
     $broker->stop("$way: the broker");
 }
@@ -200,7 +200,7 @@ is($list->[0]{at}, $broker->status->{cursor}, 'with a cursor');
 my ($process) = answer('process=4001');
 is($process->[0]{comm}, 'one', 'one process');
 my ($none, $status) = answer('process=4003');
-is("$none->[0]{errno} $status", 'ESRCH 1', 'one that is gone');
+is("$none->[0]{errno} $status", 'ESRCH 1', 'a process that has ended');
 my ($told) = answer('status');
 is_deeply([@{ $told->[0] }{qw(processes forks source cursor)}], [2, 3, 'replay', $broker->status->{cursor}], 'the status');
 is($told->[0]{json}{pid}, $broker->pid, 'all of it');
@@ -216,7 +216,7 @@ for my $way ([], ['ring']) {
     my ($items) = answer(@$way, 'snapshot', 'count=3');
     is_deeply([map { $_->{type} } @$items], [qw(process process ready)], "$name: a snapshot, and that it is over");
     ($items, $status) = answer(@$way, 'pid=4003');
-    is("$items->[-1]{errno} $status", 'ESRCH 1', "$name: a pid that nobody has is refused");
+    is("$items->[-1]{errno} $status", 'ESRCH 1', "$name: an unused pid is refused");
     ($items, $status) = answer(@$way, 'since=' . $broker->status->{cursor} =~ s/:\d+/:123456789/r);
     is($items->[-1]{errno}, 'ERANGE', "$name: so is a cursor of the future");
     like($items->[-1]{why}, qr/future/, "$name: and told why");
@@ -253,7 +253,7 @@ my $early = listener($dir, 'patient');
 ok(gets($early, sub { $_[0]{item} eq 'disconnected' }), 'a patient one waits');
 is((answer_in($dir))[0]{errno}, 'ENOENT', 'another one does not');
 my $another = Forkbus->broker(source => 'replay:/dev/null', dir => $dir);
-ok(gets($early, sub { ($_[0]{type} // '') eq 'ready' }), 'the broker comes');
+ok(gets($early, sub { ($_[0]{type} // '') eq 'ready' }), 'the broker starts');
 end($early);
 $another->stop('the other broker');
 

@@ -69,7 +69,7 @@ sub exits {
 }
 
 $stream->settle;
-is_deeply([exits()], [], 'none of those that live is reported as ended');
+is_deeply([exits()], [], 'no living process is reported as ended');
 
 my @made = map { $_->go->finish } @workloads;
 $stream->wait_for(

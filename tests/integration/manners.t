@@ -101,7 +101,7 @@ for my $case (['a broker', @ctl, @replay], ['its log', $ctl, 'log', $broker->log
     is("$status $err", '0 ', "$name is shown");
     my $text = is_harmless($out, $name);
     like($text, qr/ caf\\xe9\\x91 /, "$name: bytes that are no UTF-8 are reported");
-    like($text, qr/ caf\x{e9} \x{43a}\x{43e}\x{442} \x{4f60} /, "$name: what can be shown is shown");
+    like($text, qr/ caf\x{e9} \x{43a}\x{43e}\x{442} \x{4f60} /, "$name: printable characters are shown");
     like($text, qr/ back\\\\slash /, "$name: a backslash is not mistaken");
     ($status, $out) = run(\@command, env => { LC_ALL => 'C' });
     is_harmless($out, "$name, in ASCII");
@@ -162,20 +162,20 @@ SKIP: {
 
 my @events = ('monitor', "--since=$begin");
 my ($status, $out, $err) = run(['bash', '-c', '"$@" | head -n 1; echo ${PIPESTATUS[0]}', '-', @ctl, @events]);
-like($out, qr/\A.*\n0\n\z/, 'a reader that has had enough is no failure');
+like($out, qr/\A.*\n0\n\z/, 'a reader that closes the pipe is not a failure');
 is($err, '', 'and nothing to speak of');
 
 pipe my $read, my $write or die "pipe: $!\n";
 my $watching = start([@ctl, 'monitor', '--type=session'], out => $write);
 close $write;
-ok(Forkbus->wait_until(sub { subscribers() == 1 }), 'one that watches while nothing happens');
+ok(Forkbus->wait_until(sub { subscribers() == 1 }), 'a monitor without events');
 close $read;
-is(finish($watching), 0, 'ends when nobody reads any more');
+is(finish($watching), 0, 'ends when its reader has closed the pipe');
 
 for my $signal (qw(INT TERM)) {
     unlink "$base/out";
     my $idle = start([@ctl, 'monitor', '--type=session', '--snapshot'], out => "$base/out", err => "$base/err");
-    ok(Forkbus->wait_until(sub { Forkbus->read_file("$base/out") =~ / ready / }), 'one that watches');
+    ok(Forkbus->wait_until(sub { Forkbus->read_file("$base/out") =~ / ready / }), 'a monitor');
     kill $signal, $idle;
     is(finish($idle), 0, "ends well by SIG$signal");
     is(Forkbus->read_file("$base/err"), '', 'without a message');
@@ -230,7 +230,7 @@ for my $n (qw(0 -1 1x 99999999999999999999)) {
 for my $words ([qw(ps -n 3)], [qw(tree -n 3)], [qw(wait -n 3 1)], ['wait', '1,2']) {
     ($status, $out, $err) = run([@ctl, @$words]);
     is("$status $out", '2 ', "'@$words' is refused");
-    like($err, qr/^forkbusctl: .*(?:'n'|'1,2')/, 'and the message names what is wrong');
+    like($err, qr/^forkbusctl: .*(?:'n'|'1,2')/, 'and the message names the error');
 }
 ($status, $out) = run([@ctl, 'monitor', '--json=short', "--since=$begin", '--lines=3']);
 is(scalar(grep { !/"type":"(?:source|ready|lost|heartbeat)"/ } split /\n/, $out), 3, '--lines');
@@ -262,24 +262,24 @@ for my $uid (0, $nobody) {
     ($status, $out, $err) = doctor($uid, '--json=short');
     is($status, $probe_status, "doctor of uid $uid ends as the probe does") or diag($out, $err);
     $told = Forkbus::parse($out);
-    is($told->{access}{uid}, $uid, 'knows who asks');
-    is($told->{access}{seesAll} ? 1 : 0, $uid == 0 ? 1 : 0, 'and what may be seen');
+    is($told->{access}{uid}, $uid, 'has the caller');
+    is($told->{access}{seesAll} ? 1 : 0, $uid == 0 ? 1 : 0, 'and the visible processes');
     is($told->{broker}{pid},     $broker->pid,      'finds the broker');
     is($told->{probe}{program},  "$base/forkbusd", 'has asked the program beside it');
     is($told->{probe}{works} ? 0 : 1, $status, 'and prints its result');
     my @mute = grep { !$_->{works} && $_->{source} eq 'connector' && $_->{advice} eq '' } @{ $told->{probe}{sources} };
-    is_deeply(\@mute, [], 'what does not work comes with advice');
+    is_deeply(\@mute, [], 'there is advice for sources that do not work');
     my ($plain_status, $plain) = doctor($uid);
     is($plain_status, $status, 'in words the same');
     like($plain, qr/^Sources of events\n.*^Broker\n.*^You\n/ms, 'under three headings');
-    like($plain, $uid == 0 ? qr/sees all processes, as root/ : qr/sees only the own processes/, 'what may be seen');
+    like($plain, $uid == 0 ? qr/sees all processes, as root/ : qr/sees only the own processes/, 'the visible processes');
 }
 unlink "$base/forkbusd";
 ($status, $out) = run([$own_ctl, "--runtime-dir=$base/nowhere", 'doctor'], env => { PATH => '/nonexistent' });
 SKIP: {
     (grep { -x "$_/forkbusd" } qw(/usr/local/sbin /usr/sbin /sbin)) and skip 'forkbusd is installed here', 2;
     is($status, 1, 'doctor without forkbusd');
-    like($out, qr/no forkbusd was found.*no broker is reachable at/s, 'says what is missing');
+    like($out, qr/no forkbusd was found.*no broker is reachable at/s, 'reports what is missing');
 }
 
 # A limit for each user except root.
@@ -290,7 +290,7 @@ is($refused->next->{error}, 'tooManyConnections', 'a user has so many connection
 is_deeply([$refused->rest], [], 'and not one more');
 ($status, $out, $err) = run([$own_ctl, "--runtime-dir=$dir", 'monitor'], uid => $nobody);
 is("$status $out", '1 ', 'forkbusctl ends with status 1');
-like($err, qr/^forkbusctl: refused by the broker: \S/, 'and says why');
+like($err, qr/^forkbusctl: refused by the broker: \S/, 'and reports the reason');
 is($broker->subscribe({})->next->{type}, 'ready', 'root is not counted');
 
 sub reload {
@@ -357,23 +357,23 @@ for my $file ('/dev/null', '/dev/zero', $base, Forkbus->write_file("$base/empty"
 }
 POSIX::mkfifo("$base/fifo", 0600);
 ($status, $out, $err) = run([$ctl, 'log', "$base/fifo"]);
-is("$status $out", '1 ', 'nor is a pipe, on which nobody waits');
+is("$status $out", '1 ', 'nor is a pipe, without anything to wait for');
 
 # --- the log's size -------------------------------------------------------------------------------------------------
 
 my $recording = Forkbus->write_file("$base/recording", json({ %who, type => 'exec', pid => 2 }) . "\n");
 my @source    = (source => "replay:$recording\@flat");
 $broker = Forkbus->broker(@source, config => { Log => { Size => '2M' } });
-is($broker->status->{log}{size}, 2 << 20, 'the log is as large as the file says');
+is($broker->status->{log}{size}, 2 << 20, 'the log has the size of the configuration file');
 my $epoch = (split /:/, $broker->beginning)[0];
 $broker->end;
 $broker->restart;
-is((split /:/, $broker->beginning)[0], $epoch, 'the same log goes on');
+is((split /:/, $broker->beginning)[0], $epoch, 'the same log is continued');
 $broker->end;
 $broker->restart(log_size => '1M');
-is($broker->status->{log}{size}, 1 << 20, 'or as the command line says');
+is($broker->status->{log}{size}, 1 << 20, 'or of the command line');
 isnt((split /:/, $broker->beginning)[0], $epoch, 'which is another log');
-like($broker->stderr, qr/the existing log is not used: \S.*; a new one begins/, 'and the broker says so');
+like($broker->stderr, qr/the existing log is not used: \S.*; a new one begins/, 'and the broker reports it');
 cmp_ok(-s $broker->log, '<', (1 << 20) + (1 << 18), 'it takes so much room');
 $broker->stop('log size');
 
@@ -440,7 +440,7 @@ for my $own (1, 0) {
     }
     kill 'HUP', $managed;
     my @messages = messages_until(qr/^RELOADING=1$/m);
-    is(scalar(grep { /^WATCHDOG=1$/m } @messages), 0, 'and one that waits for another is not') if !$own;
+    is(scalar(grep { /^WATCHDOG=1$/m } @messages), 0, 'and a watchdog for another process is not') if !$own;
     messages_until(qr/^READY=1$/m);
     kill 'TERM', $managed;
     messages_until(qr/^STOPPING=1$/m);

@@ -84,7 +84,7 @@ for my $signal (qw(KILL TERM)) {
     is(scalar @wrong, 0, "$signal: of " . @lived . ' processes each has one fork and one exit') or diag(some(@wrong));
     is_deeply([losses(@events)], [], "$signal: nothing is reported as lost");
     my $status = $broker->status;
-    cmp_ok($status->{source}{replays}, '>=', 1, "$signal: the module was asked for what had happened");
+    cmp_ok($status->{source}{replays}, '>=', 1, "$signal: the missed events were requested from the module");
     $broker->stop($signal);
 }
 
@@ -101,7 +101,7 @@ for my $signal (qw(KILL TERM)) {
     my @lost   = losses(@events);
     is_deeply([map { $_->{reason} } @lost], ['unarmed'], 'beyond the grace time: a loss is reported') or diag(json(\@lost));
     ok($lost[0]{sinceUsec} <= $begin && $lost[0]{untilUsec} >= $end, 'it covers the time') or diag(json([$begin, $end, \@lost]));
-    is(scalar(grep { ($_->{pid} // 0) == $pid } @events), 0, 'and who lived in it is not reported');
+    is(scalar(grep { ($_->{pid} // 0) == $pid } @events), 0, 'and processes that lived only then are not reported');
     $broker->stop('beyond the grace time');
 }
 
@@ -194,7 +194,7 @@ for my $signal (qw(KILL TERM)) {
     };
     for my $round (1 .. 3) {
         ok(unload(), "round $round: it is unloaded under a broker");
-        ok($stream->wait_for($is_source->('connector'), 'the connector'), 'the connector takes its place, as the stream says');
+        ok($stream->wait_for($is_source->('connector'), 'the connector'), 'the connector replaces it, with an event');
         ok($is_told->(), 'processes are reported');
         ok(load(), 'it is loaded again');
         ok($stream->wait_for($is_source->('module'), 'the module'), 'the module takes its place again');
@@ -205,11 +205,11 @@ for my $signal (qw(KILL TERM)) {
     my $limit = sub { return system('prlimit', '--pid', $broker->pid, "--nofile=$_[0]:") == 0 };
     ok($limit->(3),  'a broker that may open nothing more');
     ok(unload(),     'and whose module is unloaded');
-    ok($stream->wait_for($is_source->('none'), 'no source'), 'has no source, and says so');
+    ok($stream->wait_for($is_source->('none'), 'no source'), 'has no source, and reports this');
     ok($limit->(1024), 'when it may again');
     ok($stream->wait_for($is_source->('connector'), 'the connector'), 'the connector is tried again');
     ok($is_told->(), 'and reports events');
-    is(scalar(grep { $_->{reason} ne 'source' } losses($stream->events)), 0, 'what is lost between them is reported as such');
+    is(scalar(grep { $_->{reason} ne 'source' } losses($stream->events)), 0, 'losses in between are reported as lost');
     $broker->stop('auto');
 }
 

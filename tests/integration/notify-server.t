@@ -68,7 +68,7 @@ like($shown->{body}, qr{^/\x{fffd}\x{fffd}, pid}m, 'and a path');
 $from = clear();
 feed(map { ending(comm => 'many', status => { code => $_ % 50 == 0 ? 1 : 0 }) } 1 .. 200);
 $shown = $desktop->shows(qr/^198 commands ended$/m, $from);
-ok($shown, 'of 200 that end at once two are shown, and the rest counted');
+ok($shown, 'if 200 processes end at once, two are shown and the rest is counted');
 is($shown->{body} // '', "194 done, 4 failed\nmany (198)", 'by how they ended');
 is($shown->{hints}{urgency} // '', 'y1', 'as urgent as the most urgent one');
 my @flood  = $desktop->notices($from);
@@ -82,7 +82,7 @@ feed(ending(comm => 'next'));
 ok($desktop->shows(qr/^next is done/, $from), 'where one is closed there is room again');
 $desktop->order("close $shown->{id} 1");
 feed(ending(comm => 'after'));
-ok($desktop->shows(qr/^after is done/, $from), 'what was counted and closed is over');
+ok($desktop->shows(qr/^after is done/, $from), 'a closed summary does not come back');
 is(scalar keys %{ $desktop->screen }, 3, 'three again');
 $from = clear();
 $desktop->order('close 4711 1');
@@ -115,7 +115,7 @@ ok($shown, 'notifications from the time between waited for the new one') or diag
 is_deeply([sort @{ summaries() }], ['100 commands ended', 'unanswered is done after 1 min', 'waiting is done after 1 min'],
     'and what was not answered, but not what had been seen');
 is_deeply([map { $_->{replaces} } $desktop->notices($from)], [0, 0, 0], 'the ids of the old one mean nothing');
-is(scalar(grep { ($_->{call} // '') eq 'GetCapabilities' } $desktop->said($from)), 1, 'it is asked what it can do');
+is(scalar(grep { ($_->{call} // '') eq 'GetCapabilities' } $desktop->said($from)), 1, 'its capabilities are queried');
 clear();
 feed(ending(comm => 'raw', exe => '/<&>'));
 like($desktop->shows(qr/^raw/, $from)->{body}, qr{^/<&>, pid}m, 'without body-markup the body is text');
@@ -132,7 +132,7 @@ $desktop->serve('body');
 $from = clear();
 ok($notify->reload("[Commands]\nMinElapsedSec=1s\n"), 'it reads its configuration again');
 feed(ending(comm => 'fast', usage => { elapsedUsec => 2_000_000 }));
-ok($desktop->shows(qr/^fast is done after 2.0 s/, $from), 'what is long is something else now');
+ok($desktop->shows(qr/^fast is done after 2.0 s/, $from), 'the new limit for long commands applies');
 my $wrong = "[Commands]\n\nMinElapsedSec=1h\nScope=me\n";
 ok($notify->reload($wrong, qr/the configuration is unchanged/), 'a wrong one is refused');
 like($notify->stderr, qr/notify-1\.conf:4: \[Commands\] Scope=me: expected shell, terminal or all$/m, 'it says why');
@@ -162,7 +162,7 @@ ok($desktop->shows(qr/^ghost crashed/, $from), 'those are shown');
 
 ok($notify->reload(''), 'the night is over');
 $shown = $desktop->shows(qr/^In quiet hours: /, $from);
-is($shown->{summary}, 'In quiet hours: 2 commands ended, 1 crash', 'what was held is shown at once');
+is($shown->{summary}, 'In quiet hours: 2 commands ended, 1 crash', 'held notices are shown at once');
 # Crashes come by a separate subscription.
 like($shown->{body}, qr/^1 done, 1 failed\n(?:lullaby \(2\), nightmare|nightmare, lullaby \(2\))$/, 'by how they ended');
 is(scalar(grep { $_->{summary} =~ /lullaby|nightmare/ } $desktop->notices($from)), 0, 'and not one by one');
@@ -171,7 +171,7 @@ is(scalar(grep { $_->{summary} =~ /lullaby|nightmare/ } $desktop->notices($from)
 
 $from = clear();
 feed({ type => 'lost', reason => 'netlink', count => 3 }, { type => 'lost', reason => 'netlink', count => 4 });
-ok($notify->says(qr/some process exits were missed \(netlink\)/), 'a loss is said');
+ok($notify->says(qr/some process exits were missed \(netlink\)/), 'a loss is logged');
 feed(ending(comm => 'found'));
 ok($desktop->shows(qr/^found/, $from), 'it goes on');
 is($notify->count(qr/were missed/), 1, 'and only once');
@@ -180,7 +180,7 @@ ok($notify->says(qr/lost the broker at/), 'the broker is gone');
 $broker->restart;
 $feed->{lines} = 0;
 feed(ending(comm => 'later'));
-ok($desktop->shows(qr/^later/, $from), 'and comes back');
+ok($desktop->shows(qr/^later/, $from), 'and reconnects');
 feed(ending(comm => 'boom', status => { signal => 4 }));
 ok($desktop->shows(qr/^boom/, $from), 'on both ways');
 is(scalar(grep { $_->{summary} =~ /^(?:found|later|boom)/ } $desktop->notices($from)), 3, 'each is reported once');
@@ -193,7 +193,7 @@ my $early = Forkbus->directory;
 $notify = $desktop->notify($early, early => 1);
 ok($notify->says(qr/there is no broker at \Q$early\E.*; waiting for it/), 'without a broker it waits');
 my $late = Forkbus->broker(source => 'replay:/dev/null', dir => $early);
-ok($notify->says(qr/listening to the broker at \Q$early\E/), 'until one comes');
+ok($notify->says(qr/listening to the broker at \Q$early\E/), 'until one starts');
 $notify->stop('none yet', 'INT');
 $late->stop('the late broker');
 

@@ -67,7 +67,7 @@ sub try {
 sub names { return join ' ', grep { !/^end/ } map { $_->{summary} =~ /^(\S+)/ } @_ }
 
 my @all = try('defaults', '');
-is(names(@all), 'long failed killed crash long-crash tool noon', 'what is shown by default');
+is(names(@all), 'long failed killed crash long-crash tool noon', 'the notifications by default');
 is_deeply(
     [grep { $_->{summary} =~ /^failed/ } @all],
     [{
@@ -138,7 +138,7 @@ for (
     my ($arguments, $expected, $said, $name) = @$_;
     my ($status, $out, $err) = run([$program, @$arguments], %$nowhere);
     is($status, $expected, "$name: exit status");
-    like($err, $said, "$name: it says why");
+    like($err, $said, "$name: it reports the reason");
     is($out, '', "$name: nothing else");
 }
 my ($status, $help, $errors) = run([$program, '--help'], %$nowhere);
@@ -195,7 +195,7 @@ SKIP: {
     ok($desktop->shows(qr/^perl crashed: SIGBUS$/m), 'a real crash');
     my $shown = $desktop->shows(qr/^perl failed with 7 after \d+(?:\.\d)? s$/m);
     ok($shown, 'a real command');
-    like($shown->{body} // '', qr{^CPU \d+ ms \(\d+ %\), up to .*/perl\S*, pid \d+ on pts/\d+$}s, 'and what it used');
+    like($shown->{body} // '', qr{^CPU \d+ ms \(\d+ %\), up to .*/perl\S*, pid \d+ on pts/\d+$}s, 'and its resource usage');
     is_deeply([grep { !/^perl|^sleep is done after / } map { $_->{summary} } $desktop->notices], [], 'nothing else')
       or diag($notify->stderr);
     $notify->stop('real processes');

@@ -90,7 +90,7 @@ my $total = 0;
 $total += $_->{count} for grep { $_->{detail} !~ /taskstats/ } @lost;
 is($broker->status->{source}{lostMessages}, $total, "status counts as many: $total");
 is($witness->status->{source}{lostMessages}, 0, 'the witness has lost nothing');
-is(difference(), $before, 'with what is reported as lost it is what the kernel made, exactly');
+is(difference(), $before, 'received and lost messages are exactly those of the kernel');
 
 # A process whose fork was reported and whose exit was lost is reported as gone once that is certain.
 my @burst  = grep { $_->{kind} eq 'burst' } @made;
@@ -118,20 +118,20 @@ for my $made (@burst) {
 my $untold = 2 * @burst - $forks - $exits;
 cmp_ok($untold, '>', 0,      "of the burst $untold messages are missing");
 cmp_ok($untold, '<=', $total, 'which are among those that are reported as lost: others were, too');
-is_deeply(\@doubled,    [], 'nobody is reported twice');
+is_deeply(\@doubled,    [], 'no process is reported twice');
 is_deeply(\@misordered, [], 'nor in the wrong order');
 my @wrong = grep {
     my ($exit) = grep { $_->{type} eq 'exit' && $_->{status} } $processes->of($_);
     $exit && json($exit->{status}) ne json({ code => $_->{code} })
 } grep { exists $_->{code} } @made;
-is_deeply(\@wrong, [], 'what is reported of an end is right');
+is_deeply(\@wrong, [], 'reported exits are correct');
 my @incomplete = grep { join(' ', map { $_->{type} } $processes->of($_)) !~ /^fork (?:exec )?exit$/ } @after;
 is(scalar @after, 201, 'two hundred were started afterwards');
-is_deeply(\@incomplete, [], 'and are reported as if nothing had been');
+is_deeply(\@incomplete, [], 'and are reported as usual');
 
 # Living processes.
 my %exit = map { $_->{pid} => $_ } grep { $_->{type} eq 'exit' } $stream->events;
-is_deeply([grep { !$exit{$_} } @leave], [], 'who went meanwhile is reported as gone');
+is_deeply([grep { !$exit{$_} } @leave], [], 'processes that ended meanwhile are reported as ended');
 my %living;
 my $same = Forkbus->wait_until(sub {
     my $snapshot = $broker->subscribe({ snapshot => Cpanel::JSON::XS::true });
@@ -144,10 +144,10 @@ my $same = Forkbus->wait_until(sub {
     return "@{[sort keys %told]}" eq "@{[sort keys %really]}" && $broker->status->{processes} == keys %told;
 }, 20);
 my @unknown = grep { !$living{told}{$_} } @stay, @come;
-is_deeply(\@unknown, [], 'who stayed and who came are in the table');
+is_deeply(\@unknown, [], 'older and new living processes are in the table');
 my @dead    = grep { !$living{really}{$_} } keys %{ $living{told} };
 my @missing = grep { !$living{told}{$_} } keys %{ $living{really} };
-ok($same, 'it has exactly those who live') or diag("dead: @dead; missing: @missing");
+ok($same, 'it has exactly the living processes') or diag("dead: @dead; missing: @missing");
 $_->go->finish for $stays, $comes;
 my %left = map { $_ => 1 } @stay, @come;
 $stream->wait_for(sub { delete $left{ $_->{pid} } if $_->{type} eq 'exit'; !%left }, 'the exits of all');

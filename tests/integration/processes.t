@@ -68,7 +68,7 @@ sub complaints {
     $check->($types eq $wanted, "told as '$types', not as '$wanted'");
     return @wrong if $types ne $wanted;
     my ($fork, $exit) = @events[0, -1];
-    $check->($fork->{type} eq 'fork' && $exit->{type} eq 'exit', 'something comes before the fork or after the exit');
+    $check->($fork->{type} eq 'fork' && $exit->{type} eq 'exit', 'there is an event before the fork or after the exit');
     # The module takes it from the task, which is created a moment before its fork is reported.
     my $early = $fork->{bootUsec} - $fork->{startUsec};
     $check->($module ? $early >= 0 && $early < 1e6 : $early == 0, "it starts $early us before its fork");
@@ -163,10 +163,10 @@ diag("$_: $seen{$_}") for sort keys %seen;
 
 # Tests of properties with a single process each.
 my %exit = map { $_ => ($processes->of($by_kind{$_}[0]))[-1] } grep { @{ $by_kind{$_} } == 1 } keys %by_kind;
-cmp_ok($exit{sleep}{usage}{elapsedUsec}, '>=', 49990, 'who slept 50 ms was there for as long');
-cmp_ok($exit{pages}{usage}{minorFaults}, '>=', 1000, 'who touched 1,000 pages has as many faults');
-cmp_ok($exit{cpu}{usage}{userUsec} + $exit{cpu}{usage}{systemUsec}, '>', 0, 'who burned 100 ms has used some');
-is($exit{'exec-from-thread'}{status}{code}, 9, 'who was replaced by the program of a thread ends with its code');
+cmp_ok($exit{sleep}{usage}{elapsedUsec}, '>=', 49990, 'a process that slept 50 ms lived that long');
+cmp_ok($exit{pages}{usage}{minorFaults}, '>=', 1000, 'a process that touched 1,000 pages has as many faults');
+cmp_ok($exit{cpu}{usage}{userUsec} + $exit{cpu}{usage}{systemUsec}, '>', 0, '100 ms of computing are CPU time');
+is($exit{'exec-from-thread'}{status}{code}, 9, "a process in which a thread called exec ends with that program's code");
 is($exit{'leader-first'}{status}{code}, 7, 'whose leader ends first ends with the code of the last thread');
 
 # Names: raw bytes come back.
@@ -206,7 +206,7 @@ my %made = map { my ($fork) = $processes->of($_); $fork ? ("$fork->{pid}/$fork->
 my @tree = grep { exists $_->{pid} } $tree->catch_up($broker, $last);
 my @own  = grep { $is_born->($_) || $made{ join '/', map { $_ // '' } @$_{qw(pid startUsec)} } } $all->events;
 @own = grep { $_->{seq} > $born->{seq} && $_->{seq} <= $last } @own;
-is_deeply(\@tree, \@own, 'the subscriber of the tree gets just the events of what was made');
+is_deeply(\@tree, \@own, 'the subscriber of the tree gets exactly the events of the started processes');
 is_deeply(
     [sort { $a <=> $b } map { $_->{pid} } grep { $_->{type} eq 'fork' } @tree],
     [sort { $a <=> $b } map { $_->{pid} } @made],
@@ -229,11 +229,11 @@ for my $made (grep { $_->{threads} > 1 } @made) {
       if $unended != ($made->{kind} eq 'exec-from-thread' ? 1 : 0);
 }
 ok(!@threads_wrong, 'threads are reported once as fork and as exit if requested') or diag(join "\n", @threads_wrong);
-is(scalar(grep { exists $_->{tid} } $all->events), 0, 'and to nobody else');
+is(scalar(grep { exists $_->{tid} } $all->events), 0, 'and to no other subscriber');
 my @whole = grep { exists $_->{pid} && !exists $_->{tid} } $threads->events;
 is_deeply(\@whole, \@own, 'beside all that others get');
 my ($armed) = grep { $_->{type} eq 'source' } $threads->events;
-like($armed->{armed}, qr/\bthreads\b/, 'that threads are reported from then on, the stream says') or diag(json($armed));
+like($armed->{armed}, qr/\bthreads\b/, 'the stream reports that threads are included from then on') or diag(json($armed));
 
 my $status = $broker->status;
 is(json($status->{lost}{$_}), '{"count":0,"times":0}', "nothing was lost: $_") for qw(kernel netlink unarmed source);

@@ -64,9 +64,9 @@ sub without_number {
 
 my $first = Forkbus->write_file("$dir/first.jsonl", join '', map { json($_) . "\n" } @recording);
 my ($events, $own, $status) = play($first, 'flat', 'first');
-is_deeply(without_number($events), \@recording, 'what is replayed is reported');
+is_deeply(without_number($events), \@recording, 'all replayed events are reported');
 is($status->{source}{malformed}, 0, 'and understood');
-is_deeply([map { $_->{reason} } @$own], ['started', 'end of file'], 'the stream says when the file begins and ends');
+is_deeply([map { $_->{reason} } @$own], ['started', 'end of file'], 'the stream reports the beginning and end of the file');
 
 # A subscriber's recording: with ready, heartbeats, a snapshot, a loss of this subscriber, and numbers.
 my @noise = (

@@ -65,17 +65,17 @@ sub outage {
     $back->settle;
     my @told = $back->events;
 
-    is(epoch($broker->status->{cursor}), epoch($cursor), "$signal: the log goes on");
+    is(epoch($broker->status->{cursor}), epoch($cursor), "$signal: the log is continued");
     is_deeply([holes(position($cursor) + 1, @told)], [], "$signal: nothing is missing or doubled after the cursor");
     my %told = map { $_->{seq} => $_ } @told;
     is_deeply([map { $told{ $_->{seq} } } grep { exists $_->{seq} } @seen], [grep { exists $_->{seq} } @seen],
         "$signal: what was reported before is reported in the same words");
     my @lost = grep { is_outage($_) } @told;
     is(scalar @lost, 1, "$signal: there is one loss");
-    is($lost[0]{reason}, 'unarmed', "$signal: because nobody listened");
+    is($lost[0]{reason}, 'unarmed', "$signal: because there was no listener");
     cmp_ok($lost[0]{sinceUsec}, '<=', $gone, "$signal: it begins before the broker was gone");
     cmp_ok($lost[0]{untilUsec}, '>=', $back_after,  "$signal: and ends after it came back");
-    ok(!(grep { is_exit_of($_, \%untold) } @told), "$signal: who lived meanwhile is not reported");
+    ok(!(grep { is_exit_of($_, \%untold) } @told), "$signal: processes that lived only meanwhile are not reported");
 
     # A process whose end is not reported ended in the time of the reported loss.
     my %exits;
@@ -89,7 +89,7 @@ sub outage {
         my $made = $_;
         !grep { $made->{endUsec} >= $_->{sinceUsec} && $made->{beginUsec} <= $_->{untilUsec} } @losses
     } @missing;
-    is_deeply(\@unexplained, [], "$signal: who is not reported ended in the time that is reported as lost")
+    is_deeply(\@unexplained, [], "$signal: unreported processes ended in the time of the loss")
       or diag(json([\@losses, \@unexplained]));
     $broker->stop($signal);
 }
@@ -126,9 +126,9 @@ sub told_since {
 }
 
 is_deeply([map { $_->{seq} } told_since("$epoch:$last")], [], 'from the end on there is nothing');
-is_deeply([map { $_->{seq} } told_since("$epoch:" . ($last - 3))], [$last - 2 .. $last], 'from a cursor on, what comes after it');
+is_deeply([map { $_->{seq} } told_since("$epoch:" . ($last - 3))], [$last - 2 .. $last], 'after a cursor, all later events');
 my @since = told_since('-1h 2min');
-is(scalar(grep { $_->{type} eq 'session' } @since), 100, 'since a time before all: all of it');
+is(scalar(grep { $_->{type} eq 'session' } @since), 100, 'since a time before all events: all of them');
 is(scalar(grep { $_->{type} eq 'lost' } @since), 0, 'and no loss, as nothing was forgotten');
 is(scalar(told_since('-0s')), 0, 'since now: nothing');
 
@@ -160,12 +160,12 @@ my $old = $last;
 $last = $feed->settle;
 my $first = $broker->status->{log}{firstSeq};
 my @expired = told_since("$epoch:" . ($old - 10));
-is("$expired[0]{type} $expired[0]{reason}", 'lost expired', 'of a cursor that is too old, what follows is lost');
+is("$expired[0]{type} $expired[0]{reason}", 'lost expired', 'events after a cursor that is too old are lost');
 is_deeply([@{ $expired[0] }{qw(from to count)}], [$old - 9, $first - 1, $first - 1 - ($old - 10)], 'exactly');
 is($expired[1]{seq}, $first, 'then come the remaining events');
 is_deeply([holes($first, @expired)], [], 'without a hole');
 @since = told_since('-30s');
-is_deeply([map { $_->{seq} } @since], [$last - 49 .. $last], 'since a time: what happened since then, and no loss');
+is_deeply([map { $_->{seq} } @since], [$last - 49 .. $last], 'since a time: all later events, and no loss');
 @since = told_since('-10min');
 is("$since[0]{type} $since[0]{reason}", 'lost expired', 'of a time that is too long ago, likewise');
 cmp_ok(abs($since[0]{sinceUsec} - ($now - 600_000_000)), '<', 30_000_000, 'from that time');

@@ -47,7 +47,7 @@ for my $below (0, 3) {
 
     $stream->forget;
     my $lost = $stream->wait_for(sub { $_->{type} eq 'lost' && $_->{reason} eq 'unarmed' }, 'the loss');
-    ok($lost, 'the broker notices, and says so');
+    ok($lost, 'the broker notices and logs it');
     my $noticed = now_usec();
     $stream->wait_for(sub { $_->{type} eq 'exit' && $_->{ppid} == $loop->pid }, 'the loop') for 1 .. 20;
     pass('and hears again');
@@ -66,18 +66,18 @@ for my $below (0, 3) {
         !grep { $made->{endUsec} >= $_->{sinceUsec} && $made->{beginUsec} <= $_->{untilUsec} } @losses
     } @missing;
     cmp_ok(scalar @missing, '>', 0, 'some were: ' . @missing . ' of ' . @lived);
-    is_deeply(\@unexplained, [], 'who is not reported lived in the time that is reported as lost') or diag(json(\@losses));
+    is_deeply(\@unexplained, [], 'unreported processes lived in the time of the loss') or diag(json(\@losses));
 
     # Processes that started and ended meanwhile.
     my $gone = Forkbus->wait_until(sub {
         my $snapshot = $broker->subscribe({ snapshot => Cpanel::JSON::XS::true, pids => \@new });
         return ($snapshot->next->{type} // '') eq 'process';
     });
-    ok($gone, 'who came meanwhile is found');
+    ok($gone, 'processes that started meanwhile are found');
     $late->go->finish;
     my %left = map { $_ => 1 } @old, @new;
     delete @left{ map { $_->{pid} } grep { $_->{type} eq 'exit' } $stream->events };
-    $stream->wait_for(sub { delete $left{ $_->{pid} } if $_->{type} eq 'exit'; !%left }, 'the exits of those who stayed')
+    $stream->wait_for(sub { delete $left{ $_->{pid} } if $_->{type} eq 'exit'; !%left }, 'the exits of long-lived processes')
       if %left;
     pass('a process that ended meanwhile is reported as gone');
 }
@@ -91,16 +91,16 @@ my @lived = map { Forkbus::parse($_) } split /\n/, $out;
 my $lost  = $stream->wait_for(sub { $_->{type} eq 'lost' && $_->{reason} eq 'unarmed' }, 'the loss');
 my @told  = grep { my $made = $_; grep { is_exit_of($_, $made) } $stream->events } @lived;
 my @apart = grep { $_->{endUsec} < $lost->{sinceUsec} || $_->{beginUsec} > $lost->{untilUsec} } @lived;
-is(@told + 0, 0, 'nobody heard of those who lived in it') or diag(json(\@told));
+is(@told + 0, 0, 'processes that lived only then are not reported') or diag(json(\@told));
 is_deeply(\@apart, [], 'but the other program is reported') or diag(json([$lost, \@apart]));
 $known->go->finish;
 $stream->settle;
-ok((grep { $_->{type} eq 'exit' && $_->{pid} == $known[0] } $stream->events), 'and all goes on');
+ok((grep { $_->{type} eq 'exit' && $_->{pid} == $known[0] } $stream->events), 'and events continue');
 
 # A broker that starts on a machine that is silenced.
 $broker->stop;
 ($status) = run([$silence, 2]);
-is($status, 0, 'silenced again, with nobody listening');
+is($status, 0, 'silenced again, without a listener');
 $broker->restart;
 $stream = $broker->subscribe({});
 $stream->wait_ready;

@@ -100,7 +100,7 @@ diag("the reader lost $lost times");
 $log   = $broker->status->{log};
 @lines = @{ $stuck->catch_up_lines($broker, $last) };
 ($next, $lost, @wrong) = follow(position_of($ready{$stuck}) + 1, @lines);
-is_deeply(\@wrong, [], 'who was stuck gets whole lines, and what it missed is reported exactly');
+is_deeply(\@wrong, [], 'a stuck subscriber gets complete lines, and its loss is exact');
 is($lost, 1, 'in one loss');
 is($next, $last + 1, 'and all else up to the end');
 my ($loss) = map { Forkbus::parse($_) } grep { /"lost"/ } @lines;
@@ -113,7 +113,7 @@ $feed->write({ type => 'exec', timeUsec => 1, pid => 1, startUsec => 1, comm => 
 my $end = $feed->settle;
 is(@{ $stuck->catch_up_lines($broker, $end) } + 0, 11, 'then it gets current events');
 my @rare = $rare->catch_up($broker, $end);
-is_deeply([map { "$_->{type} $_->{seq}" } @rare], ["exec $end"], 'who wants little has lost nothing by not reading');
+is_deeply([map { "$_->{type} $_->{seq}" } @rare], ["exec $end"], 'a subscriber with few matching events loses nothing');
 @wrong = ();
 for my $one (@stuck) {
     my @told = @{ $one->catch_up_lines($broker, $end) };

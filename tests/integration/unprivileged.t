@@ -19,12 +19,12 @@ my $program = $> == 0 ? Forkbus->installed(Forkbus::forkbusd(), $base) : Forkbus
 my ($status, $out) = run([$program, '--probe'], @user);
 my ($probed) = grep { $_->{source} eq 'connector' } map { Forkbus::parse($_) } split /\n/, $out;
 plan(skip_all => "the kernel does not allow it: $probed->{found}") if !$probed->{works};
-like("$probed->{found} $probed->{advice}", qr/CAP_NET_ADMIN|root/, '--probe says what more root would give') or diag($out);
+like("$probed->{found} $probed->{advice}", qr/CAP_NET_ADMIN|root/, '--probe names the benefit of root') or diag($out);
 
 my $broker = Forkbus->broker(source => 'connector', @user);
 my $stream = $broker->subscribe({ since => $broker->beginning });
 my ($source) = $stream->wait_for(sub { $_->{type} eq 'source' }, 'the source');
-like($source->{detail}, qr/without taskstats.*no usage/, 'the source says that there is no usage');
+like($source->{detail}, qr/without taskstats.*no usage/, 'the source reports that there is no usage');
 is($broker->status->{source}{taskstats}, Cpanel::JSON::XS::false, 'the status, too');
 like($broker->stderr, qr/CAP_NET_ADMIN/, 'and the messages');
 

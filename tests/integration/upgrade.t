@@ -126,7 +126,7 @@ sub check_upgrade {
 
     my $log = restore_log($then, $run) or return diag("$name: its log is of another kind of machine");
     my @read = works("$name: the program reads the log", $program, $log, 'log');
-    is_deeply(printed(@read), expected($newer, @old), "$name: and prints what was written then");
+    is_deeply(printed(@read), expected($newer, @old), "$name: and prints the older events");
 
     # The current broker adds events to it.
     my $feed   = Forkbus::Feed->new(log_size => (-s $log) - 4096, dir => $run);
@@ -164,7 +164,7 @@ sub check_upgrade {
         is_deeply(printed(@items), expected($newer, @wanted), "$name, $way: and prints their fields");
     }
     my @list = works("$name: it lists processes", $program, $broker->dir, 'list');
-    is_deeply([sort { $a <=> $b } map { $_->{fields}{pid} } @list], [map { $_->{pid} } @new[5 .. 9]], "$name: those that live");
+    is_deeply([sort { $a <=> $b } map { $_->{fields}{pid} } @list], [map { $_->{pid} } @new[5 .. 9]], "$name: living processes");
     is_deeply([works("$name: it asks for the status", $program, $broker->dir, 'status')], [{ cursor => $cursor, forks => 0 }],
         "$name: and gets it");
     $broker->stop($name);

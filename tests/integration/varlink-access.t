@@ -63,14 +63,14 @@ sub name { return "$_[0]{type} " . ($_[0]{pid} // '') }
 for my $who (sort keys %as) {
     my @expected = map { name($_) } grep { visible_to($who, $_) } @events;
     my @told = $live{$who}->catch_up($broker, $end);
-    is_deeply([map { name($_) } grep { $_->{type} ne 'source' } @told], \@expected, "$who: what happens to the own");
+    is_deeply([map { name($_) } grep { $_->{type} ne 'source' } @told], \@expected, "$who: events of the own processes");
     my $history = link_of($who)->subscribe({ since => $broker->beginning });
     my @then = $history->catch_up($broker, $end);
     is_deeply([grep { $_->{type} ne 'source' } @then], [grep { $_->{type} ne 'source' } @told], "$who: the same from history");
     my %secret = map { $_->{pid} => 1 } grep { $_->{args} || exists(($_->{usage} // {})->{readBytes}) } @told;
     my %seen   = map { $_->{pid} => 1 } grep { $_->{type} =~ /^ex/ } @told;
     delete $seen{3009} if $who eq 'other';    # a setuid program's
-    is_deeply([sort keys %secret], [sort keys %seen], "$who: what a program of another user reads and writes is not reported");
+    is_deeply([sort keys %secret], [sort keys %seen], "$who: bytes that a setuid program read and wrote are withheld");
     $history->close;
 
     my @living = grep { !/[0129]$/ } map { $_->{pid} } grep { $_->{type} eq 'fork' } @events;
@@ -82,10 +82,10 @@ for my $who (sort keys %as) {
         is_deeply([sort map { $_->{pid} } @$list], \@own, "$who: a list of the own: " . json($filter));
     }
     my %found = map { $_ => $link->ask('GetProcess', { pid => $_ }) } @living;
-    is_deeply([grep { $found{$_}{process} } @living], \@own, "$who: one by one");
+    is_deeply([grep { $found{$_}{process} } @living], \@own, "$who: each process separately");
     my %refused = map { json($_) => 1 } grep { !$_->{process} } values %found;
     my $nobody = json($link->ask('GetProcess', { pid => 4194999 }));
-    is_deeply([keys %refused], @own < @living ? [$nobody] : [], "$who: another's is refused as nobody's");
+    is_deeply([keys %refused], @own < @living ? [$nobody] : [], "$who: processes of others are refused like missing ones");
     $link->subscribe({ snapshot => true });
     $link->wait_ready;
     my @snapshot = sort map { $_->{type} eq 'process' ? $_->{pid} : () } @{ $link->{events} };
@@ -115,19 +115,19 @@ for my $who (qw(root member)) {
     is(fcntl($ring, F_GETFL, 0) & O_ACCMODE, O_RDONLY, 'opened for reading');
     my $size = -s $ring;
     is(syscall(SYS_MMAP, 0, $size, 3, 1, fileno $ring, 0), -1, 'it cannot be mapped for writing');
-    ok($!{EACCES}, 'which is said so') or diag($!);
+    ok($!{EACCES}, 'which is reported as that error') or diag($!);
     isnt(syscall(SYS_MMAP, 0, $size, 1, 1, fileno $ring, 0), -1, 'for reading it can');
     my $written = do { no warnings 'io'; syswrite $ring, 'x' };
     ok(!defined $written, 'nor can it be written');
     ok(!truncate($ring, 0), 'nor cut');
 }
 my $oneway = link_of('root')->call('OpenRing', undef, oneway => 1)->call('GetStatus');
-is_deeply([$oneway->receive_descriptors], [], 'who wants no answer gets no descriptor');
+is_deeply([$oneway->receive_descriptors], [], 'a oneway call gets no descriptor');
 is($oneway->answer->{pid}, $broker->pid, 'but the next answer');
 my $both = link_of('root')->call('GetStatus')->call('OpenRing');
 my @found;
 push @found, $both->receive_descriptors while ($both->{buffer} =~ tr/\0//) < 2;
-is(scalar @found, 1, 'it comes with its own reply');
+is(scalar @found, 1, 'it arrives with its own reply');
 is($both->answer->{pid}, $broker->pid, 'after another one');
 is_deeply($both->answer, { ring => 0 }, 'where it is the first');
 $_->close for $oneway, $both;
@@ -147,7 +147,7 @@ is(link_of('other')->ask(SERVICE . '.GetInfo')->{product}, 'forkbusd', 'another 
 is(link_of('root')->ask(SERVICE . '.GetInfo')->{product},  'forkbusd', 'nor is root');
 (pop @mine)->close;
 my $again = Forkbus->wait_until(sub { exists link_of('user')->ask('GetStatus')->{pid} });
-ok($again, 'when one goes another may come');
+ok($again, 'a closed connection makes room for another');
 $broker->stop;
 
 $broker = Forkbus::Feed->new(config => { Limits => { Connections => 4, ConnectionsPerUser => 4 } })->broker;
@@ -160,7 +160,7 @@ my $told = $refused->ask('GetStatus');
 is_deeply($told, { error => 'org.forkbus1.TooManySubscriptions', limit => 'broker' }, 'no more, not for root');
 is($refused->closed, '', 'and that is the end of it');
 $all[0]->close;
-ok(Forkbus->wait_until(sub { exists $broker->varlink->ask('GetStatus')->{pid} }), 'when one goes another may come');
+ok(Forkbus->wait_until(sub { exists $broker->varlink->ask('GetStatus')->{pid} }), 'a closed connection makes room for another');
 
 $broker->stop('with few places');
 

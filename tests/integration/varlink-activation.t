@@ -82,7 +82,7 @@ for my $name (sort keys %not) {
 my $own = Forkbus->broker(%options);
 is(sprintf('%04o', (stat $own->dir . '/org.forkbus1')[2] & 07777), '0666', 'its own socket is for everyone');
 $own->stop('with its own');
-ok(!-e $own->dir . '/org.forkbus1', 'and goes with it');
+ok(!-e $own->dir . '/org.forkbus1', 'and is removed with it');
 $own->restart;
 $own->end('KILL');
 ok(-e $own->dir . '/org.forkbus1', 'unless it is killed');

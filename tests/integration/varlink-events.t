@@ -59,7 +59,7 @@ is(place($ready->{cursor}), $end, 'as of the end of the log');
 is($reply->{parameters}{cursor}, $ready->{cursor}, 'where the reply stands too');
 publish(3);
 my ($event) = $link->wait_event(sub { $_->{comm} eq "number $number" });
-is_deeply([map { $_->{seq} } $link->events], [(undef) x 50, $end + 1 .. $end + 3], 'then what happens');
+is_deeply([map { $_->{seq} } $link->events], [(undef) x 50, $end + 1 .. $end + 3], 'then live events');
 is(place($link->{cursor}), $event->{seq}, 'with the cursor behind it');
 
 $reply = $link->reply;
@@ -69,7 +69,7 @@ my $other = $broker->varlink->subscribe({ filter => { comm => 'nothing' } });
 $other->wait_ready;
 $end = publish(5);
 Forkbus->wait_until(sub { place($other->reply->{parameters}{cursor}) == $end }) or die 'it does not follow';
-pass('the cursor follows what is not reported');
+pass('the cursor also moves with events that do not match');
 is_deeply([$other->events], [], 'without events');
 
 # The same as the stream, event by event, through filters.
@@ -183,7 +183,7 @@ is((map { $_->{seq} } @{ told({ since => '-1h' }) })[-1], $end, 'all of a span b
 is_deeply(told({ since => $epoch . ':' . ($end - 10), complete => true }), $all, 'complete, where it is');
 
 $all = told({ since => '0123456789abcdef:5' });
-is_deeply([@{ $all->[0] }{qw(type reason)}], ['lost', 'epoch'], 'of another log: what is lost');
+is_deeply([@{ $all->[0] }{qw(type reason)}], ['lost', 'epoch'], 'a cursor of another log: the loss');
 is($all->[1]{seq}, 1, 'and all of this one');
 is_deeply($link->ask('Subscribe', { since => '0123456789abcdef:5', complete => true }, more => 1),
     { error => 'org.forkbus1.CursorExpired', first => "$epoch:0" }, 'or an error, if it has to be complete');
@@ -193,7 +193,7 @@ publish(1000) while $broker->status->{log}{firstSeq} < 1000;
 my $first = $broker->status->{log}{firstSeq};
 $all = told({ since => "$epoch:5" });
 is_deeply([@{ $all->[0] }{qw(type reason from to count)}],
-    ['lost', 'expired', 6, $first - 1, $first - 6], 'what the log has forgotten');
+    ['lost', 'expired', 6, $first - 1, $first - 6], 'overwritten events');
 is($all->[1]{seq}, $first, 'then all that it holds');
 for my $since ("$epoch:5", "$epoch:0", '0123456789abcdef:99999999') {
     my $told = $link->ask('Subscribe', { since => $since, complete => true }, more => 1);
@@ -203,7 +203,7 @@ for my $since ("$epoch:5", "$epoch:0", '0123456789abcdef:99999999') {
 my $refused = $link->ask('Subscribe', { since => '-1h', complete => true }, more => 1);
 is($refused->{error}, 'org.forkbus1.CursorExpired', 'so with a span');
 $link->subscribe({ since => "$epoch:" . ($first - 1), complete => true });
-is(($link->catch_up($broker))[0]{seq}, $first, 'the cursor that it says is taken, by the same connection');
+is(($link->catch_up($broker))[0]{seq}, $first, 'the cursor in the error is accepted, on the same connection');
 
 # --- many processes --------------------------------------------------------------------------------------------------
 
@@ -243,10 +243,10 @@ is($broker->varlink->ask('GetProcess', { pid => 9999 })->{process}{pid}, 9999, '
 my $slowly = $link->answer;
 my %listed = map { $_->{pid} => 1 } @{ $slowly->{processes} };
 is($slowly->{cursor}, "$epoch:$end", 'it is of the time when it was asked for');
-ok(!$listed{9999}, 'who was born since is not there');
+ok(!$listed{9999}, 'later processes are not in the list');
 cmp_ok(scalar keys %listed, '>=', $count - 1, 'all others are');
 $other = told({ since => $slowly->{cursor}, complete => true });
-is_deeply([map { "$_->{type} $_->{pid}" } @$other], ['exit 1001', 'fork 9999'], 'what happened since is behind its cursor');
+is_deeply([map { "$_->{type} $_->{pid}" } @$other], ['exit 1001', 'fork 9999'], 'later events follow its cursor');
 is($link->answer->{pid}, $broker->pid, 'then the next call has its turn');
 
 # A client that disconnects during a list.

@@ -48,7 +48,7 @@ my $asked = 0;
 while (defined(my $count = syswrite $asker->{socket}, $info x 100)) {
     $asked += $count;
 }
-ok($!{EAGAIN}, "who asks and reads no answer is not listened to any more, after $asked bytes");
+ok($!{EAGAIN}, "calls of a client that reads no answers are no longer read, after $asked bytes");
 
 # The first lap may fill caches, buffers of sockets, pools.
 my $pid = $feed->write_beside(block(BLOCK), 40);
@@ -96,7 +96,7 @@ is($next, $goal + 1, 'up to the end');
 $log = $broker->status->{log};
 my @late = $stuck[0]->catch_up($broker, $goal);
 ($next, $lost, @wrong) = follow($place + 1, @late);
-is_deeply(\@wrong, [], 'who was stuck gets whole replies, and what it missed is reported exactly');
+is_deeply(\@wrong, [], 'a stuck subscriber gets complete replies, and its loss is exact');
 is($lost, 1, 'in one loss');
 is((grep { $_->{type} eq 'lost' } @late)[0]{to}, $log->{firstSeq} - 1, 'which ends where the log begins');
 is($next, $goal + 1, 'and all else up to the end');
@@ -124,7 +124,7 @@ my $answers = 0;
 while (my $reply = $asker->reply) {
     $answers++ if length $reply->{parameters}{description} == length $asker->description('org.forkbus1');
 }
-is($answers, $whole, 'who asked and read nothing has all its answers when it reads');
+is($answers, $whole, 'a client that called without reading gets all answers when it reads');
 
 Forkbus::Varlink->as_described;
 $broker->stop;

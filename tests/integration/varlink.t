@@ -55,7 +55,7 @@ sub shape {
     my ($value) = @_;
     return ref $value eq 'HASH' ? { map { $_ => shape($value->{$_}) } keys %$value } : 1;
 }
-is_deeply(shape($link->ask('GetStatus')), shape($broker->status), 'GetStatus has what the stream says of it');
+is_deeply(shape($link->ask('GetStatus')), shape($broker->status), 'GetStatus has the same as the stream');
 is($link->ask('GetStatus')->{pid}, $broker->pid, 'and of this broker');
 
 # --- framing ---------------------------------------------------------------------------------------------------------
@@ -80,13 +80,13 @@ for my $space ("\n", "\r\n", " \t\r\n ", "\n\n\n") {
     my $body = $info =~ s/\0//r =~ s/([:{}])/$space$1$space/gr;
     $link = sent("$space$body$space\0$info", (SERVICE . '.GetInfo') x 2);
     is($link->answer->{product}, 'forkbusd', $name);
-    is($link->answer->{product}, 'forkbusd', 'nor is it a call of its own');
+    is($link->answer->{product}, 'forkbusd', 'nor is it a separate call');
 }
 $link = sent("$info\n");
 $link->expect(SERVICE . '.GetInfo');
 is($link->answer->{product}, 'forkbusd', 'white space after the NUL is before the next one');
 $link->expect(SERVICE . '.GetInfo')->send($info);
-is($link->answer->{product}, 'forkbusd', 'which may come later');
+is($link->answer->{product}, 'forkbusd', 'which may arrive later');
 
 # Replies have no white space outside of strings.
 $link = sent($info);
@@ -218,7 +218,7 @@ for my $case (@methods) {
     push @wrong, "$name: upgrade has no error" if !exists $reply->{error};
     push @wrong, "$name: no call after upgrade" if !lives($upgrade);
 }
-is_deeply(\@wrong, [], 'flags do what they do, on all methods');
+is_deeply(\@wrong, [], 'flags have the same effect on all methods');
 $link = $broker->varlink;
 is($link->ask('GetStatus', undef, upgrade => 1)->{error}, SERVICE . '.MethodNotImplemented', 'no method can be upgraded');
 for my $flags ({}, { more => 0 }) {
@@ -226,7 +226,7 @@ for my $flags ({}, { more => 0 }) {
     is($told->{error}, SERVICE . '.ExpectedMore', 'Subscribe wants more: ' . json($flags));
 }
 $link->call('Subscribe', { snapshot => true }, oneway => 1);
-ok(lives($link), 'and the connection goes on');
+ok(lives($link), 'and the connection still works');
 
 # --- parameters ------------------------------------------------------------------------------------------------------
 
@@ -296,21 +296,21 @@ for my $start (30000, 70000, -1, 0, 9007199254740993) {
 $link = sent(join('', map { text('GetProcess', { pid => $_ }) } 7, 8, 7) . $info, ('GetProcess') x 3, SERVICE . '.GetInfo');
 my @answers = map { $link->answer } 1 .. 4;
 is_deeply([map { $_->{process} ? 'process' : $_->{error} // $_->{product} } @answers],
-    ['process', 'org.forkbus1.NoSuchProcess', 'process', 'forkbusd'], 'answers come in the order of calls');
+    ['process', 'org.forkbus1.NoSuchProcess', 'process', 'forkbusd'], 'answers arrive in the order of calls');
 
 # After a call with "more" no call is handled, and the number of waiting bytes is limited.
 $link = sent(text('Subscribe', undef, more => true) . $info x 3, 'Subscribe');
 $link->wait_ready;
 for (1 .. 3) {
     my $reply = $link->reply;
-    ok($reply->{continues}, 'calls that come after Subscribe wait');
+    ok($reply->{continues}, 'calls after Subscribe wait');
 }
 my $before = $broker->memory;
 my $sent   = 0;
 while (defined(my $count = syswrite $link->{socket}, $info x 1000)) {
     $sent += $count;
 }
-ok($!{EAGAIN}, 'who goes on calling is not listened to') or diag($!);
+ok($!{EAGAIN}, 'further calls are not read') or diag($!);
 cmp_ok($sent, '<', 4 << 20, "after $sent bytes");
 cmp_ok($broker->memory - $before, '<', 256, 'for which the broker has no room') if !Forkbus::slow();
 ok($link->reply->{continues}, 'and gets events as before');
@@ -320,7 +320,7 @@ $link->close;
 
 $link = sent($info x 40, (SERVICE . '.GetInfo') x 40);
 $link->end_input;
-is(scalar(grep { $link->answer->{product} eq 'forkbusd' } 1 .. 40), 40, 'who has closed one half has all replies');
+is(scalar(grep { $link->answer->{product} eq 'forkbusd' } 1 .. 40), 40, 'a half-closed connection gets all replies');
 is($link->closed, '', 'then the other half is closed');
 $link = sent(text('Subscribe', undef, more => true), 'Subscribe');
 $link->end_input;
@@ -338,7 +338,7 @@ my $plain = $info =~ s/\0//r;
 my $fits  = $plain . ' ' x (REQUEST_SIZE - length $plain);
 $link = sent("$fits\0$fits\0", (SERVICE . '.GetInfo') x 2);
 is($link->answer->{product}, 'forkbusd', 'a call that just fits') for 1 .. 2;
-is(sent("$fits \0")->closed, '', 'one that is longer by a byte');
+is(sent("$fits \0")->closed, '', 'a call that is one byte too long');
 is(sent($fits . 'x')->closed, '', 'or will be');
 $link = $broker->varlink;
 cmp_ok($link->send('x' x (10 << 20)), '<', 10 << 20, 'ten megabytes are not taken');

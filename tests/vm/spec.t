@@ -139,7 +139,7 @@ SKIP: {
     is(pack('H*', $exec->{argv} // ''), "/bin/true\0one\0two\0", '... and its arguments');
     my ($exit) = grep { $_->{type} eq 'exit' && $_->{tgid} == $exec->{tgid} } @records;
     is_deeply([@$exit{qw(start status)}], [$exec->{start}, 0], '... its exit');
-    cmp_ok($exit->{'max-rss'}, '>', 0, '... with what it used');
+    cmp_ok($exit->{'max-rss'}, '>', 0, '... with its resource usage');
 
     my @events = map { ref eq 'ARRAY' ? @$_ : () } @{ $told{subscribe} };
     is_deeply([grep { $_->{name} ne 'events' } @events], [], 'subscribe: events');
@@ -147,9 +147,9 @@ SKIP: {
     cmp_ok(@ended, '>', 0, '... as they come');
 
     my ($after) = @{ $told{after} };
-    is_deeply([sort @{ $after->{armed} }], [qw(exec exit fork)], 'status: what is armed');
+    is_deeply([sort @{ $after->{armed} }], [qw(exec exit fork)], 'status: the armed types');
     cmp_ok($after->{last}, '>', $head->{last}, '... and how far it is');
-    like("@{ $said{mask} }", qr/'miss-type': 'mask'/, 'start without a mask: it names what is missing');
+    like("@{ $said{mask} }", qr/'miss-type': 'mask'/, 'start without a mask: the error names the missing attribute');
     like("@{ $said{stale} }", qr/Stale file handle/, 'replay of another instance is refused');
 }
 

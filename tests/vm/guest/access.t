@@ -37,7 +37,7 @@ is(in_namespace(['-Urn'], 'exit Genl->new->{family}'), 0, 'another network names
 # The number of the group can be guessed there, but nothing is received.
 is($genl->join_group,  0, 'root joins');
 is($genl->start('fork'), 0, 'and starts');
-is(in_namespace(['-Urn'], <<"EOF2"), 0, 'who joins it in a network namespace of the own hears nothing');
+is(in_namespace(['-Urn'], <<"EOF2"), 0, 'a socket that joins it in another network namespace receives nothing');
 my \$g = Genl->new; \$g->{group} = $genl->{group}; \$g->{family} = $genl->{family};
 \$g->join_group; system("true") for 1 .. 5;
 exit scalar(my \@records = \$g->records(1));
@@ -47,7 +47,7 @@ undef $genl;
 
 # Nor do records count as sent because of it while the listener is away: they are kept for the listener's return.
 load(grace => 600);
-is(Genl->new->start('fork'), 0, 'root starts, and goes');
+is(Genl->new->start('fork'), 0, 'root starts, and leaves');
 $genl = Genl->new(buffer => 16 << 20);
 is(in_namespace(['-Urn'], <<"EOF3"), 0, 'a stranger joins elsewhere while something happens');
 my \$g = Genl->new; \$g->{group} = $genl->{group}; \$g->{family} = $genl->{family};
@@ -59,7 +59,7 @@ $genl->join_group;
 $genl->start('fork');
 my @records = $genl->records(0.5);
 is($records[0]{SEQ}, 1, 'a listener that comes back gets all of it');
-cmp_ok(scalar @records, '>=', 6, 'from what was armed to what happened last');
+cmp_ok(scalar @records, '>=', 6, 'from the armed types to the last event');
 undef $genl;
 
 ok(unload(), 'the module unloads');

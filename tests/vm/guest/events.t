@@ -74,7 +74,7 @@ subtest 'exec of a script, and of what is not there' => sub {
     is($told->{exec}[0]{FILENAME}, '/tmp/script.sh', 'the script as asked for');
     is($told->{exec}[0]{EXE}, '/usr/bin/dash', 'the shell that runs it');
     (undef, undef, $told) = told(sub { no warnings; exec '/tmp/nothing'; 9 });
-    ok(!$told->{exec}, 'what fails is no event');
+    ok(!$told->{exec}, 'a failed call causes no event');
 
     my $long = '/tmp/' . join '/', ('d' x 250) x 15;
     system 'mkdir', '-p', $long;
@@ -136,7 +136,7 @@ subtest 'signals and cores' => sub {
         sleep 9;
     });
     is($status, 11 | 0x80, 'a core');
-    is($told->{exit}[0]{STATUS}, $status, 'its status says so');
+    is($told->{exit}[0]{STATUS}, $status, 'its status shows this');
     is(scalar @{ $told->{coredump} // [] }, 1, 'announced by an event');
 };
 
@@ -167,7 +167,7 @@ subtest 'pid namespaces, user namespaces' => sub {
     cmp_ok($inside->{TGID}, '>', 1, 'has another number here');
     ok($inside->{PID_NS} > 4_000_000_000, 'the namespace is an inode number');
     my ($born, $ended) = map { my $type = $_; scalar grep { $_->{TYPE} eq $type && $_->{PID_NS} } @records } qw(fork exit);
-    is($ended, $born, 'who is born in it ends in it');
+    is($ended, $born, 'a process that starts in it ends in it');
 
     ($pid) = child(sub { exec 'setpriv', '--reuid=65534', '--clear-groups', 'unshare', '-U', '-r', 'true' });
     @records = of($pid, $genl->records(5, sub { $_[0]{TYPE} eq 'exit' && $_[0]{TGID} == $pid }));
@@ -203,7 +203,7 @@ subtest 'threads' => sub {
     $genl->records(0.05);
     ($said) = workload('exit-from-thread=5');
     @records = of($said->{pid}, $genl->records(0.5));
-    is(scalar(grep { $_->{TID} } @records), 0, 'none where nobody asks for them');
+    is(scalar(grep { $_->{TID} } @records), 0, 'none if no listener requests them');
     is(scalar @records, 2, 'only the process');
 };
 

@@ -14,7 +14,7 @@ use Test::More;
 ok(load(grace => 0), 'the module loads');
 my @kprobes = grep { /forkbus/ } do { open my $list, '<', '/sys/kernel/debug/kprobes/list'; defined $list ? <$list> : () };
 my $watcher = Genl->new;
-is($watcher->status->{ARMED},     0, 'nobody listens, nothing is armed');
+is($watcher->status->{ARMED},     0, 'without a listener nothing is armed');
 is($watcher->status->{RING_SIZE}, 0, 'and there is no ring');
 
 my ($one, $two) = map { Genl->new(buffer => 32 << 20) } 1 .. 2;
@@ -22,7 +22,7 @@ $_->join_group for $one, $two;
 $one->start(qw(fork exit));
 is($watcher->status->{ARMED}, Genl::mask(qw(fork exit)), 'one listener');
 $two->start(qw(exec exit chroot));
-is($watcher->status->{ARMED}, Genl::mask(qw(fork exit exec chroot)), 'two: what either wants');
+is($watcher->status->{ARMED}, Genl::mask(qw(fork exit exec chroot)), 'two: the types that either requested');
 is($watcher->status->{LISTENERS}, 2, 'both are counted');
 $two->start(qw(exec));
 is($watcher->status->{ARMED}, Genl::mask(qw(fork exit exec)), 'START again: the last one counts');
@@ -61,14 +61,14 @@ for ([one => @of_one], [two => @of_two]) {
 }
 my @armed = grep { $_->{TYPE} eq 'armed' } @of_one;
 cmp_ok(scalar @armed, '>', 100, 'each change is reported');
-is($armed[-1]{MASK}, Genl::mask(qw(fork exit exec)), 'the last one is back to what the two want');
+is($armed[-1]{MASK}, Genl::mask(qw(fork exit exec)), 'the last one: only the types of the first two again');
 
 undef $one;
-is($watcher->status->{ARMED}, Genl::mask('exec'), 'one goes, the other stays');
+is($watcher->status->{ARMED}, Genl::mask('exec'), 'one leaves, the other stays');
 child(sub { exec 'true' });
-ok((grep { $_->{TYPE} eq 'exec' } $two->records(0.5)), 'and hears what it wants');
+ok((grep { $_->{TYPE} eq 'exec' } $two->records(0.5)), 'and receives its types');
 undef $two;
-is($watcher->status->{ARMED}, 0, 'nobody listens any more');
+is($watcher->status->{ARMED}, 0, 'no listener is left');
 undef $watcher;
 ok(unload(), 'the module unloads');
 done_testing;

@@ -58,8 +58,8 @@ subtest 'a full ring counts what it lost' => sub {
     cmp_ok(sum(values %{ $status->{LOST} }), '>', 1000, 'some are lost');
     my ($errno, $head, @held) = $genl->replay(0);
     is($errno, 0, 'REPLAY');
-    is(@held + sum(values %{ $status->{LOST} }), $happened, 'held and lost are what happened');
-    is(continuity(0, @held)->{holes}, 0, 'what is held has no hole');
+    is(@held + sum(values %{ $status->{LOST} }), $happened, 'held and lost events add up to all');
+    is(continuity(0, @held)->{holes}, 0, 'held events have no gap');
 
     # A listener joins, and START has sent the earlier records: then the loss is reported, and new events.
     $genl->join_group;
@@ -69,10 +69,10 @@ subtest 'a full ring counts what it lost' => sub {
     push @records, $genl->records(0.5);
     my $found = continuity(0, @records);
     is_deeply([@$found{qw(holes doubles)}], [0, 0], 'every number is reported, or reported as lost');
-    is($found->{lost}, sum(values %{ $status->{LOST} }), 'as many as STATUS says');
+    is($found->{lost}, sum(values %{ $status->{LOST} }), 'as many as STATUS reports');
     is($found->{last}, $genl->status->{LAST}, 'to the last one');
-    is(scalar(of($pid, @records)), 2, 'what came then is reported');
-    ok((!grep { $_->{TYPE} eq 'lost' && !($_->{SINCE} > 0 && $_->{SINCE} <= $_->{TIME}) } @records), 'it says since when');
+    is(scalar(of($pid, @records)), 2, 'later events are reported');
+    ok((!grep { $_->{TYPE} eq 'lost' && !($_->{SINCE} > 0 && $_->{SINCE} <= $_->{TIME}) } @records), 'it has its begin');
     my %count = (fork => types('fork', @records), exit => types('exit', @records));
     # In addition: the shell that starts them, both sides of its pipe, and the last process.
     is($count{fork} + $status->{LOST}{fork}, @said + 4, 'forks, told and lost, are those that happened');
@@ -136,14 +136,14 @@ subtest 'grace' => sub {
     $genl->start(qw(fork exit));
     my ($last) = map { $_->{SEQ} } ($genl->records(0.3))[-1];
     undef $genl;
-    is($types->(), Genl::mask(qw(fork exit)), 'what a listener wanted stays armed when it goes');
+    is($types->(), Genl::mask(qw(fork exit)), 'the types of a listener stay armed when it leaves');
     my @said = workload('burst=100');
     $genl = Genl->new(buffer => 16 << 20);
     $genl->join_group;
     $genl->start(qw(fork exit));
     my ($errno, $head, @replayed) = $genl->replay($last);
     my %exit = exits(@replayed);
-    is(scalar(grep { !$exit{ $_->{pid} } } @said), 0, 'a listener that comes back has missed nothing');
+    is(scalar(grep { !$exit{ $_->{pid} } } @said), 0, 'a listener that returns has missed nothing');
     is(types('armed', @replayed), 0, 'nothing had changed');
     parameter('grace', 1);
     undef $genl;

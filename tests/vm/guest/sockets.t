@@ -49,7 +49,7 @@ $genl->records(0.3);
 isnt(($genl->command('START', Genl::ACK))[0], 0, 'START without a mask is refused');
 isnt(($genl->command('START', Genl::ACK, MASK => 1 << 31))[0], 0, 'START with an unknown type is refused');
 is_deeply([$genl->records(0.3)], [], 'and sends nothing again');
-is($genl->status->{ARMED}, Genl::mask('fork'), 'what was armed stays');
+is($genl->status->{ARMED}, Genl::mask('fork'), 'the armed types stay');
 undef $genl;
 undef $watcher;
 ok(unload(), 'the module unloads');

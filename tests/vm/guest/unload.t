@@ -37,7 +37,7 @@ kill 'KILL', $load;
 waitpid $load, 0;
 system 'pkill', '-KILL', 'workload';
 is($loads, 50, 'it was loaded 50 times');
-is($told,  50, 'and told what happens each time');
+is($told,  50, 'and events were reported each time');
 is(scalar keys %instance, 50, 'each time as another instance');
 is_deeply(\@bad, [], 'and unloaded, joined or not');
 ok(!loaded(), 'it is gone');
