@@ -211,6 +211,7 @@ static void a_writer_that_is_faster(void **state)
 
 static void no_logs(void **state)
 {
+	const struct log_header newer = { .magic = LOG_MAGIC, .version = LOG_VERSION + 1 };
 	struct forkbus_log *log = NULL;
 	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
@@ -221,7 +222,9 @@ static void no_logs(void **state)
 	fd = open(test_path("noise"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	assert_int_equal(forkbus_read_log(client, fd, &log), -EBADMSG);
 	assert_int_equal(ftruncate(fd, (off_t)SIZE), 0);
-	assert_true(forkbus_read_log(client, fd, &log) < 0);
+	assert_int_equal(forkbus_read_log(client, fd, &log), -EBADMSG);
+	assert_int_equal(pwrite(fd, &newer, sizeof(newer), 0), sizeof(newer));
+	assert_int_equal(forkbus_read_log(client, fd, &log), -EPROTONOSUPPORT);
 	close(fd);
 	assert_null(log);
 }
