@@ -1,47 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include <cmocka.h>
-
-#include "core/table.h"
-
-static int setup(void **state)
-{
-	return table_new((struct table **)state);
-}
-
-static int teardown(void **state)
-{
-	assert_null(table_free(*state));
-	return 0;
-}
-
-static struct fb_event make(enum event_type type, uint32_t pid, uint64_t start_usec)
-{
-	struct fb_event event;
-
-	memset(&event, 0xa5, sizeof(event));
-	fb_event_init(&event, type);
-	EVENT_SET(&event, pid, pid);
-	if (start_usec)
-		EVENT_SET(&event, start_usec, start_usec);
-	return event;
-}
-
-static void apply(struct table *table, const struct fb_event *event)
-{
-	assert_int_equal(table_apply(table, event), 0);
-}
-
-static bool knows(const struct process *process, field_set bits)
-{
-	return (process->has & bits) == bits;
-}
+#include "tests/unit/table-events.h"
 
 /* The same operations on a table and on a simple model of one */
 
