@@ -97,10 +97,10 @@ static void add(unsigned long i, const char *address, const char *request)
 
 static void answer(uint64_t wanted)
 {
-	static uint64_t told_messages, told_bytes;
+	static uint64_t reported_messages, reported_bytes;
 	uint64_t least = UINT64_MAX, most = 0;
 
-	while (messages - told_messages < wanted && turn(SILENT_MSEC))
+	while (messages - reported_messages < wanted && turn(SILENT_MSEC))
 		;
 	for (unsigned long i = stuck; i < n_peers; i++) {
 		uint64_t n = peers[i].messages;
@@ -110,10 +110,11 @@ static void answer(uint64_t wanted)
 		peers[i].messages = 0;
 	}
 	printf("{\"messages\":%llu,\"bytes\":%llu,\"least\":%llu,\"most\":%llu,\"lastUsec\":%llu}\n",
-	       (unsigned long long)(messages - told_messages), (unsigned long long)(bytes - told_bytes),
-	       (unsigned long long)least, (unsigned long long)most, (unsigned long long)last_usec);
-	told_messages = messages;
-	told_bytes = bytes;
+	       (unsigned long long)(messages - reported_messages),
+	       (unsigned long long)(bytes - reported_bytes), (unsigned long long)least,
+	       (unsigned long long)most, (unsigned long long)last_usec);
+	reported_messages = messages;
+	reported_bytes = bytes;
 }
 
 static void subscribe_all(const struct wire *wire, const char *address, const char *request)

@@ -152,8 +152,8 @@ sub probe {
     my ($class, $source) = @_;
     my ($status, $out) = run([forkbusd(), '--probe']);
     for my $line (split /\n/, $out) {
-        my $told = parse($line);
-        return $told if $told->{source} eq $source;
+        my $reported = parse($line);
+        return $reported if $reported->{source} eq $source;
     }
     die "forkbusd --probe says nothing of $source (status $status)\n";
 }
@@ -167,8 +167,8 @@ sub needs_root {
 sub needs_connector {
     my ($class) = @_;
     my $source = live_source();
-    my $told   = $class->probe($source);
-    Test::More::plan(skip_all => "the $source cannot be heard here: $told->{found}") if !$told->{works};
+    my $reported   = $class->probe($source);
+    Test::More::plan(skip_all => "the $source cannot be heard here: $reported->{found}") if !$reported->{works};
 }
 
 # Two ordinary users without any files here.

@@ -45,10 +45,10 @@ for my $who (qw(root user other)) {
 chdir '/';
 $_->go for values %workload;
 for my $who (keys %workload) {
-    while (my $told = $workload{$who}->next) {
-        last if $told->{kind} eq 'pause';
-        my $list = $told->{kind} eq 'holding' ? \%holding : \%made;
-        push @{ $list->{$who} }, $told;
+    while (my $reported = $workload{$who}->next) {
+        last if $reported->{kind} eq 'pause';
+        my $list = $reported->{kind} eq 'holding' ? \%holding : \%made;
+        push @{ $list->{$who} }, $reported;
     }
 }
 
@@ -125,7 +125,7 @@ sub shown_to {
 }
 
 my %history = map { $_ => $broker->subscribe({ since => '-5min' }, @{ $as{$_} }) } keys %as;
-my %told;
+my %reported;
 for my $way (qw(live history)) {
     my $subscribers = $way eq 'live' ? \%live : \%history;
     my %events;
@@ -140,13 +140,13 @@ for my $way (qw(live history)) {
         is_deeply($events{$who}, \@expected, "$who, $way: exactly the own events") or diag(scalar @expected);
     }
     is_deeply($events{member}, $events{root}, "member, $way: all that root sees");
-    $told{$way} = \%events;
+    $reported{$way} = \%events;
 }
 
 # The same without the broker's uids: check independently whose processes these are.
 for my $who (qw(user other)) {
     for my $way (qw(live history)) {
-        my $seen   = Forkbus::Processes->new(@{ $told{$way}{$who} });
+        my $seen   = Forkbus::Processes->new(@{ $reported{$way}{$who} });
         my $types  = sub { join ' ', grep { /^(?:fork|exit)$/ } map { $_->{type} } $seen->of($_[0]) };
         my @missed = grep { $types->($_) ne 'fork exit' } @{ $made{$who} };
         is_deeply(\@missed, [], "$who, $way: each own process once as fork and as exit");
@@ -155,13 +155,13 @@ for my $who (qw(user other)) {
     }
 }
 my ($storage) = grep { $_->{kind} eq 'storage' } @{ $made{user} };
-my $exit = (Forkbus::Processes->new(@{ $told{live}{user} })->of($storage))[-1];
+my $exit = (Forkbus::Processes->new(@{ $reported{live}{user} })->of($storage))[-1];
 cmp_ok($exit->{usage}{writeBytes}, '>=', 262144, 'the own I/O counters are shown');
 
 SKIP: {
     skip $nosuid, 1 if $nosuid;
     my %of;
-    push @{ $of{ $_->{pid} } }, $_ for grep { exists $_->{pid} } @{ $told{live}{user} };
+    push @{ $of{ $_->{pid} } }, $_ for grep { exists $_->{pid} } @{ $reported{live}{user} };
     for my $mode (sort keys %identity) {
         my $identity = $identity{$mode};
         my %types = map {
@@ -180,7 +180,7 @@ SKIP: {
         push @wanted, "$user:0>$user:$user" if $mode eq 'plain';
         is_deeply(\@ids, \@wanted, "$mode: its departure and its return are reported") or diag(join ' ', @ids);
         my ($exit)  = grep { $_->{type} eq 'exit' } @{ $of{ $identity->{pid} } };
-        my ($whole) = grep { $_->{type} eq 'exit' && $_->{pid} == $identity->{pid} } @{ $told{live}{root} };
+        my ($whole) = grep { $_->{type} eq 'exit' && $_->{pid} == $identity->{pid} } @{ $reported{live}{root} };
 
         # The kernel adds the usage of children, and the module omits such sums.
         my @counters = qw(readBytes writeBytes readChars writeChars);

@@ -178,8 +178,8 @@ END {
 
 ($status, $out, $err) = run([$forkbusd, "--runtime-dir=$dir", "--source=replay:$recording"]);
 is($status, 0, 'without --foreground it returns');
-my $told = Forkbus::Subscriber->new("$dir/stream", { query => 'status' })->next;
-$background = $told->{pid};
+my $reported = Forkbus::Subscriber->new("$dir/stream", { query => 'status' })->next;
+$background = $reported->{pid};
 ok($background, 'when subscribers can connect');
 ok(kill(0, $background), 'and runs on');
 my $stat = Forkbus->read_file("/proc/$background/stat");

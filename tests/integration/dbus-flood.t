@@ -43,7 +43,7 @@ sub flood {
     return $feed->settle;
 }
 
-sub until_told {
+sub until_reported {
     my ($client, $path, $seq) = @_;
     return if grep { $_->{path} eq $path && $_->{to} >= $seq } @{ $client->{runs} };
     $client->wait_line(sub { exists $_->{to} && $_->{path} eq $path && $_->{to} >= $seq }, "event $seq of $path");
@@ -99,12 +99,12 @@ sub test_stopped {
         my $end;
         for (1 .. $blocks) {
             $end = flood($feed, BLOCK);
-            until_told($_, $path{ $_->name }, $end) for @readers;
+            until_reported($_, $path{ $_->name }, $end) for @readers;
         }
         return $end;
     };
     my $end = $run->(3);
-    until_told($stopped, $_, $end) for @paths;
+    until_reported($stopped, $_, $end) for @paths;
     my ($bus_before, $broker_before) = ($bus->memory, $broker->memory);
 
     # The log has all events.
@@ -116,7 +116,7 @@ sub test_stopped {
     cmp_ok($under_way, '<=', WINDOW, "$kind: $under_way signals are pending for a stopped client");
     cmp_ok($under_way, '>=', WINDOW / 2, 'as many as may be');
     $stopped->signal_process('CONT');
-    until_told($stopped, $_, $end) for @paths;
+    until_reported($stopped, $_, $end) for @paths;
     is_deeply([map { runs($stopped, $_) } @paths], [("$first-$end") x 3], 'it reads again, and gets the rest from the log');
     is_deeply([map { losses($stopped, $_) } @paths], [], 'nothing is lost');
 
@@ -138,7 +138,7 @@ sub test_stopped {
     cmp_ok($growth, '<=', GROWTH_KIB, "the bus by $growth KiB: what happened comes to "
         . int(@paths * BLOCKS * BLOCK * 0.7) . ' KiB');
     $stopped->signal_process('CONT');
-    until_told($stopped, $_, $end) for @paths;
+    until_reported($stopped, $_, $end) for @paths;
     for my $path (@paths) {
         my @losses = losses($stopped, $path);
         is(scalar @losses, 1, 'it reads again: one loss');
@@ -176,7 +176,7 @@ sub test_many {
     my $first = $broker->status->{log}{nextSeq};
     my $end   = flood($feed, 100);
     for my $client (@clients) {
-        until_told($client, $_, $end) for @{ $paths{ $client->name } };
+        until_reported($client, $_, $end) for @{ $paths{ $client->name } };
     }
     my @wrong = grep { $_ ne "$first-$end" } map { my $client = $_; map { runs($client,
         $_) } @{ $paths{ $client->name } } } @clients;
@@ -232,14 +232,14 @@ sub test_unanswered {
         waitpid $feed->write_beside($text->(400), 1), 0;
     }
     my $end = $feed->settle;
-    until_told($readers[0], $reading[0], $end);
-    until_told($readers[1], $reading[1], $end);
+    until_reported($readers[0], $reading[0], $end);
+    until_reported($readers[1], $reading[1], $end);
     is(runs($readers[1], $reading[1]), "$first-$end", "$kind: 12 of a user are stopped: root gets all");
     my $count = sum(map { $_->{to} - $_->{from} + 1 } @{ $readers[0]{runs} });
     is($count, 4 * 400, 'another user gets all');
     $_->leave for @stopped;
     my $last = $end - 1;
-    until_told($late, $path, $last);
+    until_reported($late, $path, $last);
     is(sum(map { $_->{to} - $_->{from} + 1 } @{ $late->{runs} }), 3 * 400, 'the same user when they have gone');
     is_deeply([losses($late, $path)], [], 'and nothing is lost');
 }
@@ -260,7 +260,7 @@ sub test_impatient {
     my $under_way = comes_to_rest($bus->client, 1, $path);
     cmp_ok($under_way, '<=', WINDOW, "that is no answer: $under_way signals are on their way, and no more");
     $client->signal_process('CONT');
-    until_told($client, $path, $end);
+    until_reported($client, $path, $end);
     is(runs($client, $path), "$first-$end", 'a client that reads again is pinged again, and gets all');
     unlike($feed->broker->stderr, qr/does not let/, 'and nothing is wrong');
     $monitor->stop;

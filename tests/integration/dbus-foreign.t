@@ -158,10 +158,10 @@ sub test_live {
     }
     waitpid $pid, 0;
     $client->wait_signal(sub { $_->{signal} eq 'ProcessExited' && $_->{args}[1] == $pid }, 'its end');
-    my @told = grep { $_->{signal} =~ /^Process/ && $_->{args}[1] == $pid } $client->signals($path);
-    is(join(' ', map { $_->{signal} } @told), 'ProcessForked ProcessExecuted ProcessExited',
+    my @reported = grep { $_->{signal} =~ /^Process/ && $_->{args}[1] == $pid } $client->signals($path);
+    is(join(' ', map { $_->{signal} } @reported), 'ProcessForked ProcessExecuted ProcessExited',
         'the life of a process, from the kernel');
-    my $exit = Forkbus::BusClient::event_of($told[-1]);
+    my $exit = Forkbus::BusClient::event_of($reported[-1]);
     is_deeply($exit->{status}, { code => 7 }, 'how it ended');
     ok(exists $exit->{usage}{elapsedUsec}, 'and its resource usage');
     ok($python_client->says(qr/exited $pid sh \{'code': 7\}/), 'as python3-dbus is') if $python_client;

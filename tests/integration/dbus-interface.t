@@ -125,12 +125,12 @@ for my $interface (elements($node, 'interface')) {
                 $before = $name;
                 next;
             }
-            my $is_told = defined $before && $before =~ /^\s*\Q$name->{name}\E:\s*\S/;
-            push @undocumented, $name->{name} if !$is_told;
+            my $is_reported = defined $before && $before =~ /^\s*\Q$name->{name}\E:\s*\S/;
+            push @undocumented, $name->{name} if !$is_reported;
             my $as_another = defined $before && $before =~ /[Aa]s ProcessForked/;
             for my $arg (map { $_->[1]{name} } elements($element, 'arg')) {
                 my $is_known = $as_another && $arg =~ /^(?:seq|pid|start_usec|details)$/;
-                $is_known ||= $arg =~ /^(?:seq|pid|start_usec|details)$/;    # told once, of ProcessForked
+                $is_known ||= $arg =~ /^(?:seq|pid|start_usec|details)$/;    # documented once, at ProcessForked
                 push @undocumented, "$name->{name}, $arg" if !$is_known && $before !~ /\@$arg: \S/;
             }
             $before = undef;
@@ -153,11 +153,12 @@ sub introspect {
     my ($where) = @_;
     return $client->ask('org.forkbus1', $where, 'org.freedesktop.DBus.Introspectable', 'Introspect', '')->{reply}[0];
 }
-my %told = (%{ interfaces(introspect('/org/forkbus1')) }, %{ interfaces(introspect($path)) });
+my %reported = (%{ interfaces(introspect('/org/forkbus1')) }, %{ interfaces(introspect($path)) });
 for my $name (sort keys %$described) {
-    is_deeply($told{$name}, $described->{$name}, "$name: it says the same, in the same order") or diag(explain($told{$name}));
+    is_deeply($reported{$name}, $described->{$name}, "$name: it says the same, in the same order")
+      or diag(explain($reported{$name}));
 }
-my @own = grep { !/^org\.freedesktop\./ } sort keys %told;
+my @own = grep { !/^org\.freedesktop\./ } sort keys %reported;
 is_deeply(\@own, [sort keys %$described], 'and has no other interface');
 
 # The properties that can be read are the documented ones.
@@ -170,7 +171,7 @@ for my $interface (sort keys %$described) {
 
 # The policy permits all calls.
 my $policy = Forkbus->read_file("$top/systemd/org.forkbus1.conf");
-is_deeply([grep { $policy !~ /<allow send_destination="org\.forkbus1" send_interface="\Q$_\E"\/>/ } sort keys %told], [],
+is_deeply([grep { $policy !~ /<allow send_destination="org\.forkbus1" send_interface="\Q$_\E"\/>/ } sort keys %reported], [],
     "the bus' policy has all interfaces");
 
 # Errors that it may return are documented where the interface is, and the other way round.

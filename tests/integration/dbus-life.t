@@ -36,8 +36,8 @@ sub works {
     my $client = $bus->client;
     my $path   = $client->subscribe({});
     my $seq    = flood($feed, 1);
-    my @told   = $client->catch_up($path, $seq);
-    return is($told[-1]{signal}, 'ProcessForked', $name);
+    my @reported   = $client->catch_up($path, $seq);
+    return is($reported[-1]{signal}, 'ProcessForked', $name);
 }
 
 # --- subscribers -----------------------------------------------------------------------------------------------------

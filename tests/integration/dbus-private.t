@@ -27,7 +27,7 @@ my %as = (
     member => [uid => $other, groups => [GROUP]],
 );
 
-sub told {
+sub reported {
     my ($client, $path, $seq) = @_;
     Forkbus->wait_until(sub { (split /:/, $client->get('Cursor', $path))[1] >= $seq }) or die "$path does not come to $seq\n";
     return grep { $_->{type} ne 'ready' } map { Forkbus::BusClient::event_of($_) } $client->signals($path);
@@ -73,8 +73,8 @@ sub test_alone {
         }
     }
     my $end = $feed->write(events())->settle;
-    my @told = told($owner, $path, $end);
-    cmp_ok(scalar @told, '>', 10, 'the owner gets ' . @told . ' signals');
+    my @reported = reported($owner, $path, $end);
+    cmp_ok(scalar @reported, '>', 10, 'the owner gets ' . @reported . ' signals');
     is_deeply([grep { $_->{destination} ne $owner->name } $owner->signals($path)], [], 'each to itself');
 
     # Signals, if there are any, arrive before the answer.
@@ -106,7 +106,7 @@ sub test_alone {
     like($answer->{reply}[0], qr/<node name="$number"/, 'the owner finds it there');
     is_deeply($owner->get('Filter', $path), {}, 'and its filter');
     my $root = $others{root};
-    is($root->get('Sent', $path), 1 + @told, 'root sees how many events it got');
+    is($root->get('Sent', $path), 1 + @reported, 'root sees how many events it got');
     is_deeply($root->ask('org.forkbus1', $path, 'org.forkbus1.Subscription', 'Unsubscribe', ''), { reply => [] },
         'and can end it');
     is($owner->get('Sent', $path)->{error}, BUS_ERROR . 'UnknownObject', 'then it is no more');
@@ -124,19 +124,19 @@ sub test_users {
     my $end    = $feed->write(@events)->settle;
     for my $who (sort keys %as) {
         my ($client, $uid) = ($client{$who}, $as{$who}[1]);
-        my @told = told($client, $live{$who}, $end);
+        my @reported = reported($client, $live{$who}, $end);
         my $is_shown = sub {
             my ($event) = @_;
             return 1 if $who =~ /root|member/;
             return $event->{uid} == $uid || ($event->{old}{uid} // -1) == $uid;
         };
         my @expected = map { "$_->{type} $_->{pid}" } grep { $is_shown->($_) } @events;
-        is_deeply([map { "$_->{type} $_->{pid}" } @told], \@expected, "$who: what happens to the own: " . @expected);
+        is_deeply([map { "$_->{type} $_->{pid}" } @reported], \@expected, "$who: what happens to the own: " . @expected);
         my @stream = $broker->subscribe({ since => $since }, @{ $as{$who} })->catch_up($broker, $end);
-        is_deeply(\@told, \@stream, "$who: as the stream reports it");
-        my @then = told($client, $client->subscribe({ since => $since }), $end);
-        is_deeply(\@then, \@told, "$who: so does history");
-        my @secret = grep { exists $_->{args} || exists(($_->{usage} // {})->{readBytes}) } @told;
+        is_deeply(\@reported, \@stream, "$who: as the stream reports it");
+        my @then = reported($client, $client->subscribe({ since => $since }), $end);
+        is_deeply(\@then, \@reported, "$who: so does history");
+        my @secret = grep { exists $_->{args} || exists(($_->{usage} // {})->{readBytes}) } @reported;
         my @foreign = grep { $who !~ /root|member/ && ($_->{euid} // -1) != $uid } @secret;
         ok(@secret && !@foreign, "$who: arguments of setuid programs are withheld");
 
@@ -175,7 +175,7 @@ sub is_granted {
     my $pid  = 5000 + int rand 1000;
     my %foreign = (pid => $pid, startUsec => 5, uid => 0, euid => 0, comm => 'foreign', timeUsec => now_usec());
     my $end = $feed->write({ type => 'exec', args => ['of root'], %foreign }, { type => 'exit', %foreign })->settle;
-    my ($event) = told($client, $path, $end);
+    my ($event) = reported($client, $path, $end);
     is_deeply([$event->{pid}, $event->{args}], [$pid, ['of root']], $name);
     is(ref $list, 'ARRAY', 'and for a list');
     is_deeply($client->get('Filter', $path), { types => ['exec'] }, 'which is nothing that it filters for');
@@ -196,7 +196,7 @@ sub test_polkit {
     my $own  = $client{user}->subscribe({ types => ['exec'] });
     my %root = (type => 'exec', pid => 1, startUsec => 1, uid => 0, euid => 0, timeUsec => now_usec());
     my $end  = $feed->write(\%root, { %root, pid => 2100, uid => $user, euid => $user })->settle;
-    is_deeply([map { $_->{pid} } told($client{user}, $own, $end)], [2100], 'but only where it asks for that');
+    is_deeply([map { $_->{pid} } reported($client{user}, $own, $end)], [2100], 'but only where it asks for that');
     is($client{user}->call('Subscribe', 'a{sv}', { all => Forkbus::false })->{error}, undef, 'all = false is fine');
     is($client{user}->call('Subscribe', 'a{sv}', { all => true, frob => true })->{error}, ERROR . 'InvalidFilter',
         'what is wrong is refused before polkit is asked');
@@ -234,7 +234,7 @@ sub test_patience {
     is_deeply($subject, ['system-bus-name', { name => $clients[0]->name }], 'about the caller');
     my $path = $clients[3]->subscribe({});
     my $end = $feed->write(events())->settle;
-    cmp_ok(scalar(told($clients[3], $path, $end)), '>', 5, 'meanwhile all else works');
+    cmp_ok(scalar(reported($clients[3], $path, $end)), '>', 5, 'meanwhile all else works');
     $clients[0]->leave;
     my $subscribers = $clients[3]->get('Subscribers');
     Forkbus->wait_until(sub {
@@ -291,7 +291,7 @@ sub test_ordinary {
         timeUsec => now_usec() }) . "\n" } 1 .. 1000;
     waitpid $feed->write_beside($text, 1), 0;
     my $end = $feed->settle;
-    is(scalar(told($client, $path, $end)), 1000, 'it can ping subscribers: more than 256 signals arrive');
+    is(scalar(reported($client, $path, $end)), 1000, 'it can ping subscribers: more than 256 signals arrive');
     my $polkit = Forkbus::Polkit->start($bus, grant => $user_name, owner => $name);
     $polkit->grants(1);
     is_granted($feed, $client, "it can ask $polkit->{what}");

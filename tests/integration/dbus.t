@@ -74,7 +74,7 @@ sub as_json_has_it {
 sub signal_names { return join ' ', map { $_->{signal} } @_ }
 
 # Wait until a subscription has reached an event, also if the filter leaves it out: its signals arrive before the answer.
-sub told {
+sub reported {
     my ($client, $path, $seq) = @_;
     Forkbus->wait_until(sub { (split /:/, $client->get('Cursor', $path))[1] >= $seq }) or die "$path does not come to $seq\n";
     return $client->signals($path);
@@ -169,13 +169,13 @@ sub test_filters {
             is($client->call('Subscribe', 'a{sv}', $filter)->{error}, $refused, "$name: $is_refused");
             next;
         }
-        my ($ready, @live) = map { Forkbus::BusClient::event_of($_) } told($client, $live{$i}, $end);
+        my ($ready, @live) = map { Forkbus::BusClient::event_of($_) } reported($client, $live{$i}, $end);
         is(scalar @live, $count, "$name: $count events");
         my @expected = grep { $_->{seq} <= $end } $broker->subscribe({ since => $since,
             %{ $json // $filter } })->catch_up($broker, $end);
         is_deeply([map { as_json_has_it($_) } @live], \@expected, 'the same as in the stream');
         my $path = $client->subscribe({ since => $since, %$filter });
-        my (undef, @then) = map { Forkbus::BusClient::event_of($_) } told($client, $path, $end);
+        my (undef, @then) = map { Forkbus::BusClient::event_of($_) } reported($client, $path, $end);
         is_deeply(\@then, \@live, 'and history');
         is_deeply($client->get('Filter', $path), normal($json // $filter), 'and its Filter property has the filter');
         $client->ask('org.forkbus1', $_, 'org.forkbus1.Subscription', 'Unsubscribe', '') for $path, $live{$i};
@@ -257,7 +257,7 @@ sub test_fields {
     my $end = $feed->write({ %all, type => 'exec' }, { %all, type => 'exit', status => { all_of('STATUS') },
         usage => { all_of('USAGE') } },
         { %all, type => 'id', old => { all_of('OLD') } })->settle;
-    my (undef, $exec, $exit, $id) = told($client, $path, $end);
+    my (undef, $exec, $exit, $id) = reported($client, $path, $end);
     is(signal_names($exec, $exit, $id), 'ProcessExecuted ProcessExited ProcessChanged', 'each type is a signal');
     is_deeply([$id->{args}[3]], ['id'], 'and a change has both');
     my @own = qw(seq pid tid startUsec);
@@ -309,16 +309,16 @@ sub test_texts {
         push @events, event(exec => ++$pid, %raw);
     }
     my $end = $feed->write(@events)->settle;
-    my (undef, @signals) = told($client, $path, $end);
+    my (undef, @signals) = reported($client, $path, $end);
     is(scalar @signals, scalar @texts, 'all come');
     for my $i (0 .. $#texts) {
         my ($bytes, $what, $shown) = @{ $texts[$i] };
         utf8::encode($bytes) if utf8::is_utf8($bytes);
-        my $told = plain($signals[$i]{args}[3]);
+        my $reported = plain($signals[$i]{args}[3]);
         utf8::decode(my $same = $bytes);
-        is($told->{comm}, $shown // $same, "a name, $what");
-        is($told->{exe}, '/' . ($shown // $same), 'and a path');
-        is_deeply([$told->{commRaw}, $told->{exeRaw}], defined $shown ? [map { [unpack 'C*', $_] } $bytes, "/$bytes"]
+        is($reported->{comm}, $shown // $same, "a name, $what");
+        is($reported->{exe}, '/' . ($shown // $same), 'and a path');
+        is_deeply([$reported->{commRaw}, $reported->{exeRaw}], defined $shown ? [map { [unpack 'C*', $_] } $bytes, "/$bytes"]
             : [undef, undef],
             defined $shown ? 'with the bytes' : 'with nothing beside');
     }
@@ -335,9 +335,9 @@ sub test_texts {
         my ($list, $bytes) = @{ $args{$what} };
         my %raw = defined $bytes ? (argsRaw => encode_base64($bytes, '')) : ();
         my $seq = $feed->write(event(exec => ++$pid, args => $list, %raw))->settle;
-        my $told = plain((told($client, $path, $seq))[-1]{args}[3]);
-        is_deeply($told->{args}, $list, "arguments: $what");
-        is_deeply($told->{argsRaw}, defined $bytes ? [unpack 'C*', $bytes] : undef, 'and their bytes where they are needed');
+        my $reported = plain((reported($client, $path, $seq))[-1]{args}[3]);
+        is_deeply($reported->{args}, $list, "arguments: $what");
+        is_deeply($reported->{argsRaw}, defined $bytes ? [unpack 'C*', $bytes] : undef, 'and their bytes where they are needed');
     }
 }
 
@@ -350,32 +350,34 @@ sub test_past {
       do { my $stream = $broker->subscribe({ snapshot => true }); $stream->wait_ready; @{ $stream->{events} } };
     my $path = $client->subscribe({ snapshot => true });
     $client->wait_signal(sub { $_->{signal} eq 'Ready' && $_->{path} eq $path });
-    my @told = $client->signals($path);
-    is(signal_names(@told), join(' ', ('ProcessListed') x keys %expected, 'Ready'), 'a snapshot, and Ready: ' . keys %expected);
-    my %told = map { $_->{pid} => as_json_has_it($_) } map { Forkbus::BusClient::event_of($_) } @told[0 .. $#told - 1];
-    is_deeply([sort keys %told], [sort keys %expected], 'of all living processes');
-    is_deeply($told{300}, $expected{300}, 'as the stream has them');
-    like($told[-1]{args}[0], qr/^[0-9a-f]{16}:\d+$/, 'Ready has the position where the events begin');
-    is($told[-1]{args}[0], $broker->status->{cursor}, 'which is the end of the log');
+    my @reported = $client->signals($path);
+    my $expected = join ' ', ('ProcessListed') x keys %expected, 'Ready';
+    is(signal_names(@reported), $expected, 'a snapshot, and Ready: ' . keys %expected);
+    my @listed   = map { Forkbus::BusClient::event_of($_) } @reported[0 .. $#reported - 1];
+    my %reported = map { $_->{pid} => as_json_has_it($_) } @listed;
+    is_deeply([sort keys %reported], [sort keys %expected], 'of all living processes');
+    is_deeply($reported{300}, $expected{300}, 'as the stream has them');
+    like($reported[-1]{args}[0], qr/^[0-9a-f]{16}:\d+$/, 'Ready has the position where the events begin');
+    is($reported[-1]{args}[0], $broker->status->{cursor}, 'which is the end of the log');
     my $end = $feed->write(event(fork => 400, ppid => 300))->settle;
-    is(signal_names((told($client, $path, $end))[-1]), 'ProcessForked', 'then live events');
+    is(signal_names((reported($client, $path, $end))[-1]), 'ProcessForked', 'then live events');
 
-    my $since = $told[-1]{args}[0];
+    my $since = $reported[-1]{args}[0];
     my $later = $client->subscribe({ since => $since });
-    is_deeply([map { Forkbus::BusClient::number_of($_) } told($client, $later, $end)], [(split /:/, $since)[1], $end],
+    is_deeply([map { Forkbus::BusClient::number_of($_) } reported($client, $later, $end)], [(split /:/, $since)[1], $end],
         'a cursor: what comes after it');
     $later = $client->subscribe({ since => $broker->beginning });
-    my @all = grep { !/^-1$/ } map { Forkbus::BusClient::number_of($_) } told($client, $later, $end);
+    my @all = grep { !/^-1$/ } map { Forkbus::BusClient::number_of($_) } reported($client, $later, $end);
     shift @all;
     ok(@all >= 15 && $all[-1] == $end, 'that of the beginning: all');
     $later = $client->subscribe({ since => '-5min' });
-    is(scalar(() = told($client, $later, $end)), 1 + @all, 'so does a span of time');
+    is(scalar(() = reported($client, $later, $end)), 1 + @all, 'so does a span of time');
     my $epoch = (split /:/, $since)[0];
     my $answer = $client->call('Subscribe', 'a{sv}', { since => "$epoch:" . ($end + 1000) });
     is($answer->{error}, ERROR . 'InvalidCursor', 'a cursor from the future is none');
     like($answer->{message}, qr/^since the cursor is from the future/, 'which is reported');
     $later = $client->subscribe({ since => '0123456789abcdef:5' });
-    my $lost = Forkbus::BusClient::event_of((told($client, $later, $end))[1]);
+    my $lost = Forkbus::BusClient::event_of((reported($client, $later, $end))[1]);
     is_deeply([@$lost{qw(type reason)}], [qw(lost epoch)], 'one of another log begins with Lost');
     is($client->get('Sent', $later), 2 + @all, 'Sent counts signals');
 
@@ -400,7 +402,7 @@ sub test_past {
     my $before = () = $client->signals($path);
     waitpid $pid, 0;
     $end = $feed->settle;
-    told($client, $later, $end);
+    reported($client, $later, $end);
     is(scalar(() = $client->signals($path)), $before, 'no signal arrives afterwards');
     is($client->ask('org.forkbus1', $path, 'org.forkbus1.Subscription', 'Unsubscribe', '')->{error}, BUS_ERROR . 'UnknownObject',
         'and it is no more');

@@ -98,10 +98,10 @@ for my $case (
 {
     my ($key, $request) = @$case;
     my $line = json($request);
-    my $told = answer("$line\n");
+    my $reported = answer("$line\n");
     $key = { typo => 'typ', nothing => '' }->{$key} // $key;
-    push @wrong, "$line: " . json($told)
-      if $told->{error} ne 'invalidRequest' || ($told->{key} // '') ne $key || length $told->{detail} < 10;
+    push @wrong, "$line: " . json($reported)
+      if $reported->{error} ne 'invalidRequest' || ($reported->{key} // '') ne $key || length $reported->{detail} < 10;
 }
 ok(!@wrong, 'an error in a request names the key') or diag(join "\n", @wrong);
 
@@ -111,8 +111,9 @@ for my $line ('{', '[]', '"exit"', 'null', 'exit', '{"types":["exit"]', '{"types
     "\xff\xfe\0\1\2", "\0",
     'GET / HTTP/1.1', '{"pids":[18446744073709551616]}', '[' x 3000, '{"a":' x 600)
 {
-    my $told = answer("$line\n");
-    push @wrong, json($line) . ': ' . json($told) if $told->{error} ne 'invalidRequest' || length $told->{detail} < 10;
+    my $reported = answer("$line\n");
+    push @wrong, json($line) . ': ' . json($reported)
+      if $reported->{error} ne 'invalidRequest' || length $reported->{detail} < 10;
 }
 ok(!@wrong, 'input that is not a JSON object is refused') or diag(join "\n", @wrong);
 publish(10);
@@ -120,24 +121,24 @@ connections_end('after requests that are not understood');
 
 # --- too long, too late, too much -----------------------------------------------------------------------------------
 
-my $told = answer('x' x (10 << 20));
-is($told->{error}, 'requestTooLong', 'ten megabytes of a line') or diag(json($told));
-$told = answer('x' x (REQUEST_SIZE + 1) . "\n");
-is($told->{error}, 'requestTooLong', 'a line that is longer by a byte') or diag(json($told));
+my $reported = answer('x' x (10 << 20));
+is($reported->{error}, 'requestTooLong', 'ten megabytes of a line') or diag(json($reported));
+$reported = answer('x' x (REQUEST_SIZE + 1) . "\n");
+is($reported->{error}, 'requestTooLong', 'a line that is longer by a byte') or diag(json($reported));
 my $just = '{"types":["exit"]}';
 my $fits = $broker->subscribe($just . ' ' x (REQUEST_SIZE - length $just) . "\n");
 is($fits->next->{type}, 'ready', 'the longest request');
 $fits->close;
-$told = answer(join '', map { chr($_ * 31 % 256) } 0 .. 3000);
-like($told->{error}, qr/^(?:invalidRequest|unexpectedInput)$/, 'binary rubbish') or diag(json($told));
+$reported = answer(join '', map { chr($_ * 31 % 256) } 0 .. 3000);
+like($reported->{error}, qr/^(?:invalidRequest|unexpectedInput)$/, 'binary rubbish') or diag(json($reported));
 
 my $begin = now_usec();
 my @late  = map { $broker->subscribe($_) } '{"types":', undef;
-$told = answer_of($late[0]);
-is($told->{error}, 'requestTimeout', 'a request without a newline ends at the timeout') or diag(json($told));
+$reported = answer_of($late[0]);
+is($reported->{error}, 'requestTimeout', 'a request without a newline ends at the timeout') or diag(json($reported));
 cmp_ok(now_usec() - $begin, '>=', 1_990_000, 'is waited for as long as is configured');
-$told = answer_of($late[1]);
-is($told->{error}, 'requestTimeout', 'nothing at all') or diag(json($told));
+$reported = answer_of($late[1]);
+is($reported->{error}, 'requestTimeout', 'nothing at all') or diag(json($reported));
 
 # A request may arrive byte by byte, if it is complete in time.
 my $slow = $broker->subscribe(undef);
@@ -145,8 +146,8 @@ $slow->send($_) for split //, "{\"types\":[\"exit\"]}\n";
 is($slow->next->{type}, 'ready', 'a byte at a time is a request too');
 $slow->close;
 
-$told = answer("{}\n{}\n");
-is($told->{error}, 'unexpectedInput', 'two requests at once') or diag(json($told));
+$reported = answer("{}\n{}\n");
+is($reported->{error}, 'unexpectedInput', 'two requests at once') or diag(json($reported));
 my $talkative = $broker->subscribe({ types => ['exit'] });
 $talkative->wait_ready;
 $talkative->send(" \r\n\t\n");
@@ -212,7 +213,7 @@ SKIP: {
     my $refused = $broker->subscribe(undef, uid => $user);
     my @lines   = map { Forkbus::parse($_) } $refused->rest;
     is_deeply([map { $_->{error} } @lines], ['tooManyConnections'], 'one more than a user may have is refused');
-    like($lines[0]{detail}, qr/user/, 'and told why');
+    like($lines[0]{detail}, qr/user/, 'which names the reason');
     is($broker->subscribe({}, uid => $someone)->next->{type}, 'ready', 'another user is not concerned');
     is($broker->subscribe({})->next->{type},                  'ready', 'nor is root');
     $mine[0]->close;

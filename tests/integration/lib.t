@@ -69,7 +69,7 @@ sub fork_event {
 }
 
 # Return: the events of a subscriber in a form that can be compared.
-sub told { return [map { join ' ', @$_{qw(seq type)}, $_->{pid} // '', $_->{comm} // '' } grep { exists $_->{seq} } @_] }
+sub reported { return [map { join ' ', @$_{qw(seq type)}, $_->{pid} // '', $_->{comm} // '' } grep { exists $_->{seq} } @_] }
 
 # Start many processes at once; the last one is recognized by its name.
 sub write_up_to {
@@ -110,10 +110,10 @@ for my $way ('socket', 'ring') {
     }
     my $stream = $broker->subscribe({ since => $begin });
     $stream->wait_for(is_named_event('end 3'), 'the end');
-    my $expected = told($stream->events);
-    is_deeply(told(items($all)), $expected, "$way: of " . @$expected . ' events it got each once');
+    my $expected = reported($stream->events);
+    is_deeply(reported(items($all)), $expected, "$way: of " . @$expected . ' events it got each once');
     for my $handle (0, 1) {
-        is_deeply(told(grep { $_->{handle} == $handle } items($two)), $expected, "$way: handle $handle in its thread, too");
+        is_deeply(reported(grep { $_->{handle} == $handle } items($two)), $expected, "$way: handle $handle in its thread, too");
     }
     is_deeply([map { $_->{comm} } grep { exists $_->{seq} && $_->{type} eq 'fork' } items($few)], [map { "end $_" } 1 .. 3],
         "$way: with a filter it got what that lets pass");
@@ -201,9 +201,9 @@ my ($process) = answer('process=4001');
 is($process->[0]{comm}, 'one', 'one process');
 my ($none, $status) = answer('process=4003');
 is("$none->[0]{errno} $status", 'ESRCH 1', 'a process that has ended');
-my ($told) = answer('status');
-is_deeply([@{ $told->[0] }{qw(processes forks source cursor)}], [2, 3, 'replay', $broker->status->{cursor}], 'the status');
-is($told->[0]{json}{pid}, $broker->pid, 'all of it');
+my ($reported) = answer('status');
+is_deeply([@{ $reported->[0] }{qw(processes forks source cursor)}], [2, 3, 'replay', $broker->status->{cursor}], 'the status');
+is($reported->[0]{json}{pid}, $broker->pid, 'all of it');
 my ($ring) = answer('open-ring');
 is_deeply([$ring->[0]{writable}, -s $broker->log], [Cpanel::JSON::XS::false, $ring->[0]{size}], 'the log, to be read only');
 
@@ -219,7 +219,7 @@ for my $way ([], ['ring']) {
     is("$items->[-1]{errno} $status", 'ESRCH 1', "$name: an unused pid is refused");
     ($items, $status) = answer(@$way, 'since=' . $broker->status->{cursor} =~ s/:\d+/:123456789/r);
     is($items->[-1]{errno}, 'ERANGE', "$name: so is a cursor of the future");
-    like($items->[-1]{why}, qr/future/, "$name: and told why");
+    like($items->[-1]{why}, qr/future/, "$name: which names the reason");
     ($items) = answer(@$way, 'since=0123456789abcdef:1', 'count=2');
     is_deeply([map { "$_->{type} " . ($_->{reason} // '') } @$items], ['ready ', 'lost epoch'],
         "$name: of another log all is lost");

@@ -91,8 +91,8 @@ for my $crowd (0, 1, CROWD) {
         ($after->{log}{used} - $before->{log}{used}) / $events, $encoded ? $size / $encoded : 0,
         $encoded / $events, ($after->{sentBytes} - $before->{sentBytes}) / $events,
         $after->{source}{wakeups} - $before->{source}{wakeups}, $broker->memory);
-    my $told  = $last - (split /:/, $before->{cursor})[1];
-    my @short = grep { $_ < $told } <$counts>;
+    my $reported  = $last - (split /:/, $before->{cursor})[1];
+    my @short = grep { $_ < $reported } <$counts>;
     is_deeply(\@short, [], 'each is reported to everyone');
     $broker->stop("$crowd subscribers");
 }

@@ -28,8 +28,8 @@ $stream->wait_ready;
 sub holding {
     my $workload = Forkbus::Workload->start(arguments => [ 'hold-threads=' . HELD, 'pause', 'release' ])->go;
     my @pids;
-    while ((my $told = $workload->next)->{kind} ne 'pause') {
-        push @pids, $told->{pid};
+    while ((my $reported = $workload->next)->{kind} ne 'pause') {
+        push @pids, $reported->{pid};
     }
     return ($workload, @pids);
 }

@@ -218,10 +218,10 @@ for my $command (qw(monitor status doctor log)) {
     like("$status $out$err", qr/^0 forkbusctl \d+\.\d+\.\d+\n\z/, "forkbusctl $command --version");
     ($status, $out) = run([$ctl, $command, '-h']);
     my @options = $out =~ /--([a-z][a-z-]+)/g;
-    my @untold  = grep { $manual !~ /^\.It .*Fl -?(?:[a-z] , -)?\Q$_\E\b/m } @options;
-    is_deeply(\@untold, [], "the manual page has every option of $command");
-    @untold = grep { $completion !~ /--\Q$_\E\b/ } grep { !/^(?:help|version)$/ } @options;
-    is_deeply(\@untold, [], 'and so has the completion');
+    my @unreported  = grep { $manual !~ /^\.It .*Fl -?(?:[a-z] , -)?\Q$_\E\b/m } @options;
+    is_deeply(\@unreported, [], "the manual page has every option of $command");
+    @unreported = grep { $completion !~ /--\Q$_\E\b/ } grep { !/^(?:help|version)$/ } @options;
+    is_deeply(\@unreported, [], 'and so has the completion');
 }
 for my $n (qw(0 -1 1x 99999999999999999999)) {
     ($status, $out, $err) = run([@ctl, 'monitor', '-n', $n]);
@@ -239,11 +239,11 @@ my ($documented) = Forkbus->read_file("$source/docs/protocol.md") =~ /^## Status
 my %documented = map { $_ => 1 } $documented =~ /"(\w+)":/g;
 cmp_ok(scalar keys %documented, '>', 20, 'protocol.md lists the keys of the status');
 ($status, $out) = run([@ctl, 'status', '--json=pretty']);
-my $told = Forkbus::parse($out);
+my $reported = Forkbus::parse($out);
 is_deeply([grep { $out !~ /"$_": / } sort keys %documented], [], 'which are there');
-is_deeply([grep { !$documented{$_} } sort keys %$told], [], 'and no others') or diag($out);
+is_deeply([grep { !$documented{$_} } sort keys %$reported], [], 'and no others') or diag($out);
 for my $part (qw(log encoded)) {
-    is_deeply([grep { !$documented{$_} } sort keys %{ $told->{$part} }], [], "nor in \"$part\"");
+    is_deeply([grep { !$documented{$_} } sort keys %{ $reported->{$part} }], [], "nor in \"$part\"");
 }
 
 # --- users who may less ---------------------------------------------------------------------------------------------
@@ -261,13 +261,13 @@ for my $uid (0, $nobody) {
     my ($probe_status) = run(["$base/forkbusd", '--probe'], uid => $uid);
     ($status, $out, $err) = doctor($uid, '--json=short');
     is($status, $probe_status, "doctor of uid $uid ends as the probe does") or diag($out, $err);
-    $told = Forkbus::parse($out);
-    is($told->{access}{uid}, $uid, 'has the caller');
-    is($told->{access}{seesAll} ? 1 : 0, $uid == 0 ? 1 : 0, 'and the visible processes');
-    is($told->{broker}{pid},     $broker->pid,      'finds the broker');
-    is($told->{probe}{program},  "$base/forkbusd", 'has asked the program beside it');
-    is($told->{probe}{works} ? 0 : 1, $status, 'and prints its result');
-    my @mute = grep { !$_->{works} && $_->{source} eq 'connector' && $_->{advice} eq '' } @{ $told->{probe}{sources} };
+    $reported = Forkbus::parse($out);
+    is($reported->{access}{uid}, $uid, 'has the caller');
+    is($reported->{access}{seesAll} ? 1 : 0, $uid == 0 ? 1 : 0, 'and the visible processes');
+    is($reported->{broker}{pid},     $broker->pid,      'finds the broker');
+    is($reported->{probe}{program},  "$base/forkbusd", 'has asked the program beside it');
+    is($reported->{probe}{works} ? 0 : 1, $status, 'and prints its result');
+    my @mute = grep { !$_->{works} && $_->{source} eq 'connector' && $_->{advice} eq '' } @{ $reported->{probe}{sources} };
     is_deeply(\@mute, [], 'there is advice for sources that do not work');
     my ($plain_status, $plain) = doctor($uid);
     is($plain_status, $status, 'in words the same');

@@ -35,15 +35,15 @@ sub history {
 # Return: errors in how often the fork and exit of each process were reported. The workload counts them itself.
 sub miscounted {
     my ($lived, @events) = @_;
-    my %told;
-    push @{ $told{ $_->{pid} }{ $_->{type} } }, $_ for grep { exists $_->{pid} } @events;
+    my %reported;
+    push @{ $reported{ $_->{pid} }{ $_->{type} } }, $_ for grep { exists $_->{pid} } @events;
     my @wrong;
     for my $made (@$lived) {
         my $begin = $made->{beginUsec} // 0;
         for my $type (qw(fork exit)) {
-            my @of = @{ $told{ $made->{pid} }{$type} // [] };
+            my @of = @{ $reported{ $made->{pid} }{$type} // [] };
             @of = grep { $_->{timeUsec} > $begin - 100_000 && $_->{timeUsec} < $made->{endUsec} + 100_000 } @of if $begin;
-            push @wrong, "$made->{pid}: $type told " . @of . ' times' if @of != 1;
+            push @wrong, "$made->{pid}: $type reported " . @of . ' times' if @of != 1;
         }
     }
     return @wrong;
@@ -146,11 +146,11 @@ for my $signal (qw(KILL TERM)) {
 
     # Every record and every loss has a number. The inferred end of a process is not a record.
     my ($since, $until) = map { (split /:/, $_->{cursor})[1] } $before, $after;
-    my @told = grep { $_->{seq} > $since && $_->{seq} <= $until && ($_->{type} ne 'exit' || exists $_->{status}) }
+    my @reported = grep { $_->{seq} > $since && $_->{seq} <= $until && ($_->{type} ne 'exit' || exists $_->{status}) }
       history($broker, qw(fork exec exit comm id session));
     my $count = sum0(map { $_->{count} // 0 } @lost);
-    is(scalar(grep { $_->{type} ne 'lost' } @told) + $count, $after->{source}{lastRecord} - $before->{source}{lastRecord},
-        'told and lost are what happened');
+    is(scalar(grep { $_->{type} ne 'lost' } @reported) + $count, $after->{source}{lastRecord} - $before->{source}{lastRecord},
+        'reported and lost are what happened');
     cmp_ok($count, '>', 1000, 'with a number');
     $broker->stop('lost');
 }
@@ -188,17 +188,17 @@ for my $signal (qw(KILL TERM)) {
     my $stream = $broker->subscribe({});
     $stream->wait_ready;
     my $is_source = sub { my ($name) = @_; sub { $_->{type} eq 'source' && $_->{source} eq $name } };
-    my $is_told = sub {
+    my $is_reported = sub {
         my $pid = ended_child(sub { 0 });
         return $stream->wait_for(sub { $_->{type} eq 'exit' && $_->{pid} == $pid }, 'a process');
     };
     for my $round (1 .. 3) {
         ok(unload(), "round $round: it is unloaded under a broker");
         ok($stream->wait_for($is_source->('connector'), 'the connector'), 'the connector replaces it, with an event');
-        ok($is_told->(), 'processes are reported');
+        ok($is_reported->(), 'processes are reported');
         ok(load(), 'it is loaded again');
         ok($stream->wait_for($is_source->('module'), 'the module'), 'the module takes its place again');
-        ok(exists $is_told->()->{cgroupId}, 'and has the fields of the module');
+        ok(exists $is_reported->()->{cgroupId}, 'and has the fields of the module');
     }
 
     # Without free descriptors no source can replace it, until there are some again.
@@ -208,7 +208,7 @@ for my $signal (qw(KILL TERM)) {
     ok($stream->wait_for($is_source->('none'), 'no source'), 'has no source, and reports this');
     ok($limit->(1024), 'when it may again');
     ok($stream->wait_for($is_source->('connector'), 'the connector'), 'the connector is tried again');
-    ok($is_told->(), 'and reports events');
+    ok($is_reported->(), 'and reports events');
     is(scalar(grep { $_->{reason} ne 'source' } losses($stream->events)), 0, 'losses in between are reported as lost');
     $broker->stop('auto');
 }

@@ -21,7 +21,7 @@ sub feed   { $feed->write(@_)->settle }
 # Close all notifications, and reset the server.
 sub clear {
     $desktop->order("close $_ 2") for sort keys %{ $desktop->screen };
-    return $desktop->told;
+    return $desktop->reported;
 }
 
 sub summaries {
@@ -106,7 +106,7 @@ feed(ending(comm => 'unanswered'));
 ok($desktop->shows(qr/^unanswered/, $from), 'one is not answered');
 $desktop->stop_server('KILL');
 ok($notify->says(qr/the notification server is gone/), 'the server is gone');
-$from = $desktop->told;
+$from = $desktop->reported;
 feed(ending(comm => 'waiting'));
 feed(map { ending(comm => 'waits too', exe => '/<&>') } 1 .. 100);
 $desktop->serve('body');
@@ -140,7 +140,7 @@ feed(ending(comm => 'fast again', usage => { elapsedUsec => 2_000_000 }));
 ok($desktop->shows(qr/^fast again is done/, $from), 'and all stays as it was');
 clear();
 ok($notify->reload("[Notifications]\nOnScreen=1\n[Commands]\nMinElapsedSec=1s\n"), 'one alone on the screen');
-$from = $desktop->told;
+$from = $desktop->reported;
 feed(map { ending(comm => 'single') } 1 .. 10);
 ok($desktop->shows(qr/^10 commands ended$/m, $from), 'all are counted there');
 is(scalar keys %{ $desktop->screen }, 1, 'one is on the screen');
@@ -150,7 +150,7 @@ clear();
 my $hour  = (gmtime)[2];
 my $quiet = sprintf '%02d:00-%02d:00', ($hour + 23) % 24, ($hour + 3) % 24;
 ok($notify->reload("[Notifications]\nQuietHours=$quiet\n"), 'it is quiet');
-$from = $desktop->told;
+$from = $desktop->reported;
 feed(
     ending(comm => 'lullaby'),
     ending(comm => 'lullaby', status => { code => 1 }),
@@ -200,7 +200,7 @@ $late->stop('the late broker');
 # No server runs, but the bus can start one when there is a notification; and a bus that ends.
 $desktop->stop_server;
 $desktop->offer('body');
-$from   = $desktop->told;
+$from   = $desktop->reported;
 $notify = $desktop->notify($broker);
 feed(ending(comm => 'waker'));
 ok($desktop->shows(qr/^waker is done/, $from), 'a server is started by the bus');

@@ -180,8 +180,8 @@ $broker->stop;
 SKIP: {
     skip 'real processes: needs root', 1 if $> != 0;
     my $source = Forkbus::live_source();
-    my $told   = Forkbus->probe($source);
-    skip "the $source cannot be heard here: $told->{found}", 1 if !$told->{works};
+    my $reported   = Forkbus->probe($source);
+    skip "the $source cannot be heard here: $reported->{found}", 1 if !$reported->{works};
     my $live = Forkbus->broker(source => 'connector');
     $desktop->serve('body', 'body-markup');
     my $notify = $desktop->notify($live, config => "[Commands]\nMinElapsedSec=1s\n");

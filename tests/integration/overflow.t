@@ -46,8 +46,8 @@ sub holding {
     my ($count) = @_;
     my $workload = Forkbus::Workload->start(arguments => ["hold=$count", 'pause', 'release'])->go;
     my @pids;
-    while ((my $told = $workload->next)->{kind} ne 'pause') {
-        push @pids, $told->{pid};
+    while ((my $reported = $workload->next)->{kind} ne 'pause') {
+        push @pids, $reported->{pid};
     }
     return ($workload, @pids);
 }
@@ -115,9 +115,9 @@ for my $made (@burst) {
     $forks += $types =~ /fork/ ? 1 : 0;
     $exits += grep { $_->{type} eq 'exit' && $_->{status} } $processes->of($made);
 }
-my $untold = 2 * @burst - $forks - $exits;
-cmp_ok($untold, '>', 0,      "of the burst $untold messages are missing");
-cmp_ok($untold, '<=', $total, 'which are among those that are reported as lost: others were, too');
+my $unreported = 2 * @burst - $forks - $exits;
+cmp_ok($unreported, '>', 0,      "of the burst $unreported messages are missing");
+cmp_ok($unreported, '<=', $total, 'which are among those that are reported as lost: others were, too');
 is_deeply(\@doubled,    [], 'no process is reported twice');
 is_deeply(\@misordered, [], 'nor in the wrong order');
 my @wrong = grep {
@@ -136,17 +136,17 @@ my %living;
 my $same = Forkbus->wait_until(sub {
     my $snapshot = $broker->subscribe({ snapshot => Cpanel::JSON::XS::true });
     $snapshot->wait_ready;
-    my %told   = map { $_->{pid} => 1 } grep { $_->{type} eq 'process' } $snapshot->events;
+    my %reported   = map { $_->{pid} => 1 } grep { $_->{type} eq 'process' } $snapshot->events;
     my %really = map { m{(\d+)$} ? ($1 => 1) : () } glob '/proc/[0-9]*';
 
     # Other processes start and end between the two readings.
-    %living = (told => \%told, really => \%really);
-    return "@{[sort keys %told]}" eq "@{[sort keys %really]}" && $broker->status->{processes} == keys %told;
+    %living = (reported => \%reported, really => \%really);
+    return "@{[sort keys %reported]}" eq "@{[sort keys %really]}" && $broker->status->{processes} == keys %reported;
 }, 20);
-my @unknown = grep { !$living{told}{$_} } @stay, @come;
+my @unknown = grep { !$living{reported}{$_} } @stay, @come;
 is_deeply(\@unknown, [], 'older and new living processes are in the table');
-my @dead    = grep { !$living{really}{$_} } keys %{ $living{told} };
-my @missing = grep { !$living{told}{$_} } keys %{ $living{really} };
+my @dead    = grep { !$living{really}{$_} } keys %{ $living{reported} };
+my @missing = grep { !$living{reported}{$_} } keys %{ $living{really} };
 ok($same, 'it has exactly the living processes') or diag("dead: @dead; missing: @missing");
 $_->go->finish for $stays, $comes;
 my %left = map { $_ => 1 } @stay, @come;

@@ -65,7 +65,7 @@ sub complaints {
 
     my $types = join ' ', map { $_->{type} } grep { $_->{type} =~ /^(?:fork|exec|exit)$/ } @events;
     my $wanted = join ' ', 'fork', ('exec') x $made->{execs}, 'exit';
-    $check->($types eq $wanted, "told as '$types', not as '$wanted'");
+    $check->($types eq $wanted, "reported as '$types', not as '$wanted'");
     return @wrong if $types ne $wanted;
     my ($fork, $exit) = @events[0, -1];
     $check->($fork->{type} eq 'fork' && $exit->{type} eq 'exit', 'there is an event before the fork or after the exit');
@@ -97,41 +97,41 @@ my %seen;      # figures for people
 my @stolen;    # processes that lost their CPU to the host at the end, which the guest counts as their time
 
 sub usage_complaints {
-    my ($made, $told) = @_;
+    my ($made, $reported) = @_;
     my $real = $made->{usage};
     my @wrong;
     my $check = sub {
         my ($fine, $key, $real_value) = @_;
-        push @wrong, "$made->{kind} $made->{pid}: $key $told->{$key}, wait4: " . ($real_value // $real->{$key}) if !$fine;
+        push @wrong, "$made->{kind} $made->{pid}: $key $reported->{$key}, wait4: " . ($real_value // $real->{$key}) if !$fine;
     };
     my @keys = qw(userUsec systemUsec elapsedUsec maxRssKib minorFaults majorFaults voluntarySwitches
       involuntarySwitches readBytes writeBytes readChars writeChars);
     # If a process has waited for children, the module cannot distinguish its characters from theirs.
     @keys = grep { !/Chars/ } @keys if $made->{kind} eq 'chain' && Forkbus::live_source() eq 'module';
-    my @missing = grep { !defined $told->{$_} } @keys;
+    my @missing = grep { !defined $reported->{$_} } @keys;
     return "$made->{kind} $made->{pid}: without @missing" if @missing;
     my $lived = $made->{goneUsec} - $made->{bornAfterUsec};
-    $check->($told->{elapsedUsec} <= $lived + 2, 'elapsedUsec', $lived);
+    $check->($reported->{elapsedUsec} <= $lived + 2, 'elapsedUsec', $lived);
 
     # wait4 includes the usage of the process' children, the event does not.
     return @wrong if $made->{kind} eq 'chain';
-    $check->($told->{$_} == $real->{$_}, $_) for qw(minorFaults majorFaults);
+    $check->($reported->{$_} == $real->{$_}, $_) for qw(minorFaults majorFaults);
 
     # Exact, too, except for files that the exit itself closes after the usage was read: this may read or dirty some pages of
         # the file system. Later context switches are only in wait4's usage.
     for my $key (qw(readBytes writeBytes)) {
-        my $late = $real->{$key} - $told->{$key};
+        my $late = $real->{$key} - $reported->{$key};
         my $most = $made->{kind} =~ /core|spawn|storage|shebang|exec/ ? 4 * PAGE : 0;
         $check->($late >= 0 && $late % PAGE == 0 && $late <= $most, $key);
         $seen{"pages in $key that came too late"} += $late / PAGE;
     }
-    $check->($told->{$_} <= $real->{$_}, $_) for qw(voluntarySwitches involuntarySwitches);
-    my $switches = $real->{voluntarySwitches} - $told->{voluntarySwitches};
-    $seen{'voluntary switches untold, at most'} = max($switches, $seen{'voluntary switches untold, at most'} // 0);
+    $check->($reported->{$_} <= $real->{$_}, $_) for qw(voluntarySwitches involuntarySwitches);
+    my $switches = $real->{voluntarySwitches} - $reported->{voluntarySwitches};
+    $seen{'voluntary switches unreported, at most'} = max($switches, $seen{'voluntary switches unreported, at most'} // 0);
 
-    my $cpu   = $told->{userUsec} + $told->{systemUsec};
+    my $cpu   = $reported->{userUsec} + $reported->{systemUsec};
     my $slack = TICK_USEC * ($made->{threads} + $real->{voluntarySwitches} + $real->{involuntarySwitches});
-    $check->($made->{kind} ne 'storage' || $told->{writeBytes} >= 262144, 'writeBytes');
+    $check->($made->{kind} ne 'storage' || $reported->{writeBytes} >= 262144, 'writeBytes');
     if ($ENV{FORKBUS_VM_GUEST} && $cpu < $real->{cpuUsec} - $slack) {
         push @stolen, "$made->{kind} $made->{pid}: $cpu of $real->{cpuUsec} us";
     } else {
@@ -140,7 +140,7 @@ sub usage_complaints {
 
     # A child of vfork has its parent's memory until it calls exec, and wait4 has the maximum of all programs that it ran.
     return @wrong if $made->{kind} eq 'vfork' || $made->{kind} eq 'failed-exec';
-    my $low = $real->{maxRssKib} - $told->{maxRssKib};
+    my $low = $real->{maxRssKib} - $reported->{maxRssKib};
     $check->($low >= 0, 'maxRssKib');
     $check->($low <= RSS_KIB_PER_CPU * max($cpus, 2), 'maxRssKib') if !$made->{execs};
     return @wrong;
@@ -174,9 +174,9 @@ my @wrong;
 for my $made (@{ $by_kind{name} }) {
     my $name = pack 'H*', $made->{comm};
     for my $event (grep { $_->{type} =~ /^(?:comm|exit)$/ } $processes->of($made)) {
-        my $told = exists $event->{commRaw} ? decode_base64($event->{commRaw}) : $event->{comm};
-        utf8::encode($told) if !exists $event->{commRaw};
-        push @wrong, "$event->{type}: $event->{comm} for $made->{comm}" if $told ne $name;
+        my $reported = exists $event->{commRaw} ? decode_base64($event->{commRaw}) : $event->{comm};
+        utf8::encode($reported) if !exists $event->{commRaw};
+        push @wrong, "$event->{type}: $event->{comm} for $made->{comm}" if $reported ne $name;
     }
     my $comms = grep { $_->{type} eq 'comm' } $processes->of($made);
     push @wrong, "$made->{comm}: $comms comm events" if $comms != 1;
@@ -218,13 +218,13 @@ $threads->catch_up($broker, $last);
 my $thread_events = Forkbus::Processes->new(grep { exists $_->{tid} } $threads->events);
 my @threads_wrong;
 for my $made (grep { $_->{threads} > 1 } @made) {
-    my %told;
-    $told{ $_->{tid} }{ $_->{type} }++ for $thread_events->of($made);
-    push @threads_wrong, "$made->{kind}: " . keys(%told) . " threads of $made->{threads}"
-      if keys(%told) != $made->{threads} - 1;
+    my %reported;
+    $reported{ $_->{tid} }{ $_->{type} }++ for $thread_events->of($made);
+    push @threads_wrong, "$made->{kind}: " . keys(%reported) . " threads of $made->{threads}"
+      if keys(%reported) != $made->{threads} - 1;
 
     # A thread that calls exec takes the leader's id: its own id never ends.
-    my $unended = grep { ($_->{fork} // 0) != 1 || ($_->{exit} // 0) != 1 } values %told;
+    my $unended = grep { ($_->{fork} // 0) != 1 || ($_->{exit} // 0) != 1 } values %reported;
     push @threads_wrong, "$made->{kind}: $unended threads are not reported once as fork and as exit"
       if $unended != ($made->{kind} eq 'exec-from-thread' ? 1 : 0);
 }

@@ -99,8 +99,8 @@ for my $speed (1, 4) {
 my @long = map { { %who, type => 'session', timeUsec => START + $_, bootUsec => $_ } } 0, HOUR;
 my $long = Forkbus->write_file("$dir/long.jsonl", join '', map { json($_) . "\n" } @long);
 for my $speed (100000, 'flat') {
-    my ($told) = play($long, $speed, "at $speed");
-    is(scalar @$told, 2, "an hour at speed $speed is soon over");
+    my ($reported) = play($long, $speed, "at $speed");
+    is(scalar @$reported, 2, "an hour at speed $speed is soon over");
 }
 
 # Between two events the broker serves clients, and can be stopped.

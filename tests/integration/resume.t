@@ -50,11 +50,11 @@ sub outage {
     push @seen, map { Forkbus::parse($_) } $stream->rest;
 
     # A process that no broker reports.
-    my %untold = (kind => 'untold', beginUsec => now_usec());
-    $untold{pid} = fork // die "fork: $!\n";
-    POSIX::_exit(0) if !$untold{pid};
-    waitpid $untold{pid}, 0;
-    my $back_after = $untold{endUsec} = now_usec();
+    my %unreported = (kind => 'unreported', beginUsec => now_usec());
+    $unreported{pid} = fork // die "fork: $!\n";
+    POSIX::_exit(0) if !$unreported{pid};
+    waitpid $unreported{pid}, 0;
+    my $back_after = $unreported{endUsec} = now_usec();
     $broker->restart;
 
     my $back = $broker->subscribe({ since => $cursor });
@@ -63,28 +63,28 @@ sub outage {
     $back->wait_for(sub { ($_->{ppid} // 0) == $workload->pid && $_->{type} eq 'exit' && ++$count == 50 }, 'live events');
     my @lived = $workload->finish;
     $back->settle;
-    my @told = $back->events;
+    my @reported = $back->events;
 
     is(epoch($broker->status->{cursor}), epoch($cursor), "$signal: the log is continued");
-    is_deeply([holes(position($cursor) + 1, @told)], [], "$signal: nothing is missing or doubled after the cursor");
-    my %told = map { $_->{seq} => $_ } @told;
-    is_deeply([map { $told{ $_->{seq} } } grep { exists $_->{seq} } @seen], [grep { exists $_->{seq} } @seen],
+    is_deeply([holes(position($cursor) + 1, @reported)], [], "$signal: nothing is missing or doubled after the cursor");
+    my %reported = map { $_->{seq} => $_ } @reported;
+    is_deeply([map { $reported{ $_->{seq} } } grep { exists $_->{seq} } @seen], [grep { exists $_->{seq} } @seen],
         "$signal: what was reported before is reported in the same words");
-    my @lost = grep { is_outage($_) } @told;
+    my @lost = grep { is_outage($_) } @reported;
     is(scalar @lost, 1, "$signal: there is one loss");
     is($lost[0]{reason}, 'unarmed', "$signal: because there was no listener");
     cmp_ok($lost[0]{sinceUsec}, '<=', $gone, "$signal: it begins before the broker was gone");
     cmp_ok($lost[0]{untilUsec}, '>=', $back_after,  "$signal: and ends after it came back");
-    ok(!(grep { is_exit_of($_, \%untold) } @told), "$signal: processes that lived only meanwhile are not reported");
+    ok(!(grep { is_exit_of($_, \%unreported) } @reported), "$signal: processes that lived only meanwhile are not reported");
 
     # A process whose end is not reported ended in the time of the reported loss.
     my %exits;
-    push @{ $exits{ $_->{pid} } }, $_ for grep { $_->{type} eq 'exit' } @told;
-    my $is_told = sub { my ($made) = @_; grep { is_exit_of($_, $made) } @{ $exits{ $made->{pid} } // [] } };
-    shift @lived while @lived && !$is_told->($lived[0]);
-    my @missing = grep { !$is_told->($_) } @lived;
+    push @{ $exits{ $_->{pid} } }, $_ for grep { $_->{type} eq 'exit' } @reported;
+    my $is_reported = sub { my ($made) = @_; grep { is_exit_of($_, $made) } @{ $exits{ $made->{pid} } // [] } };
+    shift @lived while @lived && !$is_reported->($lived[0]);
+    my @missing = grep { !$is_reported->($_) } @lived;
     cmp_ok(@lived - @missing, '>', 100, "$signal: many are reported: of " . @lived . ' all but ' . @missing);
-    my @losses      = grep { $_->{type} eq 'lost' } @told;
+    my @losses      = grep { $_->{type} eq 'lost' } @reported;
     my @unexplained = grep {
         my $made = $_;
         !grep { $made->{endUsec} >= $_->{sinceUsec} && $made->{beginUsec} <= $_->{untilUsec} } @losses
@@ -95,8 +95,8 @@ sub outage {
 }
 
 SKIP: {
-    my $told = Forkbus->probe('connector');
-    skip "the proc connector cannot be heard here: $told->{found}", 1 if !$told->{works};
+    my $reported = Forkbus->probe('connector');
+    skip "the proc connector cannot be heard here: $reported->{found}", 1 if !$reported->{works};
     outage('KILL');
     outage('TERM');
 }
@@ -118,21 +118,21 @@ my $last  = $feed->settle;
 my $epoch = epoch($broker->status->{cursor});
 
 # Return: all later events, up to the last one.
-sub told_since {
+sub reported_since {
     my ($since) = @_;
     my $stream = $broker->subscribe({ since => $since, types => ['session'] });
     $stream->catch_up($broker, $last);
     return $stream->events;
 }
 
-is_deeply([map { $_->{seq} } told_since("$epoch:$last")], [], 'from the end on there is nothing');
-is_deeply([map { $_->{seq} } told_since("$epoch:" . ($last - 3))], [$last - 2 .. $last], 'after a cursor, all later events');
-my @since = told_since('-1h 2min');
+is_deeply([map { $_->{seq} } reported_since("$epoch:$last")], [], 'from the end on there is nothing');
+is_deeply([map { $_->{seq} } reported_since("$epoch:" . ($last - 3))], [$last - 2 .. $last], 'after a cursor, all later events');
+my @since = reported_since('-1h 2min');
 is(scalar(grep { $_->{type} eq 'session' } @since), 100, 'since a time before all events: all of them');
 is(scalar(grep { $_->{type} eq 'lost' } @since), 0, 'and no loss, as nothing was forgotten');
-is(scalar(told_since('-0s')), 0, 'since now: nothing');
+is(scalar(reported_since('-0s')), 0, 'since now: nothing');
 
-my @other = told_since('0123456789abcdef:5');
+my @other = reported_since('0123456789abcdef:5');
 is($other[0]{type} . ' ' . ($other[0]{reason} // ''), 'lost epoch', 'a cursor of another log: its events are lost');
 is(scalar(grep { $_->{type} eq 'session' } @other), 100, 'and all of this one is reported');
 
@@ -141,7 +141,7 @@ for my $since ("$epoch:" . ($last + 1), "$epoch:18446744073709551615") {
     my @answer = map { Forkbus::parse($_) } $broker->subscribe({ since => $since })->rest;
     is(scalar @answer, 1, 'a cursor from the future is refused');
     is($answer[0]{key}, 'since', 'by its key');
-    like($answer[0]{detail}, qr/future/, 'and told why');
+    like($answer[0]{detail}, qr/future/, 'which names the reason');
 }
 for my $since ('', ':', '5', "$epoch:", "$epoch:x", "$epoch:-1", "$epoch:1:1", "$epoch:18446744073709551616", ' -5min', '-',
     '-5parsecs', '5min', 5, ["$epoch:1"], undef, Cpanel::JSON::XS::true, substr($epoch, 1) . ':1', uc("a$epoch") . ':1')
@@ -159,14 +159,14 @@ $feed->write(map { session($now - 1_000_000) } 1 .. 50);
 my $old = $last;
 $last = $feed->settle;
 my $first = $broker->status->{log}{firstSeq};
-my @expired = told_since("$epoch:" . ($old - 10));
+my @expired = reported_since("$epoch:" . ($old - 10));
 is("$expired[0]{type} $expired[0]{reason}", 'lost expired', 'events after a cursor that is too old are lost');
 is_deeply([@{ $expired[0] }{qw(from to count)}], [$old - 9, $first - 1, $first - 1 - ($old - 10)], 'exactly');
 is($expired[1]{seq}, $first, 'then come the remaining events');
 is_deeply([holes($first, @expired)], [], 'without a hole');
-@since = told_since('-30s');
+@since = reported_since('-30s');
 is_deeply([map { $_->{seq} } @since], [$last - 49 .. $last], 'since a time: all later events, and no loss');
-@since = told_since('-10min');
+@since = reported_since('-10min');
 is("$since[0]{type} $since[0]{reason}", 'lost expired', 'of a time that is too long ago, likewise');
 cmp_ok(abs($since[0]{sinceUsec} - ($now - 600_000_000)), '<', 30_000_000, 'from that time');
 is($since[0]{untilUsec}, $since[1]{timeUsec}, 'to the oldest event that is left');

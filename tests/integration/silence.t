@@ -25,8 +25,8 @@ sub holding {
     my ($count) = @_;
     my $workload = Forkbus::Workload->start(arguments => ["hold=$count", 'pause', 'release'])->go;
     my @pids;
-    while ((my $told = $workload->next)->{kind} ne 'pause') {
-        push @pids, $told->{pid};
+    while ((my $reported = $workload->next)->{kind} ne 'pause') {
+        push @pids, $reported->{pid};
     }
     return ($workload, @pids);
 }
@@ -89,9 +89,9 @@ my ($status, $out, $err) = run([$silence, 'brief']);
 is($status, 0, 'a brief silence') or diag($err);
 my @lived = map { Forkbus::parse($_) } split /\n/, $out;
 my $lost  = $stream->wait_for(sub { $_->{type} eq 'lost' && $_->{reason} eq 'unarmed' }, 'the loss');
-my @told  = grep { my $made = $_; grep { is_exit_of($_, $made) } $stream->events } @lived;
+my @reported  = grep { my $made = $_; grep { is_exit_of($_, $made) } $stream->events } @lived;
 my @apart = grep { $_->{endUsec} < $lost->{sinceUsec} || $_->{beginUsec} > $lost->{untilUsec} } @lived;
-is(@told + 0, 0, 'processes that lived only then are not reported') or diag(json(\@told));
+is(@reported + 0, 0, 'processes that lived only then are not reported') or diag(json(\@reported));
 is_deeply(\@apart, [], 'but the other program is reported') or diag(json([$lost, \@apart]));
 $known->go->finish;
 $stream->settle;

@@ -116,9 +116,9 @@ my @rare = $rare->catch_up($broker, $end);
 is_deeply([map { "$_->{type} $_->{seq}" } @rare], ["exec $end"], 'a subscriber with few matching events loses nothing');
 @wrong = ();
 for my $one (@stuck) {
-    my @told = @{ $one->catch_up_lines($broker, $end) };
-    my @lost = map { Forkbus::parse($_) } grep { /^\{"type":"lost"/ } @told;
-    my @numbers = map { /^\{"seq":(\d+),/ ? $1 : () } @told;
+    my @reported = @{ $one->catch_up_lines($broker, $end) };
+    my @lost = map { Forkbus::parse($_) } grep { /^\{"type":"lost"/ } @reported;
+    my @numbers = map { /^\{"seq":(\d+),/ ? $1 : () } @reported;
     push @wrong, @lost . ' losses' if @lost > 1;
     push @wrong, 'out of order' if "@numbers" ne join ' ', sort { $a <=> $b } @numbers;
     push @wrong, 'an event that was reported as lost'

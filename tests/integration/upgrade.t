@@ -149,15 +149,15 @@ sub check_upgrade {
     $feed->write(@new[5 .. 9]);
     my $stream = $broker->subscribe({ since => "$epoch:0", threads => true });
     $stream->wait_for(sub { ($_->{comm} // '') eq $new[-1]{comm} }, 'the last event');
-    my @told = $stream->events;
-    is_deeply([@told[0 .. $#$all]], [@old, @added], "$name: the next broker continues it, too");
-    is_deeply([map { $_->{seq} } @told], [1 .. @told], "$name: without a hole");
-    is_deeply([map { $_->{pgid} } grep { exists $_->{pgid} } @told], [map { $_->{pgid} } @new], "$name: and adds to it");
+    my @reported = $stream->events;
+    is_deeply([@reported[0 .. $#$all]], [@old, @added], "$name: the next broker continues it, too");
+    is_deeply([map { $_->{seq} } @reported], [1 .. @reported], "$name: without a hole");
+    is_deeply([map { $_->{pgid} } grep { exists $_->{pgid} } @reported], [map { $_->{pgid} } @new], "$name: and adds to it");
 
     # The program gets the same events from an older cursor.
     my $cursor = $broker->status->{cursor};
     for my $way ('socket', 'ring') {
-        my @wanted = grep { $_->{seq} > 2 && ($way eq 'socket' || !exists $_->{tid}) } @told;
+        my @wanted = grep { $_->{seq} > 2 && ($way eq 'socket' || !exists $_->{tid}) } @reported;
         my @command = ($program, $broker->dir, "$epoch:2", scalar @wanted, $way eq 'ring' ? 'ring' : ());
         my @items = works("$name, $way: the program gets events", @command);
         is_deeply(pop @items, { cursor => $cursor, ring => $way eq 'ring' ? true : false }, "$name, $way: up to the last one");

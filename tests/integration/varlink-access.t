@@ -62,13 +62,14 @@ sub name { return "$_[0]{type} " . ($_[0]{pid} // '') }
 
 for my $who (sort keys %as) {
     my @expected = map { name($_) } grep { visible_to($who, $_) } @events;
-    my @told = $live{$who}->catch_up($broker, $end);
-    is_deeply([map { name($_) } grep { $_->{type} ne 'source' } @told], \@expected, "$who: events of the own processes");
+    my @reported = $live{$who}->catch_up($broker, $end);
+    is_deeply([map { name($_) } grep { $_->{type} ne 'source' } @reported], \@expected, "$who: events of the own processes");
     my $history = link_of($who)->subscribe({ since => $broker->beginning });
     my @then = $history->catch_up($broker, $end);
-    is_deeply([grep { $_->{type} ne 'source' } @then], [grep { $_->{type} ne 'source' } @told], "$who: the same from history");
-    my %secret = map { $_->{pid} => 1 } grep { $_->{args} || exists(($_->{usage} // {})->{readBytes}) } @told;
-    my %seen   = map { $_->{pid} => 1 } grep { $_->{type} =~ /^ex/ } @told;
+    is_deeply([grep { $_->{type} ne 'source' } @then], [grep { $_->{type} ne 'source' } @reported],
+        "$who: the same from history");
+    my %secret = map { $_->{pid} => 1 } grep { $_->{args} || exists(($_->{usage} // {})->{readBytes}) } @reported;
+    my %seen   = map { $_->{pid} => 1 } grep { $_->{type} =~ /^ex/ } @reported;
     delete $seen{3009} if $who eq 'other';    # a setuid program's
     is_deeply([sort keys %secret], [sort keys %seen], "$who: bytes that a setuid program read and wrote are withheld");
     $history->close;
@@ -139,8 +140,8 @@ my @mine = map { link_of('user') } 1 .. PER_USER - 1;    # and there is one with
 is($_->ask(SERVICE . '.GetInfo')->{product}, 'forkbusd', 'as many as a user may have') for @mine;
 for my $method (SERVICE . '.GetInfo', 'Subscribe', 'ListProcesses') {
     my $link = link_of('user');
-    my $told = $link->ask($method, undef, more => 1);
-    is_deeply($told, { error => 'org.forkbus1.TooManySubscriptions', limit => 'user' }, "no more: $method");
+    my $reported = $link->ask($method, undef, more => 1);
+    is_deeply($reported, { error => 'org.forkbus1.TooManySubscriptions', limit => 'user' }, "no more: $method");
     is($link->closed, '', 'and that is the end of it');
 }
 is(link_of('other')->ask(SERVICE . '.GetInfo')->{product}, 'forkbusd', 'another user is not concerned');
@@ -156,8 +157,8 @@ Forkbus->wait_until(sub { ($broker->varlink->ask('GetStatus')->{connections} // 
 my @all = map { $broker->varlink } 1 .. 4;
 is($_->ask(SERVICE . '.GetInfo')->{product}, 'forkbusd', 'as many as the broker takes') for @all;
 my $refused = $broker->varlink;
-my $told = $refused->ask('GetStatus');
-is_deeply($told, { error => 'org.forkbus1.TooManySubscriptions', limit => 'broker' }, 'no more, not for root');
+my $reported = $refused->ask('GetStatus');
+is_deeply($reported, { error => 'org.forkbus1.TooManySubscriptions', limit => 'broker' }, 'no more, not for root');
 is($refused->closed, '', 'and that is the end of it');
 $all[0]->close;
 ok(Forkbus->wait_until(sub { exists $broker->varlink->ask('GetStatus')->{pid} }), 'a closed connection makes room for another');

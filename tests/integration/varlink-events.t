@@ -39,7 +39,7 @@ sub publish {
 sub place { return (split /:/, $_[0])[1] }
 
 # All events of a subscription, up to now.
-sub told {
+sub reported {
     my ($parameters, %options) = @_;
     my $link = $broker->varlink(%options)->subscribe($parameters);
     return [$link->catch_up($broker)];
@@ -81,7 +81,7 @@ for my $filter (undef, { uids => 1 }, { uids => [0, 2], comm => ['number 1*', '*
     my $stream = $broker->subscribe({ %request, snapshot => true, since => $broker->beginning });
     my @stream = map { $_->{type} eq 'process' ? () : $_ } $stream->catch_up($broker);
     my $name   = json($filter);
-    my $given  = told({ filter => $filter, snapshot => undef, since => $broker->beginning });
+    my $given  = reported({ filter => $filter, snapshot => undef, since => $broker->beginning });
     is_deeply($given, \@stream, "as much as the stream: $name") or diag(scalar(@$given) . ' of ' . @stream);
     cmp_ok(scalar @stream, '>', 0, 'which is something');
 }
@@ -153,11 +153,11 @@ for my $case (@filters) {
     my ($key, $value) = @$case;
     $keys{$key}++;
     for my $method ('Subscribe', 'ListProcesses') {
-        my $told = $link->ask($method, { filter => { $key => $value } }, more => 1);
-        my ($error, $reason) = delete @$told{qw(error reason)};
+        my $reported = $link->ask($method, { filter => { $key => $value } }, more => 1);
+        my ($error, $reason) = delete @$reported{qw(error reason)};
         my $expected = $key eq '' ? '{}' : json({ key => $key });
-        push @wrong, "$method $key: " . json($told)
-          if $error ne 'org.forkbus1.InvalidFilter' || json($told) ne $expected || length $reason < 10;
+        push @wrong, "$method $key: " . json($reported)
+          if $error ne 'org.forkbus1.InvalidFilter' || json($reported) ne $expected || length $reason < 10;
     }
 }
 is_deeply(\@wrong, [], 'a filter that is none is reported by its key');
@@ -171,18 +171,18 @@ $link = $broker->varlink;
 for my $since ('', 'now', '5', 'x:1', "$epoch:", "$epoch:-1", "$epoch:x", uc("$epoch:1") . ' ', ":1", '-5 parsecs', "$epoch:1\0",
     "$epoch:99999999", "$epoch:18446744073709551615", "$epoch:99999999999999999999999")
 {
-    my $told = $link->ask('Subscribe', { since => $since }, more => 1);
-    next if $since eq '5' && !$told->{error};
-    is($told->{error}, 'org.forkbus1.InvalidCursor', 'no cursor: ' . json($since)) or diag(json($told));
+    my $reported = $link->ask('Subscribe', { since => $since }, more => 1);
+    next if $since eq '5' && !$reported->{error};
+    is($reported->{error}, 'org.forkbus1.InvalidCursor', 'no cursor: ' . json($since)) or diag(json($reported));
 }
 $end = $broker->last_seq;
-my $all = told({ since => "$epoch:" . ($end - 10) });
+my $all = reported({ since => "$epoch:" . ($end - 10) });
 is_deeply([map { $_->{seq} } @$all], [$end - 9 .. $end], 'all after a cursor');
-is_deeply(told({ since => "$epoch:$end", complete => true }), [], 'nothing after the last one');
-is((map { $_->{seq} } @{ told({ since => '-1h' }) })[-1], $end, 'all of a span before now');
-is_deeply(told({ since => $epoch . ':' . ($end - 10), complete => true }), $all, 'complete, where it is');
+is_deeply(reported({ since => "$epoch:$end", complete => true }), [], 'nothing after the last one');
+is((map { $_->{seq} } @{ reported({ since => '-1h' }) })[-1], $end, 'all of a span before now');
+is_deeply(reported({ since => $epoch . ':' . ($end - 10), complete => true }), $all, 'complete, where it is');
 
-$all = told({ since => '0123456789abcdef:5' });
+$all = reported({ since => '0123456789abcdef:5' });
 is_deeply([@{ $all->[0] }{qw(type reason)}], ['lost', 'epoch'], 'a cursor of another log: the loss');
 is($all->[1]{seq}, 1, 'and all of this one');
 is_deeply($link->ask('Subscribe', { since => '0123456789abcdef:5', complete => true }, more => 1),
@@ -191,14 +191,15 @@ is_deeply($link->ask('Subscribe', { since => '0123456789abcdef:5', complete => t
 # Publish until the beginning of the log is overwritten.
 publish(1000) while $broker->status->{log}{firstSeq} < 1000;
 my $first = $broker->status->{log}{firstSeq};
-$all = told({ since => "$epoch:5" });
+$all = reported({ since => "$epoch:5" });
 is_deeply([@{ $all->[0] }{qw(type reason from to count)}],
     ['lost', 'expired', 6, $first - 1, $first - 6], 'overwritten events');
 is($all->[1]{seq}, $first, 'then all that it holds');
 for my $since ("$epoch:5", "$epoch:0", '0123456789abcdef:99999999') {
-    my $told = $link->ask('Subscribe', { since => $since, complete => true }, more => 1);
+    my $reported = $link->ask('Subscribe', { since => $since, complete => true }, more => 1);
     my $cursor = "$epoch:" . ($first - 1);
-    is_deeply($told, { error => 'org.forkbus1.CursorExpired', first => $cursor }, "an error, if it has to be complete: $since");
+    is_deeply($reported, { error => 'org.forkbus1.CursorExpired', first => $cursor },
+        "an error, if it has to be complete: $since");
 }
 my $refused = $link->ask('Subscribe', { since => '-1h', complete => true }, more => 1);
 is($refused->{error}, 'org.forkbus1.CursorExpired', 'so with a span');
@@ -245,7 +246,7 @@ my %listed = map { $_->{pid} => 1 } @{ $slowly->{processes} };
 is($slowly->{cursor}, "$epoch:$end", 'it is of the time when it was asked for');
 ok(!$listed{9999}, 'later processes are not in the list');
 cmp_ok(scalar keys %listed, '>=', $count - 1, 'all others are');
-$other = told({ since => $slowly->{cursor}, complete => true });
+$other = reported({ since => $slowly->{cursor}, complete => true });
 is_deeply([map { "$_->{type} $_->{pid}" } @$other], ['exit 1001', 'fork 9999'], 'later events follow its cursor');
 is($link->answer->{pid}, $broker->pid, 'then the next call has its turn');
 

@@ -61,7 +61,7 @@ my $per_lap = ($log->{nextSeq} - $log->{firstSeq}) * LOG / $log->{used};
 my $times   = int(LAPS * $per_lap / BLOCK) + 1;
 my $goal    = $log->{nextSeq} - 1 + $times * BLOCK;
 $pid = $feed->write_beside(block(BLOCK), $times);
-my @told = $reader->catch_up($broker, $goal);
+my @reported = $reader->catch_up($broker, $goal);
 waitpid $pid, 0;
 is($feed->settle, $goal, 'all that was written is in the log, ' . int($times * BLOCK / $per_lap) . ' times round');
 my $after = $broker->memory;
@@ -89,7 +89,7 @@ sub follow {
     return ($next, $lost, splice @wrong, 0, 10);
 }
 
-my ($next, $lost, @wrong) = follow($told[0]{type} eq 'lost' ? $told[0]{from} : $told[0]{seq}, @told);
+my ($next, $lost, @wrong) = follow($reported[0]{type} eq 'lost' ? $reported[0]{from} : $reported[0]{seq}, @reported);
 is_deeply(\@wrong, [], "a client that reads gets all events, or the exact number of lost ones ($lost losses)");
 is($next, $goal + 1, 'up to the end');
 

@@ -38,16 +38,16 @@ sub lives {
 # --- the service -----------------------------------------------------------------------------------------------------
 
 my $link = $broker->varlink;
-my $told = $link->ask(SERVICE . '.GetInfo');
-is_deeply($told->{interfaces}, ['org.forkbus1', 'org.varlink.service'], 'GetInfo names the interfaces');
-is($told->{version}, $broker->status->{version}, 'and the version');
-for my $interface (@{ $told->{interfaces} }) {
+my $reported = $link->ask(SERVICE . '.GetInfo');
+is_deeply($reported->{interfaces}, ['org.forkbus1', 'org.varlink.service'], 'GetInfo names the interfaces');
+is($reported->{version}, $broker->status->{version}, 'and the version');
+for my $interface (@{ $reported->{interfaces} }) {
     my $text = $link->ask(SERVICE . '.GetInterfaceDescription', { interface => $interface })->{description};
     is($text, Forkbus::Varlink->description($interface), "$interface is described as in its file");
 }
 for my $name ('org.forkbus', 'org.forkbus12', "org.forkbus1\0", '', 'org.Forkbus1') {
-    $told = $link->ask(SERVICE . '.GetInterfaceDescription', { interface => $name });
-    is_deeply($told, { error => SERVICE . '.InterfaceNotFound', interface => $name }, 'no interface ' . json($name));
+    $reported = $link->ask(SERVICE . '.GetInterfaceDescription', { interface => $name });
+    is_deeply($reported, { error => SERVICE . '.InterfaceNotFound', interface => $name }, 'no interface ' . json($name));
 }
 
 # The status: exactly the same fields as by the stream.
@@ -222,8 +222,8 @@ is_deeply(\@wrong, [], 'flags have the same effect on all methods');
 $link = $broker->varlink;
 is($link->ask('GetStatus', undef, upgrade => 1)->{error}, SERVICE . '.MethodNotImplemented', 'no method can be upgraded');
 for my $flags ({}, { more => 0 }) {
-    $told = $link->ask('Subscribe', { snapshot => true }, %$flags);
-    is($told->{error}, SERVICE . '.ExpectedMore', 'Subscribe wants more: ' . json($flags));
+    $reported = $link->ask('Subscribe', { snapshot => true }, %$flags);
+    is($reported->{error}, SERVICE . '.ExpectedMore', 'Subscribe wants more: ' . json($flags));
 }
 $link->call('Subscribe', { snapshot => true }, oneway => 1);
 ok(lives($link), 'and the connection still works');
@@ -262,9 +262,9 @@ my @parameters = (
 $link = $broker->varlink;
 for my $case (@parameters) {
     my ($parameter, $method, $parameters) = @$case;
-    $told = $link->ask($method, $parameters, more => 1);
-    push @wrong, "$method " . json($parameters) . ': ' . json($told)
-      if json($told) ne json({ error => SERVICE . '.InvalidParameter', parameter => $parameter });
+    $reported = $link->ask($method, $parameters, more => 1);
+    push @wrong, "$method " . json($parameters) . ': ' . json($reported)
+      if json($reported) ne json({ error => SERVICE . '.InvalidParameter', parameter => $parameter });
 }
 is_deeply(\@wrong, [], 'wrong parameters are reported by their names');
 
@@ -281,8 +281,8 @@ for my $number (9223372036854775807, -9223372036854775807, -1, 0, 4294967303) {
 
 # --- processes -------------------------------------------------------------------------------------------------------
 
-$told = $link->ask('GetProcess', { pid => 7 });
-is("$told->{process}{type} $told->{process}{comm}", 'process seven', 'a process by its pid');
+$reported = $link->ask('GetProcess', { pid => 7 });
+is("$reported->{process}{type} $reported->{process}{comm}", 'process seven', 'a process by its pid');
 for my $start (50000, 45000, 60000) {
     is($link->ask('GetProcess', { pid => 7, startUsec => $start })->{process}{pid}, 7, "that was born at $start");
 }

@@ -87,7 +87,7 @@ for my $set (@{ $spec->{'attribute-sets'} }) {
           : $said =~ /^(nest of FORKBUS_\w_\*); (?:many|one for each)/ ? "$1; many"
           : $said =~ /^(u32: enum \w+|u32: types)\b/      ? $1
           : $said =~ /^(\w+)/                             ? $1
-          :                                                 "not told: '$said'";
+          :                                                 "no type: '$said'";
     }
     is_deeply(\%is, \%expected, "... and their types");
     next if $letter ne 'R';

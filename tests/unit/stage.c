@@ -218,7 +218,7 @@ static void check_lost(struct subscriber *subscriber, const struct fb_event *eve
 	subscriber->next = event->to + 1;
 }
 
-static void check_told(struct subscriber *subscriber, const struct fb_event *event)
+static void check_reported(struct subscriber *subscriber, const struct fb_event *event)
 {
 	char text[CURSOR_TEXT_MAX];
 	uint64_t epoch, seq;
@@ -232,7 +232,7 @@ static void check_told(struct subscriber *subscriber, const struct fb_event *eve
 		subscriber->is_ready = true;
 	} else {
 		subscriber->n_heartbeats++;
-		subscriber->told = seq;
+		subscriber->reported = seq;
 		pass(subscriber, seq + 1);
 	}
 }
@@ -250,7 +250,7 @@ static void check_line(struct subscriber *subscriber, const char *line, size_t s
 		assert_false(EVENT_HAS(&event, seq));
 		subscriber->n_processes++;
 	} else if (event.type == EVENT_READY || event.type == EVENT_HEARTBEAT) {
-		check_told(subscriber, &event);
+		check_reported(subscriber, &event);
 	} else if (!EVENT_HAS(&event, seq)) {
 		assert_true(subscriber->is_ready);
 		assert_int_equal(event.type, EVENT_LOST);

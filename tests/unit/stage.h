@@ -52,9 +52,9 @@ struct subscriber {
 	uint64_t lost_from, lost_to, lost_count; /* the last; 0 if unknown */
 	uint64_t lost_since, lost_until;
 	char lost_reason[16];
-	uint64_t told;	/* the number in the last heartbeat, up to which everything was reported */
-	size_t checked; /* bytes of @got */
-	uint64_t next;	/* all events before it were reported, or are irrelevant */
+	uint64_t reported; /* the number in the last heartbeat, up to which everything was reported */
+	size_t checked;	   /* bytes of @got */
+	uint64_t next;	   /* all events before it were reported, or are irrelevant */
 	bool is_ready;
 };
 

@@ -116,18 +116,18 @@ SKIP: {
     skip 'there is no kernel to try it in', 1 if $? >> 8 == UNAVAILABLE;
     is($? >> 8, 0, 'the kernel has nothing to complain of') or skip 'there is nothing to look at', 1;
     my $json = JSON::PP->new->allow_nonref;
-    my %told = map {
+    my %reported = map {
         my $lines = $said{$_};
         $_ => [map { eval { $json->decode($_) } // $_ } @$lines]
     } keys %said;
 
-    my ($before) = @{ $told{before} };
+    my ($before) = @{ $reported{before} };
     is(ref $before, 'HASH', 'status') or diag explain $before;
     is_deeply([@$before{qw(armed last listeners)}], [[], 0, 0], '... before there was a listener');
     like($before->{instance}, qr/^[1-9]\d*$/, '... has an instance');
     is_deeply([grep { $_ eq 'exit' } @{ $before->{supported} }], ['exit'], '... and knows types by name');
 
-    my @messages = map { ref eq 'ARRAY' ? @$_ : () } @{ $told{replay} };
+    my @messages = map { ref eq 'ARRAY' ? @$_ : () } @{ $reported{replay} };
     my @records  = map { @{ $_->{record} // [] } } @messages;
     my ($head)   = grep { defined $_->{first} } @messages;
     is($head->{first}, 1, 'replay: the first number');
@@ -141,12 +141,12 @@ SKIP: {
     is_deeply([@$exit{qw(start status)}], [$exec->{start}, 0], '... its exit');
     cmp_ok($exit->{'max-rss'}, '>', 0, '... with its resource usage');
 
-    my @events = map { ref eq 'ARRAY' ? @$_ : () } @{ $told{subscribe} };
+    my @events = map { ref eq 'ARRAY' ? @$_ : () } @{ $reported{subscribe} };
     is_deeply([grep { $_->{name} ne 'events' } @events], [], 'subscribe: events');
     my @ended = grep { $_->{type} eq 'exit' && $_->{status} == 3 << 8 } map { @{ $_->{msg}{record} } } @events;
     cmp_ok(@ended, '>', 0, '... as they come');
 
-    my ($after) = @{ $told{after} };
+    my ($after) = @{ $reported{after} };
     is_deeply([sort @{ $after->{armed} }], [qw(exec exit fork)], 'status: the armed types');
     cmp_ok($after->{last}, '>', $head->{last}, '... and how far it is');
     like("@{ $said{mask} }", qr/'miss-type': 'mask'/, 'start without a mask: the error names the missing attribute');

@@ -104,7 +104,7 @@ sub measure {
     return \%result if !$listeners;
     my $after = $listeners->ask('');
     %result = (%result, map { ($_ => $after->{$_} - $before->{$_}) } qw(lost overruns));
-    $result{told} = ($after->{messages} - $before->{messages}) / ($made->{all} * $events{$kind});
+    $result{reported} = ($after->{messages} - $before->{messages}) / ($made->{all} * $events{$kind});
     return \%result;
 }
 
@@ -138,9 +138,10 @@ sub run {
             for my $kind (@kinds) {
                 my $result = measure($it, $kind, $cpus, $effort->{quick} ? 200 : 1000);
                 push @{ $rates{$kind}{ $setting->{name} } }, $result->{rate};
-                push @{ $heard{$kind}{ $setting->{name} } }, $result if defined $result->{told};
+                push @{ $heard{$kind}{ $setting->{name} } }, $result if defined $result->{reported};
                 my $text = sprintf 'forks, run %d: %-18s %-5s %6.0f a second', $run, $setting->{name}, $kind, $result->{rate};
-                $text .= sprintf '; %.0f%% told by then, %d lost, %d overruns', 100 * $result->{told}, @$result{qw(lost overruns)}
+                $text .= sprintf '; %.0f%% reported by then, %d lost, %d overruns', 100 * $result->{reported},
+                  @$result{qw(lost overruns)}
                   if $it->{hears};
                 $report->say($text);
             }
@@ -165,10 +166,10 @@ sub note_unheard {
         my %of = map {
             my $what = $_;
             ($what => Bench::Report::median(map { $_->{$what} } @{ $heard->{$name} }))
-        } qw(told lost overruns);
-        next if $of{told} >= 0.9 && $of{lost} < 1 && $of{overruns} < 1;
+        } qw(reported lost overruns);
+        next if $of{reported} >= 0.9 && $of{lost} < 1 && $of{overruns} < 1;
         $report->note(sprintf 'forks: %s, %s: %.0f%% was received by the end; %d lost, %d overruns.',
-            $name, $kind, 100 * $of{told}, @of{qw(lost overruns)});
+            $name, $kind, 100 * $of{reported}, @of{qw(lost overruns)});
     }
 }
 

@@ -25,19 +25,19 @@ sub begin {
     my ($part, $times) = @_;
     my $valgrind = Bench::Peers::program('valgrind');
     my @command  = ($valgrind, '--tool=callgrind', '--callgrind-out-file=/dev/null', Bench::Program->path('cost'), $part, $times);
-    my $pid      = open(my $told, '-|') // die "fork: $!\n";
+    my $pid      = open(my $reported, '-|') // die "fork: $!\n";
     if (!$pid) {
         open STDERR, '>&', \*STDOUT or POSIX::_exit(126);
         { no warnings 'exec'; exec @command; }
         POSIX::_exit(127);
     }
-    return $told;
+    return $reported;
 }
 
 sub count {
-    my ($told) = @_;
-    my $text = do { local $/ = undef; readline $told };
-    return close($told) && $text =~ /Collected : (\d+)/ ? $1 : die "valgrind: $text\n";
+    my ($reported) = @_;
+    my $text = do { local $/ = undef; readline $reported };
+    return close($reported) && $text =~ /Collected : (\d+)/ ? $1 : die "valgrind: $text\n";
 }
 
 # What the beginning and the end take is in both; they run side by side, as no clock counts.

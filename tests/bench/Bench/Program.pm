@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# A program that runs beside the bench, and ends with it: told tasks on its standard input, a line each, which it answers with a
-# line of JSON.
+# A program that runs beside the bench, and ends with it. It reads tasks from its standard input, one per line, and answers each
+# with a line of JSON.
 package Bench::Program;
 
 use strict;

@@ -35,9 +35,9 @@ uint64_t pace_due(const struct pace *pace, uint64_t most)
 	uint64_t left = pace->count - pace->done, due = left;
 
 	if (pace->rate > 0) {
-		uint64_t told = ticks_of(pace) * pace->tick_usec * pace->rate / 1000000;
+		uint64_t reported = ticks_of(pace) * pace->tick_usec * pace->rate / 1000000;
 
-		due = told > pace->done ? told - pace->done : 0;
+		due = reported > pace->done ? reported - pace->done : 0;
 	}
 	due = due < left ? due : left;
 	return due < most ? due : most;

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * When what is published is due, the same for all who publish: so many a second, told in ticks; or flat out. And the lines that
- * they publish.
+ * When a publisher's next line is due, the same for all publishers: a rate per second, counted in ticks, or as fast as possible;
+ * and the lines that they publish.
  */
 
 #include <stdbool.h>

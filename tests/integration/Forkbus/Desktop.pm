@@ -116,7 +116,7 @@ sub serve {
     my $dir = $self->{dir};
     pipe my $input, my $to or die "pipe: $!\n";
     my $prepare = output_to("$dir/shown", "$dir/server.err");
-    my $from    = $self->told;
+    my $from    = $self->reported;
     $self->{server} = spawn(
         sub {
             $prepare->();
@@ -160,7 +160,7 @@ sub stop_server {
 # Send a command to the server, see notifications.c, and wait until it is done.
 sub order {
     my ($self, $line) = @_;
-    my $from = $self->told;
+    my $from = $self->reported;
     print { $self->{to} } "$line\n";
     $self->hears(sub { ($_->{did} // '') eq "$line\n" }, $from);
 }
@@ -172,7 +172,7 @@ sub said {
     return @said[($from // 0) .. $#said];
 }
 
-sub told { my @said = said(@_); return scalar @said }
+sub reported { my @said = said(@_); return scalar @said }
 
 # Wait until their output matches. Return: the line, undef if it does not.
 sub hears {

@@ -61,8 +61,8 @@ sub finish {
     my ($self) = @_;
     my @said;
     CORE::close $self->{to};
-    while (defined(my $told = $self->next)) {
-        push @said, $told;
+    while (defined(my $reported = $self->next)) {
+        push @said, $reported;
     }
     waitpid $self->{pid}, 0;
     delete $running{ $self->{pid} };

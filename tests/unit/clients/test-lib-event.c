@@ -37,7 +37,7 @@ static void fields_are_those_of_the_list(void **state)
 {
 	size_t size;
 	char *header = (char *)file_read("clients/lib/forkbus.h", &size);
-	unsigned int told = 0, numbered = 0;
+	unsigned int reported = 0, numbered = 0;
 	char text[128], *at;
 
 	(void)state;
@@ -50,7 +50,7 @@ static void fields_are_those_of_the_list(void **state)
 			continue;
 		}
 		assert_int_not_equal(field, 0);
-		told++;
+		reported++;
 		snprintf(text, sizeof(text), "FORKBUS_FIELD_%s = %u", members[internal], field);
 		for (at = text; *at != '\0' && *at != ' '; at++)
 			*at = (char)toupper((unsigned char)*at);
@@ -59,7 +59,7 @@ static void fields_are_those_of_the_list(void **state)
 	}
 	for (unsigned int field = 0; field < FORKBUS_FIELDS_END; field++)
 		numbered += forkbus_field_name(field) != NULL;
-	assert_int_equal(numbered, told);
+	assert_int_equal(numbered, reported);
 	free(header);
 }
 

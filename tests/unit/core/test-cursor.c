@@ -178,8 +178,8 @@ static void test_quiet(void **state)
 		subscriber_check(&one);
 		subscriber_check(&two);
 		/* A subscriber that comes back with the cursor of a heartbeat gets all events that the log still has. */
-		assert_true(i % 2 || one.told == log_end() - 1);
-		assert_true(i % 2 || two.told == log_end() - 1);
+		assert_true(i % 2 || one.reported == log_end() - 1);
+		assert_true(i % 2 || two.reported == log_end() - 1);
 	}
 	assert_int_equal(one.n_lost, 0);
 	assert_int_equal(two.n_lost, 0);
@@ -449,7 +449,7 @@ static void run_many(unsigned int steps)
 		lost += many[i].n_lost;
 		unsubscribe(&many[i]);
 	}
-	print_message("# %u events told, %u losses\n", events, lost);
+	print_message("# %u events reported, %u losses\n", events, lost);
 	assert_true(events > steps);
 	assert_int_equal(views_stats(hub_views(stage.hub))->views, 0);
 }

@@ -353,7 +353,7 @@ static void test_restore(void **state)
 {
 	struct log *log = NULL;
 	uint64_t next;
-	size_t living, told = 0;
+	size_t living, reported = 0;
 
 	(void)state;
 	stage_run(&stage, 3000, 100);
@@ -375,9 +375,9 @@ static void test_restore(void **state)
 		assert_non_null(known);
 		assert_int_equal(known->id.start_usec, process->start_usec);
 		assert_int_equal(known->uid, process->uid);
-		told += known->parent != NULL;
+		reported += known->parent != NULL;
 	}
-	assert_true(told > living / 2);
+	assert_true(reported > living / 2);
 }
 
 static void test_restore_empty(void **state)

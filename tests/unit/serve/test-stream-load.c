@@ -104,7 +104,7 @@ static void test_never_reads(void **state)
 {
 	const struct views_stats *stats = views_stats(hub_views(stage.hub));
 	struct client client, other;
-	uint64_t next, encoded, told;
+	uint64_t next, encoded, reported;
 	long held;
 
 	(void)state;
@@ -116,7 +116,7 @@ static void test_never_reads(void **state)
 	held = allocations_held;
 	next = log_next(hub_log(stage.hub));
 	encoded = stats->encoded;
-	told = other.subscriber.n_events;
+	reported = other.subscriber.n_events;
 	while (log_first(hub_log(stage.hub)) <= next) {
 		stage_run(&stage, 500, 100);
 		exchange(&other);
@@ -124,7 +124,7 @@ static void test_never_reads(void **state)
 		other.subscriber.size = other.subscriber.checked = 0;
 	}
 	/* Nothing was encoded for it. */
-	assert_int_equal(stats->encoded - encoded, other.subscriber.n_events - told);
+	assert_int_equal(stats->encoded - encoded, other.subscriber.n_events - reported);
 	/* Except for the stage's copies of the events, and the processes. */
 	held += (long)(log_next(hub_log(stage.hub)) - next) + 4 * WORLD_LIVING_MAX;
 	assert_true(allocations_held < held || !allocations_are_counted());

@@ -400,7 +400,7 @@ static void test_heartbeat(void **state)
 	}
 	assert_true(clock_usec(CLOCK_MONOTONIC) - began >= 900 * USEC_PER_MSEC);
 	/* Its position is the end of the log at that time: it has everything that it asked for. */
-	assert_true(client.subscriber.told > 50);
+	assert_true(client.subscriber.reported > 50);
 	assert_int_equal(client.subscriber.n_events, 0);
 	exchange(&busy);
 	subscriber_check(&busy.subscriber);

@@ -263,7 +263,7 @@ static const char *put_lines(struct subscriber *to, const char *at)
 }
 
 /* The cursor of a reply is after all events so far, and before the next one. */
-static void check_cursor(struct subscriber *lines, size_t from, uint64_t *told, const char *cursor)
+static void check_cursor(struct subscriber *lines, size_t from, uint64_t *reported, const char *cursor)
 {
 	uint64_t seq = strtoull(strchr(cursor, ':') + 1, NULL, 10);
 
@@ -271,9 +271,9 @@ static void check_cursor(struct subscriber *lines, size_t from, uint64_t *told, 
 	for (const char *at = lines->got + from; (at = strstr(at, "\"seq\":")); at++) {
 		uint64_t number = strtoull(at + strlen("\"seq\":"), NULL, 10);
 
-		assert_true(number > *told && number <= seq);
+		assert_true(number > *reported && number <= seq);
 	}
-	*told = seq;
+	*reported = seq;
 }
 
 /* The content of the replies, as lines of the stream. */
@@ -282,7 +282,7 @@ static void check_events(struct client *client)
 	static const char begin[] = "{\"parameters\":{\"events\":[", end[] = "],\"cursor\":\"";
 	struct subscriber lines = client->subscriber;
 	const char *at = client->subscriber.got;
-	uint64_t told = 0;
+	uint64_t reported = 0;
 
 	lines.got = malloc(client->subscriber.size + 1);
 	lines.size = lines.checked = 0;
@@ -292,7 +292,7 @@ static void check_events(struct client *client)
 		assert_memory_equal(at, begin, strlen(begin));
 		at = put_lines(&lines, at + strlen(begin));
 		assert_memory_equal(at, end, strlen(end));
-		check_cursor(&lines, from, &told, at + strlen(end));
+		check_cursor(&lines, from, &reported, at + strlen(end));
 		at += strlen(end) + strcspn(at + strlen(end), "\"");
 		assert_string_equal(at, "\"},\"continues\":true}");
 		at += strlen(at) + 1;

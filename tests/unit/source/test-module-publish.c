@@ -257,7 +257,7 @@ static void test_lost(void **state)
 static bool place_new(const char *unit, struct stat *st)
 {
 	struct module_record record = make(EVENT_EXEC, 10, 10);
-	uint64_t told = count();
+	uint64_t reported = count();
 	struct fb_event event;
 
 	assert_int_equal(mkdir(unit, 0755), 0);
@@ -265,11 +265,11 @@ static bool place_new(const char *unit, struct stat *st)
 	record.event.cgroup_id = st->st_ino;
 	for (int i = 0; module_publish(module, &record) == MODULE_HOLD; i++) {
 		assert_true(i < 10000);
-		assert_int_equal(count(), told);
+		assert_int_equal(count(), reported);
 		usleep(1000);
 		cgroups_collect(module->cgroups);
 	}
-	assert_int_equal(count(), told + 1);
+	assert_int_equal(count(), reported + 1);
 	event = last_event();
 	if (!EVENT_HAS(&event, cgroup)) {
 		assert_int_equal(rmdir(unit), 0);

@@ -18,7 +18,7 @@ is($genl->start(qw(fork exec exit id comm session chroot coredump ptrace), { ARG
 my $self = { start => 0, comm => 'perl' };
 
 # Run $work in a child. Return: its pid, its status, and its records by type, several of one type in a list.
-sub told {
+sub reported {
     my ($work) = @_;
     $genl->records(0.05);
     my ($pid, $status) = child($work);
@@ -35,10 +35,10 @@ sub in_order {
 }
 
 subtest 'fork, exit' => sub {
-    my ($pid, $status, $told, $all) = told(sub { 7 });
-    my ($fork, $exit) = map { $told->{$_}[0] } qw(fork exit);
+    my ($pid, $status, $reported, $all) = reported(sub { 7 });
+    my ($fork, $exit) = map { $reported->{$_}[0] } qw(fork exit);
     ok(in_order(@$all), 'numbers go up by one, times never go back');
-    is_deeply([map { scalar @{ $told->{$_} // [] } } qw(fork exec exit)], [1, 0, 1], 'one fork, one exit');
+    is_deeply([map { scalar @{ $reported->{$_} // [] } } qw(fork exec exit)], [1, 0, 1], 'one fork, one exit');
     is($fork->{PARENT_TGID}, $$, 'the parent');
     ok($fork->{PARENT_START} < $fork->{START}, 'started before its child');
     ok($fork->{START} <= $fork->{TIME} && $fork->{TIME} - $fork->{START} < 1e9, 'who started now');
@@ -53,16 +53,16 @@ subtest 'fork, exit' => sub {
 };
 
 subtest 'exec' => sub {
-    my ($pid, undef, $told) = told(sub { exec '/bin/sh', '-c', 'exit 3', 'x' x 100 });
-    my ($exec) = @{ $told->{exec} };
+    my ($pid, undef, $reported) = reported(sub { exec '/bin/sh', '-c', 'exit 3', 'x' x 100 });
+    my ($exec) = @{ $reported->{exec} };
     is($exec->{FILENAME}, '/bin/sh', 'as asked for');
     is($exec->{EXE}, '/usr/bin/dash', 'what runs');
     is($exec->{COMM}, 'sh', 'the new name');
     is(length $exec->{ARGV}, 64, 'arguments, as many bytes as were asked for');
     like($exec->{ARGV}, qr{^/bin/sh\0-c\0exit 3\0x+$}, 'separated by NUL');
     ok($exec->{ARGV_CUT}, 'and said to be cut');
-    ok(!exists $told->{comm}, 'the renaming of an exec is no event');
-    is($told->{exit}[0]{COMM}, 'sh', 'its end has the new name');
+    ok(!exists $reported->{comm}, 'the renaming of an exec is no event');
+    is($reported->{exit}[0]{COMM}, 'sh', 'its end has the new name');
 };
 
 subtest 'exec of a script, and of what is not there' => sub {
@@ -70,74 +70,74 @@ subtest 'exec of a script, and of what is not there' => sub {
     print {$script} "#!/bin/sh\nexit 0\n";
     close $script;
     chmod 0755, '/tmp/script.sh';
-    my (undef, undef, $told) = told(sub { exec '/tmp/script.sh' });
-    is($told->{exec}[0]{FILENAME}, '/tmp/script.sh', 'the script as asked for');
-    is($told->{exec}[0]{EXE}, '/usr/bin/dash', 'the shell that runs it');
-    (undef, undef, $told) = told(sub { no warnings; exec '/tmp/nothing'; 9 });
-    ok(!$told->{exec}, 'a failed call causes no event');
+    my (undef, undef, $reported) = reported(sub { exec '/tmp/script.sh' });
+    is($reported->{exec}[0]{FILENAME}, '/tmp/script.sh', 'the script as asked for');
+    is($reported->{exec}[0]{EXE}, '/usr/bin/dash', 'the shell that runs it');
+    (undef, undef, $reported) = reported(sub { no warnings; exec '/tmp/nothing'; 9 });
+    ok(!$reported->{exec}, 'a failed call causes no event');
 
     my $long = '/tmp/' . join '/', ('d' x 250) x 15;
     system 'mkdir', '-p', $long;
     system 'cp', '/bin/true', "$long/t";
-    (undef, undef, $told) = told(sub { exec "$long/t" });
-    is($told->{exec}[0]{FILENAME}, "$long/t", 'a path of ' . length("$long/t") . ' bytes is whole');
-    is($told->{exec}[0]{EXE}, "$long/t", 'both times');
+    (undef, undef, $reported) = reported(sub { exec "$long/t" });
+    is($reported->{exec}[0]{FILENAME}, "$long/t", 'a path of ' . length("$long/t") . ' bytes is whole');
+    is($reported->{exec}[0]{EXE}, "$long/t", 'both times');
 };
 
 subtest 'ids' => sub {
-    my (undef, undef, $told) = told(sub {
+    my (undef, undef, $reported) = reported(sub {
         POSIX::setgid(1000);
         syscall 119, 1001, 1002, 1002;    # setresgid
         POSIX::setuid(1003);
         POSIX::setuid(1003);
         return 0;
     });
-    my @ids = @{ $told->{id} };
+    my @ids = @{ $reported->{id} };
     is(scalar @ids, 3, 'one for each change, none where nothing changes');
     is_deeply([@{ $ids[0] }{qw(GID EGID OLD_GID OLD_EGID UID)}], [1000, 1000, 0, 0, 0], 'setgid');
     is_deeply([@{ $ids[1] }{qw(GID EGID OLD_GID OLD_EGID)}], [1001, 1002, 1000, 1000], 'setresgid');
     is_deeply([@{ $ids[2] }{qw(UID EUID OLD_UID OLD_EUID GID EGID)}], [1003, 1003, 0, 0, 1001, 1002], 'setuid');
-    is($told->{exit}[0]{UID}, 1003, 'the end has the last ones');
+    is($reported->{exit}[0]{UID}, 1003, 'the end has the last ones');
 };
 
 subtest 'name, session, root' => sub {
-    my ($pid, undef, $told) = told(sub {
+    my ($pid, undef, $reported) = reported(sub {
         my $name = "again\0";
         syscall 157, 15, $name, 0, 0, 0 for 1 .. 2;    # prctl(PR_SET_NAME)
         POSIX::setsid();
         chroot '/tmp';
         return 0;
     });
-    is_deeply([map { $_->{COMM} } @{ $told->{comm} }], ['again'], 'the new name, once');
-    is($told->{session}[0]{SESSION}, $pid, 'leader of a session of the own');
-    is($told->{session}[0]{PGID}, $pid, 'and of a process group');
-    is($told->{fork}[0]{PGID}, getpgrp, 'which was that of its parent before');
-    is($told->{session}[0]{TTY}, 0, 'without a terminal');
-    is($told->{chroot}[0]{ROOT}, '/tmp', 'the new root');
+    is_deeply([map { $_->{COMM} } @{ $reported->{comm} }], ['again'], 'the new name, once');
+    is($reported->{session}[0]{SESSION}, $pid, 'leader of a session of the own');
+    is($reported->{session}[0]{PGID}, $pid, 'and of a process group');
+    is($reported->{fork}[0]{PGID}, getpgrp, 'which was that of its parent before');
+    is($reported->{session}[0]{TTY}, 0, 'without a terminal');
+    is($reported->{chroot}[0]{ROOT}, '/tmp', 'the new root');
 
-    (undef, undef, $told) = told(sub {
+    (undef, undef, $reported) = reported(sub {
         open my $namespace, '<', '/proc/self/ns/mnt' or return 1;
         return 2 if syscall 272, 0x20000;    # unshare(CLONE_NEWNS)
         return syscall(308, fileno $namespace, 0x20000) ? 3 : 0;    # setns
     });
-    is($told->{exit}[0]{STATUS}, 0, 'setns(2) into a mount namespace');
-    ok(!$told->{chroot}, '... is no chroot(2)');
+    is($reported->{exit}[0]{STATUS}, 0, 'setns(2) into a mount namespace');
+    ok(!$reported->{chroot}, '... is no chroot(2)');
 };
 
 subtest 'signals and cores' => sub {
-    my (undef, $status, $told) = told(sub { kill 'KILL', $$; sleep 9 });
-    is($told->{exit}[0]{STATUS}, 9, 'killed');
-    ok(!$told->{coredump}, 'that leaves no core');
+    my (undef, $status, $reported) = reported(sub { kill 'KILL', $$; sleep 9 });
+    is($reported->{exit}[0]{STATUS}, 9, 'killed');
+    ok(!$reported->{coredump}, 'that leaves no core');
     system 'echo /tmp/core.%p > /proc/sys/kernel/core_pattern';
-    (undef, $status, $told) = told(sub {
+    (undef, $status, $reported) = reported(sub {
         my $limit = pack 'Q2', 1 << 30, 1 << 30;
         syscall 160, 4, $limit;    # setrlimit(RLIMIT_CORE)
         kill 'SEGV', $$;
         sleep 9;
     });
     is($status, 11 | 0x80, 'a core');
-    is($told->{exit}[0]{STATUS}, $status, 'its status shows this');
-    is(scalar @{ $told->{coredump} // [] }, 1, 'announced by an event');
+    is($reported->{exit}[0]{STATUS}, $status, 'its status shows this');
+    is(scalar @{ $reported->{coredump} // [] }, 1, 'announced by an event');
 };
 
 subtest 'reading and writing' => sub {
@@ -146,11 +146,11 @@ subtest 'reading and writing' => sub {
         print {$file} 'x' x (1 << 20);
         return close $file ? 0 : 2;
     };
-    my (undef, undef, $told) = told($write);
-    my ($exit) = @{ $told->{exit} };
+    my (undef, undef, $reported) = reported($write);
+    my ($exit) = @{ $reported->{exit} };
     cmp_ok($exit->{WRITE_BYTES}, '>=', 1 << 20, 'bytes that were written');
     cmp_ok($exit->{WRITE_CHARS}, '>=', 1 << 20, 'characters too');
-    my ($pid, undef, undef, $all) = told(sub { return (child($write))[1] });
+    my ($pid, undef, undef, $all) = reported(sub { return (child($write))[1] });
     my %exit = exits(@$all);
     my ($child) = grep { $_->{PARENT_TGID} == $pid } values %exit;
     cmp_ok($child->{WRITE_BYTES}, '>=', 1 << 20, 'a child has its own');
@@ -175,7 +175,7 @@ subtest 'pid namespaces, user namespaces' => sub {
 };
 
 subtest 'ptrace' => sub {
-    my (undef, undef, $told, $all) = told(sub {
+    my (undef, undef, $reported, $all) = reported(sub {
         my $other = fork // die;
         if (!$other) { sleep 1; POSIX::_exit(0) }
         syscall 101, 16, $other, 0, 0;    # PTRACE_ATTACH

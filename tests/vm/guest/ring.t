@@ -75,7 +75,7 @@ subtest 'a full ring counts what it lost' => sub {
     ok((!grep { $_->{TYPE} eq 'lost' && !($_->{SINCE} > 0 && $_->{SINCE} <= $_->{TIME}) } @records), 'it has its begin');
     my %count = (fork => types('fork', @records), exit => types('exit', @records));
     # In addition: the shell that starts them, both sides of its pipe, and the last process.
-    is($count{fork} + $status->{LOST}{fork}, @said + 4, 'forks, told and lost, are those that happened');
+    is($count{fork} + $status->{LOST}{fork}, @said + 4, 'the forks reported and lost are those that happened');
     is($count{exit} + $status->{LOST}{exit}, @said + 4, 'exits too');
 };
 
@@ -152,7 +152,7 @@ subtest 'grace' => sub {
     is($types->(), 0, 'after the grace time nothing is armed');
     my $before = Genl->new->status->{LAST};
     workload('burst=10');
-    is(Genl->new->status->{LAST}, $before, 'and nothing told');
+    is(Genl->new->status->{LAST}, $before, 'and nothing reported');
     $genl = Genl->new;
     $genl->start('exit');
     ($errno, $head, @replayed) = $genl->replay($head->{LAST});

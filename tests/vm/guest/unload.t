@@ -13,7 +13,7 @@ use Test::More;
 my $load = fork // die;
 if (!$load) { workload('burst=200') while 1 }
 
-my ($loads, $told, $instances) = (0, 0, 0);
+my ($loads, $reported, $instances) = (0, 0, 0);
 my (%instance, @bad);
 for my $round (1 .. 50) {
     $loads += load(ring => 64 << $round % 4, grace => $round % 3);
@@ -23,7 +23,7 @@ for my $round (1 .. 50) {
     $genl->start(qw(fork exec exit id comm session threads));
     $instance{ $genl->status->{INSTANCE} }++;
     my @records = $genl->records(0.2, sub { 1 });
-    $told++ if @records;
+    $reported++ if @records;
     push @bad, "round $round: begins with $records[0]{SEQ}" if @records && $records[0]{SEQ} != 1;
     # Every second time it is unloaded while this socket is joined and started.
     undef $genl if $round % 2;
@@ -37,7 +37,7 @@ kill 'KILL', $load;
 waitpid $load, 0;
 system 'pkill', '-KILL', 'workload';
 is($loads, 50, 'it was loaded 50 times');
-is($told,  50, 'and events were reported each time');
+is($reported,  50, 'and events were reported each time');
 is(scalar keys %instance, 50, 'each time as another instance');
 is_deeply(\@bad, [], 'and unloaded, joined or not');
 ok(!loaded(), 'it is gone');

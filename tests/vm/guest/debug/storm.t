@@ -143,7 +143,7 @@ sub storm {
     });
 }
 
-sub told {
+sub reported {
     my ($sum, @names) = @_;
     return join ', ', map { ($sum->{$_} // 0) . " $_" } @names;
 }
@@ -185,14 +185,15 @@ my $genl   = Genl->new(buffer => 8 << 20);
 my $status = $genl->status;
 end(\%first, @listeners);
 my $took = time - $begin;
-diag sprintf 'storm: %s; %.0f s, %.0f processes/s', told(\%first, qw(processes threads execs)), $took, $first{processes} / $took;
-diag 'listeners: ', told(\%first, qw(sockets starts records replayed lost overruns unanswered));
+diag sprintf 'storm: %s; %.0f s, %.0f processes/s', reported(\%first, qw(processes threads execs)), $took,
+  $first{processes} / $took;
+diag 'listeners: ', reported(\%first, qw(sockets starts records replayed lost overruns unanswered));
 my %lost = %{ $status->{LOST} // {} };
 diag 'module: ', join ', ', "$status->{LAST} numbers", map { "lost $lost{$_} $_" } sort keys %lost;
 cmp_ok($first{processes}, '>=', PROCESSES, 'so many processes were made');
 cmp_ok($status->{LAST},   '>=', 2 * PROCESSES, 'births and ends were seen');
-cmp_ok($first{records},   '>',  0,         'and told');
-cmp_ok($first{replayed},  '>',  0,         'and told again');
+cmp_ok($first{records},   '>',  0,         'and reported');
+cmp_ok($first{replayed},  '>',  0,         'and reported again');
 ok(scalar %lost, 'and some lost');
 is_deeply($first{bad} // [], [], 'in order, and well formed');
 undef $genl;
@@ -221,7 +222,7 @@ for my $round (1 .. ROUNDS) {
 }
 end(\%second, $storm, @listeners);
 diag sprintf 'coming and going: %d times in %.0f s, %s; listeners: %s', ROUNDS, time - $begin,
-  told(\%second, qw(processes threads execs)), told(\%second, qw(sockets starts records replayed unanswered));
+  reported(\%second, qw(processes threads execs)), reported(\%second, qw(sockets starts records replayed unanswered));
 is_deeply([@bad, @{ $second{bad} // [] }], [], 'it was loaded and unloaded ' . ROUNDS . ' times under load');
 my $tries = 0;
 sleep 0.1 while !gone() && $tries++ < 100;
