@@ -332,6 +332,17 @@ check-sanitize: ## unit and integration tests with AddressSanitizer and Undefine
 	@$(call packages,all)
 	@$(MAKE) $(JOBS) prove SANITIZE=address,undefined WHAT='unit integration'
 
+# Tests with a long form: as many events, and as many seeds, as minutes have. Each has a limit of its own against hangs.
+TESTS_long := $(shell grep -l FORKBUS_LONG tests/integration/*.t)
+
+check-long: ALLOW = timeout --foreground -k 10 1800
+check-long: ## integration tests that also have a form that runs for minutes, in that form
+	@$(call packages,all)
+	@$(MAKE) $(JOBS) all tests
+	@FORKBUS_LONG=1 prove --timer $(PROVE_FLAGS) --exec '$(ALLOW)' $(TESTS_long)
+
+.PHONY: check-long
+
 # Threads share only the log, with readers while it is written. RING_SEC= sets a longer time than some seconds.
 TESTS_ring := $(filter %/test-ring %/test-ring-wake %/test-ring-torn %/test-log-reader,$(UNIT))
 

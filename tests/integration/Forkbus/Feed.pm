@@ -9,24 +9,26 @@ use Carp 'confess';
 use IO::Handle;
 use POSIX ();
 
-# new(log_size => , config => {…}, …): a feed, and a broker on it
+# new(log_size => , config => {…}, speed => , …): a feed, and a broker on it, which publishes at once, or at a speed
 sub new {
     my ($class, %options) = @_;
     my $dir  = Forkbus->directory;
     my $path = "$dir/feed";
     POSIX::mkfifo($path, 0600) or die "$path: $!\n";
     chown $options{uid}, -1, $path if defined $options{uid};
+    my $speed = delete $options{speed} // 'flat';
     my $self = bless { lines => 0, path => $path }, $class;
 
     # Both ends, so that the broker gets the end of the file only when the test closes it.
     open my $feed, '+<', $path or die "$path: $!\n";
     $feed->autoflush(1);
     $self->{feed}   = $feed;
-    $self->{broker} = Forkbus->broker(source => "replay:$path\@flat", %options);
+    $self->{broker} = Forkbus->broker(source => "replay:$path\@$speed", %options);
     return $self;
 }
 
 sub broker { return $_[0]{broker} }
+sub path   { return $_[0]{path} }
 
 # Write lines of JSON, or hashes. Return: the feed.
 sub write {
