@@ -49,7 +49,6 @@ MAKEFLAGS += --no-builtin-rules
 PROTO_SRC  := $(wildcard proto/*.c proto/*/*.c)
 BROKER_SRC := $(filter-out broker/main.c,$(wildcard broker/*.c broker/*/*.c broker/*/*/*.c))
 LIB_SRC    := $(wildcard clients/lib/*.c)
-RING_SRC   := $(filter clients/lib/ring%,$(LIB_SRC))
 CTL_SRC    := $(filter-out clients/ctl/main.c,$(wildcard clients/ctl/*.c))
 NOTIFY_SRC := $(filter-out clients/notify/main.c,$(wildcard clients/notify/*.c))
 UNIT_SRC   := $(wildcard tests/unit/*/test-*.c)
@@ -251,14 +250,14 @@ $(BUILD)/fuzz/obj/%.o: %.c $(BUILD)/obj/flags
 	@mkdir -p $(@D)
 	$(Q)$(FUZZ_COMPILE) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
 
-$(BUILD)/fuzz/libfuzz.a: $(patsubst %.c,$(BUILD)/fuzz/obj/%.o,$(PROTO_SRC) $(BROKER_SRC) $(RING_SRC))
+$(BUILD)/fuzz/libfuzz.a: $(patsubst %.c,$(BUILD)/fuzz/obj/%.o,$(PROTO_SRC) $(BROKER_SRC) $(LIB_SRC))
 
 $(FUZZERS): $(BUILD)/fuzz/fuzz-%: $(BUILD)/fuzz/obj/tests/fuzz/fuzz-%.o $(BUILD)/fuzz/libfuzz.a
 	$(call say,LINK,$@)
 	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer -pthread -o $@ $^ $(PKG_LIBS)
 
 -include $(ALL_SRC:%.c=$(O)/obj/%.d) $(LIB_OBJ:.o=.d)
--include $(patsubst %.c,$(BUILD)/fuzz/obj/%.d,$(PROTO_SRC) $(BROKER_SRC) $(RING_SRC) $(FUZZ_SRC))
+-include $(patsubst %.c,$(BUILD)/fuzz/obj/%.d,$(PROTO_SRC) $(BROKER_SRC) $(LIB_SRC) $(FUZZ_SRC))
 
 ##@ Kernel module
 

@@ -191,10 +191,14 @@ static const char *signature_of(json_t *value)
 	case JSON_OBJECT:
 		return "a{sv}";
 	case JSON_ARRAY:
+		/* Of true and false, which are two types to jansson, and of arrays, the elements are variants, too. */
 		json_array_foreach(value, i, member)
 			if (json_typeof(member) != json_typeof(first))
 				return "av";
-		return json_is_string(first) ? "as" : json_is_integer(first) ? "at" : "aa{sv}";
+		return json_is_string(first)		 ? "as"
+		       : json_is_integer(first)		 ? "at"
+		       : !first || json_is_object(first) ? "aa{sv}"
+							 : "av";
 	default:
 		return "b";
 	}
