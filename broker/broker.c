@@ -127,9 +127,16 @@ static const struct hub_ops hub_ops = {
 	.early = on_early,
 };
 
-static char *on_status(void *userdata)
+static char *on_status(void *userdata, bool forget)
 {
-	return status_print(userdata);
+	return status_print(userdata, forget);
+}
+
+static uint64_t on_longest_turn(void *userdata)
+{
+	const struct broker *broker = userdata;
+
+	return broker->turn.longest_nsec / NSEC_PER_USEC;
 }
 
 static void raise_limits(const struct config *config)
@@ -170,6 +177,7 @@ static int begin_faces(struct broker *broker)
 							       : FACE_BUS_NONE,
 		.take_socket = on_take_socket,
 		.status = on_status,
+		.longest_turn = on_longest_turn,
 		.count_subscribers = on_count_subscribers,
 		.userdata = broker,
 	};
@@ -289,10 +297,12 @@ static void end(struct broker *broker)
 /* Until a signal ends it. */
 static void loop(struct broker *broker)
 {
+	turn_watch(&broker->turn);
 	do {
 		faces_prepare(broker->faces);
 		event_base_loop(broker->base, EVLOOP_ONCE);
 	} while (!event_base_got_break(broker->base));
+	turn_done(&broker->turn);
 }
 
 int broker_run(const struct options *options, const struct config *config, void (*ready)(void))

@@ -14,6 +14,7 @@
 #include "options.h"
 #include "service.h"
 #include "sources.h"
+#include "turn.h"
 
 struct broker {
 	const struct options *options;
@@ -29,10 +30,14 @@ struct broker {
 	struct service *service;
 
 	struct event *flush, *wake; /* hub_flush(), hub_wake() */
+	struct turn turn;
 };
 
-/* status_print() - the status as JSON on one line. Return: a string to free(), or NULL without memory. */
-char *status_print(const struct broker *broker);
+/*
+ * status_print() - the status as JSON on one line
+ * @forget: begin again to measure what is measured since the last look. Return: a string to free(), or NULL without memory.
+ */
+char *status_print(struct broker *broker, bool forget);
 
 /*
  * broker_run() - begin, report readiness, serve until SIGTERM or SIGINT, end cleanly

@@ -52,7 +52,18 @@ static json_t *pack_log(const struct log *log)
 			 (json_int_t)(first && first < now ? now - first : 0));
 }
 
-char *status_print(const struct broker *broker)
+static json_t *pack_turn(struct turn *turn, bool forget)
+{
+	json_t *packed =
+		json_pack("{s:I, s:I}", "sinceStartUsec", (json_int_t)(turn->longest_nsec / NSEC_PER_USEC),
+			  "sinceLookUsec", (json_int_t)(turn->recent_nsec / NSEC_PER_USEC));
+
+	if (forget)
+		turn_forget_recent(turn);
+	return packed;
+}
+
+char *status_print(struct broker *broker, bool forget)
 {
 	const struct hub *hub = broker->hub;
 	const struct views_stats *views = views_stats(hub_views(hub));
@@ -61,16 +72,17 @@ char *status_print(const struct broker *broker)
 	char *text;
 	json_t *status;
 
-	status = json_pack("{s:s, s:i, s:s, s:I, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:{s:I, s:I}, s:I, s:o}",
-			   "version", FORKBUS_VERSION, "pid", (int)getpid(), "cursor",
-			   cursor_print(cursor, log_epoch(hub_log(hub)), log_next(hub_log(hub)) - 1),
-			   "startedUsec", (json_int_t)broker->started_usec, "source", pack_source(broker),
-			   "events", pack_events(hub_stats(hub)), "lost", pack_lost(hub_stats(hub)),
-			   "processes", (json_int_t)table_count(hub_table(hub)), "connections",
-			   (json_int_t)faces.connections, "subscribers", (json_int_t)faces.subscribers,
-			   "views", (json_int_t)views->views, "encoded", "events", (json_int_t)views->encoded,
-			   "bytes", (json_int_t)views->encoded_bytes, "sentBytes",
-			   (json_int_t)faces.sent_bytes, "log", pack_log(hub_log(hub)));
+	status = json_pack(
+		"{s:s, s:i, s:s, s:I, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:{s:I, s:I}, s:I, s:o, s:o}",
+		"version", FORKBUS_VERSION, "pid", (int)getpid(), "cursor",
+		cursor_print(cursor, log_epoch(hub_log(hub)), log_next(hub_log(hub)) - 1), "startedUsec",
+		(json_int_t)broker->started_usec, "source", pack_source(broker), "events",
+		pack_events(hub_stats(hub)), "lost", pack_lost(hub_stats(hub)), "processes",
+		(json_int_t)table_count(hub_table(hub)), "connections", (json_int_t)faces.connections,
+		"subscribers", (json_int_t)faces.subscribers, "views", (json_int_t)views->views, "encoded",
+		"events", (json_int_t)views->encoded, "bytes", (json_int_t)views->encoded_bytes, "sentBytes",
+		(json_int_t)faces.sent_bytes, "log", pack_log(hub_log(hub)), "longestTurn",
+		pack_turn(&broker->turn, forget));
 	if (!status)
 		return NULL;
 	text = json_dumps(status, JSON_COMPACT);

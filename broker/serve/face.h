@@ -42,8 +42,13 @@ struct face_context {
 
 	/* A socket that the service manager opened for the face of this name, and listens on. Return: it, or -1. */
 	int (*take_socket)(void *userdata, const char *name);
-	/* The broker's status as JSON on one line. Return: a string to free(), or NULL without memory. */
-	char *(*status)(void *userdata);
+	/*
+	 * The broker's status as JSON on one line. @forget: what is measured since the last look begins again; only for who
+	 * sees all, so that nobody else hides a value. Return: a string to free(), or NULL without memory.
+	 */
+	char *(*status)(void *userdata, bool forget);
+	/* The longest turn of the loop since the start, in µs. */
+	uint64_t (*longest_turn)(void *userdata);
 	/* The number of subscribers of all faces. */
 	unsigned int (*count_subscribers)(void *userdata);
 	void *userdata;

@@ -243,6 +243,16 @@ static void put_log(json_t *status)
 	}
 }
 
+static void put_turn(json_t *status)
+{
+	const json_t *turn = json_object_get(status, "longestTurn");
+	char start[HUMAN_MAX], look[HUMAN_MAX];
+
+	printf("longest turn %s since the start, %s since the last look",
+	       human_duration(start, number_of(turn, "sinceStartUsec")),
+	       human_duration(look, number_of(turn, "sinceLookUsec")));
+}
+
 static void put_processes(json_t *status)
 {
 	put_value(json_object_get(status, "processes"));
@@ -267,6 +277,7 @@ static const struct {
 	{ "Encoded", "encoded", put_encoded },
 	{ "Sent", "sentBytes", put_sent },
 	{ "Log", "log", put_log },
+	{ "Loop", "longestTurn", put_turn },
 	{ "Cursor", "cursor", put_cursor },
 };
 

@@ -62,9 +62,9 @@ static void publish(enum event_type type, uint32_t pid)
 	hub_publish(hub, &event);
 }
 
-static char *on_status(void *userdata)
+static char *on_status(void *userdata, bool forget)
 {
-	(void)userdata;
+	(void)userdata, (void)forget;
 	return strdup("{}");
 }
 

@@ -460,6 +460,8 @@ sub test_properties {
         Subscribers    => typed(u => 0),
     );
     is_deeply({ map { $_ => property($bus, $_) } keys %expected }, \%expected, 'properties, in the beginning');
+    my $turn = property($bus, 'LongestTurnUsec');
+    ok($turn->{type} eq 't' && $turn->{data} > 0, 'the longest turn of the loop');
     my $watcher = $bus->client;
     $watcher->match(q{type='signal',sender='org.forkbus1',member='PropertiesChanged'});
     my $client = $bus->client;

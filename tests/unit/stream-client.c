@@ -27,8 +27,9 @@ struct face_options options;
 const char *status_text;
 static unsigned int descriptors;
 
-static char *on_status(void *userdata)
+static char *on_status(void *userdata, bool forget)
 {
+	(void)forget;
 	assert_ptr_equal(userdata, &stage);
 	return status_text ? strdup(status_text) : NULL;
 }

@@ -186,6 +186,8 @@ static int get_count(sd_bus *connection, const char *path, const char *interface
 	if (strcmp(property, "Subscribers") == 0)
 		return sd_bus_message_append(reply, "u",
 					     dbus->context.count_subscribers(dbus->context.userdata));
+	if (strcmp(property, "LongestTurnUsec") == 0)
+		return sd_bus_message_append(reply, "t", dbus->context.longest_turn(dbus->context.userdata));
 	return sd_bus_message_append(reply, "t",
 				     strcmp(property, "EventsLost") == 0 ? count_lost(dbus->context.hub)
 									 : count_received(dbus->context.hub));
@@ -206,6 +208,7 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_PROPERTY("EventsReceived", "t", get_count, 0, 0),
 	SD_BUS_PROPERTY("EventsLost", "t", get_count, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
 	SD_BUS_PROPERTY("Subscribers", "u", get_count, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("LongestTurnUsec", "t", get_count, 0, 0),
 	SD_BUS_VTABLE_END,
 };
 

@@ -50,7 +50,7 @@ static void refuse(struct connection *connection, const char *error, const char 
 static void answer_status(struct connection *connection)
 {
 	const struct face_context *context = &connection->all->context;
-	_cleanup_free_ char *text = context->status(context->userdata);
+	_cleanup_free_ char *text = context->status(context->userdata, access_of(&connection->peer).all);
 	char *line;
 
 	if (!text || asprintf(&line, "%s\n", text) < 0)

@@ -243,8 +243,10 @@ static void get_process(struct link *link, const struct varlink_call *call)
 
 static void get_status(struct link *link, const struct varlink_call *call)
 {
+	const struct face_context *context = context_of(link);
+
 	(void)call;
-	link_reply_text(link, context_of(link)->status(context_of(link)->userdata));
+	link_reply_text(link, context->status(context->userdata, access_of(&link->connection.peer).all));
 }
 
 static void open_ring(struct link *link, const struct varlink_call *call)
