@@ -51,6 +51,13 @@ static void set_group(struct broker *broker)
 			    broker->config.group);
 }
 
+static void set_budget(const struct broker *broker)
+{
+	const struct config *config = &broker->config;
+
+	budget_set(broker->budget, BUDGET_CONNECTIONS, config->connections, config->connections_per_user);
+}
+
 /* The options that can change while the broker runs; the others keep their values from the start. */
 static void apply(struct broker *broker)
 {
@@ -59,7 +66,7 @@ static void apply(struct broker *broker)
 
 	set_group(broker);
 	msg_set_level(config->log_level);
-	budget_set(broker->budget, BUDGET_CONNECTIONS, config->connections, config->connections_per_user);
+	set_budget(broker);
 	get_face_options(broker, &options);
 	faces_set_options(broker->faces, &options);
 }
@@ -252,6 +259,19 @@ static int begin_hub(struct broker *broker)
 	return bridge_outage(broker->hub, &broker->config);
 }
 
+static int begin_budget(struct broker *broker)
+{
+	int r = owners_new(&broker->owners, OWNERS_SUBUID_FILE, OWNERS_PASSWD_FILE);
+
+	if (r == 0)
+		r = budget_new(&broker->budget);
+	if (r < 0)
+		return r;
+	budget_set_owners(broker->budget, broker->owners);
+	set_budget(broker);
+	return 0;
+}
+
 static int begin(struct broker *broker)
 {
 	const struct config *config = &broker->config;
@@ -266,10 +286,8 @@ static int begin(struct broker *broker)
 	if (r == 0)
 		r = begin_hub(broker);
 	if (r == 0)
-		r = budget_new(&broker->budget);
+		r = begin_budget(broker);
 	if (r == 0) {
-		budget_set(broker->budget, BUDGET_CONNECTIONS, config->connections,
-			   config->connections_per_user);
 		r = sources_new(&broker->sources, config, broker->hub, broker->base);
 	}
 	return r == 0 ? begin_faces(broker) : r;
@@ -287,6 +305,7 @@ static void end(struct broker *broker)
 	sources_free(broker->sources);
 	hub_free(broker->hub);
 	budget_free(broker->budget);
+	owners_free(broker->owners);
 	service_free(broker->service);
 	free_event(broker->flush);
 	free_event(broker->wake);

@@ -10,6 +10,7 @@
 #include "config.h"
 #include "core/budget.h"
 #include "core/hub.h"
+#include "core/owners.h"
 #include "faces.h"
 #include "options.h"
 #include "service.h"
@@ -24,6 +25,7 @@ struct broker {
 
 	struct event_base *base;
 	struct hub *hub;
+	struct owners *owners;
 	struct budget *budget;
 	struct sources *sources;
 	struct faces *faces;

@@ -136,15 +136,17 @@ static void start_at_time(struct cursor *cursor, uint64_t ago_usec)
 }
 
 int cursor_init(struct cursor *cursor, struct hub *hub, struct request *request, struct visibility visibility,
-		const struct encoding *encoding, void (*wake)(struct cursor *cursor),
-		struct filter_error *error)
+		struct budget_account *account, const struct encoding *encoding,
+		void (*wake)(struct cursor *cursor), struct filter_error *error)
 {
 	struct view *view;
 	int r;
 
-	*cursor = (struct cursor){
-		.hub = hub, .wake = wake, .snapshot = request->snapshot, .reader.wake = on_wake
-	};
+	*cursor = (struct cursor){ .hub = hub,
+				   .account = account,
+				   .wake = wake,
+				   .snapshot = request->snapshot,
+				   .reader.wake = on_wake };
 	cursor->next = cursor->position = shown_end(hub);
 	r = table_resolve(hub_table(hub), request->filter, error);
 	if (r == 0 && request->since == REQUEST_SINCE_CURSOR)

@@ -10,6 +10,7 @@
 
 #include <sys/queue.h>
 
+#include "budget.h"
 #include "hub.h"
 #include "request.h"
 #include "view.h"
@@ -23,6 +24,7 @@ enum cursor_phase {
 
 struct cursor {
 	struct hub *hub;
+	struct budget_account *account; /* NULL: nothing is counted */
 	struct view_reader reader;
 	enum cursor_phase phase;
 	bool snapshot;
@@ -45,12 +47,12 @@ struct cursor {
 
 /*
  * cursor_init() - start a request
- * Takes the request's filter. A "since" that is older than the log, or of another epoch, is not an error: a lost event
- * reports it. Return: 0; FILTER_E_INVALID, with @error set, if a pid does not live or "since" is in the future; or -ENOMEM.
+ * Takes the request's filter. What it uses is counted in @account, which must outlive it; NULL: not at all.
+ * A "since" that is older than the log, or of another epoch, is not an error: a lost event reports it. Return: 0; FILTER_E_INVALID, with @error set, if a pid does not live or "since" is in the future; or -ENOMEM.
  */
 int cursor_init(struct cursor *cursor, struct hub *hub, struct request *request, struct visibility visibility,
-		const struct encoding *encoding, void (*wake)(struct cursor *cursor),
-		struct filter_error *error);
+		struct budget_account *account, const struct encoding *encoding,
+		void (*wake)(struct cursor *cursor), struct filter_error *error);
 /* A zeroed one is allowed. */
 void cursor_done(struct cursor *cursor);
 

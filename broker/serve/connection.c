@@ -24,6 +24,12 @@ static void free_event(struct event *event)
 		event_free(event);
 }
 
+static void give_back(struct budget_account *account)
+{
+	budget_give(account, BUDGET_CONNECTIONS, 1);
+	budget_account_put(account);
+}
+
 /* The parts that do not depend on the protocol. */
 static void release(struct connection *connection)
 {
@@ -37,7 +43,7 @@ static void release(struct connection *connection)
 	free_event(connection->writable);
 	free_event(connection->deadline);
 	close(connection->fd);
-	budget_give(all->context.budget, connection->peer.uid, BUDGET_CONNECTIONS, 1);
+	give_back(connection->account);
 	free(connection->input);
 	free(connection->last);
 	free(connection);
@@ -264,7 +270,7 @@ int connection_list(struct connection *connection, struct request *request, cons
 		    struct filter_error *error)
 {
 	int r = cursor_init(&connection->cursor, connection->all->context.hub, request,
-			    access_of(&connection->peer), encoding, on_wake, error);
+			    access_of(&connection->peer), connection->account, encoding, on_wake, error);
 
 	if (r == 0)
 		connection->has_cursor = true;
@@ -313,13 +319,13 @@ void connections_tick(struct connections *all, uint64_t now_usec)
 	}
 }
 
-void connection_new(struct connections *all, int fd, const struct peer *peer)
+void connection_new(struct connections *all, int fd, const struct peer *peer, struct budget_account *account)
 {
 	struct connection *connection = calloc(1, all->ops->size);
 	int size = SEND_BUFFER;
 
 	if (!connection) {
-		budget_give(all->context.budget, peer->uid, BUDGET_CONNECTIONS, 1);
+		give_back(account);
 		close(fd);
 		return;
 	}
@@ -327,6 +333,7 @@ void connection_new(struct connections *all, int fd, const struct peer *peer)
 	connection->fd = fd;
 	connection->outbox = (struct outbox){ .outboxes = all->outboxes, .fd = fd };
 	connection->peer = *peer;
+	connection->account = account;
 	LIST_INSERT_HEAD(&all->list, connection, link);
 	all->stats.connections++;
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));

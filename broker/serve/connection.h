@@ -53,6 +53,7 @@ struct connection {
 	struct connections *all;
 	int fd;
 	struct peer peer;
+	struct budget_account *account;
 	struct event *readable, *writable, *deadline;
 	LIST_ENTRY(connection) link;
 
@@ -80,8 +81,11 @@ void connections_done(struct connections *all);
 /* connections_tick() - heartbeats for subscribers that have received nothing for a while. @now_usec: CLOCK_MONOTONIC */
 void connections_tick(struct connections *all, uint64_t now_usec);
 
-/* connection_new() - take a socket whose peer has a place in the budget; on failure, too, both are given back */
-void connection_new(struct connections *all, int fd, const struct peer *peer);
+/*
+ * connection_new() - take a socket, the reference of its peer's account, and the connection that was taken from it
+ * On failure all of them are given back.
+ */
+void connection_new(struct connections *all, int fd, const struct peer *peer, struct budget_account *account);
 void connection_free(struct connection *connection);
 
 /* connection_start_deadline() - start the time limit for a request, or for a last message */

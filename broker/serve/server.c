@@ -54,10 +54,12 @@ DEFINE_CLEANUP(struct server, server_done)
 /* Accepting */
 
 /* Sent only if the socket takes the message at once. */
-static void refuse(const struct server *server, int fd, int reason)
+static void refuse(const struct server *server, int fd, const struct budget_account *account, int reason)
 {
+	char detail[BUDGET_TEXT_MAX];
 	size_t size = 0;
-	_cleanup_free_ char *message = server->ops->refusal(reason, &size);
+	_cleanup_free_ char *message = server->ops->refusal(
+		reason, budget_refusal(detail, account, BUDGET_CONNECTIONS, reason), &size);
 
 	if (message)
 		(void)!send(fd, message, size, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -66,20 +68,23 @@ static void refuse(const struct server *server, int fd, int reason)
 static void admit(struct server *server, int fd)
 {
 	const struct face_context *context = &server->connections.context;
+	struct budget_account *account = NULL;
 	struct peer peer;
 	int r;
 
-	r = peer_from_socket(&peer, fd, context->options.group);
-	if (r < 0) {
+	if (peer_from_socket(&peer, fd, context->options.group) == 0)
+		account = budget_account_get(context->budget, peer.uid, access_of(&peer).all);
+	if (!account) {
 		close(fd);
 		return;
 	}
-	r = budget_take(context->budget, peer.uid, BUDGET_CONNECTIONS, 1);
+	r = budget_take(account, BUDGET_CONNECTIONS, 1);
 	if (r == 0) {
-		connection_new(&server->connections, fd, &peer);
+		connection_new(&server->connections, fd, &peer, account);
 		return;
 	}
-	refuse(server, fd, r == BUDGET_E_USER ? r : BUDGET_E_TOTAL);
+	refuse(server, fd, account, r);
+	budget_account_put(account);
 	close(fd);
 }
 

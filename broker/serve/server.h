@@ -14,7 +14,7 @@ struct server_ops {
 	const struct face_ops *face;
 	const struct connection_ops *connection;
 	/* The message for a refused peer. @reason: BUDGET_E_USER or BUDGET_E_TOTAL. Return: to be freed, or NULL. */
-	char *(*refusal)(int reason, size_t *size);
+	char *(*refusal)(int reason, const char *detail, size_t *size);
 	/*
 	 * Called when the socket listens, but accepts nothing yet; may be NULL. @path: NULL if another program opened the
 	 * socket.

@@ -79,7 +79,7 @@ static void subscribe(unsigned int n, bool each)
 			snprintf(text, sizeof(text), "{\"uids\":[%u]}", 1000 + n_cursors);
 		expect(request_parse(&request, text, strlen(text), &error) == 0, "no request");
 		expect(cursor_init(&cursors[n_cursors], hub, &request, (struct visibility){ .all = true },
-				   &encoding_lines, on_wake, &error) == 0,
+				   NULL, &encoding_lines, on_wake, &error) == 0,
 		       "no cursor");
 		request_done(&request);
 		on_wake(&cursors[n_cursors]);

@@ -105,7 +105,7 @@ int subscribe(struct subscriber *subscriber, struct stage *stage, const char *te
 	r = request_parse(&request, text, strlen(text), error ? error : &ignored);
 	if (r)
 		return r;
-	r = cursor_init(&subscriber->cursor, stage->hub, &request, visibility, &encoding_lines, on_wake,
+	r = cursor_init(&subscriber->cursor, stage->hub, &request, visibility, NULL, &encoding_lines, on_wake,
 			error ? error : &ignored);
 	request_done(&request);
 	if (r)

@@ -32,10 +32,11 @@
 /* A caller on the bus, by its unique name, until it leaves the bus. It owns its jobs and queries. */
 struct dbus_peer {
 	struct dbus *dbus;
-	char *name;	      /* unique on the bus, never used again */
-	bool known;	      /* @identity is there; until then calls wait */
-	struct peer identity; /* for decisions about access */
-	sd_bus_slot *asked;   /* the pending question for @identity */
+	char *name;			/* unique on the bus, never used again */
+	bool known;			/* @identity is there; until then calls wait */
+	struct peer identity;		/* for decisions about access */
+	struct budget_account *account; /* NULL: not known yet */
+	sd_bus_slot *asked;		/* the pending question for @identity */
 	TAILQ_HEAD(, dbus_held_call) held_calls;
 	unsigned int n_held_calls, n_queries, n_lists; /* all limited */
 	LIST_HEAD(, dbus_query) queries;	       /* to polkit */

@@ -54,18 +54,13 @@ static void remove_from_ready(struct dbus_job *job)
 
 int dbus_job_reserve(struct dbus_peer *peer, sd_bus_message *call)
 {
-	int r = budget_take(peer->dbus->context.budget, peer->identity.uid, BUDGET_CONNECTIONS, 1);
+	int r = budget_take(peer->account, BUDGET_CONNECTIONS, 1);
+	char detail[BUDGET_TEXT_MAX];
 
 	if (r == 0)
 		return 0;
-	if (r < 0)
-		(void)dbus_refuse(call, r, NULL);
-	else
-		(void)sd_bus_reply_method_errorf(
-			call, DBUS_ERROR("TooManySubscriptions"),
-			r == BUDGET_E_USER
-				? "This user has reached its limit of connections and subscriptions."
-				: "The broker has reached its limit of connections and subscriptions.");
+	(void)sd_bus_reply_method_errorf(call, DBUS_ERROR("TooManySubscriptions"), "%s",
+					 budget_refusal(detail, peer->account, BUDGET_CONNECTIONS, r));
 	return 1;
 }
 
@@ -78,8 +73,8 @@ int dbus_job_begin(struct dbus_job *job, struct dbus_peer *peer, struct request 
 	job->peer = peer;
 	TAILQ_INSERT_TAIL(&peer->jobs, job, of_peer);
 	peer->dbus->stats.connections++;
-	return cursor_init(&job->cursor, peer->dbus->context.hub, request, visibility, &encoding_packed,
-			   on_wake, error);
+	return cursor_init(&job->cursor, peer->dbus->context.hub, request, visibility, peer->account,
+			   &encoding_packed, on_wake, error);
 }
 
 void dbus_job_end(struct dbus_job *job)
@@ -90,7 +85,7 @@ void dbus_job_end(struct dbus_job *job)
 	TAILQ_REMOVE(&job->peer->jobs, job, of_peer);
 	cursor_done(&job->cursor);
 	dbus->stats.connections--;
-	budget_give(dbus->context.budget, job->peer->identity.uid, BUDGET_CONNECTIONS, 1);
+	budget_give(job->peer->account, BUDGET_CONNECTIONS, 1);
 }
 
 static bool has_room(const struct dbus *dbus)

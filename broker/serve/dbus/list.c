@@ -133,7 +133,7 @@ int dbus_list(struct dbus_peer *peer, sd_bus_message *call, struct request *requ
 		return 1;
 	list = calloc(1, sizeof(*list));
 	if (!list) {
-		budget_give(peer->dbus->context.budget, peer->identity.uid, BUDGET_CONNECTIONS, 1);
+		budget_give(peer->account, BUDGET_CONNECTIONS, 1);
 		return dbus_refuse(call, -ENOMEM, NULL);
 	}
 	list->call = sd_bus_message_ref(call);

@@ -50,6 +50,7 @@ static void peer_free(struct dbus_peer *peer)
 	dbus_ping_end(peer);
 	if (peer->hh.tbl)
 		HASH_DEL(peer->dbus->peers, peer);
+	budget_account_put(peer->account);
 	sd_bus_slot_unref(peer->asked);
 	free(peer->name);
 	free(peer);
@@ -132,7 +133,10 @@ static int on_credentials(sd_bus_message *reply, void *userdata, sd_bus_error *e
 	struct dbus_peer *peer = userdata;
 
 	(void)error;
-	if (!take_credentials(peer, reply)) {
+	if (take_credentials(peer, reply))
+		peer->account = budget_account_get(peer->dbus->context.budget, peer->identity.uid,
+						   access_of(&peer->identity).all);
+	if (!peer->account) {
 		/* Usually it has left meanwhile. */
 		peer_free(peer);
 		return 0;

@@ -56,7 +56,7 @@ static void forget_ping(struct dbus_peer *peer)
 	if (!peer->window.ping)
 		return;
 	peer->window.ping = sd_bus_slot_unref(peer->window.ping);
-	budget_give(peer->dbus->context.budget, peer->identity.uid, BUDGET_PINGS, 1);
+	budget_give(peer->account, BUDGET_PINGS, 1);
 }
 
 void dbus_ping_end(struct dbus_peer *peer)
@@ -136,14 +136,12 @@ uint64_t dbus_ping_run(struct dbus *dbus, uint64_t now_usec)
 	if (now_usec < dbus->ping_pause_usec)
 		return TAILQ_EMPTY(&dbus->unasked) ? 0 : dbus->ping_pause_usec - now_usec;
 	for (peer = TAILQ_FIRST(&dbus->unasked); peer && r != BUDGET_E_TOTAL; peer = next) {
-		uint32_t uid = peer->identity.uid;
-
 		next = TAILQ_NEXT(peer, window.turn);
-		r = budget_take(dbus->context.budget, uid, BUDGET_PINGS, 1);
+		r = budget_take(peer->account, BUDGET_PINGS, 1);
 		if (r != 0)
 			continue;
 		if (ask(peer) < 0) {
-			budget_give(dbus->context.budget, uid, BUDGET_PINGS, 1);
+			budget_give(peer->account, BUDGET_PINGS, 1);
 			dbus->ping_pause_usec = now_usec + PAUSE_USEC;
 			return PAUSE_USEC;
 		}

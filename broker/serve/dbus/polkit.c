@@ -34,7 +34,7 @@ void dbus_query_free(struct dbus_query *query)
 {
 	struct dbus_peer *peer = query->peer;
 
-	budget_give(peer->dbus->context.budget, peer->identity.uid, BUDGET_QUERIES, 1);
+	budget_give(peer->account, BUDGET_QUERIES, 1);
 	LIST_REMOVE(query, link);
 	peer->n_queries--;
 	sd_bus_slot_unref(query->slot);
@@ -80,12 +80,12 @@ int dbus_polkit_ask(struct dbus_peer *peer, sd_bus_message *call,
 
 	if (peer->n_queries == QUERIES_OF_PEER)
 		return -EBUSY;
-	r = budget_take(peer->dbus->context.budget, peer->identity.uid, BUDGET_QUERIES, 1);
+	r = budget_take(peer->account, BUDGET_QUERIES, 1);
 	if (r != 0)
-		return r < 0 ? r : -EBUSY;
+		return -EBUSY;
 	query = calloc(1, sizeof(*query));
 	if (!query) {
-		budget_give(peer->dbus->context.budget, peer->identity.uid, BUDGET_QUERIES, 1);
+		budget_give(peer->account, BUDGET_QUERIES, 1);
 		return -ENOMEM;
 	}
 	query->peer = peer;

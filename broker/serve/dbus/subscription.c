@@ -242,7 +242,7 @@ int dbus_subscribe(struct dbus_peer *peer, sd_bus_message *call, struct request 
 		return 1;
 	subscription = calloc(1, sizeof(*subscription));
 	if (!subscription) {
-		budget_give(peer->dbus->context.budget, peer->identity.uid, BUDGET_CONNECTIONS, 1);
+		budget_give(peer->account, BUDGET_CONNECTIONS, 1);
 		return dbus_refuse(call, -ENOMEM, NULL);
 	}
 	subscription->dbus = peer->dbus;

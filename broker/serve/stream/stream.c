@@ -173,13 +173,11 @@ static const struct connection_ops connection_ops = {
 	.sent = on_sent,
 };
 
-static char *make_refusal(int reason, size_t *size)
+static char *make_refusal(int reason, const char *detail, size_t *size)
 {
-	char *line =
-		error_line("tooManyConnections", NULL,
-			   reason == BUDGET_E_USER ? "this user has as many connections as one user may have"
-						   : "the broker has as many connections as it may have");
+	char *line = error_line("tooManyConnections", NULL, detail);
 
+	(void)reason;
 	*size = line ? strlen(line) : 0;
 	return line;
 }

@@ -166,8 +166,9 @@ static const struct connection_ops connection_ops = {
 /* The face */
 
 /* The answer to any call. */
-static char *make_refusal(int reason, size_t *size)
+static char *make_refusal(int reason, const char *detail, size_t *size)
 {
+	(void)detail;
 	return varlink_reply("org.forkbus1.TooManySubscriptions",
 			     json_pack("{s:s}", "limit", reason == BUDGET_E_USER ? "user" : "broker"), size);
 }

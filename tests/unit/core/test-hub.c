@@ -482,7 +482,7 @@ static void test_no_memory(void **state)
 			assert_int_equal(
 				request_parse(&request, requests[i / 2], strlen(requests[i / 2]), &error), 0);
 			allocations_until_failure = nth;
-			r = cursor_init(&cursor, stage.hub, &request, visibility, &encoding_lines, go,
+			r = cursor_init(&cursor, stage.hub, &request, visibility, NULL, &encoding_lines, go,
 					&error);
 			for (n = -EAGAIN; r == 0 && n == -EAGAIN;)
 				n = cursor_peek(&cursor, &data);

@@ -487,7 +487,7 @@ static void test_always(void **state)
 			seers[i] = (struct subscriber){ .stage = &stage, .visibility = visibility };
 			assert_int_equal(request_parse(&request, requests[5], strlen(requests[5]), &error),
 					 0);
-			assert_int_equal(cursor_init(&seers[i].cursor, stage.hub, &request, visibility,
+			assert_int_equal(cursor_init(&seers[i].cursor, stage.hub, &request, visibility, NULL,
 						     &encoding_lines, seers[0].cursor.wake, &error),
 					 0);
 			request_done(&request);
