@@ -38,9 +38,12 @@ static void on_message(const struct nlmsghdr *header, void *userdata)
 		return;
 	}
 	connector->stats.messages++;
-	/* The queue is full only while its head waits for an answer. The gap in sequence numbers shows the loss later. */
-	if (connector_queue_room(&connector->queue) == 0)
+	/* The queue is full only while its head waits for an answer. */
+	if (connector_queue_room(&connector->queue) == 0) {
+		connector->drops.by_socket++;
+		connector->drops.open = true;
 		return;
+	}
 	message = connector_queue_push(&connector->queue, &cn);
 	if (cn.nsec > connector->heard_nsec)
 		connector->heard_nsec = cn.nsec;
@@ -83,18 +86,41 @@ static void cover(struct connector *connector)
 
 /* Publishing */
 
+static void report_lost(struct connector *connector, uint64_t since_nsec, uint64_t until_nsec)
+{
+	uint64_t count = connector_drops_take(&connector->drops);
+
+	resync_want(connector->resync);
+	if (count == 0)
+		return;
+	connector->stats.lost_messages += count;
+	hub_lost(connector->hub, "netlink", count, connector_time_usec(connector, since_nsec),
+		 connector_time_usec(connector, until_nsec), "proc connector");
+	cover(connector);
+}
+
 /* Report all gaps in the queue as one loss. */
-static void report_lost(struct connector *connector)
+static void report_gaps(struct connector *connector)
 {
 	struct connector_loss loss = connector_queue_take_loss(&connector->queue);
 
 	if (!loss.count)
 		return;
-	connector->stats.lost_messages += loss.count;
-	resync_want(connector->resync);
-	hub_lost(connector->hub, "netlink", loss.count, connector_time_usec(connector, loss.since_nsec),
-		 connector_time_usec(connector, loss.until_nsec), "proc connector");
-	cover(connector);
+	connector->drops.by_gaps += loss.count;
+	report_lost(connector, loss.since_nsec, loss.until_nsec);
+}
+
+/*
+ * An overrun is reported after the messages that the socket still held: they are older. The next message of the CPU that it hit may
+ * come much later.
+ */
+static void report_overrun(struct connector *connector)
+{
+	if (!connector->drops.pending || connector->queue.tail < connector->drops.at)
+		return;
+	connector->drops.pending = false;
+	groups_lost(connector->groups);
+	report_lost(connector, connector->published_nsec, monotonic_nsec());
 }
 
 static void translate(struct connector *connector, const struct connector_message *message)
@@ -117,7 +143,7 @@ static void publish_one(struct connector *connector, const struct connector_mess
 	if (message->lost) {
 		/* For each gap, although the first one reports all of them: each may hide other forks. */
 		groups_lost(connector->groups);
-		report_lost(connector);
+		report_gaps(connector);
 	}
 	resync_settle(connector->resync, message->cn.nsec, false);
 	translate(connector, message);
@@ -150,8 +176,12 @@ static void process_queue(struct connector *connector, bool now)
 	uint64_t nsec = monotonic_nsec();
 	bool any = false;
 
-	if (!connector_queue_is_empty(queue))
+	if (!connector_queue_is_empty(queue) || connector->drops.pending)
 		clocks_read(&connector->clocks);
+	if (!resync_holds(connector->resync, nsec) && connector->drops.pending) {
+		report_overrun(connector);
+		any = true;
+	}
 	while (!resync_holds(connector->resync, nsec) && (message = connector_queue_peek(queue, 0))) {
 		if (!now && message_waits(connector, message, nsec)) {
 			pace_hold(&connector->pace, answer_due(connector, message) - nsec);
@@ -159,6 +189,7 @@ static void process_queue(struct connector *connector, bool now)
 		}
 		publish_one(connector, message);
 		connector_queue_drop(queue);
+		report_overrun(connector);
 		any = true;
 	}
 	if (any)
@@ -196,6 +227,26 @@ static void use_late(struct connector *connector)
 }
 
 /*
+ * An overflowing socket drops each message until it is empty, and says so only once: read its counter until then. A message
+ * that is dropped after this counter was read, and after the socket was empty, is another overrun.
+ */
+static void note_drops(struct connector *connector, bool overrun, bool empty)
+{
+	struct connector_drops *drops = &connector->drops;
+
+	if (!overrun && !drops->open)
+		return;
+	drops->open = !empty;
+	drops->by_socket += netlink_count_drops(connector->fd, &drops->socket_count);
+	if (drops->by_socket <= drops->reported)
+		return;
+	drops->pending = true;
+	drops->at = connector->queue.head;
+	resync_want(connector->resync);
+	cover(connector);
+}
+
+/*
  * Read all messages, then all records, then publish these messages. The order matters: the kernel sends the record of a
  * thread before its exit message.
  */
@@ -214,11 +265,7 @@ static unsigned int run_cycle(void *userdata)
 		r = netlink_receive(connector->fd, connector->arena, on_message, connector, &drain);
 	if (drain.datagrams > 0)
 		drain_records(connector);
-	/* The sequence number of each CPU's next message shows how many were lost. */
-	if (drain.overrun) {
-		resync_want(connector->resync);
-		cover(connector);
-	}
+	note_drops(connector, drain.overrun, r == 0);
 	process_queue(connector, false);
 	use_late(connector);
 	resync_begin(connector->resync, connector->helper);
@@ -274,6 +321,7 @@ static void replace_socket(struct connector *connector, int fd)
 		msg_err("Out of memory: stopped reading the proc connector.");
 	close(connector->fd);
 	connector->fd = fd;
+	connector->drops.socket_count = 0;
 }
 
 static void cure_silence(struct connector *connector)

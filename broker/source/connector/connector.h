@@ -60,6 +60,7 @@ struct connector {
 	uint64_t drained_nsec;	 /* heard_nsec at the time of the last read of records */
 
 	/* Losses and silence */
+	struct connector_drops drops;
 	uint64_t records_lost, records_since_usec;
 	uint64_t expired_nsec; /* when old records were last dropped */
 	struct silence silence;

@@ -77,3 +77,12 @@ struct connector_loss connector_queue_take_loss(struct connector_queue *queue)
 	queue->loss = (struct connector_loss){};
 	return loss;
 }
+
+uint64_t connector_drops_take(struct connector_drops *drops)
+{
+	uint64_t found = drops->by_gaps > drops->by_socket ? drops->by_gaps : drops->by_socket;
+	uint64_t count = found - drops->reported;
+
+	drops->reported = found;
+	return count;
+}

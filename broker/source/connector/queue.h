@@ -26,6 +26,24 @@ struct connector_loss {
 	uint64_t since_nsec, until_nsec;
 };
 
+/*
+ * Both ways to count dropped messages find the same ones. The socket's counter has them at once; the gap in the numbers of a CPU
+ * is known only with the next message of that CPU, but includes messages for which the kernel had no memory. So each way adds
+ * up what it found, and a loss is new as far as one sum exceeds what is reported.
+ */
+struct connector_drops {
+	uint64_t by_gaps, by_socket; /* found since the start */
+	uint64_t reported;
+	uint32_t socket_count; /* the socket's counter when it was last read */
+	bool open;    /* the socket overflowed, and was not empty since: it still drops every message */
+	bool pending; /* the socket's counter has risen, and that is not reported yet */
+	uint64_t
+		at; /* the number of the message before which that loss is reported, see connector_queue.head */
+};
+
+/* connector_drops_take() - how many dropped messages are not reported yet; they count as reported from now on */
+uint64_t connector_drops_take(struct connector_drops *drops);
+
 struct connector_queue {
 	struct connector_message *messages; /* owned */
 	uint64_t head, tail;		    /* count up; modulo the size they are places */

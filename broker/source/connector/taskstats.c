@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <linux/genetlink.h>
-#include <linux/sock_diag.h>
 #include <linux/taskstats.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -323,24 +322,10 @@ static void on_record(const struct nlmsghdr *message, void *userdata)
 }
 
 /*
- * How many records the kernel dropped on a socket since the last call, by the kernel's count. The sequence numbers of the
- * records do not show it: a thread that is preempted during its exit sends the number of one CPU to the listeners of another
- * CPU (seen on 6.1).
+ * Read everything that is queued on one socket. The kernel reports an overrun before the older records. How many it dropped is
+ * known from its counter, and not from the sequence numbers: a thread that is preempted during its exit sends the number of one
+ * CPU to the listeners of another CPU (seen on 6.1).
  */
-static uint32_t count_drops(struct taskstats_socket *sock)
-{
-	uint32_t info[SK_MEMINFO_VARS] = { 0 };
-	socklen_t size = sizeof(info);
-	uint32_t before = sock->drops;
-
-	if (getsockopt(sock->fd, SOL_SOCKET, SO_MEMINFO, info, &size) < 0 ||
-	    size <= SK_MEMINFO_DROPS * sizeof(info[0]))
-		return 0;
-	sock->drops = info[SK_MEMINFO_DROPS];
-	return sock->drops - before;
-}
-
-/* Read everything that is queued on one socket. The kernel reports an overrun before the older records. */
 static uint32_t drain_socket(struct receiving *receiving, struct netlink_arena *arena)
 {
 	struct netlink_drain drain = {};
@@ -349,7 +334,7 @@ static uint32_t drain_socket(struct receiving *receiving, struct netlink_arena *
 	do {
 		r = netlink_receive(receiving->sock->fd, arena, on_record, receiving, &drain);
 	} while (r > 0);
-	return drain.overrun ? count_drops(receiving->sock) : 0;
+	return drain.overrun ? netlink_count_drops(receiving->sock->fd, &receiving->sock->drops) : 0;
 }
 
 unsigned int taskstats_sockets_drain(struct taskstats_sockets *sockets, struct netlink_arena *arena,

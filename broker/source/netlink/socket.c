@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <limits.h>
+#include <linux/sock_diag.h>
 #include <poll.h>
 
 #include "base/cleanup.h"
@@ -126,4 +127,18 @@ bool netlink_wait(int fd, uint64_t usec)
 	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
 
 	return poll(&poll_fd, 1, (int)((usec + USEC_PER_MSEC - 1) / USEC_PER_MSEC)) > 0;
+}
+
+uint32_t netlink_count_drops(int fd, uint32_t *before)
+{
+	uint32_t info[SK_MEMINFO_VARS] = { 0 };
+	socklen_t size = sizeof(info);
+	uint32_t count;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &size) < 0 ||
+	    size <= SK_MEMINFO_DROPS * sizeof(info[0]))
+		return 0;
+	count = info[SK_MEMINFO_DROPS] - *before;
+	*before = info[SK_MEMINFO_DROPS];
+	return count;
 }

@@ -69,3 +69,9 @@ int netlink_errno(int64_t error);
 
 /* netlink_wait() - wait until there is something to receive. Return: whether there is. */
 bool netlink_wait(int fd, uint64_t usec);
+
+/*
+ * netlink_count_drops() - how many messages the kernel dropped on a socket since the last call, by the kernel's counter
+ * @before: the counter at the last call, updated; begin with 0
+ */
+uint32_t netlink_count_drops(int fd, uint32_t *before);

@@ -103,10 +103,37 @@ static void test_numbers(void **state)
 	assert_loss(0, 0, 0);
 }
 
+/* The socket's counter and the gaps find the same losses: each is reported once, whichever shows it first. */
+static void test_drops(void **state)
+{
+	struct connector_drops drops = {};
+
+	(void)state;
+	assert_int_equal(connector_drops_take(&drops), 0);
+	/* An overrun; then the gaps of the CPUs that it hit. */
+	drops.by_socket += 10;
+	assert_int_equal(connector_drops_take(&drops), 10);
+	drops.by_gaps += 4;
+	assert_int_equal(connector_drops_take(&drops), 0);
+	drops.by_gaps += 6;
+	assert_int_equal(connector_drops_take(&drops), 0);
+	/* A gap that is read in the same turn as the overrun, before the counter is. */
+	drops.by_gaps += 3;
+	assert_int_equal(connector_drops_take(&drops), 3);
+	drops.by_socket += 5;
+	assert_int_equal(connector_drops_take(&drops), 2);
+	drops.by_gaps += 2;
+	assert_int_equal(connector_drops_take(&drops), 0);
+	/* The kernel had no memory for a message: only the gap shows it. */
+	drops.by_gaps += 1;
+	assert_int_equal(connector_drops_take(&drops), 1);
+}
+
 int main(void)
 {
 #define TEST(_test) cmocka_unit_test_setup_teardown(_test, setup, teardown)
-	const struct CMUnitTest tests[] = { TEST(test_order), TEST(test_loss), TEST(test_numbers) };
+	const struct CMUnitTest tests[] = { TEST(test_order), TEST(test_loss), TEST(test_numbers),
+					    TEST(test_drops) };
 
 	return cmocka_run_group_tests_name("connector-queue", tests, NULL, NULL);
 }
