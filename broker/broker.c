@@ -210,6 +210,12 @@ static int open_log(struct log **ret, const struct config *config, gid_t group)
 		msg_err("another broker runs in %s", config->runtime_directory);
 		return -EBUSY;
 	}
+	if (r == LOG_E_FOREIGN) {
+		msg_err("%s is not safe: it must belong to root or to the broker's user, and nobody else may "
+			"write there",
+			config->runtime_directory);
+		return -EPERM;
+	}
 	if (r < 0) {
 		errno = -r;
 		msg_err("cannot open the log in %s: %m", config->runtime_directory);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/file.h>
@@ -12,6 +11,8 @@
 #include "base/cleanup.h"
 #include "core/log-file.h"
 #include "log-reader.h"
+
+#define LOCK_NAME "lock"
 
 /* The 128 random bits of the kernel's boot id: a log in memory-backed storage may be older than the current boot. */
 static int read_boot_id(uint8_t id[static 16])
@@ -35,8 +36,8 @@ static int read_boot_id(uint8_t id[static 16])
 }
 
 /*
- * The lock shows readers that a broker writes. It is not important here if it fails, or another process has it: the lock on the
- * directory prevents a second broker.
+ * The lock shows readers that a broker writes. It is not important here if it fails, or another process has it: the file "lock"
+ * prevents a second broker.
  */
 static void lock_file(int fd)
 {
@@ -90,18 +91,18 @@ static void fill_header(struct log_file *file, struct log_header *header, uint64
 static int create(struct log_file *file)
 {
 	_cleanup_close_ int fd = -1;
-	char made[PATH_MAX];
+	char made[NAME_MAX + 1];
 	uint64_t epoch;
 	mode_t mode = 0640;
 	int r;
 
 	if (getrandom(&epoch, sizeof(epoch), 0) != sizeof(epoch))
 		return -EIO;
-	if (snprintf(made, sizeof(made), "%s.new", file->path) >= (int)sizeof(made))
+	if (snprintf(made, sizeof(made), "%s.new", file->name) >= (int)sizeof(made))
 		return -ENAMETOOLONG;
-	if (unlink(made) < 0 && errno != ENOENT)
+	if (unlinkat(file->directory, made, 0) < 0 && errno != ENOENT)
 		return -errno;
-	fd = open(made, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	fd = openat(file->directory, made, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
 	r = map_file(file, &fd);
@@ -111,14 +112,14 @@ static int create(struct log_file *file)
 	/* A broker that has no group to give it to, or may not, keeps it to itself. */
 	if (file->group == (gid_t)-1 || fchown(file->fd, (uid_t)-1, file->group) < 0)
 		mode = 0600;
-	if (fchmod(file->fd, mode) < 0 || rename(made, file->path) < 0) {
+	if (fchmod(file->fd, mode) < 0 || renameat(file->directory, made, file->directory, file->name) < 0) {
 		r = -errno;
 		goto fail;
 	}
 	return 0;
 fail:
 	unmap_file(file);
-	unlink(made);
+	unlinkat(file->directory, made, 0);
 	return r;
 }
 
@@ -158,7 +159,8 @@ static const char *look_at(struct log_file *file, int *fd)
 
 static int reopen(struct log_file *file)
 {
-	_cleanup_close_ int fd = open(file->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	_cleanup_close_ int fd =
+		openat(file->directory, file->name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	const char *reason;
 
 	if (fd < 0 && errno == ENOENT)
@@ -172,30 +174,67 @@ static int reopen(struct log_file *file)
 	return 0;
 }
 
-/* The lock is on the directory, because the file may be replaced while another broker waits for it. */
+/*
+ * Who may write in the directory could put a link or another log in the place of what the broker makes there. Everything
+ * that follows uses this descriptor: nobody can exchange the directory after it was checked.
+ */
+static int open_directory(struct log_file *file, const char *path)
+{
+	struct stat st;
+
+	file->directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (file->directory < 0 || fstat(file->directory, &st) < 0)
+		return -errno;
+	if ((st.st_uid != geteuid() && st.st_uid != 0) || st.st_mode & (S_IWGRP | S_IWOTH))
+		return LOG_E_FOREIGN;
+	return 0;
+}
+
+/*
+ * The log may be replaced while another broker waits for it, so the lock has a file of its own. Everyone may lock what he may
+ * read: no other user may read this file.
+ */
 static int lock_directory(struct log_file *file)
 {
-	char copy[PATH_MAX];
+	struct stat st;
 
-	if (snprintf(copy, sizeof(copy), "%s", file->path) >= (int)sizeof(copy))
-		return -ENAMETOOLONG;
-	file->directory = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (file->directory < 0)
+	file->lock = openat(file->directory, LOCK_NAME,
+			    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+	if (file->lock < 0 || fstat(file->lock, &st) < 0)
 		return -errno;
-	if (flock(file->directory, LOCK_EX | LOCK_NB) < 0)
+	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_mode & (S_IRWXG | S_IRWXO))
+		return LOG_E_FOREIGN;
+	if (flock(file->lock, LOCK_EX | LOCK_NB) < 0)
 		return errno == EWOULDBLOCK ? LOG_E_BUSY : -errno;
 	return 0;
+}
+
+/* "DIRECTORY/NAME" */
+static int open_place(struct log_file *file, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	_cleanup_free_ char *directory = slash ? strndup(path, (size_t)(slash - path)) : NULL;
+	int r;
+
+	if (!directory)
+		return slash ? -ENOMEM : -EINVAL;
+	file->name = strdup(slash + 1);
+	if (!file->name)
+		return -ENOMEM;
+	r = open_directory(file, directory);
+	return r ? r : lock_directory(file);
 }
 
 int log_file_open(struct log_file *file, const char *path, uint64_t n_blocks, gid_t group)
 {
 	int r;
 
-	*file = (struct log_file){
-		.size = LOG_HEADER_SIZE + n_blocks * LOG_BLOCK_SIZE, .group = group, .fd = -1, .directory = -1
-	};
-	file->path = strdup(path);
-	r = file->path ? lock_directory(file) : -ENOMEM;
+	*file = (struct log_file){ .size = LOG_HEADER_SIZE + n_blocks * LOG_BLOCK_SIZE,
+				   .group = group,
+				   .fd = -1,
+				   .directory = -1,
+				   .lock = -1 };
+	r = open_place(file, path);
 	if (r == 0)
 		r = read_boot_id(file->boot_id);
 	if (r == 0 && reopen(file) < 0)
@@ -226,6 +265,7 @@ void log_file_close(struct log_file *file)
 {
 	unmap_file(file);
 	file->directory = close_fd(file->directory);
-	free(file->path);
-	file->path = NULL;
+	file->lock = close_fd(file->lock);
+	free(file->name);
+	file->name = NULL;
 }

@@ -14,9 +14,10 @@ struct log_file {
 	struct log_header *header; /* the mapping of the whole file */
 	int fd;			   /* of the same; open as long as it is mapped */
 	uint64_t size;
-	char *path;
+	char *name; /* in the directory */
 	gid_t group;
-	int directory; /* holds the lock as long as this broker lives */
+	int directory; /* O_PATH */
+	int lock;      /* holds the lock as long as this broker lives */
 	uint8_t boot_id[16];
 	enum log_origin origin;
 	char reason[64];
@@ -24,7 +25,7 @@ struct log_file {
 
 /*
  * log_file_open() - map the log at @path, or a new one if there is none, or its header says that it cannot be continued
- * If origin is LOG_REOPENED, its records are still to be checked. Return: 0, LOG_E_BUSY, or a negative errno.
+ * If origin is LOG_REOPENED, its records are still to be checked. Return: 0, LOG_E_BUSY, LOG_E_FOREIGN, or a negative errno.
  */
 int log_file_open(struct log_file *file, const char *path, uint64_t n_blocks, gid_t group);
 

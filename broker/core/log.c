@@ -128,7 +128,7 @@ int log_open(struct log **ret, const char *path, uint64_t size, unsigned int gid
 
 	if (!log)
 		return -ENOMEM;
-	log->file.directory = log->file.fd = -1;
+	log->file.directory = log->file.lock = log->file.fd = -1;
 	log->n_blocks = size / LOG_BLOCK_SIZE < LOG_BLOCKS_MIN ? LOG_BLOCKS_MIN : size / LOG_BLOCK_SIZE;
 	log->summaries = calloc(log->n_blocks, sizeof(*log->summaries));
 	if (!log->summaries)

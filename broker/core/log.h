@@ -34,9 +34,10 @@ struct log_place {
 
 enum {
 	_LOG_E_SUCCESS,
-	LOG_E_BUSY, /* another broker holds the log of this directory */
-	LOG_E_GONE, /* log_seek(): older than the tail */
-	LOG_E_END,  /* no such record yet */
+	LOG_E_BUSY,    /* another broker holds the log of this directory */
+	LOG_E_FOREIGN, /* other users own the directory or its lock, or may write there */
+	LOG_E_GONE,    /* log_seek(): older than the tail */
+	LOG_E_END,     /* no such record yet */
 };
 
 /* How log_open() treated an existing log. */
@@ -51,7 +52,7 @@ enum log_origin {
  * @size: of the file in bytes, rounded down to whole blocks (at least LOG_BLOCKS_MIN of them)
  * @gid: the group that may read it, or (gid_t)-1 for the caller's own
  * A new one gets its name by rename(2) when it is complete.
- * Return: 0, LOG_E_BUSY, or a negative errno.
+ * Return: 0, LOG_E_BUSY, LOG_E_FOREIGN, or a negative errno.
  */
 int log_open(struct log **ret, const char *path, uint64_t size, unsigned int gid);
 struct log *log_free(struct log *log);

@@ -2,6 +2,7 @@
 #include "serve/server.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,8 +24,9 @@ struct server {
 	struct face face;
 	const struct server_ops *ops;
 	struct connections connections;
-	int fd;	    /* listens */
-	char *path; /* NULL: another program opened the socket and owns it */
+	int fd;	       /* listens */
+	int directory; /* of its own socket; -1: another program opened the socket and owns it */
+	char *name;    /* there */
 	struct event *acceptable;
 	struct event *pause; /* out of descriptors: the time until the next try */
 	struct event *tick;
@@ -43,9 +45,11 @@ static void server_done(struct server *server)
 	free_event(server->pause);
 	free_event(server->tick);
 	close_fd(server->fd);
-	if (server->path)
-		unlink(server->path);
-	free(server->path);
+	/* In the directory in which it was made: under the directory's name there may be another broker now. */
+	if (server->name)
+		unlinkat(server->directory, server->name, 0);
+	close_fd(server->directory);
+	free(server->name);
 	free(server);
 }
 
@@ -142,41 +146,61 @@ static void set_tick(struct server *server)
 /* Listening */
 
 /*
- * Every user may connect; what a user sees is decided by core/access.h. An existing socket is replaced: the broker that
- * holds the log's lock is the only one in its directory. Return: the socket, or a negative errno.
+ * Every user may connect; what a user sees is decided by core/access.h. The socket has its mode from the beginning: chmod(2)
+ * after bind(2) would follow a link. An existing socket is replaced: the broker that holds the lock is the only one in its
+ * directory. Return: the socket, or a negative errno.
  */
-static int open_socket(const char *path)
+static int open_socket(int directory, const char *name, const char *path)
 {
 	_cleanup_close_ int fd = -1;
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	mode_t before;
+	int r;
 
-	if (strlen(path) >= sizeof(address.sun_path))
-		return -ENAMETOOLONG;
 	memcpy(address.sun_path, path, strlen(path));
-	if (unlink(path) < 0 && errno != ENOENT)
+	if (unlinkat(directory, name, 0) < 0 && errno != ENOENT)
 		return -errno;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || chmod(path, 0666) < 0 ||
-	    listen(fd, BACKLOG) < 0)
-		return -errno;
-	return steal_fd(&fd);
+	before = umask(0111);
+	r = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
+	umask(before);
+	if (r == 0 && listen(fd, BACKLOG) < 0)
+		r = -errno;
+	return r < 0 ? r : steal_fd(&fd);
 }
 
-/* @path: NULL if @fd listens already; it is taken on success. */
-static int listen_on(struct server *server, const char *path, int fd)
+static int open_own(struct server *server, const char *name, const char *path)
+{
+	const char *directory = server->connections.context.directory;
+	int fd;
+
+	if (strlen(path) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
+		return -ENAMETOOLONG;
+	server->directory = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (server->directory < 0)
+		return -errno;
+	fd = open_socket(server->directory, name, path);
+	if (fd < 0)
+		return fd;
+	server->name = strdup(name);
+	if (server->name)
+		return fd;
+	close(fd);
+	return -ENOMEM;
+}
+
+/* @path: of @name; NULL if @fd listens already; it is taken on success. */
+static int listen_on(struct server *server, const char *name, const char *path, int fd)
 {
 	struct event_base *base = server->connections.context.base;
 	_cleanup_close_ int opened = -1;
 
 	if (path) {
-		opened = fd = open_socket(path);
+		opened = fd = open_own(server, name, path);
 		if (fd < 0)
 			return fd;
-		server->path = strdup(path);
-		if (!server->path)
-			return -ENOMEM;
 	}
 	if (server->ops->listening)
 		server->ops->listening(fd, path);
@@ -203,13 +227,13 @@ int server_new(struct face **ret, const struct server_ops *ops, const char *name
 		return -ENOMEM;
 	server->face.ops = ops->face;
 	server->ops = ops;
-	server->fd = -1;
+	server->fd = server->directory = -1;
 	r = connections_init(&server->connections, ops->connection, context);
 	if (r < 0)
 		return r;
 	r = snprintf(path, sizeof(path), "%s/%s", context->directory, name) < PATH_MAX ? 0 : -ENAMETOOLONG;
 	if (r == 0)
-		r = listen_on(server, fd < 0 ? path : NULL, fd);
+		r = listen_on(server, name, fd < 0 ? path : NULL, fd);
 	if (r < 0) {
 		errno = -r;
 		msg_err("cannot listen at %s: %m", path);

@@ -180,7 +180,7 @@ static void on_listening(int fd, const char *path)
 	/* For tools that search for Varlink services; kernels before 7.0 refuse it. */
 	(void)fsetxattr(fd, "user.varlink", "listen", strlen("listen"), 0);
 	if (path)
-		(void)setxattr(path, "user.varlink", "entrypoint", strlen("entrypoint"), 0);
+		(void)lsetxattr(path, "user.varlink", "entrypoint", strlen("entrypoint"), 0);
 	/* No method takes descriptors. */
 	(void)setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof(off));
 }

@@ -39,6 +39,7 @@ static int teardown(void **state)
 {
 	(void)state;
 	(void)unlink(test_path("copy/log"));
+	(void)unlink(test_path("copy/lock"));
 	test_dir_remove();
 	return 0;
 }

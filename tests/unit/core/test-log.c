@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -367,13 +368,56 @@ static void test_busy(void **state)
 	(void)state;
 	assert_int_equal(log_open(&second, test_path("log"), SIZE_MIN, (gid_t)-1), LOG_E_BUSY);
 	assert_null(second);
-	/* The lock is on the directory: it prevents another file in it, too. */
+	/* The lock is that of the directory: it prevents another file in it, too. */
 	assert_int_equal(log_open(&second, test_path("other"), SIZE_MIN, (gid_t)-1), LOG_E_BUSY);
 	assert_int_equal(access(test_path("other"), F_OK), -1);
 	assert_int_equal(count_descriptors(), descriptors);
 	log_free(log);
 	log = open_log(LOG_REOPENED);
 	log_free(log);
+}
+
+/* What every user can lock keeps no broker from its log. */
+static void test_lock(void **state)
+{
+	int directory = open(test_path("."), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(flock(directory, LOCK_EX | LOCK_NB), 0);
+	log_free(open_log(LOG_NEW));
+	close(directory);
+	assert_int_equal(stat(test_path("lock"), &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+}
+
+/* Where others may write, nothing is made. */
+static void test_foreign(void **state)
+{
+	static const mode_t open_to_others[] = { 0702, 0720, 01777 };
+	struct log *log = NULL;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(open_to_others) / sizeof(open_to_others[0]); i++) {
+		assert_int_equal(chmod(test_path("."), open_to_others[i]), 0);
+		assert_int_equal(log_open(&log, test_path("log"), SIZE_MIN, (gid_t)-1), LOG_E_FOREIGN);
+	}
+	assert_int_equal(chmod(test_path("."), 0700), 0);
+	if (geteuid() == 0) {
+		assert_int_equal(chown(test_path("."), 4711, (gid_t)-1), 0);
+		assert_int_equal(log_open(&log, test_path("log"), SIZE_MIN, (gid_t)-1), LOG_E_FOREIGN);
+		assert_int_equal(chown(test_path("."), 0, (gid_t)-1), 0);
+	}
+	assert_int_equal(access(test_path("log"), F_OK), -1);
+	assert_int_equal(access(test_path("lock"), F_OK), -1);
+	/* A lock that others may take is none, and a link is not followed. */
+	file_write(test_path("lock"), "", 0);
+	assert_int_equal(chmod(test_path("lock"), 0644), 0);
+	assert_int_equal(log_open(&log, test_path("log"), SIZE_MIN, (gid_t)-1), LOG_E_FOREIGN);
+	assert_int_equal(rename(test_path("lock"), test_path("target")), 0);
+	assert_int_equal(symlink("target", test_path("lock")), 0);
+	assert_int_equal(log_open(&log, test_path("log"), SIZE_MIN, (gid_t)-1), -ELOOP);
+	assert_null(log);
 }
 
 static void test_file(void **state)
@@ -513,6 +557,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_seek_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_skip, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_busy, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lock, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_foreign, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_show, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_share, setup, teardown),

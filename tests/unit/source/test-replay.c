@@ -51,6 +51,8 @@ static int teardown(void **state)
 	event_base_free(base);
 	unlink(path);
 	unlink(log_path);
+	snprintf(log_path, sizeof(log_path), "%s/lock", directory);
+	unlink(log_path);
 	return rmdir(directory);
 }
 
