@@ -16,8 +16,9 @@
 #include "base/lines.h"
 #include "base/message.h"
 
-/* Lines that are read before the loop serves others. */
+/* What is read before the loop serves others: so many lines, for so long. */
 #define BATCH_LINES 256
+#define BATCH_USEC  5000
 
 /* A longer line is not an event. */
 #define LINE_SIZE (256 * 1024)
@@ -141,7 +142,7 @@ static bool replay_take(struct replay *replay)
 
 static void replay_line(struct replay *replay, const char *line, size_t len)
 {
-	while (len > 0 && strchr(" \t\r\n", line[len - 1]))
+	while (len > 0 && memchr(" \t\r\n", line[len - 1], 4))
 		len--;
 	if (len == 0)
 		return;
@@ -180,18 +181,30 @@ static void replay_again(struct replay *replay, uint64_t usec)
 	evtimer_add(replay->timer, &after);
 }
 
-/* Reads on until there is an event, or @budget lines are read. Return: 0, or as lines_next(). */
-static int replay_read(struct replay *replay, unsigned int *budget)
+struct budget {
+	unsigned int lines;
+	uint64_t until_usec; /* CLOCK_MONOTONIC */
+};
+
+static bool budget_is_left(const struct budget *budget)
+{
+	return budget->lines > 0 && clock_usec(CLOCK_MONOTONIC) < budget->until_usec;
+}
+
+/* Reads on until there is an event, or nothing is left of the budget. Return: 0, or as lines_next(). */
+static int replay_read(struct replay *replay, struct budget *budget)
 {
 	const char *line;
 	size_t len;
 	int r;
 
-	while (!replay->waits && *budget > 0) {
+	while (!replay->waits && budget_is_left(budget)) {
 		r = lines_next(&replay->lines, &line, &len);
+		if (r == LINES_E_AGAIN)
+			continue;
 		if (r != 0 && r != LINES_E_TOO_LONG)
 			return r;
-		--*budget;
+		budget->lines--;
 		replay->n_lines++;
 		if (r == LINES_E_TOO_LONG)
 			replay_is_malformed(replay);
@@ -205,7 +218,7 @@ static int replay_read(struct replay *replay, unsigned int *budget)
 static void replay_run(struct replay *replay)
 {
 	uint64_t published = replay->events, wait = 0;
-	unsigned int budget = BATCH_LINES;
+	struct budget budget = { BATCH_LINES, clock_usec(CLOCK_MONOTONIC) + BATCH_USEC };
 	int r;
 
 	for (;;) {

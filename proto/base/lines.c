@@ -32,7 +32,7 @@ void lines_close(struct lines *lines)
 	free(steal(lines->buffer));
 }
 
-/* Return: 0, LINES_E_END, LINES_E_LATER, or a negative errno. */
+/* Return: 0, LINES_E_END, LINES_E_LATER, LINES_E_AGAIN, or a negative errno. */
 static int lines_fill(struct lines *lines)
 {
 	ssize_t n;
@@ -42,7 +42,8 @@ static int lines_fill(struct lines *lines)
 	lines->at = 0;
 	if (lines->end == lines->size) {
 		lines->skipping = true;
-		lines->end = 0;
+		lines->end = lines->searched = 0;
+		return LINES_E_AGAIN;
 	}
 	lines->searched = lines->end;
 	do

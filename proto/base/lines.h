@@ -22,6 +22,7 @@ enum {
 	LINES_E_END,	  /* of the file */
 	LINES_E_LATER,	  /* nothing for now: wait until the descriptor is readable */
 	LINES_E_TOO_LONG, /* a longer line was skipped */
+	LINES_E_AGAIN,	  /* a longer line goes on: call it again, after other work */
 };
 
 /*
@@ -34,6 +35,7 @@ void lines_close(struct lines *lines);
 /*
  * lines_next() - the next line, with its newline if it has one
  * @line: valid until the next call, not terminated
- * Return: 0, LINES_E_END, LINES_E_LATER, LINES_E_TOO_LONG, or a negative errno.
+ * Reads at most @size bytes, so that a line that never ends keeps nobody.
+ * Return: 0, LINES_E_END, LINES_E_LATER, LINES_E_TOO_LONG, LINES_E_AGAIN, or a negative errno.
  */
 int lines_next(struct lines *lines, const char **line, size_t *len);

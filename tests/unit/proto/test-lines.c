@@ -42,8 +42,12 @@ static void assert_next(struct lines *lines, int expected, const char *text)
 {
 	const char *line = NULL;
 	size_t len = 0;
+	int r;
 
-	assert_int_equal(lines_next(lines, &line, &len), expected);
+	do
+		r = lines_next(lines, &line, &len);
+	while (r == LINES_E_AGAIN);
+	assert_int_equal(r, expected);
 	if (expected != 0)
 		return;
 	assert_int_equal(len, strlen(text));
@@ -111,6 +115,8 @@ static void test_random(void **state)
 	file_write(content, SIZE);
 	assert_int_equal(lines_open(&lines, path, LINE), 0);
 	while ((r = lines_next(&lines, &line, &len)) != LINES_E_END) {
+		if (r == LINES_E_AGAIN)
+			continue;
 		const char *newline = memchr(content + at, '\n', SIZE - at);
 		size_t whole = newline ? (size_t)(newline + 1 - (content + at)) : SIZE - at;
 
@@ -122,6 +128,20 @@ static void test_random(void **state)
 		at += whole;
 	}
 	assert_int_equal(at, SIZE);
+	lines_close(&lines);
+}
+
+/* A line that never ends is read piece by piece. */
+static void test_endless(void **state)
+{
+	struct lines lines;
+	const char *line;
+	size_t len;
+
+	(void)state;
+	assert_int_equal(lines_open(&lines, "/dev/zero", 4096), 0);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(lines_next(&lines, &line, &len), LINES_E_AGAIN);
 	lines_close(&lines);
 }
 
@@ -164,6 +184,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_simple, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_too_long, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_random, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_endless, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fifo, setup, teardown),
 	};

@@ -327,6 +327,35 @@ static void test_fifo(void **state)
 	assert_source("end of file");
 }
 
+/* A file whose line never ends does not keep the loop. */
+static void test_endless_line(void **state)
+{
+	(void)state;
+	strcpy(path, "/dev/zero");
+	start(0);
+	assert_source("started");
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(event_base_loop(base, EVLOOP_ONCE), 0);
+	assert_int_equal(described("done"), false);
+	assert_int_equal(described("lines"), 0);
+	strcpy(path, log_path);
+}
+
+/* NUL bytes are no white space: a line of them is malformed, not empty. */
+static void test_nul(void **state)
+{
+	static const char content[] = "\0\n{\"type\":\"comm\",\"pid\":1}\0\n \t\r\n";
+	FILE *file = fopen(path, "w");
+
+	(void)state;
+	assert_int_equal(fwrite(content, 1, sizeof(content) - 1, file), sizeof(content) - 1);
+	fclose(file);
+	start(0);
+	run_to_end();
+	assert_int_equal(described("lines"), 3);
+	assert_int_equal(described("malformed"), 2);
+}
+
 static void test_no_file(void **state)
 {
 	const struct source_options options = { .replay_file = path };
@@ -354,6 +383,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_clocks, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stop_while_waiting, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fifo, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_endless_line, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_nul, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_file, setup, teardown),
 	};
 
