@@ -48,7 +48,8 @@ struct cursor {
 /*
  * cursor_init() - start a request
  * Takes the request's filter. What it uses is counted in @account, which must outlive it; NULL: not at all.
- * A "since" that is older than the log, or of another epoch, is not an error: a lost event reports it. Return: 0; FILTER_E_INVALID, with @error set, if a pid does not live or "since" is in the future; or -ENOMEM.
+ * A "since" that is older than the log, or of another epoch, is not an error: a lost event reports it.
+ * Return: 0; FILTER_E_INVALID, with @error set, if a pid does not live or "since" is in the future; or -ENOMEM.
  */
 int cursor_init(struct cursor *cursor, struct hub *hub, struct request *request, struct visibility visibility,
 		struct budget_account *account, const struct encoding *encoding,

@@ -16,7 +16,7 @@
 #include "base/lines.h"
 #include "base/message.h"
 
-/* What is read before the loop serves others: so many lines, for so long. */
+/* Others are served after this number of lines, or this time. */
 #define BATCH_LINES 256
 #define BATCH_USEC  5000
 

@@ -111,8 +111,8 @@ static void report_gaps(struct connector *connector)
 }
 
 /*
- * An overrun is reported after the messages that the socket still held: they are older. The next message of the CPU that it hit may
- * come much later.
+ * An overrun is reported after the messages that the socket still held: they are older. The next message of the CPU that it hit
+ * may come much later.
  */
 static void report_overrun(struct connector *connector)
 {
