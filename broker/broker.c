@@ -13,6 +13,11 @@
 /* Descriptors other than those of connections. */
 #define OTHER_FILES 512
 
+/* Memory of the peers' filters, and for what is kept to be sent: bytes a connection, and for all together at least. */
+#define FILTER_BYTES (8 * 1024)
+#define CACHED_BYTES (32 * 1024)
+#define BYTES_MIN    (4 * 1024 * 1024)
+
 static void on_end(void *userdata)
 {
 	struct broker *broker = userdata;
@@ -51,11 +56,21 @@ static void set_group(struct broker *broker)
 			    broker->config.group);
 }
 
+static uint64_t at_least(uint64_t number, uint64_t min)
+{
+	return number > min ? number : min;
+}
+
 static void set_budget(const struct broker *broker)
 {
 	const struct config *config = &broker->config;
 
 	budget_set(broker->budget, BUDGET_CONNECTIONS, config->connections, config->connections_per_user);
+	budget_set(broker->budget, BUDGET_SUBSCRIPTIONS, config->connections, config->connections_per_user);
+	budget_set(broker->budget, BUDGET_FILTER_BYTES,
+		   at_least(config->connections * FILTER_BYTES, BYTES_MIN), UINT64_MAX);
+	budget_set(broker->budget, BUDGET_CACHED_BYTES,
+		   at_least(config->connections * CACHED_BYTES, BYTES_MIN), UINT64_MAX);
 }
 
 /* The options that can change while the broker runs; the others keep their values from the start. */

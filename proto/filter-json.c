@@ -370,6 +370,9 @@ int filter_parse(struct filter **ret, json_t *object, struct filter_error *error
 	if (!filter)
 		return -ENOMEM;
 	r = object_parse(filter, object, error);
+	if (r == 0 && filter_size(filter) > FILTER_SIZE_MAX)
+		r = filter_refuse(error, "", "needs %zu bytes of memory, and a filter may need %d",
+				  filter_size(filter), FILTER_SIZE_MAX);
 	if (r) {
 		filter_free(filter);
 		return r;

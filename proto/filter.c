@@ -57,6 +57,22 @@ struct filter *filter_free(struct filter *filter)
 	return NULL;
 }
 
+static size_t globs_size(const struct filter_globs *globs)
+{
+	size_t size = globs->n * sizeof(*globs->patterns);
+
+	for (size_t i = 0; i < globs->n; i++)
+		size += pattern_size(globs->patterns[i]);
+	return size;
+}
+
+size_t filter_size(const struct filter *filter)
+{
+	return sizeof(*filter) + filter->n_pids * sizeof(*filter->pids) +
+	       filter->n_uids * sizeof(*filter->uids) + globs_size(&filter->comm) + globs_size(&filter->exe) +
+	       globs_size(&filter->cgroup) + globs_size(&filter->unit);
+}
+
 static bool pids_match(const struct filter *filter, const struct fb_event *event)
 {
 	size_t low = 0, high = filter->n_pids;

@@ -62,9 +62,10 @@ struct filter_error {
 };
 
 /* Limits on what a subscriber may make the broker keep and match. */
-#define FILTER_VALUES_MAX	1024	    /* in one key */
-#define FILTER_PATTERN_MAX	PATTERN_MAX /* bytes */
-#define FILTER_PATTERN_COST_MAX 128	    /* pattern_cost() of all patterns of a filter */
+#define FILTER_VALUES_MAX	1024	     /* in one key */
+#define FILTER_PATTERN_MAX	PATTERN_MAX  /* bytes */
+#define FILTER_PATTERN_COST_MAX 128	     /* pattern_cost() of all patterns of a filter */
+#define FILTER_SIZE_MAX		(128 * 1024) /* filter_size() */
 
 enum {
 	_FILTER_E_SUCCESS,
@@ -92,6 +93,9 @@ bool filter_has_key(const char *key);
  * Return: 0, FILTER_E_INVALID, or -ENOMEM.
  */
 int filter_parse(struct filter **ret, json_t *object, struct filter_error *error);
+
+/* filter_size() - the bytes of memory that it takes */
+size_t filter_size(const struct filter *filter);
 
 /* filter_pids_sort() - back to the normal order, without doubles, after pids were resolved */
 void filter_pids_sort(struct filter *filter);

@@ -12,6 +12,7 @@
 #define STRING(_macro)	  STRING_OF(_macro)
 
 #define WORD_BITS 64
+#define CLASSES	  256 /* at most one for each byte */
 #define WORDS_MAX (PATTERN_MAX / WORD_BITS + 1)
 
 /*
@@ -29,7 +30,8 @@ struct pattern {
 	size_t last;	   /* state */
 	uint64_t *stars;   /* states with a star */
 	uint64_t *columns; /* n_words each */
-	uint8_t class[256];
+	size_t n_classes;  /* and columns */
+	uint8_t class[];   /* 256; where there are no wildcards, not there */
 };
 
 /* Bytes, as a set. */
@@ -193,7 +195,6 @@ static int pattern_compile(struct pattern *pattern, const char **reason)
 {
 	struct bytes *elements = calloc(pattern->len, sizeof(*elements));
 	uint64_t *columns = NULL;
-	size_t n_classes;
 	int r = -ENOMEM;
 
 	pattern->stars = calloc(pattern->len / WORD_BITS + 1, sizeof(*pattern->stars));
@@ -208,8 +209,8 @@ static int pattern_compile(struct pattern *pattern, const char **reason)
 		r = -ENOMEM;
 		goto out;
 	}
-	n_classes = classes_find(pattern, elements, columns);
-	pattern->columns = realloc(columns, n_classes * pattern->n_words * sizeof(*columns));
+	pattern->n_classes = classes_find(pattern, elements, columns);
+	pattern->columns = realloc(columns, pattern->n_classes * pattern->n_words * sizeof(*columns));
 	if (!pattern->columns)
 		pattern->columns = columns;
 out:
@@ -220,20 +221,22 @@ out:
 int pattern_new(struct pattern **ret, const char *text, const char **reason)
 {
 	struct pattern *pattern;
+	bool wild;
 	int r = 0;
 
 	if (strlen(text) > PATTERN_MAX) {
 		*reason = "is longer than " STRING(PATTERN_MAX) " bytes";
 		return PATTERN_E_INVALID;
 	}
-	pattern = calloc(1, sizeof(*pattern));
+	wild = strpbrk(text, "*?[\\") != NULL;
+	pattern = calloc(1, sizeof(*pattern) + (wild ? CLASSES : 0));
 	if (!pattern)
 		return -ENOMEM;
 	pattern->len = strlen(text);
 	pattern->text = strdup(text);
 	if (!pattern->text)
 		r = -ENOMEM;
-	else if (strpbrk(text, "*?[\\"))
+	else if (wild)
 		r = pattern_compile(pattern, reason);
 	if (r) {
 		pattern_free(pattern);
@@ -257,6 +260,16 @@ struct pattern *pattern_free(struct pattern *pattern)
 const char *pattern_text(const struct pattern *pattern)
 {
 	return pattern->text;
+}
+
+size_t pattern_size(const struct pattern *pattern)
+{
+	size_t size = sizeof(*pattern) + pattern->len + 1;
+
+	if (pattern->n_words == 0)
+		return size;
+	return size + CLASSES +
+	       (pattern->len / WORD_BITS + 1 + pattern->n_classes * pattern->n_words) * sizeof(uint64_t);
 }
 
 size_t pattern_cost(const struct pattern *pattern)

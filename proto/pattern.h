@@ -40,6 +40,9 @@ struct pattern *pattern_free(struct pattern *pattern);
 /* As it was given. */
 const char *pattern_text(const struct pattern *pattern);
 
+/* pattern_size() - the bytes of memory that it takes */
+size_t pattern_size(const struct pattern *pattern);
+
 /*
  * pattern_cost() - what matching costs
  * 0 without wildcards: one comparison. Else steps for each byte of the text: one for each 64 characters of

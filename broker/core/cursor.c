@@ -31,13 +31,26 @@ static uint64_t shown_end(struct hub *hub)
 
 static int set_own(struct cursor *cursor, const char *data, size_t size)
 {
+	if (budget_take(cursor->account, BUDGET_CACHED_BYTES, size) != 0)
+		return -EDQUOT;
 	cursor->own = malloc(size);
-	if (!cursor->own)
+	if (!cursor->own) {
+		budget_give(cursor->account, BUDGET_CACHED_BYTES, size);
 		return -ENOMEM;
+	}
 	memcpy(cursor->own, data, size);
 	cursor->own_at = 0;
 	cursor->own_end = size;
 	return 0;
+}
+
+static void drop_own(struct cursor *cursor)
+{
+	if (!cursor->own)
+		return;
+	budget_give(cursor->account, BUDGET_CACHED_BYTES, cursor->own_end);
+	free(cursor->own);
+	cursor->own = NULL;
 }
 
 static int set_own_event(struct cursor *cursor, struct fb_event *event)
@@ -135,11 +148,59 @@ static void start_at_time(struct cursor *cursor, uint64_t ago_usec)
 	}
 }
 
+/* Return: 0, or FILTER_E_INVALID with @error set. */
+static int take_one(struct cursor *cursor, enum budget_resource resource, uint64_t n,
+		    struct filter_error *error)
+{
+	int r = budget_take(cursor->account, resource, n);
+	char text[BUDGET_TEXT_MAX];
+
+	if (r == 0)
+		return 0;
+	return filter_refuse(error, budget_name(resource), "%s",
+			     budget_refusal(text, cursor->account, resource, r));
+}
+
+static int take_budget(struct cursor *cursor, const struct filter *filter, struct filter_error *error)
+{
+	int r = take_one(cursor, BUDGET_SUBSCRIPTIONS, 1, error);
+
+	if (r)
+		return r;
+	cursor->filter_size = filter_size(filter);
+	r = take_one(cursor, BUDGET_FILTER_BYTES, cursor->filter_size, error);
+	if (r)
+		budget_give(cursor->account, BUDGET_SUBSCRIPTIONS, 1);
+	return r;
+}
+
+static void give_budget(struct cursor *cursor)
+{
+	budget_give(cursor->account, BUDGET_SUBSCRIPTIONS, 1);
+	budget_give(cursor->account, BUDGET_FILTER_BYTES, cursor->filter_size);
+}
+
+static int join_view(struct cursor *cursor, struct request *request, struct visibility visibility,
+		     const struct encoding *encoding)
+{
+	struct hub *hub = cursor->hub;
+	struct view *view;
+	int r = view_get(&view, hub_views(hub), request->filter, visibility, encoding, hub_table(hub));
+
+	if (r < 0)
+		return r;
+	request->filter = NULL;
+	view_join(view, &cursor->reader);
+	cursor->phase = CURSOR_REBUILD;
+	cursor->rebuilt = view->tree ? log_first(hub_log(hub)) : cursor->next;
+	hub_rearm(hub);
+	return 0;
+}
+
 int cursor_init(struct cursor *cursor, struct hub *hub, struct request *request, struct visibility visibility,
 		struct budget_account *account, const struct encoding *encoding,
 		void (*wake)(struct cursor *cursor), struct filter_error *error)
 {
-	struct view *view;
 	int r;
 
 	*cursor = (struct cursor){ .hub = hub,
@@ -154,15 +215,13 @@ int cursor_init(struct cursor *cursor, struct hub *hub, struct request *request,
 	else if (r == 0 && request->since == REQUEST_SINCE_TIME)
 		start_at_time(cursor, request->ago_usec);
 	if (r == 0)
-		r = view_get(&view, hub_views(hub), request->filter, visibility, encoding, hub_table(hub));
+		r = take_budget(cursor, request->filter, error);
 	if (r)
 		return r;
-	request->filter = NULL;
-	view_join(view, &cursor->reader);
-	cursor->phase = CURSOR_REBUILD;
-	cursor->rebuilt = view->tree ? log_first(hub_log(hub)) : cursor->next;
-	hub_rearm(hub);
-	return 0;
+	r = join_view(cursor, request, visibility, encoding);
+	if (r)
+		give_budget(cursor);
+	return r;
 }
 
 void cursor_done(struct cursor *cursor)
@@ -170,8 +229,8 @@ void cursor_done(struct cursor *cursor)
 	if (!cursor->reader.view)
 		return;
 	view_leave(&cursor->reader);
-	free(cursor->own);
-	cursor->own = NULL;
+	drop_own(cursor);
+	give_budget(cursor);
 	hub_rearm(cursor->hub);
 }
 
@@ -293,10 +352,8 @@ int cursor_sent(struct cursor *cursor, size_t size)
 
 	if (cursor->own) {
 		cursor->own_at += size;
-		if (cursor->own_at == cursor->own_end) {
-			free(cursor->own);
-			cursor->own = NULL;
-		}
+		if (cursor->own_at == cursor->own_end)
+			drop_own(cursor);
 		return 0;
 	}
 	cursor->next = view_lines_taken(&cursor->lines, size, &rest, &rest_size);

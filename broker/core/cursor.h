@@ -25,6 +25,7 @@ enum cursor_phase {
 struct cursor {
 	struct hub *hub;
 	struct budget_account *account; /* NULL: nothing is counted */
+	size_t filter_size;		/* taken from it */
 	struct view_reader reader;
 	enum cursor_phase phase;
 	bool snapshot;
@@ -49,7 +50,8 @@ struct cursor {
  * cursor_init() - start a request
  * Takes the request's filter. What it uses is counted in @account, which must outlive it; NULL: not at all.
  * A "since" that is older than the log, or of another epoch, is not an error: a lost event reports it.
- * Return: 0; FILTER_E_INVALID, with @error set, if a pid does not live or "since" is in the future; or -ENOMEM.
+ * Return: 0; FILTER_E_INVALID, with @error set, if a pid does not live, "since" is in the future, or the account has no
+ * room; or -ENOMEM.
  */
 int cursor_init(struct cursor *cursor, struct hub *hub, struct request *request, struct visibility visibility,
 		struct budget_account *account, const struct encoding *encoding,
@@ -61,11 +63,12 @@ void cursor_done(struct cursor *cursor);
  * cursor_peek() - the next bytes to send
  * They are valid until the next call of a function in core, except for cursor_peek() of up to views_kept() other cursors;
  * shared lines (not @own) also stay valid during cursor_sent().
- * Return: a number of bytes at *data; 0 if everything was sent; -EAGAIN to continue in the loop's next turn; -ENOMEM.
+ * Return: a number of bytes at *data; 0 if everything was sent; -EAGAIN to continue in the loop's next turn; -ENOMEM; -EDQUOT
+ * if the account has no room for the bytes that have to be kept.
  */
 ssize_t cursor_peek(struct cursor *cursor, const char **data);
 
-/* cursor_sent() - the first @size bytes of the last cursor_peek() were sent. Return: 0 or -ENOMEM. */
+/* cursor_sent() - the first @size bytes of the last cursor_peek() were sent. Return: 0, -ENOMEM or -EDQUOT. */
 int cursor_sent(struct cursor *cursor, size_t size);
 
 /* cursor_block() - its socket is full: nothing is encoded for it until the next cursor_peek() */
@@ -80,5 +83,5 @@ char *cursor_position(const struct cursor *cursor, char buf[static CURSOR_TEXT_M
 /* The same, as if the first @size bytes of the last cursor_peek(), complete lines, were sent. */
 char *cursor_position_after(const struct cursor *cursor, size_t size, char buf[static CURSOR_TEXT_MAX]);
 
-/* cursor_heartbeat() - send a heartbeat next, if everything else was sent. Return: 0 or -ENOMEM. */
+/* cursor_heartbeat() - send a heartbeat next, if everything else was sent. Return: 0, -ENOMEM or -EDQUOT. */
 int cursor_heartbeat(struct cursor *cursor);

@@ -43,6 +43,7 @@ static void release(struct connection *connection)
 	free_event(connection->writable);
 	free_event(connection->deadline);
 	close(connection->fd);
+	budget_give(connection->account, BUDGET_CACHED_BYTES, connection->input_room);
 	give_back(connection->account);
 	free(connection->input);
 	free(connection->last);
@@ -79,9 +80,15 @@ static bool make_room(struct connection *connection)
 		wanted = max;
 	if (wanted <= connection->input_size)
 		return false;
-	grown = realloc(connection->input, wanted);
-	if (!grown)
+	connection->over =
+		budget_take(connection->account, BUDGET_CACHED_BYTES, wanted - connection->input_room);
+	if (connection->over)
 		return false;
+	grown = realloc(connection->input, wanted);
+	if (!grown) {
+		budget_give(connection->account, BUDGET_CACHED_BYTES, wanted - connection->input_room);
+		return false;
+	}
 	connection->input = grown;
 	connection->input_room = wanted;
 	return true;
@@ -135,6 +142,7 @@ char *connection_take_input(struct connection *connection)
 {
 	char *input = connection->input;
 
+	budget_give(connection->account, BUDGET_CACHED_BYTES, connection->input_room);
 	connection->input = NULL;
 	connection->input_size = connection->input_room = 0;
 	connection->input_dropped = true;

@@ -26,7 +26,7 @@ struct connection_ops {
 
 	/* @size bytes arrived: the last ones of the input, if it is kept. 0: the input has ended. */
 	void (*received)(struct connection *connection, const char *data, size_t size);
-	/* The input has reached its maximum length. */
+	/* The input has reached its maximum length, or @over its share of memory. */
 	void (*too_long)(struct connection *connection);
 	/* The deadline has passed. */
 	void (*timeout)(struct connection *connection);
@@ -59,6 +59,7 @@ struct connection {
 
 	char *input; /* received and not processed yet */
 	size_t input_size, input_room;
+	int over; /* the reason of the budget why there was no memory for more input, or 0 */
 	bool input_ended;
 	bool input_dropped; /* later input is passed to received(), but not kept */
 

@@ -123,7 +123,14 @@ static void on_received(struct connection *connection, const char *data, size_t 
 
 static void on_too_long(struct connection *connection)
 {
-	refuse(connection, "requestTooLong", NULL, "the request's line is longer than the broker takes");
+	char detail[BUDGET_TEXT_MAX];
+
+	if (connection->over)
+		refuse(connection, "invalidRequest", budget_name(BUDGET_CACHED_BYTES),
+		       budget_refusal(detail, connection->account, BUDGET_CACHED_BYTES, connection->over));
+	else
+		refuse(connection, "requestTooLong", NULL,
+		       "the request's line is longer than the broker takes");
 }
 
 static void on_timeout(struct connection *connection)

@@ -44,7 +44,7 @@ static ssize_t send_some(struct link *link, const struct iovec *parts, size_t n_
 	return n;
 }
 
-/* Keep the rest of an answer, of which @sent bytes were sent. Return: 0 or -ENOMEM. */
+/* Keep the rest of an answer, of which @sent bytes were sent. Return: 0, -ENOMEM or -EDQUOT. */
 static int keep(struct link *link, const struct iovec *parts, size_t n_parts, size_t sent)
 {
 	size_t size = 0;
@@ -53,6 +53,9 @@ static int keep(struct link *link, const struct iovec *parts, size_t n_parts, si
 		size += parts[i].iov_len;
 	if (size == sent)
 		return 0;
+	if (budget_take(link->connection.account, BUDGET_CACHED_BYTES, size - sent) != 0)
+		return -EDQUOT;
+	link->out_kept = size - sent;
 	link->out = malloc(size - sent);
 	if (!link->out)
 		return -ENOMEM;
@@ -66,6 +69,14 @@ static int keep(struct link *link, const struct iovec *parts, size_t n_parts, si
 		sent -= skip;
 	}
 	return 0;
+}
+
+void link_drop_out(struct link *link)
+{
+	budget_give(link->connection.account, BUDGET_CACHED_BYTES, link->out_kept);
+	link->out_kept = 0;
+	free(link->out);
+	link->out = NULL;
 }
 
 bool link_flush(struct link *link)
@@ -84,8 +95,7 @@ bool link_flush(struct link *link)
 	link->out_at += (size_t)n;
 	if (link->out_at < link->out_end)
 		return false;
-	free(link->out);
-	link->out = NULL;
+	link_drop_out(link);
 	return true;
 }
 
@@ -247,8 +257,10 @@ int link_sent(struct connection *connection, const struct send_op *op, size_t n)
 {
 	struct link *link = link_of(connection);
 
-	if (n < op->size && keep(link, op->parts, op->n_parts, n) < 0)
-		return -ENOMEM;
+	int r = n < op->size ? keep(link, op->parts, op->n_parts, n) : 0;
+
+	if (r < 0)
+		return r;
 	if (list_is_complete(link)) {
 		link_end(link);
 		/* There may be another call. */

@@ -31,9 +31,10 @@ struct link {
 
 	char *out; /* the rest of a reply; NULL: nothing waits */
 	size_t out_at, out_end;
-	int out_fd;  /* goes with its first byte; -1: none */
-	bool oneway; /* the current call wants no reply */
-	bool broken; /* the only thing left to do is to close */
+	size_t out_kept; /* bytes that are counted as cached */
+	int out_fd;	 /* goes with its first byte; -1: none */
+	bool oneway;	 /* the current call wants no reply */
+	bool broken;	 /* the only thing left to do is to close */
 
 	enum link_state state;
 	bool list_begun;
@@ -55,6 +56,8 @@ void link_fail_with(struct link *link, const char *error, json_t *parameters);
 /* The same, with parameters that are a JSON text already, taken; NULL: out of memory. */
 void link_reply_text(struct link *link, char *parameters);
 
+/* link_drop_out() - free the rest that was kept */
+void link_drop_out(struct link *link);
 /* link_flush() - send the rest that was kept. Return: whether nothing waits any more. */
 bool link_flush(struct link *link);
 

@@ -127,7 +127,7 @@ static void on_end(struct connection *connection)
 	struct link *link = link_of(connection);
 
 	close_fd(link->out_fd);
-	free(link->out);
+	link_drop_out(link);
 }
 
 static void on_received(struct connection *connection, const char *data, size_t size)

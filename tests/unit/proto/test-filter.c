@@ -226,6 +226,33 @@ static json_t *make_type(size_t i)
 	return json_string("exit");
 }
 
+/* All values differ, since equal ones are kept once. */
+static json_t *make_path(size_t i)
+{
+	return json_sprintf("/usr/lib/some-program/of/some/length/%zu", i);
+}
+
+/* What is allowed in one key may be too much in several. */
+static void memory(void **state)
+{
+	char *text = dump(json_pack("{s:o}", "exe", array_of(FILTER_VALUES_MAX, make_path)));
+	struct filter *filter = filter_of(text);
+
+	(void)state;
+	assert_true(filter_size(filter) >
+		    FILTER_VALUES_MAX * strlen("/usr/lib/some-program/of/some/length/"));
+	assert_true(filter_size(filter) <= FILTER_SIZE_MAX);
+	filter_free(filter);
+	free(text);
+	text = dump(json_pack("{s:o, s:o}", "exe", array_of(FILTER_VALUES_MAX, make_path), "cgroup",
+			      array_of(FILTER_VALUES_MAX, make_path)));
+	assert_refused(text, "", "bytes of memory");
+	free(text);
+	filter = filter_of("{\"comm\":\"[a-z]*[0-9]?\"}");
+	assert_true(filter_size(filter) > sizeof(*filter) + 256);
+	filter_free(filter);
+}
+
 static void limits(void **state)
 {
 	static const struct {
@@ -456,6 +483,7 @@ int main(void)
 		cmocka_unit_test(normal_forms),
 		cmocka_unit_test(normal_form_after_resolving),
 		cmocka_unit_test(refusals),
+		cmocka_unit_test(memory),
 		cmocka_unit_test(limits),
 		cmocka_unit_test(refuse_makes_text),
 		cmocka_unit_test(keys_are_known),
