@@ -124,14 +124,15 @@ static void put_tty(struct sk_buff *record, struct task_struct *task)
 
 /*
  * By RCU, a task that was not reaped when the RCU section began stays until the section ends, and
- * so do its parent and leader. This is always true for current and its leader, and for a child that
- * does not run yet.
+ * so do its parent and leader. This is always true for current and its leader, and for a child or a
+ * kernel thread that does not run yet. Of another task the caller checks it. If the task is reaped
+ * meanwhile, it has no pid and no sighand any more, and these fields are absent.
  */
 static void put_identity(struct sk_buff *record, struct task_struct *task, const struct cred *cred,
 			 const char *comm)
 {
 	struct task_struct *parent = rcu_dereference(task->real_parent);
-	struct pid_namespace *ns = task_active_pid_ns(task);
+	struct pid_namespace *ns = ns_of_pid(READ_ONCE(task->thread_pid));
 	kuid_t login = audit_get_loginuid(task);
 
 	nla_put_u32(record, FORKBUS_R_TGID, task->tgid);
