@@ -113,9 +113,10 @@ static void probe_exit_of_group(void *data, struct task_struct *task, bool group
  * The end of a process is reported where do_exit() releases the terminal. Only the last thread does
  * this, before the parent is notified and may reap the process: so it is reported exactly once, and
  * always before the next process with its pid. The memory has been freed at this point, so the cost
- * of this is included in the usage; up to 6.19 that of closing files, too. The last work for files
- * without other users comes later on every kernel, in exit_task_work(). The tracepoint is called
- * for each thread, since 6.16 before the memory is freed.
+ * of this is included in the usage; that of closing files on some kernels (6.1 and 6.12 close them
+ * before, 7.3 later), and that of the last work for files without other users on none, since it is
+ * in exit_task_work(). The tracepoint is called for each thread, since 6.16 before the memory is
+ * freed.
  */
 static void enter_last_exit(struct pt_regs *regs)
 {
