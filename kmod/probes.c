@@ -6,7 +6,6 @@
 #include <asm/syscall.h>
 #include <asm/unistd.h>
 #include <linux/binfmts.h>
-#include <linux/compat.h>
 #include <linux/kprobes.h>
 #include <linux/ptrace.h>
 #include <linux/sched/signal.h>
@@ -160,14 +159,15 @@ static void enter_setsid(struct pt_regs *regs)
 
 /*
  * set_fs_root(fs, path): called by chroot(2), and by setns(2) into a mount namespace, which changes
- * more than the root. For 32-bit programs chroot(2) has the same number on x86 and arm64.
+ * more than the root. chroot(2) has number 61 for 32-bit programs on x86 and arm64, and on x86 a
+ * high bit for x32 programs. Other calls that have one of these numbers do not come here.
  */
 static void enter_set_fs_root(struct pt_regs *regs)
 {
-	int call = syscall_get_nr(current, current_pt_regs());
+	int call = syscall_get_nr(current, current_pt_regs()) & 0xffff;
 	struct sk_buff *record;
 
-	if (call != (in_compat_syscall() ? 61 : __NR_chroot))
+	if (call != __NR_chroot && call != 61)
 		return;
 	record = begin(CHROOT, current);
 	forkbus_put_path(record, FORKBUS_R_ROOT, argument(regs, 1));

@@ -4,6 +4,7 @@
 # Every type of record, and its content.
 use strict;
 use warnings;
+use Errno 'ENOSYS';
 use FindBin '$Bin';
 use lib $Bin;
 use Genl;
@@ -114,6 +115,14 @@ subtest 'name, session, root' => sub {
     is($reported->{fork}[0]{PGID}, getpgrp, 'which was that of its parent before');
     is($reported->{session}[0]{TTY}, 0, 'without a terminal');
     is($reported->{chroot}[0]{ROOT}, '/tmp', 'the new root');
+
+    for my $abi (qw(i386 x32)) {
+        (undef, my $status, $reported) = reported(sub { exec "$Bin/../../../build/tests/vm/chroot-abi", $abi, '/usr' });
+      SKIP: {
+            skip("this kernel has no programs for $abi", 1) if $status >> 8 == ENOSYS || $status == 11;
+            is_deeply([$status, map { $_->{ROOT} } @{ $reported->{chroot} }], [0, '/usr'], "a program for $abi");
+        }
+    }
 
     (undef, undef, $reported) = reported(sub {
         open my $namespace, '<', '/proc/self/ns/mnt' or return 1;
