@@ -154,14 +154,23 @@ static void put_usage(struct sk_buff *record, const struct usage *usage, bool ch
 	forkbus_put_u64(record, FORKBUS_R_WRITE_CHARS, usage->io.wchar);
 }
 
+/*
+ * After a child was reaped, the kernel has only the sum of the characters. The memory of a small
+ * child may count as 0, since pages are counted on each processor, and added up in batches. But the
+ * child had page faults, or used processor time.
+ */
+static bool has_reaped(const struct signal_struct *signal)
+{
+	return signal->cmaxrss || signal->cmin_flt || signal->cutime || signal->cstime;
+}
+
 void forkbus_put_process_usage(struct sk_buff *record)
 {
 	struct signal_struct *signal = current->signal;
 	struct usage usage;
 
-	/* After a child with memory was reaped, the kernel has only the sum of the characters. */
 	if (add_process(&usage, signal))
-		put_usage(record, &usage, !signal->cmaxrss);
+		put_usage(record, &usage, !has_reaped(signal));
 	/* Updated at the end of every image that the process ran. */
 	forkbus_put_u64(record, FORKBUS_R_MAX_RSS, signal->maxrss << (PAGE_SHIFT - 10));
 }

@@ -167,6 +167,40 @@ subtest 'reading and writing' => sub {
     ok(!exists $exit{$pid}{WRITE_CHARS}, '... and no characters, which are not apart');
 };
 
+# A program of a single page, whose memory is too small to be counted: it forks, and its child writes 64 bytes.
+sub tiny_program {
+    my ($path) = @_;
+    my $code = pack 'H*', join '',
+      'b839000000', '0f05',                    # mov $57, %eax (fork); syscall
+      '85c0', '741a',                          # test %eax, %eax; je child
+      'b83d000000', '83cfff', '31f6', '31d2', '4d31d2', '0f05',    # wait4(-1, 0, 0, 0)
+      'b83c000000', '31ff', '0f05',            # exit(0)
+      # child:
+      'b801000000', '89c7', '488d35f0ffffff', 'ba40000000', '0f05',    # write(1, code, 64)
+      'b83c000000', '31ff', '0f05';            # exit(0)
+    my $base = 0x400000;
+    my $size = 64 + 56 + length($code) + 64;
+    my $head = pack('A4 C12 S S L Q Q Q L S6', "\x7fELF", 2, 1, 1, (0) x 9, 2, 62, 1, $base + 120, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+      . pack 'L L Q6', 1, 5, 0, $base, $base, $size, $size, 4096;
+    open my $file, '>', $path or die "$path: $!\n";
+    print {$file} $head, $code, "\0" x 64;
+    close $file;
+    chmod 0755, $path;
+}
+
+subtest 'writing of a child that is too small to be counted' => sub {
+    tiny_program('/var/tmp/tiny');
+    my ($pid, $status, undef, $all) = reported(sub {
+        open STDOUT, '>', '/var/tmp/written' or return 1;
+        exec '/var/tmp/tiny';
+    });
+    is($status, 0, 'it runs');
+    my %exit = exits(@$all);
+    my ($child) = grep { $_->{PARENT_TGID} == $pid } values %exit;
+    is($child->{WRITE_CHARS}, 64, 'a child has its own');
+    ok(!exists $exit{$pid}{WRITE_CHARS}, "its parent has not the child's");
+};
+
 subtest 'pid namespaces, user namespaces' => sub {
     $genl->records(0.05);
     my ($pid) = child(sub { exec 'unshare', '-pf', '--mount-proc', 'sh', '-c', 'true; echo $$ >/tmp/nspid' });
