@@ -128,18 +128,42 @@ static void wake(unsigned long delay)
 		queue_delayed_work(workqueue, &send_work, delay);
 }
 
+/* How many messages the queues of listeners had no room for. */
+static u32 count_drops(void)
+{
+	struct listener *listener;
+	u32 drops = 0;
+
+	lockdep_assert_held(&mutex);
+	list_for_each_entry(listener, &listeners, link)
+		drops += atomic_read(&listener->sk->sk_drops);
+	return drops;
+}
+
 /*
- * A listener whose socket is full does not get the message, and requests it again: see REPLAY.
  * Sockets that joined the group's number in another network namespace, which every user may do,
- * count as listeners for the kernel. They get nothing, and records that no listener got stay unsent
- * (ESRCH). If there is a socket that sent START, ESRCH may also mean that its queue is full.
- * Returns whether the message was sent.
+ * count as listeners for the kernel (genl_has_listeners()). They get nothing, so a record is only
+ * sent if a socket took it. A listener whose queue is full does not get the message, and requests
+ * it again: see REPLAY. The kernel returns ESRCH for both, but counts the latter. Returns whether
+ * the message was sent.
  */
+static bool multicast(struct sk_buff *skb)
+{
+	u32 drops;
+	bool sent;
+
+	mutex_lock(&mutex);
+	drops = count_drops();
+	sent = genlmsg_multicast(&family, skb, 0, 0, GFP_KERNEL) != -ESRCH ||
+	       count_drops() != drops;
+	mutex_unlock(&mutex);
+	return sent;
+}
+
 static bool send_some(struct forkbus_reader *reader, u32 size)
 {
 	struct sk_buff *skb = genlmsg_new(nla_total_size_64bit(sizeof(u64)) + size, GFP_KERNEL);
 	void *head;
-	int err;
 
 	if (!skb) {
 		wake(RETRY_JIFFIES);
@@ -149,8 +173,7 @@ static bool send_some(struct forkbus_reader *reader, u32 size)
 	nla_put_u64_64bit(skb, FORKBUS_A_INSTANCE, instance, FORKBUS_A_PAD);
 	skb_put(skb, forkbus_ring_read(reader, skb_tail_pointer(skb), skb_tailroom(skb)));
 	genlmsg_end(skb, head);
-	err = genlmsg_multicast(&family, skb, 0, 0, GFP_KERNEL);
-	return err != -ESRCH || !list_empty(&listeners);
+	return multicast(skb);
 }
 
 static void do_send(struct work_struct *work)

@@ -62,5 +62,30 @@ is($records[0]{SEQ}, 1, 'a listener that comes back gets all of it');
 cmp_ok(scalar @records, '>=', 6, 'from the armed types to the last event');
 undef $genl;
 
+# Nor while a listener has sent START and has not joined yet.
+load();
+$genl = Genl->new(buffer => 16 << 20);
+is($genl->start('fork'), 0, 'root starts, and has not joined');
+is(in_namespace(['-Urn'], <<"EOF4"), 0, 'a stranger joins elsewhere while something happens');
+my \$g = Genl->new; \$g->{group} = $genl->{group}; \$g->{family} = $genl->{family};
+\$g->join_group; system("true") for 1 .. 5;
+exit scalar(my \@records = \$g->records(1));
+EOF4
+is($genl->status->{SENT}, 0, 'nothing counts as sent');
+$genl->join_group;
+$genl->start('fork');
+@records = $genl->records(0.5);
+is($records[0]{SEQ}, 1, 'when it joins, it gets all of it');
+
+# A listener whose queue is full counts: it gets the records again by REPLAY, and they are history.
+my $full = Genl->new(buffer => 2048);
+$full->join_group;
+$full->start('fork', 'exit');
+undef $genl;
+workload('burst=200');
+my $status = Genl->new->status;
+is($status->{SENT}, $status->{LAST}, 'what does not fit in the queue of the only listener counts as sent');
+undef $full;
+
 ok(unload(), 'the module unloads');
 done_testing;
