@@ -331,6 +331,20 @@ static void find_tracepoint(struct tracepoint *tracepoint, void *data)
 }
 
 /*
+ * On x86 a kprobe in a function that ftrace does not trace is a trap, whose handler runs as if in
+ * an NMI: it must not take the ring's lock.
+ */
+static bool find_kprobe(struct kprobe *kprobe)
+{
+	if (register_kprobe(kprobe))
+		return false;
+	if (!IS_ENABLED(CONFIG_X86) || kprobe_ftrace(kprobe))
+		return true;
+	unregister_kprobe(kprobe);
+	return false;
+}
+
+/*
  * Tracepoints are found by name, so a probe of a wrong type would only be noticed when it is hit. A
  * kprobe is registered but not armed: this costs nothing, and shows now whether it works. A type is
  * supported only if all of its hooks work: of threads, both the start and the end are reported, or
@@ -349,7 +363,7 @@ void forkbus_probes_init(void)
 						.pre_handler = on_kprobe,
 						.flags = hook->types ? KPROBE_FLAG_DISABLED : 0 };
 		if (!hook->probe)
-			hook->found = !register_kprobe(&hook->kprobe);
+			hook->found = find_kprobe(&hook->kprobe);
 		if (!hook->found)
 			forkbus_supported &= ~hook->types;
 	}
