@@ -299,8 +299,8 @@ static u32 check_kprobes(void)
 }
 
 /*
- * New types are reported before the record ARMED is written; removed types are not reported after
- * it.
+ * New types are reported before the record ARMED is written, and removed types until after it: what
+ * it names is complete from there on, and what the previous one named is complete up to there.
  */
 void forkbus_probes_arm(u32 types, u32 arguments)
 {
