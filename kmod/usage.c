@@ -18,13 +18,16 @@
  *
  *   Scheduling classes other than the fair one do not maintain prev_sum_exec_runtime. Then the run
  *   time is mostly longer than the time that has passed, and the difference is not used. No update
- *   can be in the future: the lag is at most local_clock() - exec_start, which corrects a wrong
- *   lag.
+ *   can be in the future: the lag is at most local_clock() - exec_start, which corrects a lag that
+ *   is too long. No update was before the task was switched in, which limits the error of a lag
+ *   that is too short, because no fair task has ended on the processor yet.
  *
  * Known differences: the time between the record and the moment when the process leaves the
  * processor is missing. If a thread on another processor is updated at this moment, up to a tick of
- * it may be missing. Under sched_ext a wrong lag hides up to a tick. On processors without a tick
- * (nohz_full) the last part of the system time may count as user time; the sum is right.
+ * it may be missing. For a realtime task, or under sched_ext, a wrong lag hides up to a tick, or
+ * adds the interrupts since boot, but no more than the time since the task was switched in. On
+ * processors without a tick (nohz_full) the last part of the system time may count as user time;
+ * the sum is right.
  */
 #include "forkbus.h"
 
@@ -73,8 +76,10 @@ static u64 task_runtime(const struct task_struct *task)
 	if (task == current && (s64)(now - start) > 0)
 		see_lag(now, start, sum);
 	since = now - per_cpu(clock_lag, task_cpu(task)) - start;
-	if (task != current && (!READ_ONCE(task->on_cpu) || since > UPDATE_MAX_NSEC))
-		return sum;
+	if (task == current)
+		since = min_t(s64, since, now - task->sched_info.last_arrival);
+	else if (!READ_ONCE(task->on_cpu) || since > UPDATE_MAX_NSEC)
+		since = 0;
 	return sum + max(since, 0LL);
 }
 

@@ -15,12 +15,13 @@
 #endif
 
 /*
- * Where it reads what a process used. On x86 a kprobe that is not one of ftrace is a trap, in which
- * no lock may be taken.
+ * Where it reads what a process used, without locks: each number must be read at once. On x86 a
+ * kprobe that is not one of ftrace is a trap, in which no lock may be taken.
  */
-#if !defined(CONFIG_SMP) || !defined(CONFIG_CGROUPS) || !defined(CONFIG_SCHED_INFO) || \
-	!defined(CONFIG_TASK_XACCT) || !defined(CONFIG_TASK_IO_ACCOUNTING)
-#error "forkbus needs SMP, CGROUPS, TASK_DELAY_ACCT, TASK_XACCT, TASK_IO_ACCOUNTING"
+#if !defined(CONFIG_64BIT) || !defined(CONFIG_SMP) || !defined(CONFIG_CGROUPS) || \
+	!defined(CONFIG_SCHED_INFO) || !defined(CONFIG_TASK_XACCT) ||             \
+	!defined(CONFIG_TASK_IO_ACCOUNTING)
+#error "forkbus needs 64BIT, SMP, CGROUPS, TASK_DELAY_ACCT, TASK_XACCT, TASK_IO_ACCOUNTING"
 #elif defined(CONFIG_X86) && !defined(CONFIG_KPROBES_ON_FTRACE)
 #error "forkbus needs KPROBES_ON_FTRACE"
 #endif
