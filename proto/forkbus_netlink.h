@@ -243,7 +243,7 @@ enum {
 	 * for a child.
 	 */
 	FORKBUS_R_READ_CHARS,
-	/* u64; Of exit. Bytes written by write(2) and similar calls. */
+	/* u64; Of exit. Bytes written by write(2) and similar calls. Absent like read-chars. */
 	FORKBUS_R_WRITE_CHARS,
 	/* u32; Of id. Real user id before it. */
 	FORKBUS_R_OLD_UID,

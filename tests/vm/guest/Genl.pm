@@ -139,6 +139,7 @@ sub receive {
         return if $! == ENOBUFS || $! == EINTR || $! == EAGAIN;
         die "recv: $!\n";
     }
+    $self->{largest} = length $data if length $data > ($self->{largest} // 0);
     my @messages;
     while (length $data >= 16) {
         my ($length, $type, undef, $seq) = unpack 'L S S L', $data;

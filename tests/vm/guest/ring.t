@@ -38,6 +38,7 @@ subtest 'everything arrives' => sub {
     my @records = $genl->records(1);
     my $found = continuity(0, @records);
     is($genl->{overruns}, 0, 'the socket was not overrun');
+    ok($genl->{largest} > 4096 && $genl->{largest} <= 16384, "no message is longer than 16 KiB: $genl->{largest}");
     is_deeply([@$found{qw(holes doubles lost)}], [0, 0, 0], 'no hole, no double, nothing lost');
     my %exit = exits(@records);
     is(scalar(grep { !$exit{ $_->{pid} } } @said), 0, 'each of 3000 processes has its exit');
@@ -94,6 +95,7 @@ subtest 'an overrun is mended by REPLAY' => sub {
     for (@records) { last if $_->{SEQ} != $from + 1; $from = $_->{SEQ}; push @whole, $_ }
     my ($errno, $head, @replayed) = $asker->replay($from, INSTANCE => $asker->status->{INSTANCE});
     is($errno, 0, "REPLAY from $from");
+    ok($asker->{largest} > 4096 && $asker->{largest} <= 32768, "no message is longer than 32 KiB: $asker->{largest}");
     cmp_ok($head->{FIRST}, '<=', $from + 1, 'the ring still holds it');
     my $found = continuity(0, @whole, @replayed);
     is_deeply([@$found{qw(holes doubles lost)}], [0, 0, 0], 'nothing is missing, nothing double');

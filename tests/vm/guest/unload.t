@@ -41,4 +41,15 @@ is($reported,  50, 'and events were reported each time');
 is(scalar keys %instance, 50, 'each time as another instance');
 is_deeply(\@bad, [], 'and unloaded, joined or not');
 ok(!loaded(), 'it is gone');
+
+# netlink holds the module while a REPLAY is unfinished.
+load();
+my ($genl, $asker) = map { Genl->new(buffer => 16 << 20) } 1 .. 2;
+$genl->start(qw(fork exit));
+workload('burst=2000');
+$asker->send_message($asker->{family}, 4, Genl::DUMP, Genl::attributes('A', FROM => 0));
+undef $genl;
+ok(!unload(), 'it is held by a REPLAY that nobody reads');
+undef $asker;
+ok(unload(), '... and unloads when the socket is closed');
 done_testing;
