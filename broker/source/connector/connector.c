@@ -8,8 +8,8 @@
 #include "base/clock.h"
 #include "base/message.h"
 
-/* How long to wait for the kernel's answer while the source runs. */
-#define LISTEN_AGAIN_USEC (100 * USEC_PER_MSEC)
+/* At most so often a silence is logged, and hurries the scan that follows it. */
+#define CURE_NOTE_NSEC (10 * NSEC_PER_SEC)
 
 /* Free places in the queue that a read needs: one system call can return this many messages. */
 #define QUEUE_RESERVE (2 * NETLINK_BATCH)
@@ -38,6 +38,8 @@ static void on_message(const struct nlmsghdr *header, void *userdata)
 		return;
 	}
 	connector->stats.messages++;
+	/* The answer to a request of some program: it may have been one to stop. */
+	connector->answered |= cn.what == PROC_EVENT_NONE;
 	/* The queue is full only while its head waits for an answer. */
 	if (connector_queue_room(&connector->queue) == 0) {
 		connector->drops.by_socket++;
@@ -324,14 +326,26 @@ static void replace_socket(struct connector *connector, int fd)
 	connector->drops.socket_count = 0;
 }
 
+/*
+ * Any program can repeat it all the time. Each cure is reported, but the log of the service and the scans of /proc have limits.
+ */
+static void note_cure(struct connector *connector, uint64_t now)
+{
+	if (now < connector->cured_nsec + CURE_NOTE_NSEC && connector->cured_nsec)
+		return;
+	connector->cured_nsec = now;
+	resync_hurry(connector->resync);
+	msg_warning("Another program made the proc connector stop sending events; subscribed again.");
+}
+
 static void cure_silence(struct connector *connector)
 {
 	uint64_t since = connector->published_nsec;
 	int fd = cn_socket_open(connector->socket_buffer), r = fd;
 
-	process_queue(connector, true);
+	/* The answer is there when the request is sent, so there is nothing to wait for. */
 	if (fd >= 0)
-		r = connector_listen(connector, fd, LISTEN_AGAIN_USEC);
+		r = connector_listen(connector, fd, 0);
 	if (r != 0) {
 		if (!connector->cure_failed)
 			msg_warning(
@@ -343,37 +357,97 @@ static void cure_silence(struct connector *connector)
 	}
 	connector->cure_failed = false;
 	replace_socket(connector, fd);
-	resync_hurry(connector->resync);
+	note_cure(connector, monotonic_nsec());
 	report_unarmed(connector, since, "another program made the kernel stop sending events");
-	hub_flush(connector->hub);
-	msg_warning("The proc connector had stopped sending events; subscribed again.");
 }
 
-static void report_past_silence(struct connector *connector, uint64_t now)
+/* Only a message that must come, and does not, proves that the kernel sends none. */
+static bool is_silent(struct connector *connector)
 {
-	uint64_t since;
+	uint64_t messages = connector->stats.messages;
 
-	if (scan_holds(connector) || !connector_queue_is_empty(&connector->queue))
+	silence_provoke();
+	run_cycle(connector);
+	return connector->stats.messages == messages;
+}
+
+/*
+ * The ends of threads that only taskstats reports: nobody can hide these. Publish them as if their messages had come, once it is
+ * certain that these will not come.
+ */
+static void publish_unheard(struct connector *connector, const struct unheard *unheard, bool all,
+			    uint64_t now)
+{
+	for (unsigned int i = 0; i < unheard->n; i++)
+		if (all || unheard_is_overdue(&unheard->ends[i], now))
+			connector_publish_exit(connector, &unheard->ends[i].exit);
+}
+
+/* Another program may have ended the silence before it was noticed. */
+static void check_unheard(struct connector *connector)
+{
+	struct unheard *unheard = &connector->unheard;
+	uint64_t now = monotonic_nsec();
+	bool silent;
+
+	silence_find(&connector->silence, connector->groups, now, unheard);
+	silent = (unheard->since_nsec || connector->answered || connector->cure_failed) &&
+		 is_silent(connector);
+	if (!connector_queue_is_empty(&connector->queue))
 		return;
-	since = silence_past(&connector->silence, connector->groups, now);
-	if (since)
-		report_unarmed(connector, since, "the kernel stopped sending events for a moment");
+	connector->answered = false;
+	/* The messages of some of them may have come meanwhile. */
+	silence_find(&connector->silence, connector->groups, now, unheard);
+	clocks_read(&connector->clocks);
+	publish_unheard(connector, unheard, silent, now);
+	if (silent)
+		cure_silence(connector);
+	else if (unheard->past_nsec)
+		report_unarmed(connector, unheard->past_nsec,
+			       "the kernel stopped sending events for a moment");
+	hub_flush(connector->hub);
+}
+
+static void run_records(void *userdata)
+{
+	(void)drain_records(userdata);
+}
+
+static bool run_check(void *userdata)
+{
+	struct connector *connector = userdata;
+
+	run_cycle(connector);
+	if (connector->taskstats)
+		drain_records(connector);
+	/* A message in the queue may be the one that a record waits for. */
+	if (scan_holds(connector) || !connector_queue_is_empty(&connector->queue))
+		return true;
+	if (groups_records(connector->groups) == 0 && !connector->answered && !connector->cure_failed)
+		return false;
+	check_unheard(connector);
+	return connector->unheard.waits || connector->cure_failed;
+}
+
+/* Without records nothing else shows a silence. */
+static void check_quiet(struct connector *connector, uint64_t now)
+{
+	if (connector->taskstats || !silence_is_due(&connector->silence, now, connector->stats.messages) ||
+	    scan_holds(connector) || !is_silent(connector))
+		return;
+	cure_silence(connector);
 }
 
 static void run_tick(void *userdata)
 {
 	struct connector *connector = userdata;
-	uint64_t now = monotonic_nsec(), messages = connector->stats.messages;
-	unsigned int records = drain_records(connector);
-	bool silent = silence_check(&connector->silence, now, messages, records);
+	uint64_t now = monotonic_nsec();
 
-	run_cycle(connector);
-	if (silent && !scan_holds(connector) && connector->stats.messages == messages)
-		cure_silence(connector);
+	(void)run_check(connector);
+	check_quiet(connector, now);
 	report_lost_records(connector);
 	resync_settle(connector->resync, 0, connector_queue_is_empty(&connector->queue));
 	connector_check_suspects(connector, now);
-	report_past_silence(connector, now);
 	if (now > connector->expired_nsec + RECORD_AGE_NSEC) {
 		connector->expired_nsec = now;
 		groups_expire(connector->groups, now - RECORD_AGE_NSEC);
@@ -397,6 +471,8 @@ const struct pace_ops connector_pace_ops = {
 	.cycle = run_cycle,
 	.full = is_full,
 	.held = is_held,
+	.record = run_records,
+	.check = run_check,
 	.tick = run_tick,
 };
 
@@ -411,7 +487,7 @@ int connector_run(struct connector *connector)
 	int r;
 
 	connector->published_nsec = monotonic_nsec();
-	silence_init(&connector->silence, connector->taskstats, connector->published_nsec);
+	silence_init(&connector->silence, connector->published_nsec);
 	connector->records_since_usec = clock_usec(CLOCK_REALTIME);
 	clocks_read(&connector->clocks);
 	connector->heard_nsec = connector->published_nsec;
@@ -419,7 +495,8 @@ int connector_run(struct connector *connector)
 	hub_source_changed(connector->hub, connector->source.ops->name, "started", detail);
 	r = resync_first(connector->resync);
 	if (r == 0)
-		r = pace_start(&connector->pace, connector->fd, proc_helper_fd(connector->helper));
+		r = pace_start(&connector->pace, connector->fd, proc_helper_fd(connector->helper),
+			       taskstats_sockets_fd(connector->taskstats));
 	if (r < 0)
 		msg_err("Cannot start reporting events: %s", strerror(-r));
 	return r;

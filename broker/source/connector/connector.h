@@ -64,7 +64,10 @@ struct connector {
 	uint64_t records_lost, records_since_usec;
 	uint64_t expired_nsec; /* when old records were last dropped */
 	struct silence silence;
+	struct unheard unheard;
+	bool answered; /* the kernel has answered a request since the last check */
 	bool cure_failed;
+	uint64_t cured_nsec; /* when it was last logged */
 	struct resync *resync;
 
 	struct connector_stats stats;

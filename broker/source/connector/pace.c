@@ -16,6 +16,9 @@
 /* Also without coalescing, the next cycle waits a moment: publishing a full queue takes time. */
 #define PACE_MIN_USEC (1 * USEC_PER_MSEC)
 
+/* An exit that only its record reports is noticed after at most this time. */
+#define CHECK_USEC (10 * USEC_PER_MSEC)
+
 #define TICK_USEC (250 * USEC_PER_MSEC)
 
 void pace_init(struct pace *pace, struct event_base *base, uint64_t coalesce_usec, const struct pace_ops *ops,
@@ -55,6 +58,51 @@ static void load_end(struct pace *pace)
 	event_add(pace->answered, NULL);
 }
 
+static void check_later(struct pace *pace)
+{
+	struct timeval time = timeval_of(CHECK_USEC);
+
+	if (!pace->checking && pace->check)
+		event_add(pace->check, &time);
+	pace->checking = true;
+}
+
+static void note_heard(struct pace *pace)
+{
+	if (!pace->records || pace->heard)
+		return;
+	pace->heard = true;
+	event_del(pace->records);
+	check_later(pace);
+}
+
+/* Its message follows at once, unless the kernel sends none. */
+static void on_record(evutil_socket_t fd, short what, void *userdata)
+{
+	struct pace *pace = userdata;
+
+	(void)fd, (void)what;
+	pace->wakeups++;
+	pace->ops->record(pace->userdata);
+	check_later(pace);
+}
+
+static void on_check(evutil_socket_t fd, short what, void *userdata)
+{
+	struct pace *pace = userdata;
+	bool again;
+
+	(void)fd, (void)what;
+	pace->wakeups++;
+	pace->checking = false;
+	again = pace->ops->check(pace->userdata);
+	if (again || pace->heard)
+		check_later(pace);
+	if (!pace->heard)
+		event_add(pace->records, NULL);
+	pace->heard = false;
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *userdata)
 {
 	struct pace *pace = userdata;
@@ -64,6 +112,8 @@ static void on_readable(evutil_socket_t fd, short what, void *userdata)
 	(void)fd, (void)what;
 	pace->wakeups++;
 	n = pace->ops->cycle(pace->userdata);
+	if (n > 0)
+		note_heard(pace);
 	if (now - pace->window_usec > pace->coalesce_usec) {
 		pace->window_usec = now;
 		pace->window_messages = 0;
@@ -82,6 +132,8 @@ static void on_load(evutil_socket_t fd, short what, void *userdata)
 	(void)fd, (void)what;
 	pace->wakeups++;
 	n = pace->ops->cycle(pace->userdata);
+	if (n > 0)
+		note_heard(pace);
 	if (n > REST_MESSAGES || pace->ops->held(pace->userdata))
 		load_begin(pace);
 	else
@@ -124,7 +176,17 @@ void pace_hold(struct pace *pace, uint64_t nsec)
 	event_add(pace->hold, &time);
 }
 
-int pace_start(struct pace *pace, int message_fd, int answer_fd)
+static int start_checks(struct pace *pace, int record_fd)
+{
+	pace->records = event_new(pace->base, record_fd, EV_READ | EV_PERSIST, on_record, pace);
+	pace->check = evtimer_new(pace->base, on_check, pace);
+	if (!pace->records || !pace->check)
+		return -ENOMEM;
+	event_add(pace->records, NULL);
+	return 0;
+}
+
+int pace_start(struct pace *pace, int message_fd, int answer_fd, int record_fd)
 {
 	const struct timeval tick = { .tv_usec = TICK_USEC };
 
@@ -134,6 +196,8 @@ int pace_start(struct pace *pace, int message_fd, int answer_fd)
 	pace->tick = event_new(pace->base, -1, EV_PERSIST, on_tick, pace);
 	if (!pace->answered || !pace->load || !pace->hold || !pace->tick)
 		return -ENOMEM;
+	if (record_fd >= 0 && start_checks(pace, record_fd) < 0)
+		return -ENOMEM;
 	event_add(pace->answered, NULL);
 	event_add(pace->tick, &tick);
 	return pace_listen(pace, message_fd);
@@ -141,7 +205,8 @@ int pace_start(struct pace *pace, int message_fd, int answer_fd)
 
 void pace_stop(struct pace *pace)
 {
-	struct event **events[] = { &pace->readable, &pace->answered, &pace->load, &pace->hold, &pace->tick };
+	struct event **events[] = { &pace->readable, &pace->answered, &pace->load, &pace->hold,
+				    &pace->tick,     &pace->records,  &pace->check };
 
 	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
 		if (*events[i])

@@ -150,7 +150,9 @@ int cn_socket_open(uint64_t buffer)
 #define PID_NS_INITIAL	0xeffffffcU
 #define USER_NS_INITIAL 0xeffffffdU
 
-#define LISTENERS_MAX 4096
+/* How many sockets may be opened to correct the kernel's count: at the start, and while events are reported. */
+#define LISTENERS_MAX	    4096
+#define LISTENERS_AGAIN_MAX 256
 
 static bool is_initial(const char *name, ino_t inode)
 {
@@ -212,9 +214,10 @@ int cn_socket_listen(int fd, uint64_t wait_usec, struct netlink_arena *arena, ne
 int cn_socket_insist(int fd, uint64_t wait_usec, struct netlink_arena *arena, netlink_fn fn, void *userdata,
 		     struct netlink_drain *drain)
 {
+	unsigned int max = wait_usec > 0 ? LISTENERS_MAX : LISTENERS_AGAIN_MAX;
 	int r = cn_socket_listen(fd, wait_usec, arena, fn, userdata, drain), extra;
 
-	for (unsigned int i = 0; r == CN_SOCKET_E_SILENT && i < LISTENERS_MAX; i++) {
+	for (unsigned int i = 0; r == CN_SOCKET_E_SILENT && i < max; i++) {
 		extra = cn_socket_open(0);
 		if (extra < 0)
 			return extra;

@@ -86,7 +86,8 @@ int cn_socket_listen(int fd, uint64_t wait_usec, struct netlink_arena *arena, ne
 
 /*
  * cn_socket_insist() - like cn_socket_listen(), but correct a count of listeners that another program made negative
- * Each socket that subscribes adds one, so it takes as many sockets as were subtracted.
+ * Each socket that subscribes adds one, so it takes as many sockets as were subtracted. With @wait_usec 0, when the event loop
+ * must not be delayed, a few hundred: the next call continues.
  */
 int cn_socket_insist(int fd, uint64_t wait_usec, struct netlink_arena *arena, netlink_fn fn, void *userdata,
 		     struct netlink_drain *drain);

@@ -129,7 +129,6 @@ static bool is_leader(const struct cn_event *cn)
 
 static bool threads_wanted(const struct connector *connector, const struct cn_event *cn)
 {
-	/* Our own threads start and end to test whether the kernel still sends events. */
 	return hub_armed(connector->hub) & HUB_ARMED_THREADS && cn->tgid != connector->self;
 }
 

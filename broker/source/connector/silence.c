@@ -2,95 +2,132 @@
 #include "source/connector/silence.h"
 
 #include <errno.h>
-#include <pthread.h>
+#include <poll.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 
-/* Without records: silence is tested after QUIET_NSEC without messages, and is certain DEAF_NSEC after the test. */
+/* Without records: silence is tested after this time without messages. */
 #define QUIET_NSEC   (2 * NSEC_PER_SEC)
-#define DEAF_NSEC    (1 * NSEC_PER_SEC)
-/* An exit follows its record at once; after this time it is missing. */
-#define UNHEARD_NSEC (2 * NSEC_PER_SEC)
+/*
+ * An exit follows its record at once, but the thread that sends it can lose its CPU in between. After this time it is missing,
+ * even if the kernel sends events again.
+ */
+#define OVERDUE_NSEC (1 * NSEC_PER_SEC)
 
-/* Exits whose record arrived, but whose message did not, although the thread is gone. */
-struct unheard {
-	uint64_t covered_nsec, until_nsec; /* of records that arrived between these times */
-	uint64_t since_nsec;		   /* 0: no exit is missing */
+struct finding {
+	const struct silence *silence;
+	const struct groups *groups;
+	uint64_t now;
+	struct unheard *unheard;
 };
 
-static void find_unheard(const struct taskstats_record *record, void *userdata)
+/* A process that waits for its parent is still found by its pid, but it has sent its message. */
+static bool is_zombie(uint32_t tgid)
 {
-	struct unheard *unheard = userdata;
+	_cleanup_close_ int fd = (int)syscall(SYS_pidfd_open, tgid, 0);
+	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+
+	return fd >= 0 && poll(&poll_fd, 1, 0) > 0;
+}
+
+/* Freeing the memory of a large process delays its message: it still exists then. */
+static bool has_ended(uint32_t tgid, uint32_t tid)
+{
+	if (syscall(SYS_tgkill, tgid, tid, 0) < 0 && errno == ESRCH)
+		return true;
+	return tgid == tid && is_zombie(tgid);
+}
+
+/* The arrival of a record may be noticed late, but its process lived for as long as the record says. */
+static uint64_t time_of_end(const struct taskstats_record *record, const struct group *group)
+{
+	uint64_t life = record->elapsed_usec * NSEC_PER_USEC;
+
+	if (!group || !group->fork_nsec || record->tid != record->tgid ||
+	    group->fork_nsec + life > record->arrival_nsec)
+		return record->arrival_nsec;
+	return group->fork_nsec + life;
+}
+
+static void keep_earliest(uint64_t *earliest, uint64_t nsec)
+{
+	if (!*earliest || nsec < *earliest)
+		*earliest = nsec;
+}
+
+static void find_end(const struct taskstats_record *record, void *userdata)
+{
+	struct finding *finding = userdata;
+	struct unheard *unheard = finding->unheard;
 	uint32_t tgid = record->tgid ? record->tgid : record->tid;
+	struct unheard_end *end;
 
-	if (record->arrival_nsec <= unheard->covered_nsec || record->arrival_nsec > unheard->until_nsec)
+	unheard->waits = true;
+	if (unheard->n == SILENCE_ENDS_MAX || !has_ended(tgid, record->tid))
 		return;
-	/* Not if the thread still exists: freeing the memory of a large process delays its exit message. */
-	if (syscall(SYS_tgkill, tgid, record->tid, 0) == 0 || errno != ESRCH)
+	end = &unheard->ends[unheard->n++];
+	*end = (struct unheard_end){
+		.arrival_nsec = record->arrival_nsec,
+		.exit = { .what = PROC_EVENT_EXIT,
+			  .nsec = time_of_end(record, groups_find(finding->groups, tgid)),
+			  .cpu = record->cpu,
+			  .tid = record->tid,
+			  .tgid = tgid,
+			  .exit = { .code = record->code,
+				    .parent_tid = record->ppid,
+				    .parent_tgid = record->ppid } },
+	};
+	if (record->arrival_nsec <= finding->silence->covered_nsec)
 		return;
-	if (!unheard->since_nsec || record->heard_nsec < unheard->since_nsec)
-		unheard->since_nsec = record->heard_nsec;
+	keep_earliest(&unheard->since_nsec, record->heard_nsec);
+	if (unheard_is_overdue(end, finding->now))
+		keep_earliest(&unheard->past_nsec, record->heard_nsec);
 }
 
-/*
- * When another program starts to listen, the kernel sends events to all listeners again, possibly before the silence was
- * noticed here. The kernel does not number messages while it sends none, so only the records of ended threads show the gap.
- */
-uint64_t silence_past(const struct silence *silence, const struct groups *groups, uint64_t now)
+void silence_find(const struct silence *silence, const struct groups *groups, uint64_t now,
+		  struct unheard *unheard)
 {
-	struct unheard unheard = { silence->covered_nsec, now - UNHEARD_NSEC, 0 };
+	struct finding finding = { silence, groups, now, unheard };
 
-	groups_each_record(groups, find_unheard, &unheard);
-	return unheard.since_nsec;
+	unheard->waits = false;
+	unheard->since_nsec = unheard->past_nsec = 0;
+	unheard->n = 0;
+	groups_each_record(groups, find_end, &finding);
 }
 
-static void *thread_nothing(void *userdata)
+bool unheard_is_overdue(const struct unheard_end *end, uint64_t now)
 {
-	return userdata;
+	return end->arrival_nsec + OVERDUE_NSEC < now;
 }
 
-/* Starting a thread causes a message, unless the kernel sends none. */
-static void test_by_thread(void)
+bool silence_is_due(struct silence *silence, uint64_t now, uint64_t messages)
 {
-	pthread_t thread;
-
-	if (pthread_create(&thread, NULL, thread_nothing, NULL) == 0)
-		pthread_join(thread, NULL);
-}
-
-/*
- * A record without a message after it shows silence. Without records, only a test shows it. Both need a second check, since
- * a record arrives a moment before its message.
- */
-bool silence_check(struct silence *silence, uint64_t now, uint64_t messages, unsigned int records)
-{
-	bool heard = messages != silence->messages, suspicious = silence->suspicious;
-
-	silence->messages = messages;
-	silence->suspicious = false;
-	if (heard) {
+	if (messages != silence->messages) {
+		silence->messages = messages;
 		silence->quiet_since_nsec = now;
-		silence->tested_nsec = 0;
 		return false;
 	}
-	if (silence->records) {
-		silence->suspicious = suspicious || records > 0;
-		return suspicious;
-	}
-	if (silence->tested_nsec)
-		return now > silence->tested_nsec + DEAF_NSEC;
-	if (now > silence->quiet_since_nsec + QUIET_NSEC) {
-		test_by_thread();
-		silence->tested_nsec = now;
-	}
-	return false;
+	if (now <= silence->quiet_since_nsec + QUIET_NSEC)
+		return false;
+	silence->quiet_since_nsec = now;
+	return true;
 }
 
-void silence_init(struct silence *silence, bool records, uint64_t now)
+void silence_provoke(void)
 {
-	*silence = (struct silence){ .records = records, .quiet_since_nsec = now };
+	char name[16];
+
+	if (prctl(PR_GET_NAME, name) == 0)
+		(void)prctl(PR_SET_NAME, name);
+}
+
+void silence_init(struct silence *silence, uint64_t now)
+{
+	*silence = (struct silence){ .quiet_since_nsec = now };
 }
 
 void silence_cover(struct silence *silence, uint64_t now)

@@ -298,6 +298,11 @@ struct taskstats_sockets *taskstats_sockets_free(struct taskstats_sockets *socke
 	return NULL;
 }
 
+int taskstats_sockets_fd(const struct taskstats_sockets *sockets)
+{
+	return sockets ? sockets->epoll : -1;
+}
+
 struct receiving {
 	const struct taskstats_sockets *sockets;
 	struct taskstats_socket *sock;

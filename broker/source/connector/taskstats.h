@@ -74,6 +74,9 @@ int taskstats_sockets_new(struct taskstats_sockets **ret, uint64_t buffer, struc
 /* NULL is fine. Return: NULL. */
 struct taskstats_sockets *taskstats_sockets_free(struct taskstats_sockets *sockets);
 
+/* taskstats_sockets_fd() - readable when there are records; -1 of NULL */
+int taskstats_sockets_fd(const struct taskstats_sockets *sockets);
+
 typedef void (*taskstats_fn)(const struct taskstats_record *record, void *userdata);
 
 /*

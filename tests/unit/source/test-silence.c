@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* When the broker decides that a quiet kernel is silent. */
+/* Which exits are missing, according to the records, and when a source without records tests the kernel. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -13,49 +16,48 @@
 
 #define SECOND NSEC_PER_SEC
 
-/* With records: a record without a message shows the silence, at the second check. */
-static void test_by_records(void **state)
-{
-	struct silence silence;
+static struct groups *groups;
+static struct silence silence;
+static struct unheard unheard;
 
+static int setup(void **state)
+{
 	(void)state;
-	silence_init(&silence, true, SECOND);
-	assert_false(silence_check(&silence, 100 * SECOND, 5, 0));
-	/* Nothing happens. */
-	assert_false(silence_check(&silence, 200 * SECOND, 5, 0));
-	assert_false(silence_check(&silence, 300 * SECOND, 5, 0));
-	/* The message comes a moment later. */
-	assert_false(silence_check(&silence, 301 * SECOND, 5, 1));
-	assert_false(silence_check(&silence, 302 * SECOND, 6, 0));
-	assert_false(silence_check(&silence, 303 * SECOND, 6, 0));
-	/* It does not. */
-	assert_false(silence_check(&silence, 304 * SECOND, 6, 1));
-	assert_true(silence_check(&silence, 305 * SECOND, 6, 0));
+	silence_init(&silence, SECOND);
+	return groups_new(&groups, true);
 }
 
-/* Without records: a thread of the broker shows it, some time after the last message. */
-static void test_by_thread(void **state)
+static int teardown(void **state)
 {
-	struct silence silence;
-
 	(void)state;
-	silence_init(&silence, false, SECOND);
-	assert_false(silence_check(&silence, 2 * SECOND, 0, 0));
-	assert_false(silence_check(&silence, 4 * SECOND, 0, 0));
-	/* Its message arrived. */
-	assert_false(silence_check(&silence, 5 * SECOND, 2, 0));
-	assert_false(silence_check(&silence, 6 * SECOND, 2, 0));
-	assert_false(silence_check(&silence, 8 * SECOND, 2, 0));
-	assert_false(silence_check(&silence, 9 * SECOND, 2, 0));
-	assert_true(silence_check(&silence, 9 * SECOND + 1, 2, 0));
+	groups = groups_free(groups);
+	return 0;
 }
 
-static void record(struct groups *groups, uint32_t tid, uint64_t arrival, uint64_t heard)
+static void test_without_records(void **state)
+{
+	(void)state;
+	assert_false(silence_is_due(&silence, 2 * SECOND, 0));
+	assert_false(silence_is_due(&silence, 3 * SECOND, 0));
+	assert_true(silence_is_due(&silence, 3 * SECOND + 1, 0));
+	/* The message of the test arrived. */
+	assert_false(silence_is_due(&silence, 4 * SECOND, 1));
+	assert_false(silence_is_due(&silence, 6 * SECOND, 1));
+	assert_true(silence_is_due(&silence, 6 * SECOND + 1, 1));
+	/* It did not: test again. */
+	assert_false(silence_is_due(&silence, 8 * SECOND, 1));
+	assert_true(silence_is_due(&silence, 8 * SECOND + 2, 1));
+}
+
+static void record(uint32_t tgid, uint32_t tid, uint64_t arrival, uint64_t heard)
 {
 	const struct taskstats_record record = {
 		.version = 16,
-		.tgid = (uint32_t)getpid(),
+		.tgid = tgid,
 		.tid = tid,
+		.ppid = 7,
+		.code = 0x300,
+		.elapsed_usec = 4000000,
 		.arrival_nsec = arrival,
 		.heard_nsec = heard,
 	};
@@ -63,37 +65,118 @@ static void record(struct groups *groups, uint32_t tid, uint64_t arrival, uint64
 	assert_int_equal(groups_record(groups, &record), 0);
 }
 
-/* A record whose exit did not come, though its thread is gone. No thread has an id as high as these. */
-static void test_past(void **state)
+static void find(uint64_t now)
 {
-	struct groups *groups;
-	struct silence silence;
+	silence_find(&silence, groups, now, &unheard);
+}
+
+/* A record whose exit did not come, though its thread is gone. No thread has an id as high as these. */
+static void test_missing(void **state)
+{
+	uint32_t self = (uint32_t)getpid();
 
 	(void)state;
-	silence_init(&silence, true, SECOND);
-	assert_int_equal(groups_new(&groups, true), 0);
-	assert_int_equal(silence_past(&silence, groups, 100 * SECOND), 0);
+	find(100 * SECOND);
+	assert_false(unheard.waits);
 	/* This one frees much memory. */
-	record(groups, (uint32_t)getpid(), 10 * SECOND, 3 * SECOND);
-	assert_int_equal(silence_past(&silence, groups, 100 * SECOND), 0);
-	record(groups, 0x7ffffff0, 20 * SECOND, 19 * SECOND);
-	record(groups, 0x7ffffff1, 21 * SECOND, 18 * SECOND);
-	record(groups, 0x7ffffff2, 99 * SECOND, 4 * SECOND);
-	assert_int_equal(silence_past(&silence, groups, 20 * SECOND), 0);
-	assert_int_equal(silence_past(&silence, groups, 100 * SECOND), 18 * SECOND);
-	/* A silence is reported only once. */
+	record(self, self, 10 * SECOND, 3 * SECOND);
+	find(100 * SECOND);
+	assert_true(unheard.waits);
+	assert_int_equal(unheard.n, 0);
+	assert_int_equal(unheard.since_nsec, 0);
+
+	record(self, 0x7ffffff0, 20 * SECOND, 19 * SECOND);
+	record(self, 0x7ffffff1, 21 * SECOND, 18 * SECOND);
+	record(0x7ffffff2, 0x7ffffff2, 99 * SECOND, 4 * SECOND);
+	find(99 * SECOND);
+	assert_int_equal(unheard.n, 3);
+	assert_int_equal(unheard.since_nsec, 4 * SECOND);
+	assert_int_equal(unheard.past_nsec, 18 * SECOND);
+	find(101 * SECOND);
+	assert_int_equal(unheard.past_nsec, 4 * SECOND);
+	/* A silence is reported only once, but the ends stay until they are published. */
 	silence_cover(&silence, 21 * SECOND);
-	assert_int_equal(silence_past(&silence, groups, 100 * SECOND), 0);
-	assert_int_equal(silence_past(&silence, groups, 102 * SECOND), 4 * SECOND);
-	assert_null(groups_free(groups));
+	find(99 * SECOND);
+	assert_int_equal(unheard.n, 3);
+	assert_int_equal(unheard.since_nsec, 4 * SECOND);
+	assert_int_equal(unheard.past_nsec, 0);
+	silence_cover(&silence, 99 * SECOND);
+	find(99 * SECOND);
+	assert_int_equal(unheard.since_nsec, 0);
+	assert_int_equal(unheard.n, 3);
+}
+
+/* The message is the one that the kernel would have sent, at the time that the record shows. */
+static void test_message(void **state)
+{
+	const struct cn_event fork = {
+		.what = PROC_EVENT_FORK, .nsec = 2 * SECOND, .tid = 0x7ffffff2, .tgid = 0x7ffffff2
+	};
+	const struct unheard_end *end = &unheard.ends[0];
+
+	(void)state;
+	record(0x7ffffff2, 0x7ffffff2, 9 * SECOND, 4 * SECOND);
+	find(10 * SECOND);
+	assert_int_equal(unheard.n, 1);
+	assert_int_equal(end->exit.what, PROC_EVENT_EXIT);
+	assert_int_equal(end->exit.tid, 0x7ffffff2);
+	assert_int_equal(end->exit.tgid, 0x7ffffff2);
+	assert_int_equal(end->exit.exit.code, 0x300);
+	assert_int_equal(end->exit.exit.parent_tgid, 7);
+	assert_int_equal(end->exit.nsec, 9 * SECOND);
+	assert_false(unheard_is_overdue(end, 10 * SECOND));
+	assert_true(unheard_is_overdue(end, 10 * SECOND + 1));
+	/* It lived for four seconds. */
+	assert_non_null(groups_fork(groups, &fork));
+	find(10 * SECOND);
+	assert_int_equal(end->exit.nsec, 6 * SECOND);
+}
+
+/* A process that has ended, but whose parent has not waited for it. */
+static void test_zombie(void **state)
+{
+	pid_t pid = fork();
+	siginfo_t info;
+
+	(void)state;
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(0);
+	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+	record((uint32_t)pid, (uint32_t)pid, 9 * SECOND, 4 * SECOND);
+	find(10 * SECOND);
+	assert_int_equal(unheard.n, 1);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+/* More than are looked up at a time. */
+static void test_many(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < SILENCE_ENDS_MAX + 10; i++)
+		record(0x7fff0000 + i, 0x7fff0000 + i, 9 * SECOND, 4 * SECOND);
+	find(10 * SECOND);
+	assert_int_equal(unheard.n, SILENCE_ENDS_MAX);
+	assert_true(unheard.waits);
+}
+
+static void test_provoke(void **state)
+{
+	char before[16], after[16];
+
+	(void)state;
+	assert_int_equal(prctl(PR_GET_NAME, before), 0);
+	silence_provoke();
+	assert_int_equal(prctl(PR_GET_NAME, after), 0);
+	assert_string_equal(before, after);
 }
 
 int main(void)
 {
+#define TEST(_test) cmocka_unit_test_setup_teardown(_test, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_by_records),
-		cmocka_unit_test(test_by_thread),
-		cmocka_unit_test(test_past),
+		TEST(test_without_records), TEST(test_missing), TEST(test_message),
+		TEST(test_zombie),	    TEST(test_many),	TEST(test_provoke),
 	};
 
 	return cmocka_run_group_tests_name("silence", tests, NULL, NULL);
