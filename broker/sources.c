@@ -9,6 +9,7 @@
 #include "base/message.h"
 #include "source/netlink/genl.h"
 #include "sources.h"
+#include "surroundings.h"
 
 #define MODULE_FAMILY "forkbus"
 
@@ -51,6 +52,27 @@ static int start(struct sources *sources, const struct source_ops *ops)
 	return ops->start(&sources->current, sources->hub, sources->base, &sources->options);
 }
 
+#define SHIFTED_TIME "The clocks of this time namespace differ from those of the kernel's events."
+#define HIDDEN_FILES \
+	"Without CAP_SYS_PTRACE the broker cannot read which files other users' processes run (exe)."
+
+/* As source_ops.probe(), and what concerns all live sources. */
+static bool probe(const struct source_ops *ops, char found[static SOURCE_SENTENCE_MAX],
+		  char advice[static SOURCE_SENTENCE_MAX])
+{
+	bool works;
+
+	if (surroundings_shift_time()) {
+		snprintf(found, SOURCE_SENTENCE_MAX, "%s", SHIFTED_TIME);
+		snprintf(advice, SOURCE_SENTENCE_MAX, "Run in the initial time namespace.");
+		return false;
+	}
+	works = ops->probe(found, advice);
+	if (works && advice[0] == '\0' && surroundings_hide_files())
+		snprintf(advice, SOURCE_SENTENCE_MAX, "%s", HIDDEN_FILES);
+	return works;
+}
+
 static int start_best(struct sources *sources)
 {
 	char found[SOURCE_SENTENCE_MAX], advice[SOURCE_SENTENCE_MAX];
@@ -58,7 +80,7 @@ static int start_best(struct sources *sources)
 
 	for (size_t i = 0; i < N_LIVE; i++) {
 		const struct source_ops *ops = live_sources[i];
-		bool works = ops->probe(found, advice);
+		bool works = probe(ops, found, advice);
 
 		msg_info("source %s: %s", ops->name, found);
 		if (advice[0] != '\0')
@@ -95,6 +117,12 @@ static int start_wanted(struct sources *sources)
 	}
 	if (!ops)
 		return -EINVAL;
+	if (ops != &replay_source && surroundings_shift_time()) {
+		msg_err("source %s: %s", ops->name, SHIFTED_TIME);
+		return -EOPNOTSUPP;
+	}
+	if (ops != &replay_source && surroundings_hide_files())
+		msg_info("source %s: %s", ops->name, HIDDEN_FILES);
 	r = start(sources, ops);
 	if (r == 0)
 		msg_info("source: %s, as requested", ops->name);
@@ -344,7 +372,7 @@ bool sources_probe(void)
 	bool works, any = false;
 
 	for (size_t i = 0; i < N_LIVE; i++) {
-		works = live_sources[i]->probe(found, advice);
+		works = probe(live_sources[i], found, advice);
 		any = any || works;
 		print_probe(live_sources[i]->name, works, found, advice);
 	}

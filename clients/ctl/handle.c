@@ -145,7 +145,7 @@ int handle_list(struct processes *processes, const struct ctl *ctl, json_t *requ
 	if (r < 0)
 		return handle_explain(ctl, client, r);
 	qsort(processes->list, processes->n, sizeof(*processes->list), compare_pids);
-	processes->boot_usec = clock_usec(CLOCK_BOOTTIME);
+	processes->boot_usec = clock_usec(CLOCK_BOOTTIME) - (uint64_t)clock_shift_usec("boottime");
 	return CTL_GO_ON;
 }
 

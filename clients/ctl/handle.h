@@ -31,7 +31,7 @@ struct listed {
 struct processes {
 	struct listed *list; /* sorted by pid */
 	size_t n;
-	uint64_t boot_usec; /* time of the list, CLOCK_BOOTTIME */
+	uint64_t boot_usec; /* time of the list, CLOCK_BOOTTIME of the initial time namespace */
 };
 
 /*

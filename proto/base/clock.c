@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -63,5 +64,18 @@ int timespan_parse(const char *text, uint64_t *usec)
 		alone = false;
 	} while (*at != '\0');
 	*usec = sum;
+	return 0;
+}
+
+int64_t clock_shift_usec(const char *clock)
+{
+	/* Lines of a clock's name, seconds and nanoseconds. */
+	_cleanup_fclose_ FILE *file = fopen("/proc/self/timens_offsets", "re");
+	long long seconds, nanoseconds;
+	char name[16];
+
+	while (file && fscanf(file, "%15s %lld %lld", name, &seconds, &nanoseconds) == 3)
+		if (strcmp(name, clock) == 0)
+			return seconds * (int64_t)USEC_PER_SEC + nanoseconds / (int64_t)NSEC_PER_USEC;
 	return 0;
 }

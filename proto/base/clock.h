@@ -39,6 +39,12 @@ static inline struct timeval usec_to_timeval(uint64_t usec)
 }
 
 /*
+ * clock_shift_usec() - by how much "boottime" or "monotonic" is ahead of the initial time namespace, see time_namespaces(7)
+ * What the kernel reports of processes has times of the initial one. Return: 0 there, and before Linux 5.6.
+ */
+int64_t clock_shift_usec(const char *clock);
+
+/*
  * timespan_parse() - "90s", "5min", "1h 30min": numbers with the units us ms s min h d w, added up; a bare number is seconds
  * A number without a unit stands alone. Return: 0, or -EINVAL where it is not understood or reaches 2^63 µs.
  */
