@@ -8,8 +8,8 @@
 #include "base/clock.h"
 #include "base/message.h"
 #include "source/netlink/genl.h"
+#include "source/surroundings.h"
 #include "sources.h"
-#include "surroundings.h"
 
 #define MODULE_FAMILY "forkbus"
 

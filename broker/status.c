@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "broker.h"
 #include "event-json.h"
+#include "json-print.h"
 
 static json_t *pack_loss(const struct hub_loss *loss)
 {
@@ -16,8 +17,7 @@ static json_t *pack_events(const struct hub_stats *stats)
 	json_t *events = json_object();
 
 	for (enum event_type type = EVENT_NONE + 1; type < EVENT_PROCESS; type++)
-		json_object_set_new(events, event_type_name(type),
-				    json_integer((json_int_t)stats->events[type]));
+		json_put(events, event_type_name(type), json_integer((json_int_t)stats->events[type]));
 	return events;
 }
 
@@ -32,10 +32,13 @@ static json_t *pack_source(const struct broker *broker)
 {
 	const struct hub *hub = broker->hub;
 	char armed[EVENT_TEXT_MAX];
-	json_t *source = json_pack("{s:s, s:s, s:I, s:s}", "name", hub_source(hub), "detail",
-				   hub_source_detail(hub), "sinceUsec", (json_int_t)hub_source_since(hub),
-				   "armed", hub_armed_print(hub, armed));
+	json_t *source = json_object();
 
+	json_put_text(source, "name", hub_source(hub));
+	/* It may have the name of a file. */
+	json_put_text(source, "detail", hub_source_detail(hub));
+	json_put(source, "sinceUsec", json_integer((json_int_t)hub_source_since(hub)));
+	json_put_text(source, "armed", hub_armed_print(hub, armed));
 	if (source && broker->sources)
 		sources_describe(broker->sources, source);
 	return source;
@@ -85,7 +88,7 @@ char *status_print(struct broker *broker, bool forget)
 		pack_turn(&broker->turn, forget));
 	if (!status)
 		return NULL;
-	text = json_dumps(status, JSON_COMPACT);
+	text = json_print(status, JSON_COMPACT, NULL);
 	json_decref(status);
 	return text;
 }

@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "filter.h"
+#include "json-print.h"
 
 /* The types that a subscriber chooses from; it may name source and lost, too, but gets them in any case. */
 #define TYPES_DECIDING                                                                           \
@@ -486,21 +487,6 @@ static int keys_print(json_t *object, const struct filter *filter)
 char *filter_print(const struct filter *filter)
 {
 	json_auto_t *object = json_object();
-	char *text = NULL;
-	size_t size;
 
-	if (keys_print(object, filter) != 0)
-		return NULL;
-	/* Measured first: json_dumps() can lose a key where its buffer does not grow (jansson 2.14). */
-	size = json_dumpb(object, NULL, 0, JSON_COMPACT);
-	if (size > 0)
-		text = malloc(size + 1);
-	if (!text)
-		return NULL;
-	if (json_dumpb(object, text, size, JSON_COMPACT) != size) {
-		free(text);
-		return NULL;
-	}
-	text[size] = '\0';
-	return text;
+	return keys_print(object, filter) == 0 ? json_print(object, JSON_COMPACT, NULL) : NULL;
 }

@@ -6,23 +6,6 @@
 #include "base/text.h"
 #include "filter.h"
 
-/* Make valid UTF-8 of a text that was cut, or that a subscriber sent. */
-static void text_mend(char *text)
-{
-	size_t left = strlen(text);
-
-	while (left > 0) {
-		size_t n = utf8_sequence(text, left);
-
-		if (n == 0) {
-			*text = '?';
-			n = 1;
-		}
-		text += n;
-		left -= n;
-	}
-}
-
 int filter_refuse(struct filter_error *error, const char *key, const char *format, ...)
 {
 	va_list args;

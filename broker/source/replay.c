@@ -287,11 +287,11 @@ static void replay_describe(const struct source *source, json_t *object)
 	char speed[32];
 
 	replay_speed_print(replay, speed, sizeof(speed));
-	json_object_set_new(object, "file", json_string(replay->path));
-	json_object_set_new(object, "speed", json_string(speed));
+	json_put_text(object, "file", replay->path);
+	json_put_text(object, "speed", speed);
 	source_describe_number(object, "lines", replay->n_lines);
 	source_describe_number(object, "malformed", replay->malformed);
-	json_object_set_new(object, "done", json_boolean(replay->done));
+	json_put(object, "done", json_boolean(replay->done));
 }
 
 static bool replay_probe(char found[static SOURCE_SENTENCE_MAX], char advice[static SOURCE_SENTENCE_MAX])

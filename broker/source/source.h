@@ -11,6 +11,7 @@
 #include <jansson.h>
 
 #include "core/hub.h"
+#include "json-print.h"
 
 struct source;
 
@@ -66,7 +67,7 @@ struct source {
 /* source_describe_number() - for describe(): add a number to the object */
 static inline void source_describe_number(json_t *object, const char *key, uint64_t value)
 {
-	json_object_set_new(object, key, json_integer((json_int_t)value));
+	json_put(object, key, json_integer((json_int_t)value));
 }
 
 extern const struct source_ops module_source;

@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "ctl.h"
+#include "json-print.h"
 #include "term.h"
 
 void ctl_error(const char *format, ...)
@@ -56,7 +57,7 @@ int ctl_print(const char *text)
 int ctl_print_json(enum ctl_json json, const json_t *value)
 {
 	size_t flags = json == CTL_JSON_PRETTY ? JSON_INDENT(2) : JSON_COMPACT;
-	_cleanup_free_ char *text = json_dumps(value, flags);
+	_cleanup_free_ char *text = json_print(value, flags, NULL);
 
 	if (!text) {
 		ctl_error("%s", strerror(ENOMEM));

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "ctl.h"
 #include "handle.h"
+#include "json-print.h"
 #include "probe.h"
 #include "term.h"
 
@@ -51,12 +52,13 @@ static json_t *examine_broker(const char *runtime_dir)
 	json_t *broker = json_pack("{ssso}", "runtimeDir", runtime_dir, "reachable", json_false());
 
 	if (status) {
-		json_object_set(broker, "reachable", json_true());
-		json_object_set(broker, "version", json_object_get(status, "version"));
-		json_object_set(broker, "pid", json_object_get(status, "pid"));
-		json_object_set(broker, "source", json_object_get(json_object_get(status, "source"), "name"));
+		json_put(broker, "reachable", json_true());
+		json_put(broker, "version", json_incref(json_object_get(status, "version")));
+		json_put(broker, "pid", json_incref(json_object_get(status, "pid")));
+		json_put(broker, "source",
+			 json_incref(json_object_get(json_object_get(status, "source"), "name")));
 	} else {
-		json_object_set_new(broker, "error", json_string(why));
+		json_put_text(broker, "error", why);
 	}
 	return broker;
 }

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "fields.h"
 #include "handle.h"
+#include "json-print.h"
 #include "options.h"
 
 /* A request without these keys is a filter. */
@@ -17,7 +18,7 @@ static char *filter_text(json_t *request)
 		return NULL;
 	(void)json_object_del(filter, "snapshot");
 	(void)json_object_del(filter, "since");
-	return json_dumps(filter, JSON_COMPACT);
+	return json_print(filter, JSON_COMPACT, NULL);
 }
 
 static int set_request(struct forkbus *client, json_t *request)

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "json-print.h"
 #include "output.h"
 
 static volatile sig_atomic_t stop, resized;
@@ -74,7 +75,7 @@ static int put_pretty(struct output *output, const char *line, size_t len)
 
 	if (!object)
 		return -EBADMSG;
-	text = json_dumps(object, JSON_INDENT(2));
+	text = json_print(object, JSON_INDENT(2), NULL);
 	if (!text)
 		return -ENOMEM;
 	if (output->term.tty)

@@ -8,6 +8,7 @@
 #include "ctl.h"
 #include "handle.h"
 #include "human.h"
+#include "json-print.h"
 #include "term.h"
 
 static const char help[] = "forkbusctl status [OPTIONS...]\n"
@@ -38,7 +39,7 @@ static void put_label(const char *label)
 static char *value_text(const json_t *value)
 {
 	return json_is_string(value) ? strdup(json_string_value(value))
-				     : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+				     : json_print(value, JSON_ENCODE_ANY | JSON_COMPACT, NULL);
 }
 
 static void put_value(const json_t *value)

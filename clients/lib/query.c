@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "client.h"
+#include "json-print.h"
 
 struct query {
 	struct wire *wire; /* has the descriptors that came with the reply */
@@ -261,7 +262,7 @@ static int status_read(struct forkbus_status *status)
 	status->processes = uint_get(parameters, "processes");
 	if (!status->version || !status->source || reply_cursor(&status->reply, &epoch, &seq) < 0)
 		return -EBADMSG;
-	status->json = json_dumps(parameters, JSON_COMPACT);
+	status->json = json_print(parameters, JSON_COMPACT, NULL);
 	return status->json ? 0 : -ENOMEM;
 }
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "event-json.h"
+#include "json-print.h"
 #include "wire.h"
 
 #define FDS_MAX	 4
@@ -109,7 +110,7 @@ int wire_call(struct wire *wire, const char *method, json_t *parameters, bool mo
 	size_t len;
 
 	if (call && (!more || json_object_set_new(call, "more", json_true()) == 0))
-		text = json_dumps(call, JSON_COMPACT);
+		text = json_print(call, JSON_COMPACT, NULL);
 	json_decref(call);
 	if (!text)
 		return -ENOMEM;

@@ -48,6 +48,22 @@ size_t utf8_decode(const char *data, size_t len, uint32_t *point)
 	return n;
 }
 
+void text_mend(char *text)
+{
+	size_t left = strlen(text);
+
+	while (left > 0) {
+		size_t n = utf8_sequence(text, left);
+
+		if (n == 0) {
+			*text = '?';
+			n = 1;
+		}
+		text += n;
+		left -= n;
+	}
+}
+
 bool text_is_control(uint32_t point)
 {
 	return point < 0x20 || (point >= 0x7f && point < 0xa0);

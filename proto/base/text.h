@@ -21,6 +21,9 @@ size_t utf8_sequence(const char *data, size_t len);
 /* utf8_decode() - the same, and the code point. @point is set unless 0 is returned. */
 size_t utf8_decode(const char *data, size_t len, uint32_t *point);
 
+/* text_mend() - make valid UTF-8 of a text that was cut, or that another program sent: each wrong byte becomes '?' */
+void text_mend(char *text);
+
 /* Control characters: a terminal takes them for commands, U+0085 also for the end of a line. */
 bool text_is_control(uint32_t point);
 

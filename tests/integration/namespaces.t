@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# In a time namespace a broker refuses to report live events with wrong times, and forkbusctl shows right ones. Without a capability
-# that it needs, the broker names it.
+# In a time namespace a broker refuses to report live events with wrong times, and forkbusctl shows right ones. Without a
+# capability that it needs, the broker names it.
 use strict;
 use warnings;
 use FindBin '$Bin';

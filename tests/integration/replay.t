@@ -6,7 +6,7 @@ use strict;
 use warnings;
 use FindBin '$Bin';
 use lib $Bin;
-use Forkbus qw(json now_usec);
+use Forkbus qw(json now_usec run);
 use Test::More;
 
 use constant { START => 1_700_000_000_000_000, HOUR => 3_600_000_000 };
@@ -102,6 +102,25 @@ for my $speed (100000, 'flat') {
     my ($reported) = play($long, $speed, "at $speed");
     is(scalar @$reported, 2, "an hour at speed $speed is soon over");
 }
+
+# Names that end a line for str.splitlines() of Python and others, in events and in the name of the file.
+my $ends  = qr/[\x0b\x0c\x1c-\x1e\x85\x{2028}\x{2029}]/;
+my $ender = "a\x{b}b\x{c}c\x{1c}d\x{1d}e\x{1e}f\x{85}g\x{2028}h\x{2029}i";
+my $named = Forkbus->write_file("$dir/a\xe2\x80\xa8b\xff.jsonl", json({ %who, type => 'comm', comm => $ender }) . "\n"
+      . json({ %who, type => 'process', comm => $ender }) . "\n");
+my $ending = Forkbus->broker(source => "replay:$named\@flat");
+my $reader = $ending->subscribe({ since => $ending->beginning });
+my $comm   = $reader->wait_for(sub { $_->{type} eq 'comm' }, 'an event with such a name');
+is($comm->{comm}, $ender, 'is the same');
+my @ctl = (Forkbus::forkbusctl(), '--runtime-dir=' . $ending->dir);
+for my $command ([qw(ps --json=short)], [qw(ps --json=pretty)], [qw(status --json=short)], [qw(status --json=pretty)]) {
+    my ($ended, $out) = run([@ctl, @$command]);
+    utf8::decode($out);
+    is($ended, 0, "forkbusctl @$command");
+    unlike($out, $ends, 'has no other ends of lines than LF');
+    like($out, qr/\\u2028/i, 'but the escape of one');
+}
+$ending->stop('with such names');
 
 # Between two events the broker serves clients, and can be stopped.
 my $broker = Forkbus->broker(source => "replay:$long");

@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/message.h"
+#include "json-print.h"
 #include "serve/server.h"
 
 /*
@@ -24,11 +25,10 @@ static char *error_line(const char *error, const char *key, const char *detail)
 
 	if (!object)
 		return NULL;
-	/* A key that was cut in the middle of a character is left out. */
 	if (key && key[0] != '\0')
-		json_object_set_new(object, "key", json_string(key));
-	json_object_set_new(object, "detail", json_string(detail));
-	text = json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII);
+		json_put(object, "key", json_string(key));
+	json_put(object, "detail", json_string(detail));
+	text = json_print(object, JSON_COMPACT | JSON_ENSURE_ASCII, NULL);
 	json_decref(object);
 	if (!text || asprintf(&line, "%s\n", text) < 0)
 		line = NULL;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "json-print.h"
 
 /* Absent and null are the same, but not within a list. */
 static void drop_nulls(json_t *value)
@@ -161,7 +162,6 @@ void varlink_call_done(struct varlink_call *call)
 char *varlink_reply(const char *error, json_t *parameters, size_t *size)
 {
 	json_auto_t *message = json_object();
-	size_t len;
 	char *text;
 	int r = 0;
 
@@ -171,16 +171,8 @@ char *varlink_reply(const char *error, json_t *parameters, size_t *size)
 		r |= json_object_set_new(message, "parameters", parameters);
 	if (!message || r)
 		return NULL;
-	/* Not json_dumps(): if an allocation fails, it leaves out a key and continues. */
-	len = json_dumpb(message, NULL, 0, JSON_COMPACT);
-	text = len ? malloc(len + 1) : NULL;
-	if (!text)
-		return NULL;
-	if (json_dumpb(message, text, len, JSON_COMPACT) != len) {
-		free(text);
-		return NULL;
-	}
-	text[len] = '\0';
-	*size = len + 1;
+	text = json_print(message, JSON_COMPACT, size);
+	/* A reply ends with its NUL. */
+	++*size;
 	return text;
 }

@@ -169,8 +169,9 @@ static const struct connection_ops connection_ops = {
 static char *make_refusal(int reason, const char *detail, size_t *size)
 {
 	(void)detail;
-	return varlink_reply("org.forkbus1.TooManySubscriptions",
-			     json_pack("{s:s}", "limit", reason == BUDGET_E_USER ? "user" : "broker"), size);
+	json_t *parameters = json_pack("{s:s}", "limit", reason == BUDGET_E_USER ? "user" : "broker");
+
+	return parameters ? varlink_reply("org.forkbus1.TooManySubscriptions", parameters, size) : NULL;
 }
 
 static void on_listening(int fd, const char *path)

@@ -152,7 +152,7 @@ static void connector_describe_status(const struct source *source, json_t *objec
 	const struct connector *connector = (const struct connector *)source;
 	const struct connector_stats *stats = &connector->stats;
 
-	json_object_set_new(object, "taskstats", json_boolean(connector->taskstats));
+	json_put(object, "taskstats", json_boolean(connector->taskstats));
 	source_describe_number(object, "wakeups", connector->pace.wakeups);
 	source_describe_number(object, "messages", stats->messages);
 	source_describe_number(object, "malformedMessages", stats->malformed);
@@ -166,7 +166,7 @@ static void connector_describe_status(const struct source *source, json_t *objec
 	source_describe_number(object, "groups", groups_count(connector->groups));
 	source_describe_number(object, "pendingGroups", groups_ending(connector->groups));
 	source_describe_number(object, "pendingUsages", groups_records(connector->groups));
-	json_object_set_new(object, "coalescing", json_boolean(connector->pace.loaded));
+	json_put(object, "coalescing", json_boolean(connector->pace.loaded));
 }
 
 static uint64_t connector_finish(struct source *source)

@@ -227,9 +227,9 @@ static void describe_module(const struct module *module, json_t *object)
 	char instance[20];
 
 	snprintf(instance, sizeof(instance), "%016" PRIx64, status->instance);
-	json_object_set_new(object, "moduleVersion", json_string(status->version));
+	json_put_text(object, "moduleVersion", status->version);
 	source_describe_number(object, "protocolVersion", module->family.version);
-	json_object_set_new(object, "instance", json_string(instance));
+	json_put_text(object, "instance", instance);
 	source_describe_number(object, "ringSize", status->ring_size);
 	source_describe_number(object, "ringUnsent", status->ring_used);
 	source_describe_number(object, "firstRecord", status->first);
@@ -240,7 +240,7 @@ static void describe_module(const struct module *module, json_t *object)
 		if (status->lost[type])
 			source_describe_number(lost, event_type_name(module_event_type(type)),
 					       status->lost[type]);
-	json_object_set_new(object, "kernelLost", lost);
+	json_put(object, "kernelLost", lost);
 }
 
 static void describe_stream(const struct module *module, json_t *object)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "surroundings.h"
+#include "source/surroundings.h"
 
 #include <linux/capability.h>
 #include <sys/syscall.h>
