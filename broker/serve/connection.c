@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "serve/closer.h"
 
 #define READ_SIZE   4096
 /* The kernel charges the broker for unread bytes in a socket: so the buffer is small, and the rest waits in the log. */
@@ -30,6 +31,14 @@ static void give_back(struct budget_account *account)
 	budget_account_put(account);
 }
 
+void connections_close(struct connections *all, int fd)
+{
+	if (rights_are_refused(fd) || (!all->closer && closer_new(&all->closer) < 0))
+		close(fd);
+	else
+		closer_close(all->closer, fd);
+}
+
 /* The parts that do not depend on the protocol. */
 static void release(struct connection *connection)
 {
@@ -42,7 +51,7 @@ static void release(struct connection *connection)
 	free_event(connection->readable);
 	free_event(connection->writable);
 	free_event(connection->deadline);
-	close(connection->fd);
+	connections_close(all, connection->fd);
 	budget_give(connection->account, BUDGET_CACHED_BYTES, connection->input_room);
 	give_back(connection->account);
 	free(connection->input);
@@ -122,7 +131,7 @@ static void on_readable(evutil_socket_t fd, short what, void *userdata)
 		ops->too_long(connection);
 		return;
 	}
-	n = recv(fd, data, room, MSG_DONTWAIT);
+	n = connection->may_hold_rights ? rights_receive(fd, data, room) : recv(fd, data, room, MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n < 0 || (n == 0 && peer_has_left(fd))) {
@@ -334,11 +343,12 @@ void connection_new(struct connections *all, int fd, const struct peer *peer, st
 
 	if (!connection) {
 		give_back(account);
-		close(fd);
+		connections_close(all, fd);
 		return;
 	}
 	connection->all = all;
 	connection->fd = fd;
+	connection->may_hold_rights = !rights_are_refused(fd);
 	connection->outbox = (struct outbox){ .outboxes = all->outboxes, .fd = fd };
 	connection->peer = *peer;
 	connection->account = account;
@@ -373,4 +383,5 @@ void connections_done(struct connections *all)
 	while (!LIST_EMPTY(&all->list))
 		connection_free(LIST_FIRST(&all->list));
 	all->outboxes = outboxes_free(all->outboxes);
+	all->closer = closer_free(all->closer);
 }

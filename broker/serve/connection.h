@@ -13,6 +13,7 @@
 #include "serve/face.h"
 #include "serve/send-batch.h"
 
+struct closer;
 struct connection;
 
 /* The protocol of a face. The functions without a return value may free the connection. */
@@ -46,12 +47,14 @@ struct connections {
 	struct face_context context;
 	struct face_stats stats;
 	struct outboxes *outboxes;
+	struct closer *closer; /* NULL: not needed yet */
 	LIST_HEAD(, connection) list;
 };
 
 struct connection {
 	struct connections *all;
 	int fd;
+	bool may_hold_rights; /* descriptors that the peer sent: see closer.h */
 	struct peer peer;
 	struct budget_account *account;
 	struct event *readable, *writable, *deadline;
@@ -79,6 +82,8 @@ int connections_init(struct connections *all, const struct connection_ops *ops,
 		     const struct face_context *context);
 /* connections_done() - send as much as possible, and close all. A zeroed one is allowed. */
 void connections_done(struct connections *all);
+/* connections_close() - close the socket of a peer, now or soon */
+void connections_close(struct connections *all, int fd);
 /* connections_tick() - heartbeats for subscribers that have received nothing for a while. @now_usec: CLOCK_MONOTONIC */
 void connections_tick(struct connections *all, uint64_t now_usec);
 

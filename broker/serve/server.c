@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/message.h"
+#include "serve/closer.h"
 
 #define BACKLOG	      1024
 #define ACCEPT_SLICE  64 /* connections accepted in one turn of the loop */
@@ -44,7 +45,9 @@ static void server_done(struct server *server)
 	free_event(server->acceptable);
 	free_event(server->pause);
 	free_event(server->tick);
-	close_fd(server->fd);
+	/* Otherwise the kernel closes it when the broker has ended, with what peers sent to connections that nobody accepted. */
+	if (server->fd >= 0 && rights_are_refused(server->fd))
+		close(server->fd);
 	/* In the directory in which it was made: under the directory's name there may be another broker now. */
 	if (server->name)
 		unlinkat(server->directory, server->name, 0);
@@ -79,7 +82,7 @@ static void admit(struct server *server, int fd)
 	if (peer_from_socket(&peer, fd, context->options.group) == 0)
 		account = budget_account_get(context->budget, peer.uid, access_of(&peer).all);
 	if (!account) {
-		close(fd);
+		connections_close(&server->connections, fd);
 		return;
 	}
 	r = budget_take(account, BUDGET_CONNECTIONS, 1);
@@ -89,7 +92,7 @@ static void admit(struct server *server, int fd)
 	}
 	refuse(server, fd, account, r);
 	budget_account_put(account);
-	close(fd);
+	connections_close(&server->connections, fd);
 }
 
 static void on_acceptable(evutil_socket_t fd, short what, void *userdata)
@@ -202,6 +205,8 @@ static int listen_on(struct server *server, const char *name, const char *path, 
 		if (fd < 0)
 			return fd;
 	}
+	/* No request has descriptors. */
+	(void)rights_refuse(fd);
 	if (server->ops->listening)
 		server->ops->listening(fd, path);
 	server->acceptable = event_new(base, fd, EV_READ | EV_PERSIST, on_acceptable, server);

@@ -3,6 +3,7 @@
  * The D-Bus face: proto/org.forkbus1.xml on a message bus. If there is no bus, or the connection is lost, it tries to
  * connect again.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@
 
 /* Messages that are received in one turn of the loop. */
 #define CALLS_PER_TURN 64
+#define SYSTEM_ADDRESS "unix:path=/run/dbus/system_bus_socket"
 /* It tries to connect after 1, 2, 4, … s. */
 #define REOPEN_MAX_SEC 60
 
@@ -28,6 +30,21 @@ static const char *bus_name(const struct dbus *dbus)
 }
 
 /* The connection */
+
+/* As in the addresses of D-Bus: of other bytes, the code. Return: to be freed, or NULL without memory. */
+static char *escape_address(const char *path)
+{
+	char *escaped = malloc(3 * strlen(path) + 1), *at = escaped;
+
+	for (; escaped && *path; path++)
+		if (isalnum((unsigned char)*path) || strchr("-_/.\\*", *path))
+			*at++ = *path;
+		else
+			at += sprintf(at, "%%%02x", (unsigned char)*path);
+	if (escaped)
+		*at = '\0';
+	return escaped;
+}
 
 static void try_later(struct dbus *dbus)
 {
@@ -84,11 +101,47 @@ static int on_name(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 	return 0;
 }
 
+/* The address of the bus, as sd-bus finds it. Return: to be freed, or NULL without memory. */
+static char *bus_address(const struct dbus *dbus)
+{
+	const char *named = dbus->context.bus == FACE_BUS_USER ? secure_getenv("DBUS_SESSION_BUS_ADDRESS")
+							       : secure_getenv("DBUS_SYSTEM_BUS_ADDRESS");
+	const char *directory = secure_getenv("XDG_RUNTIME_DIR");
+	_cleanup_free_ char *escaped = NULL;
+	char *address = NULL;
+
+	if (named)
+		return strdup(named);
+	if (dbus->context.bus != FACE_BUS_USER)
+		return strdup(SYSTEM_ADDRESS);
+	if (directory)
+		escaped = escape_address(directory);
+	return escaped && asprintf(&address, "unix:path=%s/bus", escaped) >= 0 ? address : NULL;
+}
+
+/*
+ * As sd_bus_open_system() and sd_bus_open_user(), but without descriptors in messages: no call has any, and the kernel would
+ * close them in the loop, which waits if one is a TCP socket that lingers.
+ */
+static int open_bus(struct dbus *dbus)
+{
+	_cleanup_free_ char *address = bus_address(dbus);
+	int r = address ? sd_bus_new(&dbus->connection) : -ENOENT;
+
+	if (r >= 0)
+		r = sd_bus_set_description(dbus->connection, "forkbusd");
+	if (r >= 0)
+		r = sd_bus_set_address(dbus->connection, address);
+	if (r >= 0)
+		r = sd_bus_set_bus_client(dbus->connection, true);
+	if (r >= 0)
+		r = sd_bus_negotiate_fds(dbus->connection, false);
+	return r < 0 ? r : sd_bus_start(dbus->connection);
+}
+
 static int connect_bus(struct dbus *dbus)
 {
-	int r = dbus->context.bus == FACE_BUS_USER
-			? sd_bus_open_user_with_description(&dbus->connection, "forkbusd")
-			: sd_bus_open_system_with_description(&dbus->connection, "forkbusd");
+	int r = open_bus(dbus);
 
 	if (r >= 0)
 		r = dbus_peers_watch(dbus);

@@ -18,11 +18,6 @@
 /* The most calls of one connection in one turn of the loop before the others. */
 #define CALL_SLICE 16
 
-/* Linux 6.16; not in Debian 12's headers. */
-#ifndef SO_PASSRIGHTS
-#define SO_PASSRIGHTS 83
-#endif
-
 /* Calls */
 
 /* Return: whether there was a complete call. */
@@ -176,14 +171,10 @@ static char *make_refusal(int reason, const char *detail, size_t *size)
 
 static void on_listening(int fd, const char *path)
 {
-	int off = 0;
-
 	/* For tools that search for Varlink services; kernels before 7.0 refuse it. */
 	(void)fsetxattr(fd, "user.varlink", "listen", strlen("listen"), 0);
 	if (path)
 		(void)lsetxattr(path, "user.varlink", "entrypoint", strlen("entrypoint"), 0);
-	/* No method takes descriptors. */
-	(void)setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof(off));
 }
 
 static int varlink_new(struct face **ret, const struct face_context *context)
