@@ -56,6 +56,29 @@ static void set_group(struct broker *broker)
 			    broker->config.group);
 }
 
+/*
+ * Each connection has a descriptor. Return: for how many there are some. Without this limit connections that nobody accepts
+ * would fill the backlog, and there would be no reserve.
+ */
+static uint64_t raise_files(uint64_t connections)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return connections;
+	limit.rlim_cur = connections + OTHER_FILES;
+	if (limit.rlim_cur > limit.rlim_max)
+		limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0 && getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return connections;
+	if (limit.rlim_cur >= connections + OTHER_FILES)
+		return connections;
+	connections = limit.rlim_cur > 2 * OTHER_FILES ? limit.rlim_cur - OTHER_FILES : limit.rlim_cur / 2;
+	msg_warning("RLIMIT_NOFILE is %llu: at most %llu connections", (unsigned long long)limit.rlim_cur,
+		    (unsigned long long)connections);
+	return connections;
+}
+
 static uint64_t at_least(uint64_t number, uint64_t min)
 {
 	return number > min ? number : min;
@@ -63,14 +86,13 @@ static uint64_t at_least(uint64_t number, uint64_t min)
 
 static void set_budget(const struct broker *broker)
 {
-	const struct config *config = &broker->config;
+	struct budget *budget = broker->budget;
+	uint64_t all = raise_files(broker->config.connections), each = broker->config.connections_per_user;
 
-	budget_set(broker->budget, BUDGET_CONNECTIONS, config->connections, config->connections_per_user);
-	budget_set(broker->budget, BUDGET_SUBSCRIPTIONS, config->connections, config->connections_per_user);
-	budget_set(broker->budget, BUDGET_FILTER_BYTES,
-		   at_least(config->connections * FILTER_BYTES, BYTES_MIN), UINT64_MAX);
-	budget_set(broker->budget, BUDGET_CACHED_BYTES,
-		   at_least(config->connections * CACHED_BYTES, BYTES_MIN), UINT64_MAX);
+	budget_set(budget, BUDGET_CONNECTIONS, all, each);
+	budget_set(budget, BUDGET_SUBSCRIPTIONS, all, each);
+	budget_set(budget, BUDGET_FILTER_BYTES, at_least(all * FILTER_BYTES, BYTES_MIN), UINT64_MAX);
+	budget_set(budget, BUDGET_CACHED_BYTES, at_least(all * CACHED_BYTES, BYTES_MIN), UINT64_MAX);
 }
 
 /* The options that can change while the broker runs; the others keep their values from the start. */
@@ -159,18 +181,6 @@ static uint64_t on_longest_turn(void *userdata)
 	const struct broker *broker = userdata;
 
 	return broker->turn.longest_nsec / NSEC_PER_USEC;
-}
-
-static void raise_limits(const struct config *config)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return;
-	limit.rlim_cur = config->connections + OTHER_FILES;
-	if (limit.rlim_cur > limit.rlim_max)
-		limit.rlim_cur = limit.rlim_max;
-	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 static int on_take_socket(void *userdata, const char *name)
@@ -282,7 +292,7 @@ static int begin_hub(struct broker *broker)
 
 static int begin_budget(struct broker *broker)
 {
-	int r = owners_new(&broker->owners, OWNERS_SUBUID_FILE, OWNERS_PASSWD_FILE);
+	int r = owners_new(&broker->owners, broker->config.subuid, OWNERS_PASSWD_FILE);
 
 	if (r == 0)
 		r = budget_new(&broker->budget);
@@ -299,7 +309,6 @@ static int begin(struct broker *broker)
 	int r;
 
 	set_group(broker);
-	raise_limits(config);
 	broker->base = event_base_new();
 	if (!broker->base)
 		return -ENOMEM;

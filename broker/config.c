@@ -151,6 +151,8 @@ static const struct option options[] = {
 	  1000000 },
 	{ "Limits", "ConnectionsPerUser", "512", "a number from 1 to 1000000", parse_number,
 	  AT(connections_per_user), 1, 1000000 },
+	{ "Limits", "SubordinateUids", "/etc/subuid", "a path, or nothing", parse_text, AT(subuid), 0,
+	  CONFIG_PATH_MAX - 1 },
 	{ "Limits", "RequestSize", "64K", "a size from 1K to 16M", parse_size, AT(request_size), KIB,
 	  16 * MIB },
 	{ "Limits", "RequestTimeoutSec", "10s", "a span from 100ms to 10min", parse_span,

@@ -79,11 +79,13 @@ struct config {
 	 * [Limits]
 	 * Connections=4096        on all faces together; 1 to 1000000
 	 * ConnectionsPerUser=512  of one user but root; 1 to 1000000
+	 * SubordinateUids=/etc/subuid  ranges of uids that count with their owner, as in subuid(5); empty for none
 	 * RequestSize=64K         longest request; 1K to 16M
 	 * RequestTimeoutSec=10s   time to send it; 100ms to 10min
 	 * EncodingCache=8M        encoded events that are kept for several subscribers; 1M to 1G
 	 */
 	uint64_t connections, connections_per_user;
+	char subuid[CONFIG_PATH_MAX];
 	uint64_t request_size;
 	uint64_t request_timeout_usec;
 	uint64_t encoding_cache;

@@ -12,6 +12,7 @@
 
 #define RESERVE 8   /* the part of a total that is a reserve: 1/8 */
 #define PARTS	512 /* the equal parts of the pool; half of them are for the first part of each owner */
+#define RIVALS	4   /* beyond its part, an owner leaves room for so many who take as much */
 #define ROOTS	4   /* the part of the reserve that is for root alone: 1/4 */
 
 struct budget_account {
@@ -170,12 +171,13 @@ static bool has_room(uint64_t used, uint64_t max, uint64_t n)
 	return used <= max && n <= max - used;
 }
 
-/* Is @wanted of one owner, times the number of owners, still left of @max after @used and @n more? */
+/* Is @wanted of one owner still left for the others of @max, after @used and @n more? */
 static bool is_fair(uint64_t wanted, uint64_t owners, uint64_t used, uint64_t n, uint64_t max)
 {
 	uint64_t all;
 
-	return has_room(used, max, n) && !__builtin_mul_overflow(wanted, owners, &all) &&
+	return has_room(used, max, n) &&
+	       !__builtin_mul_overflow(wanted, owners < RIVALS ? owners : RIVALS, &all) &&
 	       all <= max - used - n;
 }
 

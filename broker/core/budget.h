@@ -9,8 +9,9 @@
  * number of owners that a person can have, takes it from the others:
  *
  *   - Half of the pool consists of equal parts, 1/512 of the pool each: every owner may have one.
- *   - The other half goes to those who want more. Of what is left of it, an owner may take so much that each of the owners
- *     who use the resource could take the same. The first can take at most half of it, the second a third of the rest.
+ *   - The other half goes to those who want more: an owner may take from it as long as the others who use the resource, or
+ *     four of them, could still take as much. So the first can take at most half of it, the second a third of the rest, and
+ *     those after the third a fifth of the rest.
  *
  * So 256 owners can be sure of their part, whatever the others do. A limit for one owner can lower the share further. Members
  * of the group share what is left of pool and reserve by the same two rules, but a quarter of the reserve is for root alone;

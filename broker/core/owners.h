@@ -15,7 +15,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define OWNERS_SUBUID_FILE "/etc/subuid"
 #define OWNERS_PASSWD_FILE "/etc/passwd"
 
 struct owners;
