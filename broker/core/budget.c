@@ -12,7 +12,7 @@
 
 #define RESERVE 8   /* the part of a total that is a reserve: 1/8 */
 #define PARTS	512 /* the equal parts of the pool; half of them are for the first part of each owner */
-#define RIVALS	4   /* beyond its part, an owner leaves room for so many who take as much */
+#define RIVALS	4   /* beyond its part, an owner leaves room for this many others who take as much */
 #define ROOTS	4   /* the part of the reserve that is for root alone: 1/4 */
 
 struct budget_account {
