@@ -104,6 +104,7 @@ static void apply(struct broker *broker)
 	set_group(broker);
 	msg_set_level(config->log_level);
 	set_budget(broker);
+	hub_set_wanted(broker->hub, config->armed);
 	get_face_options(broker, &options);
 	faces_set_options(broker->faces, &options);
 }
@@ -166,9 +167,29 @@ static void on_wake(evutil_socket_t fd, short what, void *userdata)
 	hub_wake(broker->hub);
 }
 
+/* A timer may fire a little early; then hub_rearm() does nothing, and nothing would call it again. */
+#define REARM_SLACK_USEC (10 * USEC_PER_MSEC)
+
+static void on_rearm_later(void *userdata, uint64_t usec)
+{
+	struct broker *broker = userdata;
+	struct timeval after = usec_to_timeval(usec + REARM_SLACK_USEC);
+
+	event_add(broker->rearm, &after);
+}
+
+static void on_rearm(evutil_socket_t fd, short what, void *userdata)
+{
+	struct broker *broker = userdata;
+
+	(void)fd, (void)what;
+	hub_rearm(broker->hub);
+}
+
 static const struct hub_ops hub_ops = {
 	.armed = on_armed,
 	.early = on_early,
+	.rearm = on_rearm_later,
 };
 
 static char *on_status(void *userdata, bool forget)
@@ -276,7 +297,8 @@ static int begin_hub(struct broker *broker)
 
 	broker->flush = event_new(broker->base, -1, 0, on_flush, broker);
 	broker->wake = event_new(broker->base, -1, 0, on_wake, broker);
-	if (!broker->flush || !broker->wake)
+	broker->rearm = event_new(broker->base, -1, 0, on_rearm, broker);
+	if (!broker->flush || !broker->wake || !broker->rearm)
 		return -ENOMEM;
 	r = open_log(&log, &broker->config, broker->group);
 	if (r < 0)
@@ -287,6 +309,7 @@ static int begin_hub(struct broker *broker)
 		return r;
 	}
 	hub_set_ops(broker->hub, &hub_ops, broker);
+	hub_set_wanted(broker->hub, broker->config.armed);
 	return bridge_outage(broker->hub, &broker->config);
 }
 
@@ -339,6 +362,7 @@ static void end(struct broker *broker)
 	service_free(broker->service);
 	free_event(broker->flush);
 	free_event(broker->wake);
+	free_event(broker->rearm);
 	if (broker->base)
 		event_base_free(broker->base);
 }

@@ -7,8 +7,10 @@
 #include <string.h>
 
 #include "config.h"
+#include "core/hub.h"
 #include "event.h"
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/ini.h"
 #include "base/message.h"
@@ -121,6 +123,36 @@ static int parse_bus(struct config *config, const struct option *option, const c
 	return CONFIG_E_INVALID;
 }
 
+/* Words, separated by spaces. */
+static int parse_armed(struct config *config, const struct option *option, const char *value)
+{
+	static const struct {
+		const char *name;
+		uint32_t bit;
+	} types[] = {
+		{ "chroot", EVENT_TYPE_BIT(EVENT_CHROOT) },
+		{ "coredump", EVENT_TYPE_BIT(EVENT_COREDUMP) },
+		{ "ptrace", EVENT_TYPE_BIT(EVENT_PTRACE) },
+		{ "threads", HUB_ARMED_THREADS },
+	};
+	uint32_t armed = 0;
+
+	(void)option;
+	for (value += strspn(value, " "); *value != '\0'; value += strspn(value, " ")) {
+		size_t len = strcspn(value, " "), i = 0;
+
+		while (i < ARRAY_SIZE(types) &&
+		       (strlen(types[i].name) != len || memcmp(types[i].name, value, len) != 0))
+			i++;
+		if (i == ARRAY_SIZE(types))
+			return CONFIG_E_INVALID;
+		armed |= types[i].bit;
+		value += len;
+	}
+	config->armed = armed;
+	return 0;
+}
+
 static int parse_source(struct config *config, const struct option *option, const char *value)
 {
 	(void)option;
@@ -144,6 +176,8 @@ static const struct option options[] = {
 	{ "Source", "SocketBuffer", "16M", "a size from 64K to 1G", parse_size, AT(socket_buffer), 64 * KIB,
 	  GIB },
 	{ "Source", "Arguments", "0", "a size of at most 4K", parse_size, AT(arguments), 0, EVENT_PATH_MAX },
+	{ "Source", "Armed", "", "nothing, or some of chroot, coredump, ptrace and threads", parse_armed, 0,
+	  0, 0 },
 	{ "Log", "Size", "64M", "a size from 512K to 64G", parse_size, AT(log_size), 512 * KIB, 64 * GIB },
 	{ "Access", "Group", "forkbus", "the name or the number of a group, or nothing", parse_text,
 	  AT(group), 0, CONFIG_GROUP_MAX },

@@ -54,6 +54,8 @@ struct config {
 	 * SocketBuffer=16M        what the kernel may hold for the broker on each socket; 64K to 1G
 	 * Arguments=0             bytes of a program's arguments in exec events, where the kernel module is the source; 0 to
 	 * 4K. A password that is passed as an argument is shown to all that may see the process
+	 * Armed=                  types that are reported even if nobody who sees all asks for them: chroot, coredump,
+	 * ptrace, threads
 	 */
 	enum config_source source;
 	char replay_file[CONFIG_PATH_MAX];
@@ -61,6 +63,7 @@ struct config {
 	uint64_t coalesce_usec;
 	uint64_t socket_buffer;
 	uint64_t arguments;
+	uint32_t armed; /* of HUB_ARMED_EXTRA */
 
 	/*
 	 * [Log]

@@ -13,6 +13,9 @@ struct hub {
 	struct hub_stats stats;
 	uint32_t supported; /* HUB_ARMED_ALWAYS until hub_set_supported() */
 	uint32_t armed;
+	uint32_t wanted; /* hub_set_wanted() */
+	uint64_t
+		disarm_usec; /* CLOCK_MONOTONIC: when to disarm what is no longer wanted; 0: all that is armed is wanted */
 
 	/* Arguments of the last hub_source_changed(). */
 	char source[32];
@@ -315,25 +318,54 @@ uint32_t hub_armed(const struct hub *hub)
 
 static uint32_t armed_of(const struct hub *hub)
 {
-	uint32_t extra = EVENT_TYPE_BIT(EVENT_CHROOT) | EVENT_TYPE_BIT(EVENT_COREDUMP) |
-			 EVENT_TYPE_BIT(EVENT_PTRACE) | HUB_ARMED_THREADS;
+	uint32_t wanted = hub->wanted | views_wanted(hub->views);
 
-	return (HUB_ARMED_ALWAYS | (views_wanted(hub->views) & extra)) & hub->supported;
+	return (HUB_ARMED_ALWAYS | (wanted & HUB_ARMED_EXTRA)) & hub->supported;
 }
 
 void hub_set_supported(struct hub *hub, uint32_t supported)
 {
 	hub->supported = supported;
 	hub->armed = armed_of(hub);
+	hub->disarm_usec = 0;
 }
 
-void hub_rearm(struct hub *hub)
+static void set_armed(struct hub *hub, uint32_t armed)
 {
-	uint32_t armed = armed_of(hub);
-
 	if (armed == hub->armed)
 		return;
 	hub->armed = armed;
 	if (hub->ops && hub->ops->armed)
 		hub->ops->armed(hub->userdata);
+}
+
+void hub_rearm_at(struct hub *hub, uint64_t now_usec)
+{
+	uint32_t wanted = armed_of(hub);
+	bool later = hub->ops && hub->ops->rearm;
+
+	if (!(hub->armed & ~wanted)) {
+		hub->disarm_usec = 0;
+		set_armed(hub, wanted);
+	} else if (!later || (hub->disarm_usec > 0 && now_usec >= hub->disarm_usec)) {
+		hub->disarm_usec = 0;
+		set_armed(hub, wanted);
+	} else {
+		if (hub->disarm_usec == 0) {
+			hub->disarm_usec = now_usec + HUB_DISARM_USEC;
+			hub->ops->rearm(hub->userdata, HUB_DISARM_USEC);
+		}
+		set_armed(hub, hub->armed | wanted);
+	}
+}
+
+void hub_rearm(struct hub *hub)
+{
+	hub_rearm_at(hub, clock_usec(CLOCK_MONOTONIC));
+}
+
+void hub_set_wanted(struct hub *hub, uint32_t wanted)
+{
+	hub->wanted = wanted;
+	hub_rearm(hub);
 }

@@ -6,6 +6,7 @@
  * passes them to the views that match.
  */
 
+#include "base/clock.h"
 #include "event.h"
 #include "log.h"
 #include "process-id.h"
@@ -13,13 +14,22 @@
 #include "view.h"
 
 /*
- * Event types that are always armed, because the history and the table need them. Filters can add chroot, coredump and
- * ptrace, and events of threads, which do not have a separate type.
+ * Event types that are always armed, because the history and the table need them. Filters of subscribers that see all can
+ * add chroot, coredump and ptrace, and events of threads, which do not have a separate type; so can the configuration.
  */
 #define HUB_ARMED_ALWAYS                                                                        \
 	(EVENT_TYPE_BIT(EVENT_FORK) | EVENT_TYPE_BIT(EVENT_EXEC) | EVENT_TYPE_BIT(EVENT_EXIT) | \
 	 EVENT_TYPE_BIT(EVENT_ID) | EVENT_TYPE_BIT(EVENT_COMM) | EVENT_TYPE_BIT(EVENT_SESSION))
 #define HUB_ARMED_THREADS VIEW_THREADS
+#define HUB_ARMED_EXTRA                                                                                 \
+	(EVENT_TYPE_BIT(EVENT_CHROOT) | EVENT_TYPE_BIT(EVENT_COREDUMP) | EVENT_TYPE_BIT(EVENT_PTRACE) | \
+	 HUB_ARMED_THREADS)
+
+/*
+ * How long a type stays armed when nobody wants it any more. So filters that come and go, however often, cause at most one
+ * source event for each type, and one for disarming, in this time.
+ */
+#define HUB_DISARM_USEC (10 * USEC_PER_SEC)
 
 struct hub;
 
@@ -46,6 +56,8 @@ struct hub_ops {
 	void (*armed)(void *userdata);
 	/* Call hub_wake() in @usec. If a call is already due, that one is enough. */
 	void (*early)(void *userdata, uint64_t usec);
+	/* Call hub_rearm() in @usec; replaces an earlier request. NULL: types are disarmed at once. */
+	void (*rearm)(void *userdata, uint64_t usec);
 };
 
 /* hub_new() - @log becomes the hub's own, on success only; @cache_size: bytes for encoded events */
@@ -151,5 +163,10 @@ const char *hub_armed_print(const struct hub *hub, char buf[static EVENT_TEXT_MA
 /* hub_set_supported() - set the types that the source can report, before it starts or while it runs; calls no op */
 void hub_set_supported(struct hub *hub, uint32_t supported);
 
+/* hub_set_wanted() - types of HUB_ARMED_EXTRA that are wanted even without a subscriber */
+void hub_set_wanted(struct hub *hub, uint32_t wanted);
+
 /* hub_rearm() - update the armed types after a subscriber was added or removed; calls hub_ops.armed if they changed */
 void hub_rearm(struct hub *hub);
+/* The same at a given time. @now_usec: CLOCK_MONOTONIC */
+void hub_rearm_at(struct hub *hub, uint64_t now_usec);

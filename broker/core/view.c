@@ -68,11 +68,16 @@ uint32_t views_wanted(const struct views *views)
 	return wanted;
 }
 
-static void count_wanted(struct views *views, const struct filter *filter, int by)
+static void count_wanted(struct view *view, int by)
 {
+	const struct filter *filter = view->filter;
+	struct views *views = view->views;
 	/* A filter without types accepts all types; only types that a filter names are armed. */
 	uint32_t wanted = filter->types | (filter->threads ? VIEW_THREADS : 0);
 
+	/* Arming costs all users, so an ordinary one cannot ask for it. */
+	if (!view->visibility.all)
+		return;
 	for (unsigned int type = 0; type < _EVENT_TYPE_MAX; type++)
 		if (wanted & EVENT_TYPE_BIT(type))
 			views->n_wanting[type] += (unsigned int)by;
@@ -112,7 +117,7 @@ static int find_or_add(struct view **ret, struct views *views, struct view *view
 	if (oom)
 		return -ENOMEM;
 	view->references = 1;
-	count_wanted(views, view->filter, 1);
+	count_wanted(view, 1);
 	views->stats.views++;
 	*ret = view;
 	return 0;
@@ -163,7 +168,7 @@ struct view *view_put(struct view *view)
 		LIST_REMOVE(view, dirty_link);
 	if (view->hh.tbl) {
 		HASH_DEL(view->views->by_key, view);
-		count_wanted(view->views, view->filter, -1);
+		count_wanted(view, -1);
 		view->views->stats.views--;
 	}
 	view_index_remove(view->views->index, &view->place);

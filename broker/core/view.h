@@ -74,7 +74,7 @@ int views_new(struct views **ret, const struct log *log, size_t cache_size);
 struct views *views_free(struct views *views);
 const struct views_stats *views_stats(const struct views *views);
 
-/* Types that the filter of some view names, and VIEW_THREADS if some filter asks for threads. */
+/* Types that the filter of some view that sees all names, and VIEW_THREADS if such a filter asks for threads. */
 uint32_t views_wanted(const struct views *views);
 
 /*

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "config.h"
+#include "core/hub.h"
 
 static char path[] = "/tmp/forkbus-config-XXXXXX";
 static int real_stderr = -1;
@@ -72,6 +73,8 @@ static void assert_defaults(const struct config *config)
 	assert_int_equal(config->source, CONFIG_SOURCE_AUTO);
 	assert_int_equal(config->coalesce_usec, 5000);
 	assert_int_equal(config->socket_buffer, 16 << 20);
+	assert_int_equal(config->armed, 0);
+	assert_string_equal(config->subuid, "/etc/subuid");
 	assert_int_equal(config->log_size, 64 << 20);
 	assert_string_equal(config->group, "forkbus");
 	assert_int_equal(config->connections, 4096);
@@ -110,6 +113,7 @@ static void test_all(void **state)
 		   "Source=replay:/tmp/a@b.json@2.5\n"
 		   "CoalesceSec=0\n"
 		   "SocketBuffer=65536\n"
+		   "Armed=ptrace  threads\n"
 		   "[Log]\n"
 		   "Size=1G\n"
 		   "[Access]\n"
@@ -132,6 +136,7 @@ static void test_all(void **state)
 	assert_true(config.replay_speed == 2.5);
 	assert_int_equal(config.coalesce_usec, 0);
 	assert_int_equal(config.socket_buffer, 65536);
+	assert_int_equal(config.armed, EVENT_TYPE_BIT(EVENT_PTRACE) | HUB_ARMED_THREADS);
 	assert_int_equal(config.log_size, UINT64_C(2) << 30);
 	assert_string_equal(config.group, "");
 	assert_int_equal(config.connections, 1);

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "log-format.h"
 #include "tests/unit/allocations.h"
 #include "tests/unit/stage.h"
@@ -128,6 +129,70 @@ static void test_gone_at_wake(void **state)
 		assert_int_equal(went, __builtin_popcount((unsigned int)mask));
 	}
 	assert_int_equal(views_stats(hub_views(stage.hub))->views, 0);
+}
+
+static uint64_t rearm_usec; /* the last request to rearm later */
+
+static void on_rearm(void *userdata, uint64_t usec)
+{
+	assert_ptr_equal(userdata, &stage);
+	rearm_usec = usec;
+}
+
+/* Filters that come and go, thousands of times in a second: types are armed at once, and disarmed once, late. */
+static void test_disarm_late(void **state)
+{
+	static const struct hub_ops ops = { .armed = on_armed, .rearm = on_rearm };
+	struct subscriber subscriber;
+	uint64_t before = clock_usec(CLOCK_MONOTONIC), now;
+
+	(void)state;
+	hub_set_ops(stage.hub, &ops, &stage);
+	hub_set_supported(stage.hub, UINT32_MAX);
+	armings = 0;
+	rearm_usec = 0;
+	for (unsigned int i = 0; i < 2000; i++) {
+		begin(&subscriber,
+		      i % 2 ? "{\"types\":\"ptrace\"}" : "{\"types\":\"chroot\",\"threads\":true}");
+		unsubscribe(&subscriber);
+	}
+	now = clock_usec(CLOCK_MONOTONIC);
+	assert_int_equal(rearm_usec, HUB_DISARM_USEC);
+	/* Armed twice, and disarmed only as often as that time has passed. */
+	assert_true(armings <= 2 + 3 * ((now - before) / HUB_DISARM_USEC));
+	hub_rearm_at(stage.hub, now + 2 * HUB_DISARM_USEC);
+	assert_int_equal(hub_armed(stage.hub), HUB_ARMED_ALWAYS);
+	armings = 0;
+	hub_rearm_at(stage.hub, now + 3 * HUB_DISARM_USEC);
+	assert_int_equal(armings, 0);
+}
+
+/* What is wanted again in time stays armed, without an event. */
+static void test_wanted_again(void **state)
+{
+	static const struct hub_ops ops = { .armed = on_armed, .rearm = on_rearm };
+	struct subscriber subscriber;
+	uint64_t now;
+
+	(void)state;
+	hub_set_ops(stage.hub, &ops, &stage);
+	hub_set_supported(stage.hub, UINT32_MAX);
+	armings = 0;
+	begin(&subscriber, "{\"types\":\"ptrace\"}");
+	assert_int_equal(armings, 1);
+	unsubscribe(&subscriber);
+	now = clock_usec(CLOCK_MONOTONIC);
+	begin(&subscriber, "{\"types\":\"ptrace\"}");
+	hub_rearm_at(stage.hub, now + 2 * HUB_DISARM_USEC);
+	assert_int_equal(armings, 1);
+	assert_true(hub_armed(stage.hub) & EVENT_TYPE_BIT(EVENT_PTRACE));
+	unsubscribe(&subscriber);
+	/* The configuration can want it, too. */
+	hub_set_wanted(stage.hub, EVENT_TYPE_BIT(EVENT_PTRACE) | EVENT_TYPE_BIT(EVENT_EXIT));
+	hub_rearm_at(stage.hub, now + 10 * HUB_DISARM_USEC);
+	assert_int_equal(hub_armed(stage.hub), HUB_ARMED_ALWAYS | EVENT_TYPE_BIT(EVENT_PTRACE));
+	assert_int_equal(armings, 1);
+	hub_set_wanted(stage.hub, 0);
 }
 
 static void test_armed(void **state)
@@ -508,6 +573,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_flush, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_gone_at_wake, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_armed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_disarm_late, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_wanted_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_source, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_outage, setup, teardown),
