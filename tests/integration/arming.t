@@ -23,7 +23,7 @@ $victim->wait_ready;
 
 sub armed { return $broker->status->{source}{armed} }
 
-# Subscribe and leave, again and again. Return: how many source events everybody got by that.
+# Subscribe and leave, again and again. Return: how many source events another subscriber got by that.
 sub come_and_go {
     my (@who) = @_;
     $victim->forget;
