@@ -74,7 +74,7 @@ static bool is_above(const struct line *line, const struct line *below)
 
 void lineage_join(struct lineage *lineage, struct line *line, struct line *parent)
 {
-	if (!parent || line->joined || line == parent || (line->children && is_above(line, parent)))
+	if (!line || !parent || line->joined || line == parent || (line->children && is_above(line, parent)))
 		return;
 	link_below(line, parent);
 	line->joined = true;

@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * Who descends from whom: a line for each living process, below the line of the process that forked it.
+ * The descent of processes: a line for each living process, below the line of the process that forked it.
  *
  * The parent is decided once, whatever process gets the children of one that ends. A process that ended keeps its line as
  * long as two branches hang on it, or a mark: so all living descendants of a living process are found, and there are fewer
@@ -42,7 +42,7 @@ struct line *lineage_add(struct lineage *lineage);
 
 /*
  * lineage_join() - put a line below that of the process that forked its process, unless it was joined before
- * It stays as it is if @parent is NULL or descends from it, as contradictory events may say.
+ * It stays as it is if one of them is NULL, or @parent descends from it, as contradictory events may say.
  */
 void lineage_join(struct lineage *lineage, struct line *line, struct line *parent);
 

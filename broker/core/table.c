@@ -24,6 +24,7 @@
 struct table {
 	struct process *processes; /* by pid */
 	struct parents parents;
+	struct lineage lineage;
 	struct intern *texts;
 	uintptr_t *slots; /* places of the walk: a struct process, or (next free slot << 1 | 1) */
 	size_t n_slots, slots_max;
@@ -44,6 +45,7 @@ int table_new(struct table **ret)
 		return -ENOMEM;
 	}
 	table->free_slot = SLOT_NONE;
+	table->lineage.changes = 1;
 	*ret = table;
 	return 0;
 }
@@ -126,6 +128,7 @@ static void process_recycle(struct table *table, struct process *process)
 {
 	intern_put(table->texts, process->exe);
 	intern_put(table->texts, process->cgroup);
+	process->line = lineage_end(&table->lineage, process->line);
 	if (table->n_spare == SPARE_MAX) {
 		free(process);
 		return;
@@ -153,6 +156,7 @@ static struct process *process_add(struct table *table, uint32_t pid)
 		process_recycle(table, process);
 		return NULL;
 	}
+	process->line = lineage_add(&table->lineage);
 	return process;
 }
 
@@ -180,6 +184,7 @@ struct table *table_free(struct table *table)
 		table->spare = process->sibling;
 		free(process);
 	}
+	lineage_done(&table->lineage);
 	intern_free(table->texts);
 	free(table->slots);
 	free(table);
@@ -288,6 +293,7 @@ static void process_set_values(struct process *process, const struct fb_event *e
 static int process_set_parent(struct table *table, struct process *process, const struct fb_event *event)
 {
 	bool same;
+	int r;
 
 	if (!EVENT_HAS(event, ppid))
 		return 0;
@@ -305,7 +311,11 @@ static int process_set_parent(struct table *table, struct process *process, cons
 		process->parent_start_usec = event->parent_start_usec;
 		process->has |= EVENT_BIT(parent_start_usec);
 	}
-	return parents_join(&table->parents, process, find(table, process->ppid));
+	r = parents_join(&table->parents, process, find(table, process->ppid));
+	/* The first one that is known: if that is not the one that forked it, it is one above. */
+	if (process->parent)
+		lineage_join(&table->lineage, process->line, process->parent->line);
+	return r;
 }
 
 /* Is it the same process, as far as both sides know? */
@@ -348,8 +358,11 @@ static int table_update(struct table *table, struct process *process, const stru
 	r = process_set_parent(table, process, event);
 	if (r == 0)
 		r = process_set_paths(table, process, event);
-	if (added)
-		parents_adopt(&table->parents, process);
+	if (!added)
+		return r;
+	parents_adopt(&table->parents, process);
+	for (struct process *child = process->children; child; child = child->sibling)
+		lineage_join(&table->lineage, child->line, process->line);
 	return r;
 }
 
@@ -376,6 +389,22 @@ int table_apply(struct table *table, const struct fb_event *event)
 		return table_update(table, process, event);
 	parents_orphan_awaited(&table->parents, event->pid);
 	return 0;
+}
+
+struct lineage *table_lineage(struct table *table)
+{
+	return &table->lineage;
+}
+
+struct line *table_line(const struct table *table, const struct fb_event *event)
+{
+	const struct process *process = table->gone;
+
+	if (!EVENT_HAS(event, pid))
+		return NULL;
+	if (event->type != EVENT_EXIT || !process || process->id.pid != event->pid)
+		process = find(table, event->pid);
+	return process && process_is_of(process, event) ? process->line : NULL;
 }
 
 void table_forget(struct table *table, const struct process *process, field_set fields)

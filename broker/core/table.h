@@ -8,6 +8,7 @@
 
 #include <uthash.h>
 
+#include "core/lineage.h"
 #include "event.h"
 #include "filter.h"
 #include "process-id.h"
@@ -33,6 +34,7 @@ struct process {
 	struct process *parent;	  /* as far as it is in the table; never in a circle */
 	struct process *children;
 	struct process *sibling, **sibling_prev;
+	struct line *line; /* who it descends from; NULL if there was no memory */
 	size_t slot;
 	UT_hash_handle hh;
 };
@@ -66,6 +68,15 @@ int table_apply(struct table *table, const struct fb_event *event);
  * table_apply() of this event, even if it ends the process, but no other.
  */
 void process_describe(const struct process *process, struct fb_event *event, field_set fields);
+
+/* table_lineage() - the lines of its processes, for their labels */
+struct lineage *table_lineage(struct table *table);
+
+/*
+ * table_line() - the line of the process that an event is about
+ * After table_apply() of the event, even if it ended the process. Return: NULL if it is not known.
+ */
+struct line *table_line(const struct table *table, const struct fb_event *event);
 
 /* table_forget() - drop fields that are no longer known: an event cannot express that, since what it lacks stays */
 void table_forget(struct table *table, const struct process *process, field_set fields);

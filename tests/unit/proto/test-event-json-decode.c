@@ -14,7 +14,7 @@
 #include "tests/unit/random-event.h"
 
 /* Fields that JSON does not have. */
-static const field_set hidden = EVENT_BIT(instance) | EVENT_BIT(kernel_seq);
+static const field_set hidden = EVENT_BIT(instance) | EVENT_BIT(kernel_seq) | EVENT_BIT(label);
 
 static char line[EVENT_JSON_MAX];
 
