@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "core/cursor.h"
+#include "core/past.h"
 
 /* A snapshot is sent in pieces of about this many bytes, or this many checked processes. */
 #define SNAPSHOT_PIECE	   (32 * 1024)
@@ -184,15 +185,27 @@ static int join_view(struct cursor *cursor, struct request *request, struct visi
 		     const struct encoding *encoding)
 {
 	struct hub *hub = cursor->hub;
+	struct label *label = NULL;
 	struct view *view;
-	int r = view_get(&view, hub_views(hub), request->filter, visibility, encoding, hub_table(hub));
+	int r = 0;
 
-	if (r < 0)
+	if (request->filter->has_tree)
+		r = hub_get_label(hub, &label, request->filter->tree);
+	if (r == 0 && label && cursor->next < label->since) {
+		r = past_get(label, hub_log(hub));
+		cursor->has_past = r == 0;
+	}
+	if (r == 0)
+		r = view_get(&view, hub_views(hub), request->filter, visibility, encoding, label);
+	if (r < 0) {
+		if (cursor->has_past)
+			past_put(label);
+		label_put(hub_labels(hub), label);
 		return r;
+	}
 	request->filter = NULL;
 	view_join(view, &cursor->reader);
 	cursor->phase = CURSOR_REBUILD;
-	cursor->rebuilt = view->tree ? log_first(hub_log(hub)) : cursor->next;
 	hub_rearm(hub);
 	return 0;
 }
@@ -224,10 +237,18 @@ int cursor_init(struct cursor *cursor, struct hub *hub, struct request *request,
 	return r;
 }
 
+static void drop_past(struct cursor *cursor)
+{
+	if (cursor->has_past)
+		past_put(cursor->reader.view->label);
+	cursor->has_past = false;
+}
+
 void cursor_done(struct cursor *cursor)
 {
 	if (!cursor->reader.view)
 		return;
+	drop_past(cursor);
 	view_leave(&cursor->reader);
 	drop_own(cursor);
 	give_budget(cursor);
@@ -253,7 +274,7 @@ static int fill_snapshot(struct cursor *cursor)
 			continue;
 		fb_event_init(&event, EVENT_PROCESS);
 		process_describe(process, &event, FIELDS_ALL);
-		fields = view_match(cursor->reader.view, &event);
+		fields = view_match_process(cursor->reader.view, &event, process->line);
 		if (fields == 0)
 			continue;
 		size += cursor->reader.view->encoding->put(&event, fields, scratch + size);
@@ -277,10 +298,6 @@ static ssize_t peek_stream(struct cursor *cursor, const char **data)
 			return -EAGAIN;
 	}
 	cursor->next = end;
-	if (cursor->reader.view->tree) {
-		cursor->reader.view->tree_is_current = true;
-		tree_forget(cursor->reader.view->tree, cursor->next);
-	}
 	view_set_live(&cursor->reader, true);
 	view_set_caught_up(&cursor->reader);
 	return 0;
@@ -295,6 +312,19 @@ static void pass_over_quiet(struct cursor *cursor)
 	cursor->next = next < end ? next : end;
 }
 
+/* Find the past of the tree, a slice of it. Return: whether it is complete. */
+static bool rebuild(struct cursor *cursor)
+{
+	struct label *label = cursor->reader.view->label;
+
+	if (!past_read(label, hub_labels(cursor->hub), hub_log(cursor->hub), hub_table(cursor->hub)))
+		return false;
+	views_begin(label);
+	if (past_is_lost(label->past))
+		cursor->known = label->since;
+	return true;
+}
+
 /* Make the next own lines, if they are due. Return: 0, or -EAGAIN for another turn, or -ENOMEM. */
 static int fill_own(struct cursor *cursor)
 {
@@ -304,8 +334,7 @@ static int fill_own(struct cursor *cursor)
 
 	switch (cursor->phase) {
 	case CURSOR_REBUILD:
-		if (cursor->rebuilt < cursor->next &&
-		    !view_rebuild(cursor->reader.view, &cursor->rebuilt, cursor->next))
+		if (cursor->has_past && !rebuild(cursor))
 			return -EAGAIN;
 		cursor->phase = cursor->snapshot ? CURSOR_SNAPSHOT : CURSOR_READY;
 		return -EAGAIN;
@@ -327,6 +356,13 @@ static int fill_own(struct cursor *cursor)
 	}
 	if (cursor->gap_reason)
 		return set_own_lost(cursor, cursor->gap_reason, 1, 0);
+	if (cursor->next < cursor->known) {
+		from = cursor->next;
+		cursor->next = cursor->known;
+		return set_own_lost(cursor, "expired", from, cursor->next - 1);
+	}
+	if (cursor->has_past && cursor->next >= cursor->reader.view->label->since)
+		drop_past(cursor);
 	return 0;
 }
 
@@ -357,8 +393,6 @@ int cursor_sent(struct cursor *cursor, size_t size)
 		return 0;
 	}
 	cursor->next = view_lines_taken(&cursor->lines, size, &rest, &rest_size);
-	if (cursor->reader.view->tree)
-		tree_forget(cursor->reader.view->tree, cursor->next);
 	return rest_size ? set_own(cursor, rest, rest_size) : 0;
 }
 

@@ -16,7 +16,7 @@
 #include "view.h"
 
 enum cursor_phase {
-	CURSOR_REBUILD,	 /* finds the past members of a tree */
+	CURSOR_REBUILD,	 /* finds the past of a tree */
 	CURSOR_SNAPSHOT, /* walks the table */
 	CURSOR_READY,	 /* sends its position */
 	CURSOR_STREAM,	 /* the log, from next on */
@@ -31,8 +31,10 @@ struct cursor {
 	bool snapshot;
 	uint64_t next;	   /* the sequence number that it gets next */
 	uint64_t position; /* the log's end when it began */
-	uint64_t rebuilt;  /* CURSOR_REBUILD: the log is read up to here */
-	size_t slot;	   /* CURSOR_SNAPSHOT: in the table */
+	bool has_past;	   /* a reference to the past of the view's label */
+	uint64_t
+		known; /* the records before this one cannot be read, since it is not known which are in the tree */
+	size_t slot; /* CURSOR_SNAPSHOT: in the table */
 
 	/* Events that were already missing at the start: reported once, after ready. */
 	const char *gap_reason; /* NULL: none */

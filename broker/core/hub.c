@@ -7,9 +7,10 @@
 #include "hub.h"
 
 struct hub {
-	struct log *log;     /* owned */
-	struct table *table; /* owned */
-	struct views *views; /* owned */
+	struct log *log;       /* owned */
+	struct table *table;   /* owned */
+	struct labels *labels; /* owned */
+	struct views *views;   /* owned */
 	struct hub_stats stats;
 	uint32_t supported; /* HUB_ARMED_ALWAYS until hub_set_supported() */
 	uint32_t armed;
@@ -47,7 +48,9 @@ int hub_new(struct hub **ret, struct log *log, size_t cache_size)
 	hub->supported = hub->armed = HUB_ARMED_ALWAYS;
 	r = table_new(&hub->table);
 	if (r == 0)
-		r = views_new(&hub->views, log, cache_size);
+		r = labels_new(&hub->labels, table_lineage(hub->table));
+	if (r == 0)
+		r = views_new(&hub->views, log, hub->labels, cache_size);
 	if (r < 0)
 		return r;
 	hub->log = log;
@@ -60,6 +63,7 @@ struct hub *hub_free(struct hub *hub)
 	if (!hub)
 		return NULL;
 	views_free(hub->views);
+	labels_free(hub->labels);
 	table_free(hub->table);
 	log_free(hub->log);
 	free(hub);
@@ -80,6 +84,20 @@ struct log *hub_log(const struct hub *hub)
 const struct table *hub_table(const struct hub *hub)
 {
 	return hub->table;
+}
+
+struct labels *hub_labels(const struct hub *hub)
+{
+	return hub->labels;
+}
+
+int hub_get_label(struct hub *hub, struct label **ret, struct process_id root)
+{
+	const struct process *process = table_find(hub->table, root.pid);
+
+	if (process && process_id_equal(process->id, root))
+		return label_get(ret, hub->labels, process->id, process->line, log_next(hub->log));
+	return label_get(ret, hub->labels, root, NULL, log_next(hub->log));
 }
 
 struct views *hub_views(const struct hub *hub)
@@ -116,12 +134,26 @@ int hub_restore(struct hub *hub)
 	return r;
 }
 
+static void set_label(struct hub *hub, struct fb_event *event)
+{
+	uint32_t number;
+
+	EVENT_CLEAR(event, label);
+	if (labels_count(hub->labels) == 0)
+		return;
+	number = labels_number(hub->labels, table_line(hub->table, event), event->seq, log_first(hub->log));
+	if (number != 0)
+		EVENT_SET(event, label, number);
+}
+
 void hub_publish(struct hub *hub, struct fb_event *event)
 {
+	EVENT_SET(event, seq, log_next(hub->log));
+	/* Without memory for a process, it is only missing from snapshots and trees; its events are in the log. */
+	(void)table_apply(hub->table, event);
+	set_label(hub, event);
 	log_append(hub->log, event);
 	hub->stats.events[event->type]++;
-	/* Without memory for a process, it is only missing from snapshots; its events are in the log. */
-	(void)table_apply(hub->table, event);
 	views_dispatch(hub->views, event);
 }
 

@@ -7,6 +7,7 @@
  */
 
 #include "base/clock.h"
+#include "core/label.h"
 #include "event.h"
 #include "log.h"
 #include "process-id.h"
@@ -71,7 +72,11 @@ void hub_set_ops(struct hub *hub, const struct hub_ops *ops, void *userdata);
 struct log *hub_log(const struct hub *hub);
 const struct table *hub_table(const struct hub *hub);
 struct views *hub_views(const struct hub *hub);
+struct labels *hub_labels(const struct hub *hub);
 const struct hub_stats *hub_stats(const struct hub *hub);
+
+/* hub_get_label() - the label of a process and its descendants, to be put by label_put(). Return: 0 or -ENOMEM. */
+int hub_get_label(struct hub *hub, struct label **ret, struct process_id root);
 
 /*
  * hub_restore() - fill the table from a reopened log

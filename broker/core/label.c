@@ -224,6 +224,24 @@ static void mark_remove(struct labels *labels, struct mark *mark)
 	free(mark);
 }
 
+void label_simplify(struct labels *labels, struct label *label)
+{
+	struct mark *mark, *next;
+
+	/* All are looked at before one is removed: each removal makes the lineage forget which marks are near. */
+	LIST_FOREACH(mark, &label->marks, link) {
+		next = mark_next(labels, mark);
+		while (next && next->label != label)
+			next = mark_next(labels, next);
+		mark->needless = next && mark->number == 0;
+	}
+	for (mark = LIST_FIRST(&label->marks); mark; mark = next) {
+		next = LIST_NEXT(mark, link);
+		if (mark->needless)
+			mark_remove(labels, mark);
+	}
+}
+
 /* Labels */
 
 static int label_new(struct label **ret, struct labels *labels, struct process_id root)
@@ -301,6 +319,19 @@ bool label_is_on(const struct labels *labels, const struct label *label, struct 
 	return mark;
 }
 
+static bool answer(const struct labels *labels, struct label *label, uint32_t number, bool is_in)
+{
+	label->asked = number;
+	label->asked_at = labels->lineage->changes;
+	label->answer = is_in;
+	return is_in;
+}
+
+void label_set_in(const struct labels *labels, struct label *label, uint32_t number)
+{
+	(void)answer(labels, label, number, true);
+}
+
 bool label_is_in(struct labels *labels, struct label *label, uint32_t number)
 {
 	struct mark *mark;
@@ -312,8 +343,5 @@ bool label_is_in(struct labels *labels, struct label *label, uint32_t number)
 	mark = labels_find(labels, number);
 	while (mark && mark->label != label)
 		mark = mark_next(labels, mark);
-	label->asked = number;
-	label->asked_at = labels->lineage->changes;
-	label->answer = mark;
-	return mark;
+	return answer(labels, label, number, mark);
 }

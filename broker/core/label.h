@@ -31,6 +31,7 @@ struct mark {
 	struct mark *beside; /* the next one on the same line */
 	uint32_t number;     /* in records, 0: none */
 	uint64_t numbered;   /* the record for which it got that number */
+	bool needless;
 	LIST_ENTRY(mark) link;
 };
 
@@ -74,6 +75,9 @@ struct label *label_put(struct labels *labels, struct label *label);
 /* label_mark() - give it to a process and its descendants. Return: 0 or -ENOMEM. */
 int label_mark(struct labels *labels, struct label *label, struct line *line);
 
+/* label_simplify() - remove the marks that have no number yet, and are below another one of the same label */
+void label_simplify(struct labels *labels, struct label *label);
+
 /* label_begin() - all members are marked: records from @next on have it */
 void label_begin(struct label *label, uint64_t next);
 
@@ -92,6 +96,9 @@ struct mark *mark_next(const struct labels *labels, const struct mark *mark);
 
 /* label_is_on() - does a process have a label? @line: its line, or NULL */
 bool label_is_on(const struct labels *labels, const struct label *label, struct line *line);
+
+/* label_set_in() - the answer of the next label_is_in() for this number is yes: its marks were just walked through */
+void label_set_in(const struct labels *labels, struct label *label, uint32_t number);
 
 /* label_is_in() - did the process of a record have it? @number: that of the record, which is not from before label.since */
 bool label_is_in(struct labels *labels, struct label *label, uint32_t number);

@@ -189,21 +189,14 @@ static size_t put_uids(uint64_t *keys, const uint32_t *uids, size_t n)
  */
 static size_t put_keys(uint64_t *keys, const struct filter *filter, struct visibility visibility)
 {
-	uint32_t types = filter->types;
-
-	if (filter->has_tree) {
-		/* A tree grows by forks that its subscriber may not see, or does not want. */
-		if (types)
-			types |= EVENT_TYPE_BIT(EVENT_FORK) | EVENT_TYPE_BIT(EVENT_EXIT);
-	} else if (filter->n_pids > 0) {
+	if (filter->n_pids > 0)
 		return put_pids(keys, filter);
-	} else if (!visibility.all) {
+	if (!visibility.all)
 		return put_uids(keys, &visibility.uid, 1);
-	} else if (filter->n_uids > 0) {
+	if (filter->n_uids > 0)
 		return put_uids(keys, filter->uids, filter->n_uids);
-	}
-	if (types)
-		return put_types(keys, types);
+	if (filter->types)
+		return put_types(keys, filter->types);
 	keys[0] = key_of(KIND_ANY, 0);
 	return 1;
 }

@@ -4,7 +4,8 @@
 /*
  * Finds the views that an event can match: views with processes by the event's pid, views whose filter or visibility has
  * uids by its uid, views with types by its type. So a thousand tenants, or a thousand subscribers that wait for one process
- * each, cost little more than one; only views with none of these are offered every event.
+ * each, cost little more than one; only views with none of these are offered every event. Views of a tree are not in here:
+ * their label has them.
  */
 
 #include <stdint.h>

@@ -7,6 +7,7 @@
 #include "core/view.h"
 
 #include "base/cleanup.h"
+#include "core/past.h"
 
 /* How many records one view_read() looks at: some hundred microseconds, so that a source never waits long for a reader that
  * is behind. */
@@ -14,6 +15,7 @@
 
 struct views {
 	const struct log *log;
+	struct labels *labels;
 	struct chunk_pool *pool;
 	struct view_index *index;
 	struct view *by_key;
@@ -25,7 +27,7 @@ struct views {
 DEFINE_CLEANUP(struct views, views_free)
 DEFINE_CLEANUP(struct view, view_put)
 
-int views_new(struct views **ret, const struct log *log, size_t cache_size)
+int views_new(struct views **ret, const struct log *log, struct labels *labels, size_t cache_size)
 {
 	_cleanup_(views_free_p) struct views *views = calloc(1, sizeof(*views));
 	int r;
@@ -33,6 +35,7 @@ int views_new(struct views **ret, const struct log *log, size_t cache_size)
 	if (!views)
 		return -ENOMEM;
 	views->log = log;
+	views->labels = labels;
 	LIST_INIT(&views->dirty);
 	r = chunk_pool_new(&views->pool, cache_size);
 	if (r == 0)
@@ -90,11 +93,28 @@ static char *make_key(const struct view *view)
 
 	if (!normal)
 		return NULL;
-	/* A tree has state, which belongs to its subscriber: no two of them are equal. */
+	/* A label belongs to one process, whose start a filter may say less exactly. */
 	if (asprintf(&key, "%s %s %u %p %s", view->encoding->name, view->visibility.all ? "all" : "uid",
-		     view->visibility.uid, view->filter->has_tree ? (const void *)view : NULL, normal) < 0)
+		     view->visibility.uid, (const void *)view->label, normal) < 0)
 		return NULL;
 	return key;
+}
+
+static int enter_index(struct views *views, struct view *view)
+{
+	if (!view->label)
+		return view_index_add(views->index, view, &view->place, view->filter, view->visibility);
+	view->place.one.view = view;
+	LIST_INSERT_HEAD(&view->label->views, &view->place.one, link);
+	return 0;
+}
+
+static void leave_index(struct views *views, struct view *view)
+{
+	if (!view->label)
+		view_index_remove(views->index, &view->place);
+	else if (view->place.one.view)
+		LIST_REMOVE(&view->place.one, link);
 }
 
 static int find_or_add(struct view **ret, struct views *views, struct view *view)
@@ -107,10 +127,11 @@ static int find_or_add(struct view **ret, struct views *views, struct view *view
 	if (equal) {
 		equal->references++;
 		filter_free(steal(view->filter));
+		view->label = label_put(views->labels, view->label);
 		*ret = equal;
 		return 0;
 	}
-	r = view_index_add(views->index, view, &view->place, view->filter, view->visibility);
+	r = enter_index(views, view);
 	if (r < 0)
 		return r;
 	HASH_ADD_KEYPTR(hh, views->by_key, view->key, strlen(view->key), view);
@@ -124,10 +145,10 @@ static int find_or_add(struct view **ret, struct views *views, struct view *view
 }
 
 int view_get(struct view **ret, struct views *views, struct filter *filter, struct visibility visibility,
-	     const struct encoding *encoding, const struct table *table)
+	     const struct encoding *encoding, struct label *label)
 {
 	_cleanup_(view_put_p) struct view *view = calloc(1, sizeof(*view));
-	int r = 0;
+	int r;
 
 	if (!view)
 		return -ENOMEM;
@@ -139,17 +160,18 @@ int view_get(struct view **ret, struct views *views, struct filter *filter, stru
 	view->since = log_next(views->log);
 	LIST_INIT(&view->chunks);
 	LIST_INIT(&view->readers);
-	if (filter->has_tree)
-		r = tree_new(&view->tree, filter->tree, table);
-	if (r < 0)
-		return r;
 	view->filter = filter;
+	view->label = label;
 	view->key = make_key(view);
 	r = view->key ? find_or_add(ret, views, view) : -ENOMEM;
-	if (r < 0)
-		view->filter = NULL; /* still the caller's */
-	else if (*ret == view)
+	if (r < 0) {
+		leave_index(views, view);
+		view->place = (struct view_place){ 0 };
+		view->filter = NULL; /* still the caller's, as is the label */
+		view->label = NULL;
+	} else if (*ret == view) {
 		view = NULL;
+	}
 	return r;
 }
 
@@ -171,8 +193,8 @@ struct view *view_put(struct view *view)
 		count_wanted(view, -1);
 		view->views->stats.views--;
 	}
-	view_index_remove(view->views->index, &view->place);
-	tree_free(view->tree);
+	leave_index(view->views, view);
+	label_put(view->views->labels, view->label);
 	filter_free(view->filter);
 	free(view->key);
 	free(view);
@@ -223,22 +245,44 @@ void view_set_caught_up(struct view_reader *reader)
 		drop_chunks(view);
 }
 
-uint64_t view_match(const struct view *view, const struct fb_event *event)
+/* The cheap tests of an event, before it is known whether its process is in the tree. */
+static field_set match_cheaply(const struct view *view, const struct fb_event *event)
 {
-	uint32_t bit = EVENT_TYPE_BIT(event->type);
-	bool member;
-	field_set fields;
+	uint32_t types = view->filter->types;
 
-	/* The cheapest test first; but a tree needs every fork. */
-	if (view->filter->types &&
-	    !((view->filter->types | EVENT_TYPES_ALWAYS | EVENT_TYPE_BIT(EVENT_PROCESS)) & bit) &&
-	    !view->tree)
+	if (types &&
+	    !((types | EVENT_TYPES_ALWAYS | EVENT_TYPE_BIT(EVENT_PROCESS)) & EVENT_TYPE_BIT(event->type)))
 		return 0;
-	member = !view->tree || tree_take(view->tree, event);
-	fields = access_fields(view->visibility, event);
-	if (fields == 0 || EVENT_TYPES_ALWAYS & bit)
+	return access_fields(view->visibility, event);
+}
+
+static bool is_in_tree(const struct view *view, const struct fb_event *event)
+{
+	struct label *label = view->label;
+
+	if (!label)
+		return true;
+	if (event->seq < label->since)
+		return past_has(label->past, event->seq);
+	return label_is_in(view->views->labels, label, EVENT_HAS(event, label) ? event->label : 0);
+}
+
+field_set view_match(const struct view *view, const struct fb_event *event)
+{
+	field_set fields = match_cheaply(view, event);
+
+	if (fields == 0 || EVENT_TYPES_ALWAYS & EVENT_TYPE_BIT(event->type))
 		return fields;
-	return member && filter_match(view->filter, event) ? fields : 0;
+	return is_in_tree(view, event) && filter_match(view->filter, event) ? fields : 0;
+}
+
+field_set view_match_process(const struct view *view, const struct fb_event *event, struct line *line)
+{
+	field_set fields = match_cheaply(view, event);
+
+	if (fields == 0 || (view->label && !label_is_on(view->views->labels, view->label, line)))
+		return 0;
+	return filter_match(view->filter, event) ? fields : 0;
 }
 
 static void encode(struct view *view, struct chunk *chunk, const struct fb_event *event, field_set fields)
@@ -287,8 +331,8 @@ static void offer(struct view *view, const struct fb_event *event)
 	/* Offered already, by the other uid of an id event. */
 	if (view->last == event->seq)
 		return;
-	/* The members depend on events that its reader has not read yet: it has to read this event, too. */
-	if (view->tree && !view->tree_is_current) {
+	/* The other events are not offered yet: its readers have to read them. */
+	if (view->label && view->label->since == LABEL_NOT_BEGUN) {
 		view->since = event->seq + 1;
 		return;
 	}
@@ -315,6 +359,18 @@ static void offer(struct view *view, const struct fb_event *event)
 	view->n_caught_up = 0;
 }
 
+static void dispatch_labels(struct views *views, const struct fb_event *event)
+{
+	struct mark *mark = labels_find(views->labels, event->label);
+	struct view_entry *entry;
+
+	for (; mark; mark = mark_next(views->labels, mark)) {
+		label_set_in(views->labels, mark->label, event->label);
+		LIST_FOREACH(entry, &mark->label->views, link)
+			offer(entry->view, event);
+	}
+}
+
 void views_dispatch(struct views *views, const struct fb_event *event)
 {
 	struct view_entry_list *lists[VIEW_INDEX_LISTS];
@@ -330,6 +386,8 @@ void views_dispatch(struct views *views, const struct fb_event *event)
 	for (unsigned int i = 0; i < n; i++)
 		LIST_FOREACH(entry, lists[i], link)
 			offer(entry->view, event);
+	if (EVENT_HAS(event, label))
+		dispatch_labels(views, event);
 }
 
 void views_flush(struct views *views)
@@ -356,7 +414,7 @@ static uint64_t wanted_uids(const struct view *view)
 	const struct filter *filter = view->filter;
 	uint64_t uids = 0;
 
-	if (view->tree || (view->visibility.all && filter->n_uids == 0))
+	if (view->visibility.all && filter->n_uids == 0)
 		return UINT64_MAX;
 	if (!view->visibility.all)
 		return log_uid_bit(view->visibility.uid);
@@ -375,8 +433,6 @@ static void fill(struct view *view, struct chunk *chunk, uint64_t limit)
 	struct fb_event event;
 	field_set fields;
 
-	if (view->tree)
-		types |= EVENT_TYPE_BIT(EVENT_FORK) | EVENT_TYPE_BIT(EVENT_EXIT);
 	if (log_seek(log, chunk->next, &place) != 0)
 		return;
 	for (unsigned int n = 0; n < READ_SLICE && place.seq < limit && !chunk_is_full(chunk); n++) {
@@ -443,28 +499,11 @@ uint64_t view_lines_taken(const struct view_lines *lines, size_t size, const cha
 	return line < chunk->n_lines ? chunk->lines[line].seq : lines->next;
 }
 
-bool view_rebuild(struct view *view, uint64_t *from, uint64_t until)
+void views_begin(const struct label *label)
 {
-	const struct log *log = view->views->log;
-	struct log_place place;
-	struct fb_event event;
+	struct view_entry *entry;
 
-	if (*from < log_first(log))
-		*from = log_first(log);
-	if (log_seek(log, *from, &place) != 0)
-		return true;
-	for (unsigned int n = 0; n < READ_SLICE && place.seq < until; n++) {
-		if (log_skip(log, &place, EVENT_TYPE_BIT(EVENT_FORK) | EVENT_TYPE_BIT(EVENT_EXIT),
-			     UINT64_MAX))
-			continue;
-		if (log_read(log, &place, &event) != 0)
-			break;
-		if (event.type == EVENT_FORK || event.type == EVENT_EXIT)
-			(void)tree_take(view->tree, &event);
-	}
-	*from = place.seq;
-	if (*from < until)
-		return false;
-	tree_forget(view->tree, until);
-	return true;
+	LIST_FOREACH(entry, &label->views, link)
+		if (entry->view->since < label->since)
+			entry->view->since = label->since;
 }

@@ -14,8 +14,8 @@
 #include "access.h"
 #include "chunk.h"
 #include "filter.h"
+#include "label.h"
 #include "log.h"
-#include "tree.h"
 #include "view-index.h"
 
 struct view_reader;
@@ -41,8 +41,7 @@ struct view {
 	struct filter *filter;
 	struct visibility visibility;
 	const struct encoding *encoding;
-	struct tree *tree;    /* of a filter that has one; such a view has one reader */
-	bool tree_is_current; /* its reader has reached the log's end once, so all members are known */
+	struct label *label; /* a reference of its own: that of the filter's tree; NULL: it has none */
 	unsigned int references;
 
 	uint64_t since; /* every event from here on was offered to it */
@@ -57,7 +56,7 @@ struct view {
 	unsigned int n_live;	  /* of them: are live */
 	unsigned int n_caught_up; /* of them: have received all matching events until now */
 
-	struct view_place place; /* in the index */
+	struct view_place place; /* in the index, or among the views of its label */
 	bool dirty;		 /* an event has matched since the last flush */
 	LIST_ENTRY(view) dirty_link;
 	UT_hash_handle hh;
@@ -69,7 +68,7 @@ struct views_stats {
 	unsigned int views;
 };
 
-int views_new(struct views **ret, const struct log *log, size_t cache_size);
+int views_new(struct views **ret, const struct log *log, struct labels *labels, size_t cache_size);
 /* All views must be gone. NULL is fine. Return: NULL. */
 struct views *views_free(struct views *views);
 const struct views_stats *views_stats(const struct views *views);
@@ -80,11 +79,11 @@ uint32_t views_wanted(const struct views *views);
 /*
  * view_get() - the view of a filter, a visibility and an encoding: an existing or a new one
  * @filter: its pids resolved; becomes the view's own on success (freed at once where an equal view exists)
- * @table: to find the descendants that live, for a filter with a tree
+ * @label: of the filter's tree, NULL if it has none; a reference that becomes the view's own on success
  * Return: 0 or -ENOMEM.
  */
 int view_get(struct view **ret, struct views *views, struct filter *filter, struct visibility visibility,
-	     const struct encoding *encoding, const struct table *table);
+	     const struct encoding *encoding, struct label *label);
 /* One reference less. NULL is fine. Return: NULL. */
 struct view *view_put(struct view *view);
 
@@ -105,8 +104,11 @@ void view_set_live(struct view_reader *reader, bool live);
 /* view_set_caught_up() - a reader has received all matching events. When all have, nothing is kept for them. */
 void view_set_caught_up(struct view_reader *reader);
 
-/* view_match() - the fields of an event that this view shows; 0: none of it */
-uint64_t view_match(const struct view *view, const struct fb_event *event);
+/* view_match() - the fields of a record of the log that this view shows; 0: none of it */
+field_set view_match(const struct view *view, const struct fb_event *event);
+
+/* view_match_process() - the same of a process event. @line: of the process. */
+field_set view_match_process(const struct view *view, const struct fb_event *event, struct line *line);
 
 /* Lines of a view: between two sequence numbers, as many as one call found. */
 struct view_lines {
@@ -133,11 +135,8 @@ unsigned int views_kept(const struct views *views);
  */
 uint64_t view_lines_taken(const struct view_lines *lines, size_t size, const char **rest, size_t *rest_size);
 
-/*
- * view_rebuild() - for a view with a tree: find members by the forks and exits in the log, from @from on, before @until
- * Looks at a bounded number of records and moves @from on. Return: whether it has reached @until.
- */
-bool view_rebuild(struct view *view, uint64_t *from, uint64_t until);
+/* views_begin() - a label has begun: its views are offered all events from there on */
+void views_begin(const struct label *label);
 
 /*
  * view_next() - the first number from @seq on that may have matched; UINT64_MAX if none has

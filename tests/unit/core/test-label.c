@@ -278,7 +278,7 @@ static void test_shared(void **state)
 	assert_null(labels_find(model.labels, of_outer));
 }
 
-/* A label that is used for long gets a new number now and then, so that the old ones can be forgotten. */
+/* A label that is used for long gets a new number sometimes, so that the old ones can be forgotten. */
 static void test_numbers(void **state)
 {
 	struct process *outer = do_fork(NULL);

@@ -90,7 +90,7 @@ static void look(const struct fb_event *event, unsigned int found[static VIEWS])
 
 static void test_kinds(void **state)
 {
-	enum { ANY, UIDS, MINE, MINE_AND_UID, TREE, TREE_OF_TYPES, TYPES, PIDS, N };
+	enum { ANY, UIDS, MINE, MINE_AND_UID, TYPES, PIDS, N };
 	const struct visibility mine = { .uid = 1000 };
 	unsigned int found[VIEWS];
 	struct fb_event event;
@@ -107,27 +107,23 @@ static void test_kinds(void **state)
 	add(UIDS, all, (struct filter){ .n_uids = 2 });
 	add(MINE, mine, (struct filter){ .types = EVENT_TYPE_BIT(EVENT_EXIT) });
 	add(MINE_AND_UID, mine, (struct filter){ .n_uids = 1 });
-	add(TREE, mine, (struct filter){ .has_tree = true, .n_pids = 0 });
-	add(TREE_OF_TYPES, all, (struct filter){ .has_tree = true, .types = EVENT_TYPE_BIT(EVENT_EXEC) });
 	add(TYPES, all, (struct filter){ .types = EVENT_TYPE_BIT(EVENT_EXEC) | EVENT_TYPE_BIT(EVENT_COMM) });
 	add(PIDS, mine, (struct filter){ .n_pids = 3, .types = EVENT_TYPE_BIT(EVENT_COMM) });
 
 	event = event_of(EVENT_FORK, 10, 7);
 	look(&event, found);
 	for (int i = 0; i < N; i++)
-		assert_int_equal(found[i],
-				 i == ANY || i == UIDS || i == TREE || i == TREE_OF_TYPES || i == PIDS);
+		assert_int_equal(found[i], i == ANY || i == UIDS || i == PIDS);
 	event = event_of(EVENT_COMM, 11, 1000);
 	look(&event, found);
 	for (int i = 0; i < N; i++)
-		assert_int_equal(found[i],
-				 i == ANY || i == MINE || i == MINE_AND_UID || i == TREE || i == TYPES);
+		assert_int_equal(found[i], i == ANY || i == MINE || i == MINE_AND_UID || i == TYPES);
 	/* A process of this tenant changes to another user, whose uid is in another filter. */
 	event = event_of(EVENT_ID, 12, 5);
 	EVENT_SET(&event, old_uid, 1000);
 	look(&event, found);
 	for (int i = 0; i < N; i++)
-		assert_int_equal(found[i], i != TREE_OF_TYPES && i != TYPES);
+		assert_int_equal(found[i], i != TYPES);
 	/* Twice, if both are requested. */
 	event = event_of(EVENT_ID, 1, 5);
 	EVENT_SET(&event, old_uid, 7);
@@ -137,7 +133,7 @@ static void test_kinds(void **state)
 	fb_event_init(&event, EVENT_PTRACE);
 	look(&event, found);
 	for (int i = 0; i < N; i++)
-		assert_int_equal(found[i], i == ANY || i == TREE);
+		assert_int_equal(found[i], i == ANY);
 	for (size_t i = 0; i < N; i++)
 		drop(i);
 	event = event_of(EVENT_EXEC, 10, 5);
@@ -160,8 +156,7 @@ static void add_random(struct random *random, size_t i, uint32_t most)
 	const uint32_t types[] = { 0, EVENT_TYPE_BIT(EVENT_FORK),
 				   EVENT_TYPE_BIT(EVENT_EXEC) | EVENT_TYPE_BIT(EVENT_EXIT) };
 	struct visibility visibility = { .all = random_below(random, 2), .uid = random_number(random, most) };
-	struct filter filter = { .has_tree = random_below(random, 10) == 0,
-				 .types = types[random_below(random, 3)] };
+	struct filter filter = { .types = types[random_below(random, 3)] };
 
 	if (random_below(random, 2))
 		filter.n_uids = random_below(random, KEYS_MAX);
@@ -197,18 +192,15 @@ static bool has_pid(size_t i, const struct fb_event *event)
 static bool can_want(size_t i, const struct fb_event *event)
 {
 	const struct filter *filter = &entries[i].filter;
-	uint32_t types = filter->types;
 
-	if (filter->has_tree && types)
-		types |= EVENT_TYPE_BIT(EVENT_FORK) | EVENT_TYPE_BIT(EVENT_EXIT);
-	if (filter->n_pids > 0 && !filter->has_tree)
+	if (filter->n_pids > 0)
 		return has_pid(i, event);
-	if (!entries[i].visibility.all && !filter->has_tree)
+	if (!entries[i].visibility.all)
 		return entries[i].visibility.uid == event->uid ||
 		       (EVENT_HAS(event, old_uid) && entries[i].visibility.uid == event->old_uid);
-	if (filter->n_uids > 0 && !filter->has_tree)
+	if (filter->n_uids > 0)
 		return has_uid(i, event);
-	return types == 0 || (types & EVENT_TYPE_BIT(event->type));
+	return filter->types == 0 || (filter->types & EVENT_TYPE_BIT(event->type));
 }
 
 /* Many views come and go: every view that an event can match is found, and none that it cannot match. */

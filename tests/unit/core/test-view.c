@@ -49,11 +49,13 @@ static struct filter *make_filter(const char *text)
 
 static struct view *get(const char *filter, struct visibility visibility)
 {
+	struct filter *made = make_filter(filter);
+	struct label *label = NULL;
 	struct view *view = NULL;
 
-	assert_int_equal(view_get(&view, hub_views(stage.hub), make_filter(filter), visibility,
-				  &encoding_lines, hub_table(stage.hub)),
-			 0);
+	if (made->has_tree)
+		assert_int_equal(hub_get_label(stage.hub, &label, made->tree), 0);
+	assert_int_equal(view_get(&view, hub_views(stage.hub), made, visibility, &encoding_lines, label), 0);
 	assert_non_null(view);
 	return view;
 }
@@ -81,15 +83,20 @@ static void test_equal(void **state)
 	assert_ptr_not_equal(views[4], views[0]);
 	assert_ptr_not_equal(views[4], views[6]);
 	assert_int_equal(stats->views, 4);
-	/* But each tree has a separate view. */
+	/* A tree, too; and its label goes with it. */
 	views[7] = get("{\"tree\":{\"pid\":1,\"startUsec\":5}}", SEE_ALL);
 	views[8] = get("{\"tree\":{\"pid\":1,\"startUsec\":5}}", SEE_ALL);
-	assert_ptr_not_equal(views[7], views[8]);
+	views[9] = get("{\"tree\":{\"pid\":1,\"startUsec\":5},\"types\":\"exit\"}", SEE_ALL);
+	assert_ptr_equal(views[7], views[8]);
+	assert_ptr_not_equal(views[7], views[9]);
+	assert_ptr_equal(views[7]->label, views[9]->label);
+	assert_int_equal(labels_count(hub_labels(stage.hub)), 1);
 	assert_int_equal(stats->views, 6);
 	assert_int_equal(views[0]->references, 2);
-	for (int i = 0; i < 9; i++)
+	for (int i = 0; i < 10; i++)
 		assert_null(view_put(views[i]));
 	assert_int_equal(stats->views, 0);
+	assert_int_equal(labels_count(hub_labels(stage.hub)), 0);
 	assert_null(view_put(NULL));
 	assert_null(views_free(NULL));
 }

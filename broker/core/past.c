@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <errno.h>
+#include <stdlib.h>
+
+#include "core/past.h"
+
+#include "core/members.h"
+
+/* How many processes or records one past_read() looks at: some hundred microseconds. */
+#define SLICE 2048
+
+/* Bytes by which the bits grow. */
+#define BITS_PIECE 4096
+
+enum phase { PAST_LIVING, PAST_ENDED, PAST_READING, PAST_COMPLETE };
+
+struct past {
+	unsigned int references;
+	enum phase phase;
+	bool lost;
+	uint64_t first;	    /* the log's oldest record when it began */
+	uint64_t began;	    /* time of that record, CLOCK_BOOTTIME */
+	size_t slot;	    /* PAST_LIVING: in the table */
+	uint64_t next;	    /* PAST_ENDED, PAST_READING: the record to read */
+	bool root_is_found; /* the root's own start is known */
+	struct members members;
+	uint8_t *bits; /* from @first on */
+	size_t size;
+};
+
+int past_get(struct label *label, const struct log *log)
+{
+	struct past *past = label->past;
+
+	if (past) {
+		past->references++;
+		return 0;
+	}
+	past = calloc(1, sizeof(*past));
+	if (!past)
+		return -ENOMEM;
+	past->references = 1;
+	past->first = log_first(log);
+	if (members_add(&past->members, label->root) < 0) {
+		free(past);
+		return -ENOMEM;
+	}
+	label->past = past;
+	return 0;
+}
+
+void past_put(struct label *label)
+{
+	struct past *past = label->past;
+
+	if (--past->references > 0)
+		return;
+	members_done(&past->members);
+	free(past->bits);
+	free(past);
+	label->past = NULL;
+}
+
+bool past_is_lost(const struct past *past)
+{
+	return past->lost;
+}
+
+bool past_has(const struct past *past, uint64_t seq)
+{
+	uint64_t place = past ? (seq - past->first) / 8 : 0;
+
+	return past && seq >= past->first && place < past->size &&
+	       past->bits[place] & 1 << (seq - past->first) % 8;
+}
+
+static void set_bit(struct past *past, uint64_t seq)
+{
+	uint64_t place = (seq - past->first) / 8;
+	size_t size = (place / BITS_PIECE + 1) * BITS_PIECE;
+	uint8_t *bits = past->bits;
+
+	if (place >= past->size) {
+		bits = realloc(past->bits, size);
+		if (!bits) {
+			past->lost = true;
+			return;
+		}
+		memset(bits + past->size, 0, size - past->size);
+		past->bits = bits;
+		past->size = size;
+	}
+	bits[place] |= (uint8_t)(1 << (seq - past->first) % 8);
+}
+
+static struct process_id id_of(const struct fb_event *event)
+{
+	return (struct process_id){ event->pid, EVENT_HAS(event, start_usec) ? event->start_usec : 0 };
+}
+
+static void add(struct past *past, struct process_id id)
+{
+	if (!members_find(&past->members, id) && members_add(&past->members, id) < 0)
+		past->lost = true;
+}
+
+/* Was it born before the log begins, so that no fork shows it? */
+static bool is_older(const struct past *past, struct process_id id)
+{
+	return id.start_usec <= past->began + EVENT_START_SLACK_USEC;
+}
+
+/* The members that lived when the label began, first those that still live. */
+static bool read_living(struct past *past, struct label *label, struct labels *labels,
+			const struct table *table)
+{
+	for (unsigned int n = 0; n < SLICE; n++) {
+		const struct process *process = table_walk(table, &past->slot);
+
+		if (!process)
+			return true;
+		if (is_older(past, process->id) && label_is_on(labels, label, process->line))
+			add(past, process->id);
+	}
+	return false;
+}
+
+/* Then those that have ended since. */
+static bool read_ended(struct past *past, struct label *label, struct labels *labels, const struct log *log)
+{
+	struct log_place place;
+	struct fb_event event;
+
+	if (past->next < label->since)
+		past->next = label->since;
+	if (past->next < log_first(log))
+		past->next = log_first(log);
+	if (log_seek(log, past->next, &place) != 0)
+		return true;
+	for (unsigned int n = 0; n < SLICE; n++) {
+		if (log_skip(log, &place, EVENT_TYPE_BIT(EVENT_EXIT), UINT64_MAX))
+			continue;
+		if (log_read(log, &place, &event) != 0)
+			return true;
+		if (event.type == EVENT_EXIT && EVENT_HAS(&event, label) && is_older(past, id_of(&event)) &&
+		    label_is_in(labels, label, event.label))
+			add(past, id_of(&event));
+	}
+	past->next = place.seq;
+	return false;
+}
+
+/* The root was named before its fork was seen, perhaps with a start that is not exact. */
+static bool is_root(struct past *past, const struct label *label, struct process_id id)
+{
+	struct process_id *root;
+
+	if (id.pid != label->root.pid || !event_same_start(id.start_usec, label->root.start_usec) ||
+	    (past->root_is_found && id.start_usec != label->root.start_usec))
+		return false;
+	root = members_find(&past->members, label->root);
+	if (!root)
+		return false;
+	past->root_is_found = true;
+	root->start_usec = id.start_usec;
+	return true;
+}
+
+static bool is_born(const struct past *past, const struct fb_event *event)
+{
+	struct process_id parent = { .pid = event->ppid };
+
+	if (!EVENT_HAS(event, ppid))
+		return false;
+	if (EVENT_HAS(event, parent_start_usec))
+		parent.start_usec = event->parent_start_usec;
+	return members_find(&past->members, parent);
+}
+
+/* Is a record about a member? */
+static bool take(struct past *past, const struct label *label, const struct fb_event *event)
+{
+	struct process_id id = id_of(event);
+	struct process_id *member;
+
+	if (!EVENT_HAS(event, pid))
+		return false;
+	if (fb_event_is_thread(event))
+		return members_find(&past->members, id);
+	if (event->type == EVENT_FORK && !is_root(past, label, id)) {
+		members_replace(&past->members, id);
+		if (is_born(past, event))
+			add(past, id);
+	}
+	member = members_find(&past->members, id);
+	if (!member)
+		return false;
+	if (event->type == EVENT_EXIT)
+		members_remove(&past->members, member);
+	return true;
+}
+
+static bool read_on(struct past *past, struct label *label, const struct log *log)
+{
+	uint64_t until = label->since < log_next(log) ? label->since : log_next(log);
+	struct log_place place;
+	struct fb_event event;
+
+	if (past->next < log_first(log)) {
+		/* Forks that were overwritten before they were read. */
+		past->lost = true;
+		past->next = log_first(log);
+	}
+	if (past->next >= until || log_seek(log, past->next, &place) != 0)
+		return true;
+	for (unsigned int n = 0; n < SLICE && place.seq < until; n++) {
+		if (log_read(log, &place, &event) != 0)
+			break;
+		if (take(past, label, &event))
+			set_bit(past, event.seq);
+	}
+	past->next = place.seq;
+	return past->next >= until;
+}
+
+/* The members that live now are those of the label from now on. */
+static void begin(struct past *past, struct label *label, struct labels *labels, const struct log *log,
+		  const struct table *table)
+{
+	const struct members *members = &past->members;
+
+	for (size_t i = 0; members->slots && i < (size_t)1 << members->bits; i++) {
+		const struct process *process = table_find(table, members->slots[i].pid);
+
+		if (process && process->line && process_id_equal(process->id, members->slots[i]) &&
+		    label_mark(labels, label, process->line) < 0)
+			past->lost = true;
+	}
+	label_simplify(labels, label);
+	label_begin(label, log_next(log));
+}
+
+/* The time of the first record that has one. */
+static uint64_t time_of(const struct log *log, uint64_t seq)
+{
+	struct log_place place;
+	struct fb_event event;
+
+	if (log_seek(log, seq, &place) != 0)
+		return 0;
+	while (log_read(log, &place, &event) == 0)
+		if (EVENT_HAS(&event, boot_usec))
+			return event.boot_usec;
+	return 0;
+}
+
+bool past_read(struct label *label, struct labels *labels, const struct log *log, const struct table *table)
+{
+	struct past *past = label->past;
+
+	switch (past->phase) {
+	case PAST_LIVING:
+		if (past->slot == 0)
+			past->began = time_of(log, past->first);
+		if (label->since != LABEL_NOT_BEGUN && !read_living(past, label, labels, table))
+			break;
+		past->phase = PAST_ENDED;
+		break;
+	case PAST_ENDED:
+		if (label->since != LABEL_NOT_BEGUN && !read_ended(past, label, labels, log))
+			break;
+		past->phase = PAST_READING;
+		past->next = past->first;
+		break;
+	case PAST_READING:
+		if (!read_on(past, label, log))
+			break;
+		if (label->since == LABEL_NOT_BEGUN)
+			begin(past, label, labels, log, table);
+		members_done(&past->members);
+		past->phase = PAST_COMPLETE;
+		break;
+	case PAST_COMPLETE:
+		break;
+	}
+	return past->phase == PAST_COMPLETE;
+}
