@@ -102,6 +102,15 @@ enum event_kind {
 	EVENT_KIND_ARGS
 };
 #define EVENT_KINDS (EVENT_KIND_ARGS + 1)
+
+/* Why fields are withheld from a user who does not see all; the private column of the table (core/privacy.h). */
+enum privacy {
+	PRIVACY_NONE = 0,
+	PRIVACY_PROGRAM = 1 << 0, /* the process runs a privileged program */
+	PRIVACY_USAGE = 1 << 1,	  /* it has run one since its fork: counters include what that program did */
+	PRIVACY_ALL = PRIVACY_PROGRAM | PRIVACY_USAGE,
+};
+
 enum event_group {
 	EVENT_GROUP_TOP,
 	EVENT_GROUP_STATUS,

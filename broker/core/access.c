@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "base/cleanup.h"
+#include "core/privacy.h"
 
 /* Enough for most users; otherwise the kernel returns how many there are. */
 #define GROUPS_AT_FIRST 64
@@ -62,11 +63,18 @@ int peer_from_socket(struct peer *peer, int fd, gid_t group)
 /* These types are about the broker's own view, not about a process. */
 #define ACCESS_EVERYONE EVENT_TYPES_ALWAYS
 
-/* I/O counters can reveal a secret, such as the length of a password; arguments can contain one. */
-#define BIT_PUBLIC(_member)  FIELDS_NONE
-#define BIT_PRIVATE(_member) EVENT_BIT(_member)
-static const field_set fields_private = 0
-#define F(_member, _kind, _group, _key, _privacy) | BIT_##_privacy(_member)
+/* The private column of proto/event-fields.toml. */
+#define IF_PUBLIC(_mark, _member)  FIELDS_NONE
+#define IF_PROGRAM(_mark, _member) ((_mark) == PRIVACY_PROGRAM ? EVENT_BIT(_member) : FIELDS_NONE)
+#define IF_USAGE(_mark, _member)   ((_mark) == PRIVACY_USAGE ? EVENT_BIT(_member) : FIELDS_NONE)
+
+static const field_set fields_of_program = 0
+#define F(_member, _kind, _group, _key, _privacy) | IF_##_privacy(PRIVACY_PROGRAM, _member)
+#include "event-fields.h"
+#undef F
+	;
+static const field_set fields_of_usage = 0
+#define F(_member, _kind, _group, _key, _privacy) | IF_##_privacy(PRIVACY_USAGE, _member)
 #include "event-fields.h"
 #undef F
 	;
@@ -78,7 +86,9 @@ struct visibility access_of(const struct peer *peer)
 
 field_set access_fields_of_user(uint32_t uid, const struct fb_event *event)
 {
+	field_set withheld = FIELDS_NONE;
 	bool own, left;
+	uint32_t marks;
 
 	if (EVENT_TYPE_BIT(event->type) & ACCESS_EVERYONE)
 		return FIELDS_ALL;
@@ -86,8 +96,10 @@ field_set access_fields_of_user(uint32_t uid, const struct fb_event *event)
 	left = event->type == EVENT_ID && EVENT_HAS(event, old_uid) && event->old_uid == uid;
 	if (!own && !left)
 		return 0;
-	/* An unknown effective uid may be that of another user. */
-	if (EVENT_HAS(event, euid) && event->euid == uid)
-		return FIELDS_ALL;
-	return ~fields_private;
+	marks = privacy_of(event);
+	if (marks & PRIVACY_PROGRAM)
+		withheld |= fields_of_program;
+	if (marks & PRIVACY_USAGE)
+		withheld |= fields_of_usage;
+	return ~withheld;
 }

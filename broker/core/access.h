@@ -5,8 +5,7 @@
  * Decides which subscriber may see which event: in one place for every face, for live events, history, snapshots and lists.
  *
  * Root and the members of the group see all processes. Other users see the processes whose real uid is their own; id events
- * also if the old uid was. If the effective uid is not their own, I/O counters and arguments are withheld. Everyone sees
- * lost and source.
+ * also if the old uid was. What a privileged program does is withheld from them (privacy.h). Everyone sees lost and source.
  */
 
 #include <stdbool.h>

@@ -272,8 +272,7 @@ static int fill_snapshot(struct cursor *cursor)
 			break;
 		if (process->born >= cursor->position)
 			continue;
-		fb_event_init(&event, EVENT_PROCESS);
-		process_describe(process, &event, FIELDS_ALL);
+		table_describe(hub_table(cursor->hub), process, &event);
 		fields = view_match_process(cursor->reader.view, &event, process->line);
 		if (fields == 0)
 			continue;

@@ -149,6 +149,7 @@ static void set_label(struct hub *hub, struct fb_event *event)
 void hub_publish(struct hub *hub, struct fb_event *event)
 {
 	EVENT_SET(event, seq, log_next(hub->log));
+	table_mark(hub->table, event);
 	/* Without memory for a process, it is only missing from snapshots and trees; its events are in the log. */
 	(void)table_apply(hub->table, event);
 	set_label(hub, event);
@@ -196,8 +197,8 @@ static void set_now(struct fb_event *event)
 	EVENT_SET(event, boot_usec, clock_usec(CLOCK_BOOTTIME));
 }
 
-void hub_lost(struct hub *hub, const char *reason, uint64_t count, uint64_t since_usec, uint64_t until_usec,
-	      const char *detail)
+static void publish_lost(struct hub *hub, const char *reason, uint64_t count, uint64_t since_usec,
+			 uint64_t until_usec, const char *detail)
 {
 	struct hub_loss *loss = strcmp(reason, "kernel") == 0	 ? &hub->stats.kernel
 				: strcmp(reason, "netlink") == 0 ? &hub->stats.netlink
@@ -223,6 +224,13 @@ void hub_lost(struct hub *hub, const char *reason, uint64_t count, uint64_t sinc
 	hub_publish(hub, &event);
 }
 
+void hub_lost(struct hub *hub, const char *reason, uint64_t count, uint64_t since_usec, uint64_t until_usec,
+	      const char *detail)
+{
+	table_doubt(hub->table);
+	publish_lost(hub, reason, count, since_usec, until_usec, detail);
+}
+
 void hub_note_slow(struct hub *hub, uint64_t count)
 {
 	hub->stats.slow.times++;
@@ -230,15 +238,14 @@ void hub_note_slow(struct hub *hub, uint64_t count)
 		hub->stats.slow.count += count;
 }
 
-uint64_t hub_find_process(const struct hub *hub, uint32_t pid, struct visibility visibility,
-			  struct fb_event *event)
+field_set hub_find_process(const struct hub *hub, uint32_t pid, struct visibility visibility,
+			   struct fb_event *event)
 {
 	const struct process *process = table_find(hub->table, pid);
 
 	if (!process)
 		return 0;
-	fb_event_init(event, EVENT_PROCESS);
-	process_describe(process, event, FIELDS_ALL);
+	table_describe(hub->table, process, event);
 	return access_fields(visibility, event);
 }
 
@@ -263,12 +270,13 @@ static void keep(char *to, size_t size, const char *from)
 		snprintf(to, size, "%s", from ? from : "");
 }
 
+/* The doubt began with the outage, and the first scan of the source may have ended it. */
 static void outage_end(struct hub *hub)
 {
 	hub->outage = false;
-	hub_lost(hub, hub->outage_reason ? hub->outage_reason : "unarmed", HUB_COUNT_UNKNOWN,
-		 hub->outage_since_usec, clock_usec(CLOCK_REALTIME),
-		 hub->outage_detail ? hub->outage_detail : "the broker was not running");
+	publish_lost(hub, hub->outage_reason ? hub->outage_reason : "unarmed", HUB_COUNT_UNKNOWN,
+		     hub->outage_since_usec, clock_usec(CLOCK_REALTIME),
+		     hub->outage_detail ? hub->outage_detail : "the broker was not running");
 }
 
 void hub_source_changed(struct hub *hub, const char *source, const char *reason, const char *detail)
@@ -322,6 +330,7 @@ struct hub_origin hub_take_resume(struct hub *hub)
 
 void hub_begin_outage(struct hub *hub, const char *reason, const char *detail, uint64_t since_usec)
 {
+	table_doubt(hub->table);
 	hub->outage = true;
 	hub->outage_reason = reason;
 	hub->outage_detail = detail;

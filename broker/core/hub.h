@@ -124,8 +124,8 @@ void hub_note_slow(struct hub *hub, uint64_t count);
  * @event: its texts are valid until the next event. Return: the fields that may be seen; 0: there is no such process, or it
  * may not be seen.
  */
-uint64_t hub_find_process(const struct hub *hub, uint32_t pid, struct visibility visibility,
-			  struct fb_event *event);
+field_set hub_find_process(const struct hub *hub, uint32_t pid, struct visibility visibility,
+			   struct fb_event *event);
 
 /*
  * hub_source_changed() - publish which source reports events from now on, what it arms, and why it changed

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,6 +8,7 @@
 #include "core/table.h"
 
 #include "core/intern.h"
+#include "core/privacy.h"
 #include "parents.h"
 
 /* Structs of ended processes that are kept for the next forks. */
@@ -32,6 +34,7 @@ struct table {
 	struct process *spare;
 	unsigned int n_spare;
 	struct process *gone; /* ended by the last event, which may use its texts */
+	uint32_t certain;     /* how often events were lost */
 };
 
 int table_new(struct table **ret)
@@ -340,6 +343,67 @@ static bool process_is_reused(const struct process *process, const struct fb_eve
 	return known ? !process_is_of(process, event) : event->type == EVENT_FORK;
 }
 
+/* Privacy */
+
+/* The types that begin or end what is private; the others have marks, but change none. */
+#define PRIVACY_TYPES (EVENT_TYPE_BIT(EVENT_FORK) | EVENT_TYPE_BIT(EVENT_EXEC) | EVENT_TYPE_BIT(EVENT_ID))
+
+uint32_t table_privacy(const struct table *table, const struct process *process)
+{
+	return process->certain == table->certain ? process->privacy : PRIVACY_ALL;
+}
+
+void table_doubt(struct table *table)
+{
+	table->certain++;
+}
+
+/* The marks of the process that called fork(2). */
+static uint32_t privacy_of_parent(const struct table *table, const struct fb_event *fork)
+{
+	const struct process *parent = EVENT_HAS(fork, ppid) ? find(table, fork->ppid) : NULL;
+
+	/* The parent of a CLONE_PARENT child is not the process that made it. */
+	if (!parent || (EVENT_HAS(fork, clone_flags) && fork->clone_flags & CLONE_PARENT))
+		return PRIVACY_ALL;
+	if ((parent->has & EVENT_BIT(start_usec)) && EVENT_HAS(fork, parent_start_usec) &&
+	    !event_same_start(parent->id.start_usec, fork->parent_start_usec))
+		return PRIVACY_ALL;
+	return table_privacy(table, parent);
+}
+
+void table_mark(const struct table *table, struct fb_event *event)
+{
+	const struct process *process;
+	uint32_t marks;
+
+	if (!(EVENT_TYPE_BIT(event->type) & PROCESS_TYPES) || !EVENT_HAS(event, pid))
+		return;
+	process = find(table, event->pid);
+	if (process && process_is_reused(process, event))
+		process = NULL;
+	marks = privacy_after_event(process, process && process->certain == table->certain,
+				    event->type == EVENT_FORK ? privacy_of_parent(table, event) : 0, event);
+	if (marks != privacy_of_ids(event))
+		EVENT_SET(event, privacy, marks);
+	else
+		EVENT_CLEAR(event, privacy);
+}
+
+/* @process: before the event changes it */
+static void process_set_privacy(const struct table *table, struct process *process, bool added,
+				const struct fb_event *event)
+{
+	if (event->type == EVENT_PROCESS)
+		process->privacy = (uint8_t)privacy_after_learning(added ? NULL : process, event);
+	else if (added || EVENT_TYPE_BIT(event->type) & PRIVACY_TYPES)
+		process->privacy = (uint8_t)privacy_of(event);
+	else
+		return;
+	if (added || event->type != EVENT_PROCESS || EVENT_HAS(event, privacy))
+		process->certain = table->certain;
+}
+
 static int table_update(struct table *table, struct process *process, const struct fb_event *event)
 {
 	bool added = !process;
@@ -354,6 +418,7 @@ static int table_update(struct table *table, struct process *process, const stru
 		process->born = event->seq;
 	if (EVENT_HAS(event, seq))
 		process->changed = event->seq;
+	process_set_privacy(table, process, added, event);
 	process_set_values(process, event);
 	r = process_set_parent(table, process, event);
 	if (r == 0)
@@ -438,6 +503,13 @@ void process_describe(const struct process *process, struct fb_event *event, fie
 		EVENT_SET(event, exe, event_text(process->exe));
 	if (wanted & EVENT_BIT(cgroup))
 		EVENT_SET(event, cgroup, event_text(process->cgroup));
+}
+
+void table_describe(const struct table *table, const struct process *process, struct fb_event *event)
+{
+	fb_event_init(event, EVENT_PROCESS);
+	process_describe(process, event, FIELDS_ALL);
+	EVENT_SET(event, privacy, table_privacy(table, process));
 }
 
 /* Filters */

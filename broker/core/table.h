@@ -25,6 +25,8 @@ struct process {
 #include "event-kept-fields.h"
 #undef K
 	uint8_t tty_len, comm_len;
+	uint8_t privacy;  /* a set of enum privacy, see table_privacy() */
+	uint32_t certain; /* no event was lost since these are known, if it is the table's number */
 	char tty[PROCESS_TTY_MAX];
 	char comm[PROCESS_COMM_MAX];
 	const char *exe, *cgroup; /* shared with all that have the same, see intern.h; NULL where not known */
@@ -61,6 +63,21 @@ const struct process *table_find(const struct table *table, uint32_t pid);
  * Return: 0 or -ENOMEM.
  */
 int table_apply(struct table *table, const struct fb_event *event);
+
+/*
+ * table_mark() - set the privacy of an event that a source publishes, before table_apply() and the log take it
+ * Its privacy is what the source has seen in /proc, if anything (privacy.h).
+ */
+void table_mark(const struct table *table, struct fb_event *event);
+
+/* table_privacy() - what is private of a process now: a set of enum privacy */
+uint32_t table_privacy(const struct table *table, const struct process *process);
+
+/* table_doubt() - events were lost: all is private of every process until /proc or an event shows what is */
+void table_doubt(struct table *table);
+
+/* table_describe() - all of a process, as a process event; its texts are valid until the next event */
+void table_describe(const struct table *table, const struct process *process, struct fb_event *event);
 
 /*
  * process_describe() - set the fields that @event lacks to what is known of its process

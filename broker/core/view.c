@@ -245,6 +245,18 @@ void view_set_caught_up(struct view_reader *reader)
 		drop_chunks(view);
 }
 
+/* A field that is withheld is absent for the filter, too: otherwise a match would reveal it. */
+static bool match_shown(const struct view *view, const struct fb_event *event, field_set fields)
+{
+	struct fb_event shown;
+
+	if (!(event->has & ~fields))
+		return filter_match(view->filter, event);
+	shown = *event;
+	shown.has &= fields;
+	return filter_match(view->filter, &shown);
+}
+
 /* The cheap tests of an event, before it is known whether its process is in the tree. */
 static field_set match_cheaply(const struct view *view, const struct fb_event *event)
 {
@@ -273,7 +285,7 @@ field_set view_match(const struct view *view, const struct fb_event *event)
 
 	if (fields == 0 || EVENT_TYPES_ALWAYS & EVENT_TYPE_BIT(event->type))
 		return fields;
-	return is_in_tree(view, event) && filter_match(view->filter, event) ? fields : 0;
+	return is_in_tree(view, event) && match_shown(view, event, fields) ? fields : 0;
 }
 
 field_set view_match_process(const struct view *view, const struct fb_event *event, struct line *line)
@@ -282,7 +294,7 @@ field_set view_match_process(const struct view *view, const struct fb_event *eve
 
 	if (fields == 0 || (view->label && !label_is_on(view->views->labels, view->label, line)))
 		return 0;
-	return filter_match(view->filter, event) ? fields : 0;
+	return match_shown(view, event, fields) ? fields : 0;
 }
 
 static void encode(struct view *view, struct chunk *chunk, const struct fb_event *event, field_set fields)

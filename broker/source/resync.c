@@ -158,9 +158,12 @@ static void take_entry(struct taking *taking, struct proc_entry *entry)
 		resync->ops->gone(resync->userdata, entry->event.pid, taking->snapshot->end_nsec);
 		process = NULL;
 	}
-	/* An event since the start of the scan is newer than the result of the scan. */
+	/* An event since the start of the scan is newer than the result of the scan, and so is one that was lost since. */
 	if (taking->late && process && process->changed >= resync->started_seq)
-		entry->event.has &= ~(process->has & ~(EVENT_BIT(pid) | EVENT_BIT(start_usec)));
+		entry->event.has &=
+			~((process->has | EVENT_BIT(privacy)) & ~(EVENT_BIT(pid) | EVENT_BIT(start_usec)));
+	if (resync->wanted)
+		EVENT_CLEAR(&entry->event, privacy);
 	learn(taking, entry, process);
 	if (resync->ops->living)
 		resync->ops->living(resync->userdata, taking->snapshot, entry);

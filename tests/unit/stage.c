@@ -188,6 +188,7 @@ field_set subscriber_fields(const struct subscriber *subscriber, uint64_t seq)
 		return fields;
 	if (subscriber->root && !world_descends(stage->events[seq].process, subscriber->root))
 		return 0;
+	event.has &= fields;
 	return filter_match(subscriber->filter, &event) ? fields : 0;
 }
 

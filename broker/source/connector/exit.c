@@ -43,6 +43,8 @@ static void publish_thread_exit(struct connector *connector, const struct cn_eve
 	if (exit->has_record) {
 		set_usage(&event, &exit->record.usage, FIELDS_ALL);
 		EVENT_SET(&event, elapsed_usec, exit->record.elapsed_usec);
+		if (exit->record.flags & TASKSTATS_ASU)
+			EVENT_SET(&event, privacy, PRIVACY_USAGE);
 	}
 	subject_describe(process, &event, ~EVENT_BIT(exe));
 	connector_publish(connector, &event);
@@ -91,6 +93,9 @@ static void publish_end(struct connector *connector, struct fb_event *event, con
 	if (end->has_status)
 		fb_event_set_status(event, end->status);
 	set_usage(event, &end->usage, end->has);
+	/* A program with file capabilities has its user's ids, and /proc may have been read too late to show it. */
+	if (end->privileged)
+		EVENT_SET(event, privacy, PRIVACY_USAGE);
 	set_parent(connector, event, process, ppid ? ppid : end->has_task ? end->ppid : 0);
 	if (EVENT_HAS(event, ppid))
 		fields &= ~EVENT_BIT(parent_start_usec);

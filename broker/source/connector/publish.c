@@ -115,8 +115,10 @@ void connector_answer_late(struct connector *connector, struct proc_question *qu
 		return;
 	EVENT_SET(event, start_usec, process->id.start_usec);
 	EVENT_CLEAR(event, ppid);
-	/* Later events may have changed the name or the ids: keep these. */
+	/* Later events may have changed the name or the ids: keep these. They may also have made the program a privileged one. */
 	event->has &= ~(process->has & (PROCFS_IDS | EVENT_BIT(comm)));
+	if (EVENT_HAS(event, privacy) && event->privacy == PRIVACY_NONE)
+		EVENT_CLEAR(event, privacy);
 	(void)hub_learn(connector->hub, event);
 }
 

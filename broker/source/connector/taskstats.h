@@ -17,7 +17,11 @@
 
 #define TASKSTATS_COMM_MAX 32
 
-/* From <linux/acct.h>: killed by a signal; the thread that ended its process (kernel 5.19, version 12). */
+/*
+ * From <linux/acct.h>: a capability let it do something since its fork; killed by a signal; the thread that ended its process
+ * (kernel 5.19, version 12).
+ */
+#define TASKSTATS_ASU	 0x02
 #define TASKSTATS_AXSIG	 0x10
 #define TASKSTATS_AGROUP 0x20
 

@@ -360,6 +360,7 @@ static void group_take_record(struct group *group, const struct taskstats_record
 	group_take_rss(group, record);
 	group->has_record = true;
 	group->last |= record->flags & TASKSTATS_AGROUP;
+	group->privileged |= (record->flags & TASKSTATS_ASU) != 0;
 	group->version = record->version;
 	group->ppid = record->ppid;
 	group->uid = record->uid;
@@ -512,6 +513,7 @@ void group_end(const struct groups *groups, const struct group *group, struct gr
 		.uid = group->uid,
 		.gid = group->gid,
 		.comm = group->comm,
+		.privileged = group->privileged,
 	};
 	if (!groups->records || !group->has_record || group->mismatched || !complete)
 		return;
@@ -546,5 +548,6 @@ void group_end_stray(const struct group_exit *exit, struct group_end *end)
 		.uid = record->uid,
 		.gid = record->gid,
 		.comm = record->comm,
+		.privileged = (record->flags & TASKSTATS_ASU) != 0,
 	};
 }

@@ -57,6 +57,7 @@ struct group {
 	uint64_t stray_rss_kib;
 	bool has_all;		 /* @all: the kernel's sums of all its threads */
 	bool multithreaded;	 /* it had more than one thread at some time */
+	bool privileged;	 /* a thread used a capability */
 	uint16_t version;	 /* of its records */
 	uint32_t ppid, uid, gid; /* of the last record */
 	char comm[TASKSTATS_COMM_MAX];
@@ -83,6 +84,7 @@ struct group_end {
 	bool has_task; /* the following */
 	uint32_t ppid, uid, gid;
 	const char *comm;
+	bool privileged; /* a thread used a capability */
 };
 
 /* groups_new() - @records: taskstats works, each exit has a record */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -139,6 +140,34 @@ static void read_cgroup(int dir, struct fb_event *event, struct procfs_text *tex
 		EVENT_SET(event, unit, unit);
 }
 
+/*
+ * The files below /proc/PID belong to the effective user, or to root where the kernel protects the process (it is not
+ * "dumpable"); the directory always belongs to the effective user. Return: a set of enum privacy.
+ */
+static uint32_t protection_of(int dir, const char *name)
+{
+	struct stat file, user;
+
+	if (fstatat(dir, name, &file, AT_SYMLINK_NOFOLLOW) < 0 || fstat(dir, &user) < 0)
+		return PRIVACY_ALL;
+	return file.st_uid == user.st_uid && file.st_gid == user.st_gid ? PRIVACY_NONE : PRIVACY_ALL;
+}
+
+/*
+ * exe, and whether the program is protected, before and after: an exec may come in between. A process that has given back its
+ * memory, since it ends, looks protected, but it has no exe any more.
+ */
+static void read_program(int dir, struct fb_event *event, struct procfs_text *text)
+{
+	uint32_t first = protection_of(dir, "exe"), last;
+
+	read_exe(dir, event, text);
+	last = protection_of(dir, "exe");
+	if (EVENT_HAS(event, exe))
+		EVENT_SET(event, privacy,
+			  first == PRIVACY_NONE && last == PRIVACY_NONE ? PRIVACY_NONE : PRIVACY_ALL);
+}
+
 static int read_dir(int dir, uint64_t start_usec, field_set fields, struct fb_event *event,
 		    struct procfs_text *text, struct procfs_stat *stat)
 {
@@ -151,7 +180,7 @@ static int read_dir(int dir, uint64_t start_usec, field_set fields, struct fb_ev
 	if (fields & PROCFS_IDS)
 		read_ids(dir, event);
 	if (fields & EVENT_BIT(exe))
-		read_exe(dir, event, text);
+		read_program(dir, event, text);
 	if (fields & EVENT_BIT(cgroup))
 		read_cgroup(dir, event, text);
 	if (fields & EVENT_BIT(login_uid))

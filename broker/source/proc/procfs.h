@@ -85,6 +85,9 @@ int procfs_open(void);
  * @fields: EVENT_BIT()s of fields that cost a file of their own (ids, exe, cgroup, login_uid); the others are always read
  * @stat: NULL, or set to the values that are not in the event
  * Everything is read through one descriptor of /proc/PID, so that no values of another process get in. Texts point into @text.
+ * privacy says whether the kernel protects the process from its user: it does after an exec that gave the program ids or
+ * capabilities, or of a file that the user cannot read, and after a change of ids, until the next exec; or if the program asks
+ * for it (prctl(2), PR_SET_DUMPABLE). Absent where that cannot be seen.
  * Return: 0, PROCFS_E_GONE, or a negative errno: whether the process lives is not known.
  */
 int procfs_read(int proc, uint32_t pid, uint64_t start_usec, field_set fields, struct fb_event *event,

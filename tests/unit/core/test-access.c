@@ -17,10 +17,13 @@
 #include <cmocka.h>
 
 #include "core/access.h"
+#include "core/privacy.h"
 
 #define ALL FIELDS_ALL
-static const field_set private = EVENT_BIT(read_bytes) | EVENT_BIT(write_bytes) | EVENT_BIT(read_chars) |
-				 EVENT_BIT(write_chars) | EVENT_BIT(args) | EVENT_BIT(args_cut);
+static const field_set program = EVENT_BIT(exe) | EVENT_BIT(filename) | EVENT_BIT(filename_cut) |
+				 EVENT_BIT(args) | EVENT_BIT(args_cut) | EVENT_BIT(root);
+static const field_set usage =
+	EVENT_BIT(read_bytes) | EVENT_BIT(write_bytes) | EVENT_BIT(read_chars) | EVENT_BIT(write_chars);
 
 static const struct visibility tenant = { .all = false, .uid = 1000 };
 
@@ -31,7 +34,7 @@ static struct fb_event make(enum event_type type)
 	/* Absent fields must not count: their values here would mean that the event belongs to the tenant. */
 	memset(&event, 0, sizeof(event));
 	fb_event_init(&event, type);
-	event.uid = event.euid = event.old_uid = 1000;
+	event.uid = event.euid = event.old_uid = event.gid = event.egid = 1000;
 	return event;
 }
 
@@ -63,35 +66,60 @@ static void test_all(void **state)
 	}
 }
 
-/* Every type of event, with each combination of whose it is */
-static void test_tenant(void **state)
+/* Every type of event, with each combination of whose it is, and of what is private */
+static void check_tenant(enum event_type type, unsigned int i)
 {
 	static const uint32_t uids[] = { 0, 1000, 1001, UINT32_MAX };
+	unsigned int uid = i % 5, old = i / 5 % 5, marks = i / 25;
+	struct fb_event event = make(type);
+	bool own = uid == 1, left = type == EVENT_ID && old == 1;
+	field_set expected = ALL;
 
+	/* 4: not known */
+	if (uid < 4)
+		EVENT_SET(&event, uid, uids[uid]);
+	if (old < 4)
+		EVENT_SET(&event, old_uid, uids[old]);
+	EVENT_SET(&event, privacy, marks);
+	if (type != EVENT_SOURCE && type != EVENT_LOST && type != EVENT_READY && type != EVENT_HEARTBEAT) {
+		if (marks & PRIVACY_PROGRAM)
+			expected &= ~program;
+		if (marks & PRIVACY_USAGE)
+			expected &= ~usage;
+		if (!own && !left)
+			expected = 0;
+	}
+	assert_true(access_fields(tenant, &event) == expected);
+}
+
+static void test_tenant(void **state)
+{
 	(void)state;
-	for (enum event_type type = EVENT_NONE + 1; type < _EVENT_TYPE_MAX; type++) {
-		for (unsigned int i = 0; i < 5 * 5 * 5; i++) {
-			unsigned int uid = i % 5, euid = i / 5 % 5, old = i / 25;
-			struct fb_event event = make(type);
-			bool own = uid == 1, own_euid = euid == 1, left = type == EVENT_ID && old == 1;
-			field_set expected;
+	for (enum event_type type = EVENT_NONE + 1; type < _EVENT_TYPE_MAX; type++)
+		for (unsigned int i = 0; i < 5 * 5 * 4; i++)
+			check_tenant(type, i);
+}
 
-			/* 4: not known */
-			if (uid < 4)
-				EVENT_SET(&event, uid, uids[uid]);
-			if (euid < 4)
-				EVENT_SET(&event, euid, uids[euid]);
-			if (old < 4)
-				EVENT_SET(&event, old_uid, uids[old]);
-			if (type == EVENT_SOURCE || type == EVENT_LOST || type == EVENT_READY ||
-			    type == EVENT_HEARTBEAT)
-				expected = ALL;
-			else if (!own && !left)
-				expected = 0;
-			else
-				expected = own_euid ? ALL : ~private;
-			assert_true(access_fields(tenant, &event) == expected);
-		}
+/* A record without marks, as most are, and those of an old log: the ids decide, and what is unknown is private. */
+static void test_ids(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < 3 * 3 * 3; i++) {
+		struct fb_event event = make(EVENT_EXIT);
+		unsigned int values[] = { i % 3, i / 3 % 3, i / 9 };
+		bool plain = true;
+
+		EVENT_SET(&event, uid, 1000);
+		/* 0: not known, 1: the user's, 2: of another */
+		for (unsigned int j = 0; j < 3; j++)
+			plain &= values[j] == 1;
+		if (values[0])
+			EVENT_SET(&event, euid, values[0] == 1 ? 1000 : 0);
+		if (values[1])
+			EVENT_SET(&event, egid, values[1] == 1 ? 100 : 0);
+		if (values[2])
+			EVENT_SET(&event, gid, values[2] == 1 ? 100 : 50);
+		assert_true(access_fields(tenant, &event) == (plain ? ALL : ~(program | usage)));
 	}
 }
 
@@ -221,6 +249,7 @@ int main(void)
 		cmocka_unit_test(test_of),
 		cmocka_unit_test(test_all),
 		cmocka_unit_test(test_tenant),
+		cmocka_unit_test(test_ids),
 	};
 
 	return cmocka_run_group_tests_name("access", tests, NULL, NULL);

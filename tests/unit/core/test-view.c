@@ -101,6 +101,32 @@ static void test_equal(void **state)
 	assert_null(views_free(NULL));
 }
 
+/* A filter must not show whether a field that is withheld has a value. */
+static void test_withheld(void **state)
+{
+	const struct visibility mine = { .uid = 1000 };
+	struct view *views[] = { get("{\"exe\":\"/secret\"}", mine), get("{\"exe\":\"*\"}", mine),
+				 get("{\"exe\":\"/secret\"}", SEE_ALL), get("{\"comm\":\"su\"}", mine) };
+	struct fb_event event;
+
+	(void)state;
+	fb_event_init(&event, EVENT_EXEC);
+	EVENT_SET(&event, pid, 5);
+	EVENT_SET(&event, uid, 1000);
+	EVENT_SET(&event, euid, 0);
+	EVENT_SET(&event, exe, event_text("/secret"));
+	EVENT_SET(&event, comm, event_text("su"));
+	assert_true(view_match(views[0], &event) == 0);
+	assert_true(view_match(views[1], &event) == 0);
+	assert_true(view_match(views[2], &event) == FIELDS_ALL);
+	assert_true(view_match(views[3], &event) != 0);
+	assert_false(view_match(views[3], &event) & EVENT_BIT(exe));
+	EVENT_SET(&event, privacy, 0);
+	assert_true(view_match(views[0], &event) == FIELDS_ALL);
+	for (size_t i = 0; i < sizeof(views) / sizeof(views[0]); i++)
+		view_put(views[i]);
+}
+
 static void test_wanted(void **state)
 {
 	struct view *views[4];
@@ -525,6 +551,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_equal, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_withheld, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_wanted, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_wanted_by_many, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_encoded_once, setup, teardown),

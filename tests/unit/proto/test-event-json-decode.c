@@ -14,7 +14,8 @@
 #include "tests/unit/random-event.h"
 
 /* Fields that JSON does not have. */
-static const field_set hidden = EVENT_BIT(instance) | EVENT_BIT(kernel_seq) | EVENT_BIT(label);
+static const field_set hidden =
+	EVENT_BIT(instance) | EVENT_BIT(kernel_seq) | EVENT_BIT(label) | EVENT_BIT(privacy);
 
 static char line[EVENT_JSON_MAX];
 

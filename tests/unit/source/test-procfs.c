@@ -404,6 +404,51 @@ static void test_real(void **state)
 	close(proc);
 }
 
+/* Where privacy is absent. */
+#define NOT_KNOWN 100
+
+/* A child of another user, with this value of PR_SET_DUMPABLE; after its end as well. */
+static uint32_t protection_of_child(int proc, unsigned long dumpable, bool ended)
+{
+	struct procfs_text text;
+	struct fb_event event;
+	pid_t child = fork();
+
+	if (child == 0) {
+		if (setresgid(61232, 61232, 61232) < 0 || setresuid(61231, 61231, 61231) < 0 ||
+		    prctl(PR_SET_DUMPABLE, dumpable) < 0)
+			_exit(1);
+		kill(getpid(), SIGSTOP);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, NULL, WUNTRACED), child);
+	if (ended) {
+		kill(child, SIGKILL);
+		assert_int_equal(waitid(P_PID, (id_t)child, &(siginfo_t){}, WEXITED | WNOWAIT), 0);
+	}
+	assert_int_equal(procfs_read(proc, (uint32_t)child, 0, FIELDS_ALL, &event, &text, NULL), 0);
+	assert_int_equal(event.uid, 61231);
+	kill(child, SIGKILL);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	return EVENT_HAS(&event, privacy) ? event.privacy : NOT_KNOWN;
+}
+
+/* The kernel's own mark of a program that its user may not look into */
+static void test_protected(void **state)
+{
+	int proc = procfs_open();
+
+	(void)state;
+	if (geteuid() != 0)
+		return;
+	assert_true(proc >= 0);
+	assert_int_equal(protection_of_child(proc, 1, false), PRIVACY_NONE);
+	assert_int_equal(protection_of_child(proc, 0, false), PRIVACY_ALL);
+	assert_int_equal(protection_of_child(proc, 1, true), NOT_KNOWN);
+	assert_int_equal(protection_of_child(proc, 0, true), NOT_KNOWN);
+	close(proc);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -418,6 +463,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_scan, fake_setup, fake_teardown),
 		cmocka_unit_test_setup_teardown(test_scan_incomplete, fake_setup, fake_teardown),
 		cmocka_unit_test(test_real),
+		cmocka_unit_test(test_protected),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
