@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -48,12 +49,20 @@ static void get_face_options(const struct broker *broker, struct face_options *o
 	};
 }
 
-/* A group that does not exist on this machine is not an error: then only root sees all processes. */
+/*
+ * A group that does not exist on this machine is not an error: then only root sees all processes. Looking it up may ask a
+ * server, so this is only done before the loop runs.
+ */
 static void set_group(struct broker *broker)
 {
-	if (config_group(&broker->config, &broker->group) != 0)
+	int r = config_group(&broker->config, &broker->group);
+
+	if (r > 0)
 		msg_warning("this machine has no group '%s': only root sees all processes",
 			    broker->config.group);
+	else if (r < 0)
+		msg_warning("cannot look up the group '%s': %s: only root sees all processes",
+			    broker->config.group, strerror(-r));
 }
 
 /*
@@ -101,7 +110,6 @@ static void apply(struct broker *broker)
 	const struct config *config = &broker->config;
 	struct face_options options;
 
-	set_group(broker);
 	msg_set_level(config->log_level);
 	set_budget(broker);
 	hub_set_wanted(broker->hub, config->armed);
@@ -115,6 +123,12 @@ static void on_reload(void *userdata)
 	struct config config;
 
 	if (options_load(broker->options, &config) == 0) {
+		/* Who has the log open keeps it until a new start, which also ends all connections. */
+		if (strcmp(config.group, broker->config.group) != 0)
+			msg_warning(
+				"Group= is read when the broker starts: '%s' sees all processes until then",
+				broker->config.group);
+		memcpy(config.group, broker->config.group, sizeof(config.group));
 		broker->config = config;
 		apply(broker);
 		msg_info("configuration reloaded");

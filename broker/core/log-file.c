@@ -87,13 +87,20 @@ static void fill_header(struct log_file *file, struct log_header *header, uint64
 	log_schema_add(header);
 }
 
-/* A new file under a temporary name, then renamed. */
-static int create(struct log_file *file)
+/* A broker that has no group to give it to, or may not, keeps it to itself. */
+static int give_to_group(const struct log_file *file)
+{
+	bool given = file->group != (gid_t)-1 && fchown(file->fd, (uid_t)-1, file->group) == 0;
+
+	return fchmod(file->fd, given ? 0640 : 0600) < 0 ? -errno : 0;
+}
+
+/* A new file under a temporary name, then renamed. @content: of another log, or NULL */
+static int create(struct log_file *file, const void *content)
 {
 	_cleanup_close_ int fd = -1;
 	char made[NAME_MAX + 1];
 	uint64_t epoch;
-	mode_t mode = 0640;
 	int r;
 
 	if (getrandom(&epoch, sizeof(epoch), 0) != sizeof(epoch))
@@ -108,14 +115,15 @@ static int create(struct log_file *file)
 	r = map_file(file, &fd);
 	if (r < 0)
 		goto fail;
-	fill_header(file, file->header, epoch);
-	/* A broker that has no group to give it to, or may not, keeps it to itself. */
-	if (file->group == (gid_t)-1 || fchown(file->fd, (uid_t)-1, file->group) < 0)
-		mode = 0600;
-	if (fchmod(file->fd, mode) < 0 || renameat(file->directory, made, file->directory, file->name) < 0) {
+	if (content)
+		memcpy(file->header, content, file->size);
+	else
+		fill_header(file, file->header, epoch);
+	r = give_to_group(file);
+	if (r == 0 && renameat(file->directory, made, file->directory, file->name) < 0)
 		r = -errno;
+	if (r < 0)
 		goto fail;
-	}
 	return 0;
 fail:
 	unmap_file(file);
@@ -172,6 +180,38 @@ static int reopen(struct log_file *file)
 	}
 	file->origin = LOG_REOPENED;
 	return 0;
+}
+
+/* The same content in a new file: who has the old one open, or mapped, sees nothing of what follows. */
+static int move(struct log_file *file)
+{
+	struct log_header *content = file->header;
+	_cleanup_close_ int fd = file->fd;
+	int r;
+
+	file->header = NULL;
+	file->fd = -1;
+	r = create(file, content);
+	munmap(content, file->size);
+	if (r == 0)
+		return 0;
+	/* Memory for a copy may be missing; the old one must not stay. */
+	refuse(file, "others may read it, and there is no room for a copy");
+	if (unlinkat(file->directory, file->name, 0) < 0)
+		return -errno;
+	return create(file, NULL);
+}
+
+/* A reopened file may belong to another group than it would now. That group keeps what it has read, but reads no more. */
+static int correct_group(struct log_file *file)
+{
+	struct stat st;
+
+	if (fstat(file->fd, &st) < 0)
+		return -errno;
+	if (st.st_gid == file->group && (st.st_mode & ALLPERMS) == 0640)
+		return 0;
+	return st.st_mode & (S_IRWXG | S_IRWXO) ? move(file) : give_to_group(file);
 }
 
 /*
@@ -237,8 +277,8 @@ int log_file_open(struct log_file *file, const char *path, uint64_t n_blocks, gi
 	r = open_place(file, path);
 	if (r == 0)
 		r = read_boot_id(file->boot_id);
-	if (r == 0 && reopen(file) < 0)
-		r = create(file);
+	if (r == 0)
+		r = reopen(file) < 0 ? create(file, NULL) : correct_group(file);
 	if (r)
 		log_file_close(file);
 	return r;
@@ -258,7 +298,7 @@ int log_file_share(const struct log_file *file)
 int log_file_replace(struct log_file *file, const char *reason)
 {
 	refuse(file, reason);
-	return create(file);
+	return create(file, NULL);
 }
 
 void log_file_close(struct log_file *file)

@@ -50,7 +50,8 @@ enum log_origin {
 /*
  * log_open() - reopen the log at @path, or make a new one
  * @size: of the file in bytes, rounded down to whole blocks (at least LOG_BLOCKS_MIN of them)
- * @gid: the group that may read it, or (gid_t)-1 for the caller's own
+ * @gid: the group that may read it, or (gid_t)-1 for none
+ * If another group could read the existing log, its content moves to a new file, and the old one ends for its readers.
  * A new one gets its name by rename(2) when it is complete.
  * Return: 0, LOG_E_BUSY, LOG_E_FOREIGN, or a negative errno.
  */
