@@ -178,6 +178,17 @@ static inline bool event_same_start(uint64_t a, uint64_t b)
 	return (a > b ? a - b : b - a) <= EVENT_START_SLACK_USEC;
 }
 
+/*
+ * Does @start mean the process that a subscriber names by @named? One of them may come from /proc, where starts are multiples of
+ * a tick. Others are exact, and published as such: a pid can be used again within a tick.
+ */
+static inline bool event_start_means(uint64_t start, uint64_t named)
+{
+	if (start % EVENT_START_SLACK_USEC != 0 && named % EVENT_START_SLACK_USEC != 0)
+		return start == named;
+	return event_same_start(start, named);
+}
+
 /* An event of a type with no fields. */
 static inline void fb_event_init(struct fb_event *event, enum event_type type)
 {

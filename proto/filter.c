@@ -74,7 +74,8 @@ static bool pids_match(const struct filter *filter, const struct fb_event *event
 	for (; low < filter->n_pids && filter->pids[low].pid == event->pid; low++) {
 		uint64_t start = filter->pids[low].start_usec;
 
-		if (start == 0 || !EVENT_HAS(event, start_usec) || event_same_start(start, event->start_usec))
+		if (start == 0 || !EVENT_HAS(event, start_usec) ||
+		    event_start_means(event->start_usec, start))
 			return true;
 	}
 	return false;

@@ -8,7 +8,7 @@
  *
  *   types           event type names ("fork", …; not "process", "ready", "heartbeat", which belong to the answer)
  *   pids            process ids. A bare one means the process that lives now; {"pid": 1, "startUsec": 2} means any. A
- *                   start is the same within EVENT_START_SLACK_USEC; where the event or the filter has none, pid decides
+ *                   start is the same as event_start_means() says; where the event or the filter has none, pid decides
  *   tree            one process, as in pids: itself and all its descendants
  *   uids            real user ids; an id event matches by its old one too
  *   comm, exe, cgroup, unit   glob patterns (see pattern.h: as fnmatch(3) without flags, byte by byte, * matches / too)

@@ -95,7 +95,7 @@ int hub_get_label(struct hub *hub, struct label **ret, struct process_id root)
 {
 	const struct process *process = table_find(hub->table, root.pid);
 
-	if (process && process_id_equal(process->id, root))
+	if (process && event_start_means(process->id.start_usec, root.start_usec))
 		return label_get(ret, hub->labels, process->id, process->line, log_next(hub->log));
 	return label_get(ret, hub->labels, root, NULL, log_next(hub->log));
 }

@@ -155,7 +155,7 @@ static bool is_root(struct past *past, const struct label *label, struct process
 {
 	struct process_id *root;
 
-	if (id.pid != label->root.pid || !event_same_start(id.start_usec, label->root.start_usec) ||
+	if (id.pid != label->root.pid || !event_start_means(id.start_usec, label->root.start_usec) ||
 	    (past->root_is_found && id.start_usec != label->root.start_usec))
 		return false;
 	root = members_find(&past->members, label->root);

@@ -517,11 +517,14 @@ void table_describe(const struct table *table, const struct process *process, st
 static int resolve_pid(const struct table *table, struct process_id *pid, const char *key,
 		       struct filter_error *error)
 {
-	const struct process *process;
+	const struct process *process = table_find(table, pid->pid);
 
-	if (pid->start_usec != 0)
+	if (pid->start_usec != 0) {
+		/* Its fork was not reported, so the start may be known from an earlier broker, by another source. */
+		if (process && process->born == 0 && process_id_equal(process->id, *pid))
+			pid->start_usec = process->id.start_usec;
 		return 0;
-	process = table_find(table, pid->pid);
+	}
 	if (process && (process->has & EVENT_BIT(start_usec))) {
 		pid->start_usec = process->id.start_usec;
 		return 0;

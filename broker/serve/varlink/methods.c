@@ -228,7 +228,7 @@ static void get_process(struct link *link, const struct varlink_call *call)
 					  access_of(&link->connection.peer), &event);
 	if (fields && start &&
 	    !(EVENT_HAS(&event, start_usec) &&
-	      event_same_start(event.start_usec, (uint64_t)json_integer_value(start))))
+	      event_start_means(event.start_usec, (uint64_t)json_integer_value(start))))
 		fields = 0;
 	/* A caller that may not see the process must not learn that it exists. */
 	if (fields == 0) {

@@ -411,6 +411,17 @@ static void test_resolve(void **state)
 	assert_int_equal(filter.tree.start_usec, 1100000);
 	assert_string_equal(error.key, "");
 
+	/* Of a process whose fork was reported, only the reported start is right; an older one may have had a similar one. */
+	apply_fork(table, 30, 3000003, 10, 5);
+	apply_fork(table, 20, 2000003, 10, 0);
+	pids[0] = (struct process_id){ 20, 2000001 };
+	pids[1] = (struct process_id){ 20, 2020001 };
+	pids[2] = (struct process_id){ 30, 3000001 };
+	assert_int_equal(table_resolve(table, &filter, &error), 0);
+	assert_int_equal(pids[2].start_usec, 3000001);
+	assert_int_equal(pids[0].start_usec, 2000003);
+	assert_int_equal(pids[1].start_usec, 2020001);
+
 	filter.tree = (struct process_id){ 4242, 0 };
 	assert_int_equal(table_resolve(table, &filter, &error), FILTER_E_INVALID);
 	assert_string_equal(error.key, "tree");

@@ -90,6 +90,11 @@ static void match_pids(void **state)
 		event.start_usec = (uint64_t)(1000000 - EVENT_START_SLACK_USEC + off);
 		assert_int_equal(matches(with_start, &event), off >= 0);
 	}
+	/* Of two exact ones only the same is meant: a pid may be used again at once. */
+	event.start_usec = 1000001;
+	assert_true(matches("{\"pids\":{\"pid\":7,\"startUsec\":1000001}}", &event));
+	assert_true(matches("{\"pids\":{\"pid\":7,\"startUsec\":1010000}}", &event));
+	assert_false(matches("{\"pids\":{\"pid\":7,\"startUsec\":1000002}}", &event));
 	event.start_usec = 5000000;
 	assert_true(matches(with_start, &event));
 	event.start_usec = 3000000;
