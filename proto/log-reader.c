@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "log-reader.h"
 
 /* A writer does not lap a reader so many times in a row while it copies one record: the tail was forged. */
 #define TRIES 1000
+
+/*
+ * read(2) may copy a word of the header in parts while the broker writes it. Nobody has seen that happen; its parity shows it,
+ * and it does not happen so many times in a row.
+ */
+#define TORN_TRIES 16
 
 #define BLOCK_LEFT(_position) (LOG_BLOCK_SIZE - (_position) % LOG_BLOCK_SIZE)
 
@@ -54,13 +60,37 @@ void log_schema_add(struct log_header *header)
 		__atomic_store_n(&header->types, log_position_seal(_EVENT_TYPE_MAX), __ATOMIC_RELEASE);
 }
 
+/* Copy a part of the file. Return: 0, or LOG_READER_E_CORRUPT if the file ends before. */
+static int fetch(const struct log_reader *reader, uint64_t offset, void *to, uint64_t size)
+{
+	ssize_t n;
+
+	if (reader->map) {
+		log_words_load(to, reader->map + offset, size);
+		return 0;
+	}
+	for (uint64_t done = 0; done < size; done += (uint64_t)n) {
+		do
+			n = pread(reader->fd, (unsigned char *)to + done, size - done,
+				  (off_t)(offset + done));
+		while (n < 0 && errno == EINTR);
+		if (n <= 0)
+			return LOG_READER_E_CORRUPT;
+	}
+	return 0;
+}
+
 /* A copy of the file's constant part is checked, and only the copy is used: the writer of the file may go on
  * writing. */
-static int check_header(struct log_header *header, const void *map, uint64_t size)
+static int check_header(struct log_reader *reader)
 {
+	struct log_header *header = &reader->header;
+	uint64_t size = reader->size;
+
 	if (size < LOG_HEADER_SIZE)
 		return LOG_READER_E_CORRUPT;
-	log_words_load(header, map, sizeof(*header));
+	if (fetch(reader, 0, header, sizeof(*header)))
+		return LOG_READER_E_CORRUPT;
 	if (header->magic != LOG_MAGIC)
 		return LOG_READER_E_CORRUPT;
 	if (header->version != LOG_VERSION)
@@ -76,17 +106,29 @@ static int check_header(struct log_header *header, const void *map, uint64_t siz
 	return 0;
 }
 
-static int load(const uint64_t *word, uint64_t *position)
+/* The head or the tail, by its offset in the header. */
+static int load(const struct log_reader *reader, size_t offset, uint64_t *position)
 {
-	bool ok;
+	bool ok = false;
+	uint64_t word;
 
-	*position = log_position_open(__atomic_load_n(word, __ATOMIC_ACQUIRE), &ok);
+	if (reader->map) {
+		word = __atomic_load_n((const uint64_t *)(reader->map + offset), __ATOMIC_ACQUIRE);
+		*position = log_position_open(word, &ok);
+		return ok ? 0 : LOG_READER_E_CORRUPT;
+	}
+	for (int try = 0; !ok && try < TORN_TRIES; try++) {
+		if (fetch(reader, offset, &word, sizeof(word)))
+			return LOG_READER_E_CORRUPT;
+		*position = log_position_open(word, &ok);
+	}
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
 	return ok ? 0 : LOG_READER_E_CORRUPT;
 }
 
 static int load_tail(const struct log_reader *reader, uint64_t *tail)
 {
-	int r = load(&((const struct log_header *)reader->map)->tail, tail);
+	int r = load(reader, offsetof(struct log_header, tail), tail);
 
 	return r ? r : *tail % LOG_BLOCK_SIZE ? LOG_READER_E_CORRUPT : 0;
 }
@@ -111,32 +153,38 @@ int log_reader_rewind(struct log_reader *reader)
 	return r;
 }
 
-int log_reader_init(struct log_reader *reader, const void *map, uint64_t size)
+static int begin(struct log_reader *reader, const void *map, int fd, uint64_t size)
 {
 	int r;
 
 	reader->map = map;
+	reader->fd = fd;
 	reader->size = size;
-	r = check_header(&reader->header, map, size);
+	reader->head = reader->copied_from = reader->copied_until = 0;
+	r = check_header(reader);
+	/* The copy of a file has the part that grows, too. */
 	if (r == 0)
-		r = log_schema_check(map, reader->kinds);
+		r = log_schema_check(map ? map : &reader->header, reader->kinds);
 	return r ? r : log_reader_rewind(reader);
 }
 
-int log_reader_map(struct log_reader *reader, int fd)
+int log_reader_init(struct log_reader *reader, const void *map, uint64_t size)
+{
+	return begin(reader, map, -1, size);
+}
+
+int log_reader_open(struct log_reader *reader, int fd)
 {
 	struct stat st;
-	void *map;
+	char byte;
 
-	reader->map = NULL;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	if (!S_ISREG(st.st_mode) || st.st_size < LOG_HEADER_SIZE || (uint64_t)st.st_size > SIZE_MAX)
+	if (!S_ISREG(st.st_mode) || st.st_size < LOG_HEADER_SIZE)
 		return -EBADMSG;
-	map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
-	if (map == MAP_FAILED)
+	if (pread(fd, &byte, 1, 0) < 0)
 		return -errno;
-	switch (log_reader_init(reader, map, (uint64_t)st.st_size)) {
+	switch (begin(reader, NULL, fd, (uint64_t)st.st_size)) {
 	case 0:
 		return 0;
 	case LOG_READER_E_FOREIGN:
@@ -146,42 +194,94 @@ int log_reader_map(struct log_reader *reader, int fd)
 	}
 }
 
-void log_reader_unmap(struct log_reader *reader)
+/* Is the record at the reader's position, or the end of its block, among those that were copied? */
+static bool is_copied(struct log_reader *reader)
 {
-	if (reader->map)
-		munmap((void *)(uintptr_t)reader->map, reader->size);
-	reader->map = NULL;
+	uint64_t left = reader->copied_until - reader->position;
+
+	if (reader->position < reader->copied_from || reader->position >= reader->copied_until)
+		return false;
+	reader->record = (const struct log_record *)(reader->copy + (reader->position - reader->copied_from));
+	return reader->record->size <= left;
+}
+
+static int check_size(const struct log_reader *reader)
+{
+	const struct log_record *record = reader->record;
+
+	if (record->size == 0 && record->length == 0)
+		return 0;
+	if (record->size < sizeof(*record) || record->size % 8 != 0 ||
+	    record->size > BLOCK_LEFT(reader->position) || record->size > sizeof(reader->copy) ||
+	    record->size > reader->head - reader->position || record->length > record->size - sizeof(*record))
+		return LOG_READER_E_CORRUPT;
+	return 0;
 }
 
 /* Copy the record at the reader's position, or find that its block ends there (a size of 0). */
-static int copy_record(struct log_reader *reader, uint64_t head)
+static int copy_record(struct log_reader *reader)
 {
-	uint64_t left = BLOCK_LEFT(reader->position);
 	uint64_t at = LOG_HEADER_SIZE + reader->position % (reader->header.n_blocks * LOG_BLOCK_SIZE);
-	struct log_record *record = (struct log_record *)reader->record;
+	uint64_t size = reader->head - reader->position;
+	int r;
 
-	/* Positions are multiples of 8, so these 8 bytes are within the block. */
-	log_words_load(record, reader->map + at, 8);
-	if (record->size == 0 && record->length == 0)
-		return 0;
-	if (record->size < sizeof(*record) || record->size % 8 != 0 || record->size > left ||
-	    record->size > sizeof(reader->record) || record->size > head - reader->position ||
-	    record->length > record->size - sizeof(*record))
-		return LOG_READER_E_CORRUPT;
-	log_words_load(reader->record + 8, reader->map + at + 8, record->size - 8);
+	reader->record = (const struct log_record *)reader->copy;
+	if (reader->map) {
+		/* Positions are multiples of 8, so these 8 bytes are within the block. */
+		log_words_load(reader->copy, reader->map + at, 8);
+		r = check_size(reader);
+		if (r == 0 && reader->record->size > 0)
+			log_words_load(reader->copy + 8, reader->map + at + 8, reader->record->size - 8);
+		return r;
+	}
+	if (size > BLOCK_LEFT(reader->position))
+		size = BLOCK_LEFT(reader->position);
+	if (size > sizeof(reader->copy))
+		size = sizeof(reader->copy);
+	reader->copied_from = reader->copied_until = reader->position;
+	r = fetch(reader, at, reader->copy, size);
+	return r ? r : check_size(reader);
+}
+
+/* Have the record at the reader's position, or the end of its block, in the copy. Return: as log_reader_next(). */
+static int have_record(struct log_reader *reader)
+{
+	uint64_t size;
+	int r;
+
+	if (is_copied(reader))
+		return check_size(reader);
+	if (reader->position == reader->head)
+		return lapped_or(reader, LOG_READER_E_END);
+	if (reader->position > reader->head ||
+	    reader->head - reader->position > reader->header.n_blocks * LOG_BLOCK_SIZE ||
+	    reader->position % 8 != 0)
+		return lapped_or(reader, LOG_READER_E_CORRUPT);
+	r = lapped_or(reader, copy_record(reader));
+	if (r || reader->map)
+		return r;
+	size = reader->head - reader->position;
+	if (size > BLOCK_LEFT(reader->position))
+		size = BLOCK_LEFT(reader->position);
+	reader->copied_until = reader->position + (size > sizeof(reader->copy) ? sizeof(reader->copy) : size);
 	return 0;
 }
 
 /* The event of a whole record. A newer broker may have continued the log since its header was read. */
 static int unpack_record(struct log_reader *reader, struct fb_event *event)
 {
-	const struct log_record *record = (const struct log_record *)reader->record;
+	const struct log_record *record = reader->record;
 	int r = fb_event_unpack(event, record->data, record->length);
 
 	if (r < 0)
 		r = fb_event_unpack_newer(event, record->data, record->length, reader->kinds);
 	if (r < 0) {
-		r = log_schema_check((const struct log_header *)reader->map, reader->kinds);
+		struct log_header header;
+
+		r = reader->map ? 0 : fetch(reader, 0, &header, sizeof(header));
+		if (r == 0)
+			r = log_schema_check(reader->map ? (const struct log_header *)reader->map : &header,
+					     reader->kinds);
 		if (r)
 			return r;
 		r = fb_event_unpack_newer(event, record->data, record->length, reader->kinds);
@@ -191,29 +291,21 @@ static int unpack_record(struct log_reader *reader, struct fb_event *event)
 
 int log_reader_next(struct log_reader *reader, struct fb_event *event)
 {
-	const struct log_header *header = (const struct log_header *)reader->map;
-	struct log_record *record = (struct log_record *)reader->record;
-	uint64_t head;
-	int r;
+	const struct log_record *record;
+	int r = is_copied(reader) ? 0 : load(reader, offsetof(struct log_header, head), &reader->head);
 
-	r = load(&header->head, &head);
 	if (r)
 		return r;
 	for (;;) {
-		if (reader->position == head)
-			return lapped_or(reader, LOG_READER_E_END);
-		if (reader->position > head ||
-		    head - reader->position > reader->header.n_blocks * LOG_BLOCK_SIZE ||
-		    reader->position % 8 != 0)
-			return lapped_or(reader, LOG_READER_E_CORRUPT);
-		r = lapped_or(reader, copy_record(reader, head));
+		r = have_record(reader);
 		if (r)
 			return r;
+		record = reader->record;
 		if (record->size != 0)
 			break;
 		/* A block begins with a record, and is ended only where the next one follows. */
 		if (reader->position % LOG_BLOCK_SIZE == 0 ||
-		    head - reader->position <= BLOCK_LEFT(reader->position))
+		    reader->head - reader->position <= BLOCK_LEFT(reader->position))
 			return LOG_READER_E_CORRUPT;
 		reader->position += BLOCK_LEFT(reader->position);
 	}
@@ -279,9 +371,8 @@ int log_reader_resume(struct log_reader *reader, struct log_loss *loss)
 /* Move to the last block that begins with @seq or an earlier number, as the block of the tail does. */
 static int find_block(struct log_reader *reader, uint64_t seq)
 {
-	const struct log_header *header = (const struct log_header *)reader->map;
 	uint64_t low = reader->position / LOG_BLOCK_SIZE, high;
-	int r = load(&header->head, &high);
+	int r = load(reader, offsetof(struct log_header, head), &high);
 
 	if (r)
 		return r;

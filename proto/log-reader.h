@@ -2,23 +2,33 @@
 #pragma once
 
 /*
- * Reading a log: by the broker that reopens it, by programs that map it while it is written, and by programs that read what a
+ * Reading a log: by the broker that reopens it, by programs that read it while it is written, and by programs that read what a
  * broker has left. The reader trusts nothing: whatever the file contains, the result is an event or an error, never an access
- * outside of the file.
+ * outside of the file. The broker has the file mapped; programs read it by pread(2), since a mapping of a file that is cut
+ * meanwhile ends a program by SIGBUS.
  */
 
 #include "event.h"
 #include "log-format.h"
 
 struct log_reader {
-	const unsigned char *map; /* of the whole file */
-	uint64_t size;		  /* of the mapping */
+	const unsigned char *map; /* of the whole file; NULL: read @fd */
+	int fd;
+	uint64_t size;		  /* of the file */
 	struct log_header header; /* a checked copy of its constant part */
 	uint64_t position;	  /* of the next record */
 	uint64_t seq;		  /* that it must have; 0: not known yet */
 	uint8_t kinds
 		[EVENT_FIELDS_MAX]; /* of fields that only a newer broker knows, see fb_event_unpack_newer() */
-	_Alignas(8) unsigned char record[LOG_RECORD_MAX]; /* the copy of the last one */
+	const struct log_record *record; /* the last one, in the copy */
+	uint64_t head;			 /* when the copy was made */
+	/*
+	 * Positions of the copy of a file, as many records as fit. The tail was not beyond the first of them after they were
+	 * copied, so they are right, even if they are overwritten in the file. Equal for a mapping, of which one record at a time
+	 * is copied.
+	 */
+	uint64_t copied_from, copied_until;
+	_Alignas(8) unsigned char copy[LOG_RECORD_MAX];
 };
 
 enum {
@@ -61,12 +71,11 @@ void log_schema_add(struct log_header *header);
 int log_reader_init(struct log_reader *reader, const void *map, uint64_t size);
 
 /*
- * log_reader_map() - the same with a file, which is mapped read-only; call log_reader_unmap() in either case
+ * log_reader_open() - the same with a file
+ * @fd: stays the caller's, and must outlive the reader; its offset is not used
  * Return: 0 or a negative errno; -EBADMSG: no log, or a damaged one; -EPROTONOSUPPORT: that of another version or machine.
  */
-int log_reader_map(struct log_reader *reader, int fd);
-/* A reader of zeros is fine. */
-void log_reader_unmap(struct log_reader *reader);
+int log_reader_open(struct log_reader *reader, int fd);
 
 /* log_reader_rewind() - move back to the tail. Return: 0 or LOG_READER_E_CORRUPT. */
 int log_reader_rewind(struct log_reader *reader);

@@ -99,7 +99,7 @@ static const char *validate(struct log *log)
 	if (log->head == 0)
 		log->next_seq = reader->header.first_seq;
 	while ((r = log_reader_next(reader, &event)) == 0) {
-		summarize(log, reader->position - ((struct log_record *)reader->record)->size, &event);
+		summarize(log, reader->position - reader->record->size, &event);
 		log->next_seq = event.seq + 1;
 	}
 	/* An empty log has its head at 0; any other has records. */

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Reading a log without its broker: forkbus_read_log(). */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "client.h"
@@ -9,6 +11,7 @@
 
 struct forkbus_log {
 	struct log_reader reader;
+	int fd;
 	struct filter *filter;
 	uint64_t since_usec, after_seq; /* 0: all */
 	uint64_t seq;			/* of the last event that was read */
@@ -74,9 +77,13 @@ int forkbus_read_log(struct forkbus *client, int fd, struct forkbus_log **ret)
 	if (r < 0)
 		return r;
 	log = calloc(1, sizeof(*log));
+	if (log)
+		log->fd = -1;
 	r = log ? take_set(log, client) : -ENOMEM;
 	if (r == 0)
-		r = log_reader_map(&log->reader, fd);
+		log->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (r == 0)
+		r = log->fd < 0 ? -errno : log_reader_open(&log->reader, log->fd);
 	if (r == 0)
 		r = take_position(log, client);
 	if (r < 0) {
@@ -90,7 +97,8 @@ int forkbus_read_log(struct forkbus *client, int fd, struct forkbus_log **ret)
 struct forkbus_log *forkbus_log_free(struct forkbus_log *log)
 {
 	if (log) {
-		log_reader_unmap(&log->reader);
+		if (log->fd >= 0)
+			close(log->fd);
 		filter_free(log->filter);
 		event_copy_done(&log->event);
 		free(log);

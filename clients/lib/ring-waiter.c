@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -75,11 +76,29 @@ static bool change_want(struct ring_waiter *waiter, uint32_t from, uint32_t stat
 					   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
+/* A part of the header; zeros if the file is gone: waiting for its futex then reports that. */
+static void read_header(const struct ring_waiter *waiter, size_t offset, void *to, size_t size)
+{
+	if (pread(waiter->file, to, size, (off_t)offset) != (ssize_t)size)
+		memset(to, 0, size);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+static uint32_t read_wake(const struct ring_waiter *waiter)
+{
+	uint32_t wake;
+
+	read_header(waiter, offsetof(struct log_header, wake), &wake, sizeof(wake));
+	return wake;
+}
+
 /* Has the head moved since the reader asked? */
 static bool has_grown(const struct ring_waiter *waiter)
 {
-	return __atomic_load_n(&waiter->header->head, __ATOMIC_ACQUIRE) !=
-	       __atomic_load_n(&waiter->seen, __ATOMIC_SEQ_CST);
+	uint64_t head;
+
+	read_header(waiter, offsetof(struct log_header, head), &head, sizeof(head));
+	return head != __atomic_load_n(&waiter->seen, __ATOMIC_SEQ_CST);
 }
 
 /* If waiting itself fails, sleep, to avoid a busy loop. */
@@ -94,7 +113,7 @@ static void *run(void *userdata)
 
 	for (;;) {
 		/* In this order: a reader that asks after @want was read here sees all events up to this wake word. */
-		uint32_t word = __atomic_load_n(&waiter->header->wake, __ATOMIC_SEQ_CST);
+		uint32_t word = read_wake(waiter);
 		uint32_t want = __atomic_load_n(&waiter->want, __ATOMIC_SEQ_CST);
 		int r;
 
@@ -117,8 +136,7 @@ static void *run(void *userdata)
 			return NULL;
 		}
 		/* The log grew again before the reader came back: stop following the log until it asks. */
-		if ((want & WANT_MASK) == WANT_NOTHING &&
-		    __atomic_load_n(&waiter->header->wake, __ATOMIC_SEQ_CST) != word &&
+		if ((want & WANT_MASK) == WANT_NOTHING && read_wake(waiter) != word &&
 		    change_want(waiter, want, WANT_ASLEEP)) {
 			want = (want & ~(uint32_t)WANT_MASK) | WANT_ASLEEP;
 			while (__atomic_load_n(&waiter->want, __ATOMIC_SEQ_CST) == want)

@@ -18,7 +18,7 @@ struct ring_waiter {
 	int event_fd;
 	int end; /* atomic */
 
-	const struct log_header *header; /* in the mapping */
+	const struct log_header *header; /* mapped, only for the address of its futex */
 	int file;
 	uint64_t size; /* of the file */
 	bool by_turns; /* used by the thread alone: it cannot wait for two futexes at once */
@@ -32,7 +32,7 @@ struct ring_waiter {
 };
 
 /*
- * ring_waiter_start() - start the thread; @file, @header and its mapping stay the caller's
+ * ring_waiter_start() - start the thread; @file and the mapped @header stay the caller's
  * Return: 0 or a negative errno; call ring_waiter_stop() in either case.
  */
 int ring_waiter_start(struct ring_waiter *waiter, int file, const struct log_header *header, uint64_t size);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "log-reader.h"
@@ -10,6 +11,7 @@
 struct ring {
 	int fd;
 	struct log_reader reader;
+	void *header; /* the first page of the file, mapped: for the futex in it, and never read */
 	struct ring_waiter waiter;
 	struct log_loss loss; /* to be reported next, if there is any */
 	const char *reason;   /* of the loss */
@@ -26,9 +28,14 @@ int ring_new(struct ring **ret, int fd)
 	}
 	ring->fd = fd;
 	ring->waiter.event_fd = -1;
-	r = log_reader_map(&ring->reader, fd);
+	ring->header = MAP_FAILED;
+	r = log_reader_open(&ring->reader, fd);
+	if (r == 0) {
+		ring->header = mmap(NULL, LOG_HEADER_SIZE, PROT_READ, MAP_SHARED, fd, 0);
+		r = ring->header == MAP_FAILED ? -errno : 0;
+	}
 	if (r == 0)
-		r = ring_waiter_start(&ring->waiter, fd, (const void *)ring->reader.map, ring->reader.size);
+		r = ring_waiter_start(&ring->waiter, fd, ring->header, ring->reader.size);
 	if (r < 0) {
 		ring_free(ring);
 		return r;
@@ -42,7 +49,8 @@ struct ring *ring_free(struct ring *ring)
 	if (!ring)
 		return NULL;
 	ring_waiter_stop(&ring->waiter);
-	log_reader_unmap(&ring->reader);
+	if (ring->header != MAP_FAILED)
+		munmap(ring->header, LOG_HEADER_SIZE);
 	close(ring->fd);
 	free(ring);
 	return NULL;

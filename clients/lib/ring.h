@@ -2,13 +2,13 @@
 #pragma once
 
 /*
- * A subscriber that may see all processes can read the broker's log itself, in its own mapping: forkbus-ring(7).
+ * A subscriber that may see all processes can read the broker's log itself: forkbus-ring(7).
  *
  * A ring is used by one thread at a time. It has a thread of its own, with all signals blocked, which waits on the futex
  * that the broker wakes, and signals a descriptor to poll. After fork(2) the child can only free the ring.
  *
- * The content of the file is never trusted. But a program that can write the file can also truncate it, and then reading the
- * mapping raises SIGBUS. Only the broker and root can do this.
+ * The content of the file is never trusted. It is read by pread(2): a program that can write the file can also truncate it,
+ * and then a load from a mapping raises SIGBUS. Only the futex in it is mapped; the kernel reports an error if it is gone.
  */
 
 #include "event.h"

@@ -92,15 +92,36 @@ static void assert_next(uint64_t seq)
 	assert_true(seq_event_is(&event, SALT));
 }
 
-static void assert_lost(const char *reason, uint64_t from, uint64_t to)
+static void assert_is_loss(const char *reason, uint64_t from, uint64_t to)
 {
-	assert_int_equal(ring_next(ring, &event), RING_E_LOST);
 	assert_int_equal(event.type, EVENT_LOST);
 	assert_true(event.has == (EVENT_BIT(reason) | EVENT_BIT(from) | EVENT_BIT(to) | EVENT_BIT(count)));
 	assert_true(event_text_equal(event.reason, event_text(reason)));
 	assert_int_equal(event.from, from);
 	assert_int_equal(event.to, to);
 	assert_int_equal(event.count, to - from + 1);
+}
+
+static void assert_lost(const char *reason, uint64_t from, uint64_t to)
+{
+	assert_int_equal(ring_next(ring, &event), RING_E_LOST);
+	assert_is_loss(reason, from, to);
+}
+
+/*
+ * The events from @next on were overwritten: those that the ring had already copied come, then the loss of the others.
+ * Return: the number of the event that comes then.
+ */
+static uint64_t assert_lapped(uint64_t next)
+{
+	for (; ring_next(ring, &event) == 0; next++) {
+		assert_int_equal(event.seq, next);
+		assert_true(seq_event_is(&event, SALT));
+		if (next >= log_first(log_of_broker))
+			return next + 1;
+	}
+	assert_is_loss("slow", next, log_first(log_of_broker) - 1);
+	return log_first(log_of_broker);
 }
 
 /* Check all events from a sequence number on. */
@@ -145,13 +166,11 @@ static void test_lapped(void **state)
 		for (int i = 0; i < lap % 4 * 13; i++)
 			assert_next(next++);
 		forget(next + (uint64_t)lap % 3 * 500);
-		assert_lost("slow", next, log_first(log_of_broker) - 1);
-		next = log_first(log_of_broker);
+		next = assert_lapped(next);
 		/* Before its first event */
 		if (lap % 5 == 4) {
 			forget(next);
-			assert_lost("slow", next, log_first(log_of_broker) - 1);
-			next = log_first(log_of_broker);
+			next = assert_lapped(next);
 		}
 	}
 	assert_rest(next);
@@ -249,8 +268,7 @@ static void test_seek(void **state)
 	assert_int_equal(ring_seek(ring, epoch, 0), 0);
 	forget(first);
 	assert_lost("expired", 1, first - 1);
-	assert_lost("slow", first, log_first(log_of_broker) - 1);
-	assert_rest(log_first(log_of_broker));
+	assert_rest(assert_lapped(first));
 }
 
 static void test_refused(void **state)
@@ -275,7 +293,7 @@ static void test_refused(void **state)
 	((struct log_header *)image)->version++;
 	file_write(test_path("cut"), image, size);
 	assert_int_equal(ring_new(&ring, open(test_path("cut"), O_RDONLY)), -EPROTONOSUPPORT);
-	assert_int_equal(ring_new(&ring, open(test_path("cut"), O_WRONLY)), -EACCES);
+	assert_int_equal(ring_new(&ring, open(test_path("cut"), O_WRONLY)), -EBADF);
 	free(image);
 	assert_null(ring);
 	assert_int_equal(count_descriptors(), descriptors);
@@ -293,16 +311,51 @@ static void test_damaged(void **state)
 	fd = open(test_path("log"), O_RDWR);
 	header = mmap(NULL, LOG_HEADER_SIZE + SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	assert_true(header != MAP_FAILED);
-	assert_next(1);
+	assert_rest(1);
 	head = header->head;
 	header->head = 0;
 	assert_int_equal(ring_next(ring, &event), -EBADMSG);
 	header->head = head;
+	append(1);
 	memset((unsigned char *)header + LOG_HEADER_SIZE, 0xff, LOG_BLOCK_SIZE);
 	assert_int_equal(ring_next(ring, &event), -EBADMSG);
 	assert_int_equal(ring_seek(ring, log_epoch(log_of_broker), 3), -EBADMSG);
 	munmap(header, LOG_HEADER_SIZE + SIZE);
 	close(fd);
+}
+
+/* A log that is cut is damaged, whatever part of it is left: what the ring had copied comes, and then the error. */
+static void test_cut(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < 6; i++) {
+		static const off_t lengths[] = { 0,
+						 100,
+						 LOG_HEADER_SIZE,
+						 LOG_HEADER_SIZE + 8,
+						 LOG_HEADER_SIZE + LOG_BLOCK_SIZE / 4,
+						 LOG_HEADER_SIZE + LOG_BLOCK_SIZE };
+		int r, asked = i % 2;
+
+		append(6000);
+		begin();
+		assert_next(log_first(log_of_broker));
+		if (asked)
+			assert_rest(log_first(log_of_broker) + 1);
+		/* The writer itself would not survive it. */
+		log_of_broker = log_free(log_of_broker);
+		assert_int_equal(truncate(test_path("log"), lengths[i]), 0);
+		if (asked && lengths[i] < LOG_HEADER_SIZE)
+			assert_true(readable(5000));
+		while ((r = ring_next(ring, &event)) == 0)
+			assert_true(seq_event_is(&event, SALT));
+		/* After its end was read, a log that is not read further has no error yet. */
+		if (!asked || lengths[i] < LOG_HEADER_SIZE)
+			assert_int_equal(r, -EBADMSG);
+		ring = ring_free(ring);
+		assert_int_equal(unlink(test_path("log")), 0);
+		assert_int_equal(log_open(&log_of_broker, test_path("log"), SIZE, (gid_t)-1), 0);
+	}
 }
 
 /* If another broker continues the log, its reader continues, too. A new log is reported once the old one is read. */
@@ -455,6 +508,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lapped, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cut, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lapped_without_loss, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_seek, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),

@@ -181,7 +181,7 @@ static void mark_used(void)
 		/* What ends a block is used too. */
 		if (before % LOG_BLOCK_SIZE != 0 && before / LOG_BLOCK_SIZE != (after - 1) / LOG_BLOCK_SIZE)
 			mark(LOG_HEADER_SIZE + before % SIZE, 8);
-		before = after - ((struct log_record *)reader.record)->size;
+		before = after - reader.record->size;
 		mark(LOG_HEADER_SIZE + before % SIZE, after - before);
 	}
 }
