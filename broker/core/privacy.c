@@ -13,6 +13,15 @@ static bool is_unprotected(const struct fb_event *event)
 	return EVENT_HAS(event, privacy) && protection(event) == PRIVACY_NONE;
 }
 
+/* What a child takes from the process that forked it. */
+static uint32_t inherited(uint32_t parent, const struct fb_event *fork)
+{
+	if (parent == PRIVACY_UNKNOWN)
+		return is_unprotected(fork) ? PRIVACY_NONE : PRIVACY_ALL;
+	/* A child's counters begin at 0. */
+	return parent & PRIVACY_PROGRAM ? PRIVACY_ALL : PRIVACY_NONE;
+}
+
 /* The user of a process that is not protected can read all of it in /proc, whatever it did before. */
 static uint32_t before(const struct process *process, bool known, const struct fb_event *event)
 {
@@ -30,9 +39,8 @@ uint32_t privacy_after_event(const struct process *process, bool known, uint32_t
 		return before(process, known, event) | ids;
 	switch (event->type) {
 	case EVENT_FORK:
-		/* A child's counters begin at 0. A process that is known already was found in /proc after this fork. */
-		return ids | (parent & PRIVACY_PROGRAM ? PRIVACY_ALL : PRIVACY_NONE) |
-		       (process ? process->privacy : PRIVACY_NONE);
+		/* A process that is known already was found in /proc after this fork. */
+		return ids | inherited(parent, event) | (process ? process->privacy : PRIVACY_NONE);
 	case EVENT_EXEC:
 		if (ids | (protection(event) & PRIVACY_PROGRAM))
 			return PRIVACY_ALL;

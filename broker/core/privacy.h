@@ -17,6 +17,8 @@
 
 struct process;
 
+#define PRIVACY_UNKNOWN UINT32_MAX
+
 #define PRIVACY_IDS (EVENT_BIT(uid) | EVENT_BIT(gid) | EVENT_BIT(euid) | EVENT_BIT(egid))
 
 /* What the ids of an event say alone. */
@@ -38,7 +40,7 @@ static inline uint32_t privacy_of(const struct fb_event *event)
  * privacy_after_event() - the marks of an event that a source publishes
  * @process: before the event; NULL: not known
  * @known: its marks are still right; false: events were lost
- * @parent: after a fork; NULL: not known
+ * @parent: of a fork: the marks of the process that called it, or PRIVACY_UNKNOWN
  * The privacy that the event has already is what the source saw: in /proc, whether the kernel protects the program.
  */
 uint32_t privacy_after_event(const struct process *process, bool known, uint32_t parent,

@@ -365,10 +365,10 @@ static uint32_t privacy_of_parent(const struct table *table, const struct fb_eve
 
 	/* The parent of a CLONE_PARENT child is not the process that made it. */
 	if (!parent || (EVENT_HAS(fork, clone_flags) && fork->clone_flags & CLONE_PARENT))
-		return PRIVACY_ALL;
+		return PRIVACY_UNKNOWN;
 	if ((parent->has & EVENT_BIT(start_usec)) && EVENT_HAS(fork, parent_start_usec) &&
 	    !event_same_start(parent->id.start_usec, fork->parent_start_usec))
-		return PRIVACY_ALL;
+		return PRIVACY_UNKNOWN;
 	return table_privacy(table, parent);
 }
 

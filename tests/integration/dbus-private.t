@@ -40,7 +40,8 @@ sub events {
     for my $thousand (sort keys %uid) {
         for my $n (0 .. 4) {
             my $pid = 1000 * $thousand + $n;
-            my %whose = (pid => $pid, startUsec => 1000, uid => $uid{$thousand}, euid => $n == 4 ? 0 : $uid{$thousand},
+            my %whose = (pid => $pid, startUsec => 1000, uid => $uid{$thousand}, gid => 7, egid => 7,
+                euid => $n == 4 ? 0 : $uid{$thousand},
                 comm => "p$pid",
                 timeUsec => now_usec());
             push @events, { type => 'fork', ppid => 1, %whose };
@@ -136,9 +137,9 @@ sub test_users {
         is_deeply(\@reported, \@stream, "$who: as the stream reports it");
         my @then = reported($client, $client->subscribe({ since => $since }), $end);
         is_deeply(\@then, \@reported, "$who: so does history");
-        my @secret = grep { exists $_->{args} || exists(($_->{usage} // {})->{readBytes}) } @reported;
+        my @secret = grep { exists $_->{args} || exists $_->{exe} || exists(($_->{usage} // {})->{readBytes}) } @reported;
         my @foreign = grep { $who !~ /root|member/ && ($_->{euid} // -1) != $uid } @secret;
-        ok(@secret && !@foreign, "$who: arguments of setuid programs are withheld");
+        ok(@secret && !@foreign, "$who: the path and the arguments of setuid programs are withheld");
 
         my %now = map { $_ => int $_ / 1000 } map { my $t = $_; map { 1000 * $t + $_ } 2 .. 4 } 1 .. 3;
         $now{2003} = 3;

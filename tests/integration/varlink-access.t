@@ -39,7 +39,8 @@ my @events;
 for my $thousand (sort keys %uid) {
     for my $n (0 .. 9) {
         my ($pid, $uid) = ($thousand * 1000 + $n, $uid{$thousand});
-        my %whose = (pid => $pid, startUsec => 1000, uid => $uid, euid => $pid == 3009 ? 0 : $uid, comm => "p$pid");
+        my %whose = (pid => $pid, startUsec => 1000, uid => $uid, gid => 7, euid => $pid == 3009 ? 0 : $uid, egid => 7,
+            comm => "p$pid");
         push @events, { type => 'fork', timeUsec => now_usec(), ppid => 1, %whose };
         push @events, { type => 'exec', timeUsec => now_usec(), exe => "/bin/p$pid", args => ['p', 'secret'], %whose };
         my %exit = (status => { code => 0 }, usage => { userUsec => 5, readBytes => 4096, writeChars => 7 });
@@ -68,10 +69,10 @@ for my $who (sort keys %as) {
     my @then = $history->catch_up($broker, $end);
     is_deeply([grep { $_->{type} ne 'source' } @then], [grep { $_->{type} ne 'source' } @reported],
         "$who: the same from history");
-    my %secret = map { $_->{pid} => 1 } grep { $_->{args} || exists(($_->{usage} // {})->{readBytes}) } @reported;
+    my %secret = map { $_->{pid} => 1 } grep { $_->{args} || $_->{exe} || exists(($_->{usage} // {})->{readBytes}) } @reported;
     my %seen   = map { $_->{pid} => 1 } grep { $_->{type} =~ /^ex/ } @reported;
     delete $seen{3009} if $who eq 'other';    # a setuid program's
-    is_deeply([sort keys %secret], [sort keys %seen], "$who: bytes that a setuid program read and wrote are withheld");
+    is_deeply([sort keys %secret], [sort keys %seen], "$who: what a setuid program is, and the bytes that it read and wrote, are withheld");
     $history->close;
 
     my @living = grep { !/[0129]$/ } map { $_->{pid} } grep { $_->{type} eq 'fork' } @events;
