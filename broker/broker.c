@@ -200,10 +200,28 @@ static void on_rearm(evutil_socket_t fd, short what, void *userdata)
 	hub_rearm(broker->hub);
 }
 
+static void on_unfold_later(void *userdata, uint64_t usec)
+{
+	struct broker *broker = userdata;
+	struct timeval after = usec_to_timeval(usec);
+
+	if (!event_pending(broker->unfold, EV_TIMEOUT, NULL))
+		event_add(broker->unfold, &after);
+}
+
+static void on_unfold(evutil_socket_t fd, short what, void *userdata)
+{
+	struct broker *broker = userdata;
+
+	(void)fd, (void)what;
+	hub_unfold(broker->hub);
+}
+
 static const struct hub_ops hub_ops = {
 	.armed = on_armed,
 	.early = on_early,
 	.rearm = on_rearm_later,
+	.unfold = on_unfold_later,
 };
 
 static char *on_status(void *userdata, bool forget)
@@ -312,7 +330,8 @@ static int begin_hub(struct broker *broker)
 	broker->flush = event_new(broker->base, -1, 0, on_flush, broker);
 	broker->wake = event_new(broker->base, -1, 0, on_wake, broker);
 	broker->rearm = event_new(broker->base, -1, 0, on_rearm, broker);
-	if (!broker->flush || !broker->wake || !broker->rearm)
+	broker->unfold = event_new(broker->base, -1, 0, on_unfold, broker);
+	if (!broker->flush || !broker->wake || !broker->rearm || !broker->unfold)
 		return -ENOMEM;
 	r = open_log(&log, &broker->config, broker->group);
 	if (r < 0)
@@ -337,7 +356,9 @@ static int begin_budget(struct broker *broker)
 		return r;
 	budget_set_owners(broker->budget, broker->owners);
 	set_budget(broker);
-	return 0;
+	/* A recording is published as it is. */
+	return broker->config.source == CONFIG_SOURCE_REPLAY ? 0
+							     : hub_begin_fold(broker->hub, broker->owners);
 }
 
 static int begin(struct broker *broker)
@@ -377,6 +398,7 @@ static void end(struct broker *broker)
 	free_event(broker->flush);
 	free_event(broker->wake);
 	free_event(broker->rearm);
+	free_event(broker->unfold);
 	if (broker->base)
 		event_base_free(broker->base);
 }

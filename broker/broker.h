@@ -31,7 +31,7 @@ struct broker {
 	struct faces *faces;
 	struct service *service;
 
-	struct event *flush, *wake, *rearm; /* hub_flush(), hub_wake(), hub_rearm() */
+	struct event *flush, *wake, *rearm, *unfold; /* hub_flush(), hub_wake(), hub_rearm(), hub_unfold() */
 	struct turn turn;
 };
 

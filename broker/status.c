@@ -44,15 +44,17 @@ static json_t *pack_source(const struct broker *broker)
 	return source;
 }
 
-static json_t *pack_log(const struct log *log)
+static json_t *pack_log(const struct hub *hub)
 {
+	const struct log *log = hub_log(hub);
 	uint64_t now = clock_usec(CLOCK_REALTIME);
 	uint64_t first = log_first_time(log);
 
-	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "size", (json_int_t)log_size(log), "used",
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "size", (json_int_t)log_size(log), "used",
 			 (json_int_t)log_used(log), "firstSeq", (json_int_t)log_first(log), "nextSeq",
 			 (json_int_t)log_next(log), "reachesBackUsec",
-			 (json_int_t)(first && first < now ? now - first : 0));
+			 (json_int_t)(first && first < now ? now - first : 0), "folded",
+			 (json_int_t)hub_stats(hub)->folded);
 }
 
 static json_t *pack_turn(struct turn *turn, bool forget)
@@ -84,7 +86,7 @@ char *status_print(struct broker *broker, bool forget)
 		(json_int_t)table_count(hub_table(hub)), "connections", (json_int_t)faces.connections,
 		"subscribers", (json_int_t)faces.subscribers, "views", (json_int_t)views->views, "encoded",
 		"events", (json_int_t)views->encoded, "bytes", (json_int_t)views->encoded_bytes, "sentBytes",
-		(json_int_t)faces.sent_bytes, "log", pack_log(hub_log(hub)), "longestTurn",
+		(json_int_t)faces.sent_bytes, "log", pack_log(hub), "longestTurn",
 		pack_turn(&broker->turn, forget));
 	if (!status)
 		return NULL;

@@ -4,13 +4,16 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "core/fold.h"
 #include "hub.h"
 
 struct hub {
-	struct log *log;       /* owned */
-	struct table *table;   /* owned */
-	struct labels *labels; /* owned */
-	struct views *views;   /* owned */
+	struct log *log;	     /* owned */
+	struct table *table;	     /* owned */
+	struct labels *labels;	     /* owned */
+	struct views *views;	     /* owned */
+	struct fold *fold;	     /* owned; NULL: every event is published at once */
+	const struct owners *owners; /* for @fold; NULL: every uid is its own */
 	struct hub_stats stats;
 	uint32_t supported; /* HUB_ARMED_ALWAYS until hub_set_supported() */
 	uint32_t armed;
@@ -56,18 +59,6 @@ int hub_new(struct hub **ret, struct log *log, size_t cache_size)
 	hub->log = log;
 	*ret = steal(hub);
 	return 0;
-}
-
-struct hub *hub_free(struct hub *hub)
-{
-	if (!hub)
-		return NULL;
-	views_free(hub->views);
-	labels_free(hub->labels);
-	table_free(hub->table);
-	log_free(hub->log);
-	free(hub);
-	return NULL;
 }
 
 void hub_set_ops(struct hub *hub, const struct hub_ops *ops, void *userdata)
@@ -146,16 +137,118 @@ static void set_label(struct hub *hub, struct fb_event *event)
 		EVENT_SET(event, label, number);
 }
 
-void hub_publish(struct hub *hub, struct fb_event *event)
+/* The table has it already. */
+static void publish(struct hub *hub, struct fb_event *event)
 {
-	EVENT_SET(event, seq, log_next(hub->log));
-	table_mark(hub->table, event);
-	/* Without memory for a process, it is only missing from snapshots and trees; its events are in the log. */
-	(void)table_apply(hub->table, event);
 	set_label(hub, event);
 	log_append(hub->log, event);
 	hub->stats.events[event->type]++;
 	views_dispatch(hub->views, event);
+}
+
+/* Publish the events of a process that were kept. */
+static void unfold(struct hub *hub, uint32_t pid)
+{
+	struct fb_event event;
+
+	while (fold_pop(hub->fold, pid, &event)) {
+		EVENT_SET(&event, seq, log_next(hub->log));
+		/* Its place in the source is not that of the events around it. */
+		EVENT_CLEAR(&event, instance);
+		EVENT_CLEAR(&event, kernel_seq);
+		if (EVENT_HAS(&event, folded))
+			hub->stats.folded += event.folded;
+		publish(hub, &event);
+	}
+}
+
+/* Who made it, or UINT32_MAX. */
+static uint32_t uid_of(const struct fb_event *event)
+{
+	if (event->type == EVENT_ID && EVENT_HAS(event, old_uid))
+		return event->old_uid;
+	return EVENT_HAS(event, uid) ? event->uid : UINT32_MAX;
+}
+
+static bool is_limited(const struct fb_event *event)
+{
+	return (EVENT_TYPE_BIT(event->type) & FOLD_TYPES) && uid_of(event) != 0;
+}
+
+/* Return: whether the event is kept, to be published later. */
+static bool fold(struct hub *hub, const struct fb_event *event)
+{
+	uint32_t uid = uid_of(event), pid;
+
+	if (!fold_take(hub->fold, hub->owners ? owners_find(hub->owners, uid) : uid, event, &pid))
+		return false;
+	unfold(hub, pid);
+	return true;
+}
+
+/* Before another event of a process, those of it that were kept. */
+static void unfold_before(struct hub *hub, const struct fb_event *event)
+{
+	if (EVENT_HAS(event, pid))
+		unfold(hub, event->pid);
+	if (event->type == EVENT_FORK && EVENT_HAS(event, ppid))
+		unfold(hub, event->ppid);
+}
+
+void hub_publish(struct hub *hub, struct fb_event *event)
+{
+	bool limited = hub->fold && is_limited(event);
+
+	if (hub->fold && !limited && fold_waits(hub->fold))
+		unfold_before(hub, event);
+	EVENT_SET(event, seq, log_next(hub->log));
+	table_mark(hub->table, event);
+	/* Without memory for a process, it is only missing from snapshots and trees; its events are in the log. */
+	(void)table_apply(hub->table, event);
+	if (limited && fold(hub, event))
+		return;
+	publish(hub, event);
+}
+
+int hub_begin_fold(struct hub *hub, const struct owners *owners)
+{
+	hub->owners = owners;
+	return hub->fold ? 0 : fold_new(&hub->fold);
+}
+
+void hub_unfold_at(struct hub *hub, uint64_t boot_usec)
+{
+	uint32_t pid;
+
+	while (hub->fold && (pid = fold_due(hub->fold, boot_usec)))
+		unfold(hub, pid);
+}
+
+void hub_unfold(struct hub *hub)
+{
+	hub_unfold_at(hub, clock_usec(CLOCK_BOOTTIME));
+	hub_flush(hub);
+}
+
+/* At the end nobody reads any more, but the log stays. */
+static void unfold_all(struct hub *hub)
+{
+	while (hub->fold && fold_waits(hub->fold))
+		unfold(hub, fold_any(hub->fold));
+}
+
+struct hub *hub_free(struct hub *hub)
+{
+	if (!hub)
+		return NULL;
+	unfold_all(hub);
+	fold_free(hub->fold);
+	views_free(hub->views);
+	labels_free(hub->labels);
+	table_free(hub->table);
+	log_free(hub->log);
+	free(hub);
+	return NULL;
 }
 
 int hub_learn(struct hub *hub, const struct fb_event *event)
@@ -173,6 +266,8 @@ void hub_flush(struct hub *hub)
 	log_show(hub->log);
 	views_flush(hub->views);
 	hub_wake(hub);
+	if (hub->fold && fold_waits(hub->fold) && hub->ops && hub->ops->unfold)
+		hub->ops->unfold(hub->userdata, FOLD_USEC);
 }
 
 void hub_wake(struct hub *hub)

@@ -10,6 +10,7 @@
 #include "core/label.h"
 #include "event.h"
 #include "log.h"
+#include "owners.h"
 #include "process-id.h"
 #include "table.h"
 #include "view.h"
@@ -36,6 +37,7 @@ struct hub;
 
 struct hub_stats {
 	uint64_t events[_EVENT_TYPE_MAX]; /* published by type */
+	uint64_t folded;		  /* not published, since one owner made too many (core/fold.h) */
 	/* lost events by reason: their number, and the sum of the known counts */
 	struct hub_loss {
 		uint64_t times, count;
@@ -57,6 +59,8 @@ struct hub_ops {
 	void (*armed)(void *userdata);
 	/* Call hub_wake() in @usec. If a call is already due, that one is enough. */
 	void (*early)(void *userdata, uint64_t usec);
+	/* Call hub_unfold() in @usec. If a call is already due, that one is enough. */
+	void (*unfold)(void *userdata, uint64_t usec);
 	/* Call hub_rearm() in @usec; replaces an earlier request. NULL: types are disarmed at once. */
 	void (*rearm)(void *userdata, uint64_t usec);
 };
@@ -87,9 +91,21 @@ int hub_restore(struct hub *hub);
 
 /*
  * hub_publish() - one event from a source
- * Sets its seq; keeps only copies. Subscribers are woken by hub_flush(), so that a batch is sent in one piece.
+ * Sets its seq, if it is published now; keeps only copies. Subscribers are woken by hub_flush(), so that a batch is sent in one
+ * piece.
  */
 void hub_publish(struct hub *hub, struct fb_event *event);
+
+/*
+ * hub_begin_fold() - from now on, limit what one owner can write to the log by events that are cheap to make (core/fold.h)
+ * @owners: must outlive the hub; NULL: each uid is its own. Return: 0 or -ENOMEM.
+ */
+int hub_begin_fold(struct hub *hub, const struct owners *owners);
+
+/* hub_unfold() - publish events that were kept, as far as their owners may make some again, and flush */
+void hub_unfold(struct hub *hub);
+/* The same at a given time, without the flush. @boot_usec: CLOCK_BOOTTIME */
+void hub_unfold_at(struct hub *hub, uint64_t boot_usec);
 
 /*
  * hub_learn() - add the data of a living process from /proc to the table, without an event

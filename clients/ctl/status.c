@@ -227,7 +227,8 @@ static void put_sent(json_t *status)
 
 static void put_log(json_t *status)
 {
-	static const char *const shown[] = { "size", "used", "firstSeq", "nextSeq", "reachesBackUsec", NULL };
+	static const char *const shown[] = { "size",   "used", "firstSeq", "nextSeq", "reachesBackUsec",
+					     "folded", NULL };
 	json_t *log = json_object_get(status, "log");
 	uint64_t size = number_of(log, "size"), used = number_of(log, "used");
 	uint64_t first = number_of(log, "firstSeq"), next = number_of(log, "nextSeq");
@@ -238,6 +239,8 @@ static void put_log(json_t *status)
 	if (next > first)
 		printf(", %" PRIu64 " events, reaches back %s", next - first,
 		       human_duration(back, number_of(log, "reachesBackUsec")));
+	if (number_of(log, "folded") > 0)
+		printf(", %" PRIu64 " more were folded", number_of(log, "folded"));
 	if (has_pairs(log, shown)) {
 		fputs("  ", stdout);
 		put_pairs(log, shown);

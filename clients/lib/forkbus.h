@@ -204,7 +204,12 @@ enum forkbus_field {
 	 * process group id; setpgid(2) causes no event, so with the proc connector only exec and
 	 * process have it
 	 */
-	FORKBUS_FIELD_PGID = 61
+	FORKBUS_FIELD_PGID = 61,
+	/*
+	 * comm, id, chroot, ptrace: how many earlier events of this type and process are not in the
+	 * log, since one user made too many: this is the newest of them
+	 */
+	FORKBUS_FIELD_FOLDED = 64
 	/* end generated: fields */
 };
 
