@@ -72,7 +72,7 @@ for my $who (sort keys %as) {
     my %secret = map { $_->{pid} => 1 } grep { $_->{args} || $_->{exe} || exists(($_->{usage} // {})->{readBytes}) } @reported;
     my %seen   = map { $_->{pid} => 1 } grep { $_->{type} =~ /^ex/ } @reported;
     delete $seen{3009} if $who eq 'other';    # a setuid program's
-    is_deeply([sort keys %secret], [sort keys %seen], "$who: what a setuid program is, and the bytes that it read and wrote, are withheld");
+    is_deeply([sort keys %secret], [sort keys %seen], "$who: what a setuid program is, and the bytes that it used, are withheld");
     $history->close;
 
     my @living = grep { !/[0129]$/ } map { $_->{pid} } grep { $_->{type} eq 'fork' } @events;

@@ -70,7 +70,7 @@ is($filter{types}, 'maybe array enum ' . join(' ', @asked_for), 'and the types t
 my %declared = map { s/:.*//r => 1 } @{ described('Source') };
 delete @declared{qw(name detail sinceUsec armed)};
 my %made = map { $_ => 1 } grep { defined }
-  map { content($_) =~ /\bsource_describe_number\(object, "(\w+)"|\bjson_object_set_new\(object, "(\w+)"/g }
+  map { content($_) =~ /\bsource_describe_number\(object, "(\w+)"|\bjson_put(?:_text)?\(object, "(\w+)"/g }
   grep { m{^broker/source/.*\.c$} } files();
 is_deeply([sort keys %declared], [sort keys %made], 'type Source has the figures that sources make');
 
