@@ -55,10 +55,24 @@ void forkbus_record_reset(struct sk_buff *record, enum forkbus_type type);
 struct sk_buff *forkbus_record_begin(enum forkbus_type type, struct task_struct *task,
 				     const struct cred *cred, const char *comm);
 
+/* Of 4 or 8 bytes. Half of the cost of a record would be the checks of nla_put(). */
+static inline void *forkbus_put(struct sk_buff *record, int attribute, u16 size)
+{
+	struct nlattr *nla = __skb_put(record, NLA_HDRLEN + size);
+
+	*nla = (struct nlattr){ .nla_len = NLA_HDRLEN + size, .nla_type = attribute };
+	return nla_data(nla);
+}
+
+static inline void forkbus_put_u32(struct sk_buff *record, int attribute, u32 value)
+{
+	*(u32 *)forkbus_put(record, attribute, sizeof(value)) = value;
+}
+
 /* Not padded to 8 bytes, so that every record begins with a forkbus_head. */
 static inline void forkbus_put_u64(struct sk_buff *record, int attribute, u64 value)
 {
-	nla_put(record, attribute, sizeof(value), &value);
+	memcpy(forkbus_put(record, attribute, sizeof(value)), &value, sizeof(value));
 }
 
 /* At most @max bytes with the NUL. Returns whether it was longer. */

@@ -44,7 +44,7 @@ static void probe_newtask(void *data, struct task_struct *task, forkbus_clone_fl
 		return;
 	record = begin(FORK, task);
 	if (!leader)
-		nla_put_u32(record, FORKBUS_R_TID, task->pid);
+		forkbus_put_u32(record, FORKBUS_R_TID, task->pid);
 	forkbus_put_u64(record, FORKBUS_R_CLONE_FLAGS, flags);
 	report(record);
 }
@@ -87,8 +87,8 @@ static void probe_exit(void *data, struct task_struct *task)
 	if (!wanted(M(THREADS)) || thread_group_leader(task))
 		return;
 	record = begin(EXIT, task);
-	nla_put_u32(record, FORKBUS_R_TID, task->pid);
-	nla_put_u32(record, FORKBUS_R_STATUS, task->exit_code);
+	forkbus_put_u32(record, FORKBUS_R_TID, task->pid);
+	forkbus_put_u32(record, FORKBUS_R_STATUS, task->exit_code);
 	forkbus_put_thread_usage(record);
 	report(record);
 }
@@ -126,9 +126,9 @@ static void enter_last_exit(struct pt_regs *regs)
 	if (!(current->flags & PF_EXITING))
 		return;
 	record = begin(EXIT, current);
-	nla_put_u32(record, FORKBUS_R_STATUS,
-		    signal->flags & SIGNAL_GROUP_EXIT ? signal->group_exit_code :
-							current->group_leader->exit_code);
+	forkbus_put_u32(record, FORKBUS_R_STATUS,
+			signal->flags & SIGNAL_GROUP_EXIT ? signal->group_exit_code :
+							    current->group_leader->exit_code);
 	forkbus_put_process_usage(record);
 	report(record);
 }
@@ -144,10 +144,10 @@ static void enter_commit_creds(struct pt_regs *regs)
 	     gid_eq(new->gid, old->gid) && gid_eq(new->egid, old->egid)))
 		return;
 	record = forkbus_record_begin(FORKBUS_TYPE_ID, current, new, NULL);
-	nla_put_u32(record, FORKBUS_R_OLD_UID, __kuid_val(old->uid));
-	nla_put_u32(record, FORKBUS_R_OLD_GID, __kgid_val(old->gid));
-	nla_put_u32(record, FORKBUS_R_OLD_EUID, __kuid_val(old->euid));
-	nla_put_u32(record, FORKBUS_R_OLD_EGID, __kgid_val(old->egid));
+	forkbus_put_u32(record, FORKBUS_R_OLD_UID, __kuid_val(old->uid));
+	forkbus_put_u32(record, FORKBUS_R_OLD_GID, __kgid_val(old->gid));
+	forkbus_put_u32(record, FORKBUS_R_OLD_EUID, __kuid_val(old->euid));
+	forkbus_put_u32(record, FORKBUS_R_OLD_EGID, __kgid_val(old->egid));
 	report(record);
 }
 
@@ -194,9 +194,9 @@ static void enter_ptrace(struct pt_regs *regs)
 	if (pid_alive(task)) {
 		record = begin(PTRACE, task);
 		if (!thread_group_leader(task))
-			nla_put_u32(record, FORKBUS_R_TID, task->pid);
-		nla_put_u32(record, FORKBUS_R_TRACER,
-			    argument(regs, 1) == (void *)PTRACE_ATTACH ? current->tgid : 0);
+			forkbus_put_u32(record, FORKBUS_R_TID, task->pid);
+		forkbus_put_u32(record, FORKBUS_R_TRACER,
+				argument(regs, 1) == (void *)PTRACE_ATTACH ? current->tgid : 0);
 		report(record);
 	}
 	rcu_read_unlock();
@@ -315,7 +315,7 @@ void forkbus_probes_arm(u32 types, u32 arguments)
 		if (hook->found && !hook->on && (hook->types & types) && hook_set(hook, true))
 			types &= ~hook->types;
 	record = begin(ARMED, NULL);
-	nla_put_u32(record, FORKBUS_R_MASK, types);
+	forkbus_put_u32(record, FORKBUS_R_MASK, types);
 	report(record);
 	WRITE_ONCE(forkbus_armed, types);
 	hooks_off(types);

@@ -46,7 +46,7 @@ void forkbus_record_reset(struct sk_buff *record, enum forkbus_type type)
 	skb_trim(record, 0);
 	nla_nest_start(record, FORKBUS_A_RECORD);
 	forkbus_put_u64(record, FORKBUS_R_SEQ, 0);
-	nla_put_u32(record, FORKBUS_R_TYPE, type);
+	forkbus_put_u32(record, FORKBUS_R_TYPE, type);
 	forkbus_put_u64(record, FORKBUS_R_TIME, 0);
 }
 
@@ -117,8 +117,9 @@ static void put_tty(struct sk_buff *record, struct task_struct *task)
 		return;
 	/* The sighand may belong to another process by now. */
 	if (sighand == rcu_access_pointer(task->sighand))
-		nla_put_u32(record, FORKBUS_R_TTY,
-			    task->signal->tty ? new_encode_dev(tty_devnum(task->signal->tty)) : 0);
+		forkbus_put_u32(record, FORKBUS_R_TTY,
+				task->signal->tty ? new_encode_dev(tty_devnum(task->signal->tty)) :
+						    0);
 	spin_unlock_irqrestore(&sighand->siglock, flags);
 }
 
@@ -135,27 +136,27 @@ static void put_identity(struct sk_buff *record, struct task_struct *task, const
 	struct pid_namespace *ns = ns_of_pid(READ_ONCE(task->thread_pid));
 	kuid_t login = audit_get_loginuid(task);
 
-	nla_put_u32(record, FORKBUS_R_TGID, task->tgid);
+	forkbus_put_u32(record, FORKBUS_R_TGID, task->tgid);
 	forkbus_put_u64(record, FORKBUS_R_START, task->group_leader->start_boottime);
-	nla_put_u32(record, FORKBUS_R_PARENT_TGID, parent->tgid);
+	forkbus_put_u32(record, FORKBUS_R_PARENT_TGID, parent->tgid);
 	if (parent->tgid)
 		forkbus_put_u64(record, FORKBUS_R_PARENT_START,
 				parent->group_leader->start_boottime);
-	nla_put_u32(record, FORKBUS_R_UID, __kuid_val(cred->uid));
-	nla_put_u32(record, FORKBUS_R_GID, __kgid_val(cred->gid));
-	nla_put_u32(record, FORKBUS_R_EUID, __kuid_val(cred->euid));
-	nla_put_u32(record, FORKBUS_R_EGID, __kgid_val(cred->egid));
+	forkbus_put_u32(record, FORKBUS_R_UID, __kuid_val(cred->uid));
+	forkbus_put_u32(record, FORKBUS_R_GID, __kgid_val(cred->gid));
+	forkbus_put_u32(record, FORKBUS_R_EUID, __kuid_val(cred->euid));
+	forkbus_put_u32(record, FORKBUS_R_EGID, __kgid_val(cred->egid));
 	if (uid_valid(login))
-		nla_put_u32(record, FORKBUS_R_LOGIN_UID, __kuid_val(login));
-	nla_put_u32(record, FORKBUS_R_SESSION, task_session_nr_ns(task, &init_pid_ns));
-	nla_put_u32(record, FORKBUS_R_PGID, task_pgrp_nr_ns(task, &init_pid_ns));
+		forkbus_put_u32(record, FORKBUS_R_LOGIN_UID, __kuid_val(login));
+	forkbus_put_u32(record, FORKBUS_R_SESSION, task_session_nr_ns(task, &init_pid_ns));
+	forkbus_put_u32(record, FORKBUS_R_PGID, task_pgrp_nr_ns(task, &init_pid_ns));
 	put_tty(record, task);
 	forkbus_put_u64(record, FORKBUS_R_CGROUP, cgroup_id(task_dfl_cgroup(task)));
 	forkbus_put_string(record, FORKBUS_R_COMM, comm, FORKBUS_COMM_MAX);
 	if (!ns || ns == &init_pid_ns)
 		return;
-	nla_put_u32(record, FORKBUS_R_PID_NS, ns->ns.inum);
-	nla_put_u32(record, FORKBUS_R_NS_TGID, task_tgid_nr_ns(task, ns));
+	forkbus_put_u32(record, FORKBUS_R_PID_NS, ns->ns.inum);
+	forkbus_put_u32(record, FORKBUS_R_NS_TGID, task_tgid_nr_ns(task, ns));
 }
 
 struct sk_buff *forkbus_record_begin(enum forkbus_type type, struct task_struct *task,
