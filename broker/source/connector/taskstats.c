@@ -148,13 +148,12 @@ int taskstats_decode(struct taskstats_record *record, const struct nlmsghdr *mes
 
 /* The sockets */
 
-#define CPUS_MAX     8192
-#define POSSIBLE_MAX 128 /* with more possible CPUs than this, only those present get a socket */
-#define READY_MAX    64
+#define READY_MAX 64
 
 struct taskstats_socket {
 	int fd;
-	unsigned int cpu;
+	unsigned int cpu; /* the first */
+	char mask[TASKSTATS_MASK_MAX];
 	uint32_t drops; /* the kernel's count when it was last read */
 };
 
@@ -165,24 +164,32 @@ struct taskstats_sockets {
 	struct taskstats_socket sockets[];
 };
 
-static int socket_open(struct taskstats_socket *sock, unsigned int cpu, uint16_t family, uint64_t buffer,
-		       struct netlink_arena *arena)
+void taskstats_print_cpus(char mask[static TASKSTATS_MASK_MAX], const unsigned int *cpus, unsigned int n)
+{
+	size_t at = 0;
+
+	for (unsigned int i = 0; i < n && at < TASKSTATS_MASK_MAX; i++)
+		at += (size_t)snprintf(mask + at, TASKSTATS_MASK_MAX - at, i > 0 ? ",%u" : "%u", cpus[i]);
+}
+
+static int socket_open(struct taskstats_socket *sock, const unsigned int *cpus, unsigned int n,
+		       uint16_t family, uint64_t buffer, struct netlink_arena *arena)
 {
 	struct genl_buffer room;
 	struct nlmsghdr *request = genl_begin(&room, family, TASKSTATS_CMD_GET, TASKSTATS_GENL_VERSION);
 	_cleanup_close_ int fd = netlink_open(NETLINK_GENERIC, 0, buffer);
-	char mask[16];
 	int r;
 
 	if (fd < 0)
 		return fd;
-	snprintf(mask, sizeof(mask), "%u", cpu);
-	mnl_attr_put_strz(request, TASKSTATS_CMD_ATTR_REGISTER_CPUMASK, mask);
+	taskstats_print_cpus(sock->mask, cpus, n);
+	mnl_attr_put_strz(request, TASKSTATS_CMD_ATTR_REGISTER_CPUMASK, sock->mask);
 	/* Records that arrive before the answer are dropped with it: they are older than the source. */
 	r = genl_request(fd, request, arena->data, sizeof(arena->data), NULL, NULL);
 	if (r < 0)
 		return r;
-	*sock = (struct taskstats_socket){ .fd = steal_fd(&fd), .cpu = cpu };
+	sock->fd = steal_fd(&fd);
+	sock->cpu = cpus[0];
 	return 0;
 }
 
@@ -191,16 +198,13 @@ static void socket_close(struct taskstats_socket *sock, uint16_t family)
 {
 	struct genl_buffer room;
 	struct nlmsghdr *request = genl_begin(&room, family, TASKSTATS_CMD_GET, TASKSTATS_GENL_VERSION);
-	char mask[16];
 
-	snprintf(mask, sizeof(mask), "%u", sock->cpu);
-	mnl_attr_put_strz(request, TASKSTATS_CMD_ATTR_DEREGISTER_CPUMASK, mask);
+	mnl_attr_put_strz(request, TASKSTATS_CMD_ATTR_DEREGISTER_CPUMASK, sock->mask);
 	(void)netlink_send(sock->fd, request);
 	sock->fd = close_fd(sock->fd);
 }
 
-/* Count the CPUs of a list like "0-3,8". Return: the number, or -EINVAL. */
-static int cpus_parse(const char *text, unsigned int *cpus, unsigned int max)
+int taskstats_parse_cpus(const char *text, unsigned int *cpus, unsigned int max)
 {
 	unsigned int first, last, n = 0;
 	int len;
@@ -226,34 +230,32 @@ static int cpus_read(const char *path, unsigned int *cpus, unsigned int max)
 
 	if (!file || !fgets(line, sizeof(line), file))
 		return -EINVAL;
-	return cpus_parse(line, cpus, max);
+	return taskstats_parse_cpus(line, cpus, max);
 }
 
-static int cpus_find(unsigned int *cpus, unsigned int max)
+unsigned int taskstats_share(unsigned int n_cpus)
 {
-	int n = cpus_read("/sys/devices/system/cpu/possible", cpus, max);
-
-	if (n > POSSIBLE_MAX)
-		n = cpus_read("/sys/devices/system/cpu/online", cpus, max);
-	return n;
+	return (n_cpus + TASKSTATS_SOCKETS_MAX - 1) / TASKSTATS_SOCKETS_MAX;
 }
 
 static int sockets_open(struct taskstats_sockets *sockets, const unsigned int *cpus, unsigned int n,
 			uint64_t buffer, struct netlink_arena *arena)
 {
+	unsigned int share = taskstats_share(n), left;
 	struct epoll_event event = { .events = EPOLLIN };
 	int r;
 
 	sockets->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (sockets->epoll < 0)
 		return -errno;
-	for (unsigned int i = 0; i < n; i++) {
-		r = socket_open(&sockets->sockets[i], cpus[i], sockets->family, buffer, arena);
+	for (unsigned int i = 0; i < n; i += share) {
+		left = n - i < share ? n - i : share;
+		r = socket_open(&sockets->sockets[sockets->n], cpus + i, left, sockets->family, buffer,
+				arena);
 		if (r < 0)
 			return r;
-		sockets->n++;
-		event.data.u32 = i;
-		if (epoll_ctl(sockets->epoll, EPOLL_CTL_ADD, sockets->sockets[i].fd, &event) < 0)
+		event.data.u32 = sockets->n++;
+		if (epoll_ctl(sockets->epoll, EPOLL_CTL_ADD, sockets->sockets[event.data.u32].fd, &event) < 0)
 			return -errno;
 	}
 	return 0;
@@ -264,13 +266,13 @@ DEFINE_CLEANUP(struct taskstats_sockets, taskstats_sockets_free)
 int taskstats_sockets_new(struct taskstats_sockets **ret, uint64_t buffer, struct netlink_arena *arena)
 {
 	_cleanup_(taskstats_sockets_free_p) struct taskstats_sockets *sockets = NULL;
-	_cleanup_free_ unsigned int *cpus = calloc(CPUS_MAX, sizeof(*cpus));
+	_cleanup_free_ unsigned int *cpus = calloc(TASKSTATS_CPUS_MAX, sizeof(*cpus));
 	struct genl_family_info family;
 	int n, r;
 
 	if (!cpus)
 		return -ENOMEM;
-	n = cpus_find(cpus, CPUS_MAX);
+	n = cpus_read("/sys/devices/system/cpu/possible", cpus, TASKSTATS_CPUS_MAX);
 	if (n < 0)
 		return n;
 	sockets = calloc(1, sizeof(*sockets) + (size_t)n * sizeof(sockets->sockets[0]));

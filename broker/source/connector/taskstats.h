@@ -4,8 +4,8 @@
 /*
  * Taskstats: the resources that a thread used, in a message that the kernel sends when it exits.
  *
- * There is a socket for each CPU. Thus no socket has to hold the records of all CPUs under load, and the socket shows the
- * CPU of a record, which the record does not contain.
+ * There is a socket for each CPU, or for a few. Thus no socket has to hold the records of all CPUs under load, and the socket
+ * shows the CPU of a record, which the record does not contain: the first one, if several share it.
  */
 
 #include <linux/netlink.h>
@@ -53,7 +53,7 @@ struct taskstats_record {
 	struct taskstats_usage group;
 
 	/* Set by the receiver */
-	unsigned int cpu;      /* the CPU of the socket */
+	unsigned int cpu;      /* the first CPU of the socket */
 	uint64_t arrival_nsec; /* CLOCK_MONOTONIC */
 	uint64_t heard_nsec;   /* last message of the proc connector before the record was made */
 	TAILQ_ENTRY(taskstats_record) link;
@@ -67,6 +67,21 @@ enum {
 
 /* taskstats_decode() - read one message; the content is not trusted. Return: 0, TASKSTATS_E_OTHER, TASKSTATS_E_MALFORMED. */
 int taskstats_decode(struct taskstats_record *record, const struct nlmsghdr *message, uint16_t family);
+
+/*
+ * The CPUs of the sockets. All possible CPUs have one, since any of them may be added later, when nobody registers for it. With
+ * more of them than sockets, some share one.
+ */
+#define TASKSTATS_CPUS_MAX    8192
+#define TASKSTATS_SOCKETS_MAX 128
+#define TASKSTATS_MASK_MAX    (TASKSTATS_CPUS_MAX / TASKSTATS_SOCKETS_MAX * sizeof("8191"))
+
+/* taskstats_parse_cpus() - the CPUs of a list like "0-3,8". Return: their number, or -EINVAL. */
+int taskstats_parse_cpus(const char *text, unsigned int *cpus, unsigned int max);
+/* taskstats_share() - how many CPUs share a socket */
+unsigned int taskstats_share(unsigned int n_cpus);
+/* taskstats_print_cpus() - such a list, as the kernel reads it */
+void taskstats_print_cpus(char mask[static TASKSTATS_MASK_MAX], const unsigned int *cpus, unsigned int n);
 
 struct taskstats_sockets;
 

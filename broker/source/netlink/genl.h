@@ -9,7 +9,7 @@
 
 /* Room for a request without texts of any length; zeroed, since padding goes to the kernel too. */
 struct genl_buffer {
-	_Alignas(NLMSG_ALIGNTO) unsigned char data[256];
+	_Alignas(NLMSG_ALIGNTO) unsigned char data[512];
 };
 
 /* genl_begin() - begin a request with an acknowledgement; attributes can be added */

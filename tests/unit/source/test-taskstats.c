@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -219,12 +220,36 @@ static void test_foreign(void **state)
 	assert_int_equal(taskstats_decode(&record, header, TEST_FAMILY), TASKSTATS_E_OTHER);
 }
 
+/* All possible CPUs are covered: one may be added later. Few enough have a socket each. */
+static void test_cpus(void **state)
+{
+	static unsigned int cpus[TASKSTATS_CPUS_MAX];
+	char mask[TASKSTATS_MASK_MAX];
+
+	(void)state;
+	assert_int_equal(taskstats_parse_cpus("0-3,8\n", cpus, TASKSTATS_CPUS_MAX), 5);
+	assert_int_equal(cpus[4], 8);
+	assert_int_equal(taskstats_parse_cpus("\n", cpus, TASKSTATS_CPUS_MAX), -EINVAL);
+	assert_int_equal(taskstats_parse_cpus("0-9999", cpus, TASKSTATS_CPUS_MAX), TASKSTATS_CPUS_MAX);
+	assert_int_equal(taskstats_share(1), 1);
+	assert_int_equal(taskstats_share(128), 1);
+	assert_int_equal(taskstats_share(129), 2);
+	assert_int_equal(taskstats_share(TASKSTATS_CPUS_MAX), 64);
+	taskstats_print_cpus(mask, cpus + 7, 1);
+	assert_string_equal(mask, "7");
+	taskstats_print_cpus(mask, cpus + 239, 2);
+	assert_string_equal(mask, "239,240");
+	/* The longest one is not cut. */
+	taskstats_print_cpus(mask, cpus + TASKSTATS_CPUS_MAX - 64, 64);
+	assert_string_equal(mask + strlen(mask) - 10, ",8190,8191");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_versions), cmocka_unit_test(test_shifted), cmocka_unit_test(test_old),
 		cmocka_unit_test(test_group),	 cmocka_unit_test(test_cut),	 cmocka_unit_test(test_odd),
-		cmocka_unit_test(test_foreign),
+		cmocka_unit_test(test_foreign),	 cmocka_unit_test(test_cpus),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
