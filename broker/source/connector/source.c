@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -242,6 +243,16 @@ static void say_refused(char found[static SOURCE_SENTENCE_MAX], char advice[stat
 	}
 }
 
+/* From 6.6 on, ordinary users may send it requests. */
+static bool users_can_silence(void)
+{
+	unsigned int major, minor;
+	struct utsname name;
+
+	return uname(&name) == 0 && sscanf(name.release, "%u.%u", &major, &minor) == 2 &&
+	       (major > 6 || (major == 6 && minor >= 6));
+}
+
 static bool connector_probe(char found[static SOURCE_SENTENCE_MAX], char advice[static SOURCE_SENTENCE_MAX])
 {
 	_cleanup_free_ struct netlink_arena *arena = malloc(sizeof(*arena));
@@ -259,7 +270,11 @@ static bool connector_probe(char found[static SOURCE_SENTENCE_MAX], char advice[
 	}
 	r = try_taskstats(arena);
 	if (r == 0)
-		say(found, advice, "The proc connector and taskstats work.", "");
+		say(found, advice, "The proc connector and taskstats work.",
+		    users_can_silence() ? "Any user can silence the proc connector of this kernel for "
+					  "moments, which hides forks, "
+					  "but no ends: the kernel module is not affected."
+					: "");
 	else if (r == -EPERM)
 		say(found, advice,
 		    "The proc connector works, taskstats is not allowed: exits carry no usage.",
