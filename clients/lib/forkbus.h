@@ -91,15 +91,25 @@ enum forkbus_field {
 	FORKBUS_FIELD_LOGIN_UID = 13,
 	/* POSIX session id */
 	FORKBUS_FIELD_SESSION = 14,
-	/* text: controlling terminal, relative to /dev; absent if there is none */
+	/*
+	 * text: controlling terminal, relative to /dev; absent if there is none. With the proc
+	 * connector it is absent, too, when it may have been hung up since it was read
+	 */
 	FORKBUS_FIELD_TTY = 15,
-	/* text: name of the process; at most 15 bytes, of kernel threads 63 */
+	/*
+	 * text: name of the process; at most 15 bytes, of kernel threads 63. With the proc
+	 * connector a fork has it only if it is certain which thread made the process
+	 */
 	FORKBUS_FIELD_COMM = 16,
-	/* text: path of the cgroup in the v2 hierarchy, or in v1's name=systemd */
+	/*
+	 * text: path of the cgroup in the v2 hierarchy, or in v1's name=systemd; a move to another
+	 * cgroup causes no event, so with the proc connector exec and process have it, and a fork
+	 * for which /proc was read
+	 */
 	FORKBUS_FIELD_CGROUP = 17,
 	/* id of the cgroup: the inode number of its directory */
 	FORKBUS_FIELD_CGROUP_ID = 18,
-	/* text: systemd unit, taken from the path of the cgroup */
+	/* text: systemd unit, taken from the path of the cgroup, and present where that is */
 	FORKBUS_FIELD_UNIT = 19,
 	/* process id in the pid namespace of the process, if that is not the initial one */
 	FORKBUS_FIELD_NS_PID = 20,

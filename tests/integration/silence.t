@@ -107,8 +107,8 @@ my @apart = grep { !$forked{ $_->{pid} } }
   grep { $_->{endUsec} < $lost->{sinceUsec} || $_->{beginUsec} > $lost->{untilUsec} } @lived;
 is_deeply(\@apart, [], 'processes whose fork is missing lived in the time of the loss') or diag(json([$lost, \@apart]));
 my %left = map { $_->{pid} => $_ } @lived;
-$stream->wait_for(sub { delete $left{ $_->{pid} } if exits_of($left{ $_->{pid} // 0 } // { pid => -1, beginUsec => 0, endUsec => 0 }); !%left },
-    'the ends') if grep { !exits_of($_) } @lived;
+delete $left{ $_->{pid} } for grep { exits_of($_) } @lived;
+$stream->wait_for(sub { delete $left{ $_->{pid} } if $_->{type} eq 'exit'; !%left }, 'the ends') if %left;
 my @ends = map { exits_of($_) } @lived;
 is(scalar @ends, scalar @lived, 'the ends of processes that lived only then are reported, by their records');
 for my $key (qw(pid ppid uid gid comm startUsec status usage)) {

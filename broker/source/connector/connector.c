@@ -8,6 +8,12 @@
 #include "base/clock.h"
 #include "base/message.h"
 
+/* At most so often a silence is reported, if it repeats itself. */
+#define UNARMED_PAUSE_NSEC (200 * NSEC_PER_MSEC)
+
+/* How many times a program is looked at that has not run yet; each time takes some 30 microseconds. */
+#define TRIES_MAX 8
+
 /* At most so often a silence is logged, and hurries the scan that follows it. */
 #define CURE_NOTE_NSEC (10 * NSEC_PER_SEC)
 
@@ -22,8 +28,43 @@
 /* Questions that are already pending may get answers from after this message: pass its time on. */
 static void date_questions(struct connector *connector, const struct cn_event *cn)
 {
-	if (cn->what == PROC_EVENT_EXEC || (cn->what == PROC_EVENT_COMM && cn->tid == cn->tgid))
-		proc_helper_changed(connector->helper, cn->tgid, cn->nsec, cn->what == PROC_EVENT_EXEC);
+	enum proc_change change;
+
+	if (cn->tid != cn->tgid)
+		return;
+	switch (cn->what) {
+	case PROC_EVENT_EXEC:
+		change = PROC_CHANGE_PROGRAM;
+		break;
+	case PROC_EVENT_COMM:
+		change = PROC_CHANGE_NAME;
+		break;
+	case PROC_EVENT_UID:
+	case PROC_EVENT_GID:
+		change = PROC_CHANGE_IDS;
+		break;
+	case PROC_EVENT_SID:
+		change = PROC_CHANGE_SESSION;
+		break;
+	default:
+		return;
+	}
+	proc_helper_changed(connector->helper, cn->tgid, change, cn->nsec);
+}
+
+/*
+ * What a child has from its maker is asked where it is not certain. Under load that is only worth it for the ids, which decide
+ * who sees it.
+ */
+static bool fork_is_doubtful(const struct connector *connector, const struct cn_event *cn)
+{
+	const struct process *parent;
+	field_set needed = connector->pace.loaded ? PROCFS_IDS : HERITAGE & ~EVENT_BIT(tty);
+
+	if (cn->what != PROC_EVENT_FORK || cn->tid != cn->tgid)
+		return false;
+	parent = table_find(hub_table(connector->hub), cn->fork.parent_tgid);
+	return !parent || needed & parent->has & ~connector_certain(connector, parent);
 }
 
 static void on_message(const struct nlmsghdr *header, void *userdata)
@@ -49,8 +90,10 @@ static void on_message(const struct nlmsghdr *header, void *userdata)
 	message = connector_queue_push(&connector->queue, &cn);
 	if (cn.nsec > connector->heard_nsec)
 		connector->heard_nsec = cn.nsec;
+	if (message->lost)
+		proc_helper_doubt(connector->helper);
 	date_questions(connector, &cn);
-	if (cn.what != PROC_EVENT_EXEC)
+	if (cn.what != PROC_EVENT_EXEC && !fork_is_doubtful(connector, &cn))
 		return;
 	message->question = connector_ask(connector, cn.tgid, FIELDS_ALL, CONNECTOR_DESCRIBE);
 	if (message->question)
@@ -198,6 +241,14 @@ static void process_queue(struct connector *connector, bool now)
 		hub_flush(connector->hub);
 }
 
+/* The program is being loaded, or has not run yet: what /proc shows may be the next program, whose exec is not reported. */
+static bool is_too_early(const struct connector *connector, const struct proc_question *question)
+{
+	return question->awaited && question->found && (question->fields & EVENT_BIT(exe)) &&
+	       !question->stat.settled && !procfs_stat_is_dead(&question->stat) && !connector->pace.loaded &&
+	       question->tries < TRIES_MAX;
+}
+
 /*
  * Collect the helper's new answers. They are collected before messages are read, and used after it: by then every change
  * that an answer can reflect has been read, too.
@@ -207,7 +258,9 @@ static void collect_answers(struct connector *connector)
 	struct proc_question *question;
 
 	while ((question = proc_helper_collect(connector->helper)))
-		if (!question->awaited)
+		if (is_too_early(connector, question))
+			proc_helper_repeat(connector->helper, question);
+		else if (!question->awaited)
 			connector->late[connector->n_late++] = question;
 }
 
@@ -244,6 +297,7 @@ static void note_drops(struct connector *connector, bool overrun, bool empty)
 		return;
 	drops->pending = true;
 	drops->at = connector->queue.head;
+	proc_helper_doubt(connector->helper);
 	resync_want(connector->resync);
 	cover(connector);
 }
@@ -270,6 +324,7 @@ static unsigned int run_cycle(void *userdata)
 	note_drops(connector, drain.overrun, r == 0);
 	process_queue(connector, false);
 	use_late(connector);
+	connector_ask_due(connector, connector->heard_nsec);
 	resync_begin(connector->resync, connector->helper);
 	return drain.datagrams;
 }
@@ -298,15 +353,34 @@ static void report_lost_records(struct connector *connector)
 	connector->records_since_usec = now;
 }
 
-/* Report that the kernel stopped sending events, even if it has started again. */
+static void report_unarmed_now(struct connector *connector, uint64_t now)
+{
+	if (!connector->unarmed_since_nsec)
+		return;
+	connector->stats.unarmed++;
+	hub_lost(connector->hub, "unarmed", HUB_COUNT_UNKNOWN,
+		 connector_time_usec(connector, connector->unarmed_since_nsec), clock_usec(CLOCK_REALTIME),
+		 connector->unarmed_detail);
+	connector->unarmed_since_nsec = 0;
+	connector->unarmed_nsec = now;
+}
+
+/*
+ * Report that the kernel stopped sending events, even if it has started again. Any program can make this happen a hundred
+ * times a second: the first one is reported at once, and then those of each tick together.
+ */
 static void report_unarmed(struct connector *connector, uint64_t since_nsec, const char *detail)
 {
-	connector->stats.unarmed++;
+	uint64_t now = monotonic_nsec();
+
 	groups_lost(connector->groups);
 	resync_want(connector->resync);
-	hub_lost(connector->hub, "unarmed", HUB_COUNT_UNKNOWN, connector_time_usec(connector, since_nsec),
-		 clock_usec(CLOCK_REALTIME), detail);
 	cover(connector);
+	if (!connector->unarmed_since_nsec)
+		connector->unarmed_since_nsec = since_nsec;
+	connector->unarmed_detail = detail;
+	if (now >= connector->unarmed_nsec + UNARMED_PAUSE_NSEC)
+		report_unarmed_now(connector, now);
 }
 
 int connector_listen(struct connector *connector, int fd, uint64_t wait_usec)
@@ -401,6 +475,8 @@ static void check_unheard(struct connector *connector)
 	clocks_read(&connector->clocks);
 	publish_unheard(connector, unheard, silent, now);
 	if (silent)
+		proc_helper_doubt(connector->helper);
+	if (silent)
 		cure_silence(connector);
 	else if (unheard->past_nsec)
 		report_unarmed(connector, unheard->past_nsec,
@@ -445,7 +521,9 @@ static void run_tick(void *userdata)
 
 	(void)run_check(connector);
 	check_quiet(connector, now);
+	report_unarmed_now(connector, now);
 	report_lost_records(connector);
+	connector_ask_due(connector, now);
 	resync_settle(connector->resync, 0, connector_queue_is_empty(&connector->queue));
 	connector_check_suspects(connector, now);
 	if (now > connector->expired_nsec + RECORD_AGE_NSEC) {
@@ -510,4 +588,5 @@ void connector_drain(struct connector *connector)
 	while (run_cycle(connector) > 0);
 	resync_release(connector->resync);
 	process_queue(connector, true);
+	report_unarmed_now(connector, monotonic_nsec());
 }

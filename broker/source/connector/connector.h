@@ -10,6 +10,9 @@
  *   silence.c        does the kernel still send events?
  *   exit.c           publish the end of threads and processes, by a message or a scan
  *   publish.c        publish all other messages
+ *   answers.c        what /proc says: to which program and process it belongs, and what is asked later
+ *   heritage.c       what a new process has from the one that made it
+ *   tty.c            does a process still have its terminal?
  *   queue.c          messages that are not published yet; how many are missing
  *   thread-groups.c  count the threads of each process, add up their records (records.c)
  *   proc-event.c     messages of the proc connector, and its socket
@@ -23,6 +26,7 @@
  */
 
 #include "base/clock.h"
+#include "source/connector/heritage.h"
 #include "source/connector/pace.h"
 #include "source/connector/queue.h"
 #include "source/connector/silence.h"
@@ -35,6 +39,18 @@
 struct connector_stats {
 	uint64_t messages, lost_messages, lost_records, resyncs, proc_reads, proc_late, proc_skipped;
 	uint64_t unarmed, malformed;
+};
+
+/* Processes to be asked about when there is time. */
+#define LATER_MAX 8192
+
+struct connector_later {
+	struct connector_later_entry {
+		struct process_id id;
+		uint64_t due_nsec;
+	} entries[LATER_MAX]; /* a ring */
+	unsigned int first, n;
+	uint64_t taken; /* how many were taken from it */
 };
 
 struct connector {
@@ -51,6 +67,9 @@ struct connector {
 	struct proc_helper *helper;
 	struct proc_question *late[PROC_QUESTIONS_MAX]; /* answers that no message in the queue waits for */
 	unsigned int n_late;
+	struct connector_later newborn; /* that only forked yet: for the fields that a fork does not have */
+	struct connector_later orphans; /* for their new parents */
+	uint64_t adopted;		/* how many orphans' new parents are known, in this order */
 	struct connector_queue queue;
 	struct pace pace;
 
@@ -67,7 +86,10 @@ struct connector {
 	struct unheard unheard;
 	bool answered; /* the kernel has answered a request since the last check */
 	bool cure_failed;
-	uint64_t cured_nsec; /* when it was last logged */
+	uint64_t cured_nsec;	     /* when it was last logged */
+	uint64_t unarmed_nsec;	     /* when it was last reported */
+	uint64_t unarmed_since_nsec; /* of a silence that is not reported yet; 0: none */
+	const char *unarmed_detail;
 	struct resync *resync;
 
 	struct connector_stats stats;
@@ -84,6 +106,51 @@ static inline uint64_t connector_time_usec(const struct connector *connector, ui
 	return clocks_real_usec(&connector->clocks, clocks_boot_nsec(&connector->clocks, nsec));
 }
 
+/* Fields of the running program. Only an exec reports them. */
+#define FIELDS_IMAGE (EVENT_BIT(comm) | EVENT_BIT(exe))
+/* Where it runs: a process is moved to another cgroup without a message. */
+#define FIELDS_PLACE (EVENT_BIT(cgroup) | EVENT_BIT(unit))
+
+/* answers.c */
+enum connector_purpose { CONNECTOR_DESCRIBE, CONNECTOR_PARENT, CONNECTOR_ALIVE };
+/* Ask /proc. Return: NULL if it cannot be asked now. */
+struct proc_question *connector_ask(struct connector *connector, uint32_t pid, field_set fields,
+				    enum connector_purpose purpose);
+/*
+ * Is the answer about this process? Drops what changed before it was read, and the program if it can be another one than
+ * that of the message. @cn: the message for which it was asked, the first in the queue; NULL: it was published before.
+ */
+bool connector_answer_fits(struct connector *connector, struct proc_question *question, uint64_t start_usec,
+			   const struct cn_event *cn);
+/* An answer to CONNECTOR_DESCRIBE came after its event was published. */
+void connector_answer_late(struct connector *connector, struct proc_question *question);
+void connector_answer_parent(struct connector *connector, const struct proc_question *question);
+
+/* The end of a process that is in the queue. */
+struct connector_end {
+	const struct taskstats_record *record; /* NULL: there is none */
+	field_set changed;		       /* by messages until then */
+};
+
+/* Find the end of the process of a message, which is the first one in the queue. Return: false if it is not there yet. */
+bool connector_find_end(struct connector *connector, const struct cn_event *since, struct connector_end *end);
+
+/* Ask when there is time: CONNECTOR_PARENT soon, CONNECTOR_DESCRIBE if the process still lives after a while. */
+void connector_ask_later(struct connector *connector, struct process_id id, uint64_t now,
+			 enum connector_purpose purpose);
+void connector_ask_due(struct connector *connector, uint64_t now);
+/* A process ends: ask for the new parents of its children. */
+void connector_ask_orphans(struct connector *connector, const struct process *process);
+/* Fields that a child of this parent has for certain, see heritage.h, although orphans may have become its children. */
+field_set connector_certain(const struct connector *connector, const struct process *parent);
+
+/* Its name changes without a message. */
+static inline bool connector_is_kernel_thread(const struct process *process)
+{
+	return (process->has & EVENT_BIT(ppid)) && process->ppid == HERITAGE_KTHREADD &&
+	       !(process->has & EVENT_BIT(exe));
+}
+
 /* publish.c */
 /*
  * Begin an event of a process: set its time and its process. Return: the process in the table, to complete the event from,
@@ -91,15 +158,12 @@ static inline uint64_t connector_time_usec(const struct connector *connector, ui
  */
 const struct process *connector_begin(const struct connector *connector, struct fb_event *event,
 				      enum event_type type, uint64_t nsec, uint32_t pid);
+/* As subject_describe(), without what may have changed since it was read. */
+void connector_describe(const struct connector *connector, const struct process *process,
+			struct fb_event *event, field_set fields);
 void connector_publish(struct connector *connector, struct fb_event *event);
-enum connector_purpose { CONNECTOR_DESCRIBE, CONNECTOR_PARENT, CONNECTOR_ALIVE };
-/* Ask /proc. Return: NULL if it cannot be asked now. */
-struct proc_question *connector_ask(struct connector *connector, uint32_t pid, field_set fields,
-				    enum connector_purpose purpose);
 /* All messages but exits. */
 void connector_publish_message(struct connector *connector, const struct connector_message *message);
-/* An answer to CONNECTOR_DESCRIBE came after its event was published. */
-void connector_answer_late(struct connector *connector, struct proc_question *question);
 
 /* exit.c */
 extern const struct resync_ops connector_resync_ops;
@@ -109,7 +173,6 @@ void connector_end_replaced(struct connector *connector, const struct cn_event *
 /* Ask /proc about processes that seem to have ended. */
 void connector_check_suspects(struct connector *connector, uint64_t now);
 void connector_answer_alive(struct connector *connector, const struct proc_question *question);
-void connector_answer_parent(struct connector *connector, const struct proc_question *question);
 
 /* connector.c */
 extern const struct pace_ops connector_pace_ops;

@@ -6,8 +6,8 @@
 
 #define SUSPECTS_MAX 16
 
-/* The new parents of at most so many children are looked up; those of the others become known when they exit. */
-#define ORPHANS_MAX 64
+/* The name in a record is the first bytes of the task's. */
+#define RECORD_COMM_CUT 15
 
 static void set_usage(struct fb_event *event, const struct taskstats_usage *usage, field_set fields)
 {
@@ -46,33 +46,33 @@ static void publish_thread_exit(struct connector *connector, const struct cn_eve
 		if (exit->record.flags & TASKSTATS_ASU)
 			EVENT_SET(&event, privacy, PRIVACY_USAGE);
 	}
-	subject_describe(process, &event, ~EVENT_BIT(exe));
+	connector_describe(connector, process, &event, ~EVENT_BIT(exe));
 	connector_publish(connector, &event);
 }
 
-/* The living children of this process get another parent: ask /proc for it. */
-static void ask_orphans(struct connector *connector, const struct process *process)
+/* The name that a thread of the kernel has in /proc can be longer than that in its record. */
+static void take_name(struct fb_event *event, const struct process *process, const char *name)
 {
-	unsigned int n = 0;
+	size_t len = strlen(name);
 
-	for (const struct process *child = process->children; child && n < ORPHANS_MAX;
-	     child = child->sibling, n++)
-		(void)connector_ask(connector, child->id.pid, 0, CONNECTOR_PARENT);
+	EVENT_SET(event, comm, event_text(name));
+	if (len < RECORD_COMM_CUT || !process || !connector_is_kernel_thread(process))
+		return;
+	EVENT_CLEAR(event, comm);
+	if (process->has & EVENT_BIT(comm) && process->comm_len >= len &&
+	    memcmp(process->comm, name, len) == 0)
+		EVENT_SET(event, comm, ((struct event_text){ process->comm, process->comm_len }));
 }
 
-void connector_answer_parent(struct connector *connector, const struct proc_question *question)
+/* The record is newer than the table, which can be wrong about a process whose maker was not the parent. */
+static void take_last_word(struct fb_event *event, const struct process *process, const struct group_end *end)
 {
-	const struct process *process = table_find(hub_table(connector->hub), question->pid);
-	struct fb_event event;
-
-	if (!process || !question->found ||
-	    !procfs_start_matches(question->event.start_usec, process->id.start_usec))
-		return;
-	fb_event_init(&event, EVENT_PROCESS);
-	EVENT_SET(&event, pid, process->id.pid);
-	EVENT_SET(&event, start_usec, process->id.start_usec);
-	(void)subject_set_parent(connector->hub, &event, question->event.ppid);
-	(void)hub_learn(connector->hub, &event);
+	if ((EVENT_HAS(event, uid) && event->uid != end->uid) ||
+	    (EVENT_HAS(event, gid) && event->gid != end->gid))
+		event->has &= ~(EVENT_BIT(euid) | EVENT_BIT(egid));
+	EVENT_SET(event, uid, end->uid);
+	EVENT_SET(event, gid, end->gid);
+	take_name(event, process, end->comm);
 }
 
 /* The parent at the time of the exit comes from the message, the record, or an earlier event. */
@@ -99,17 +99,11 @@ static void publish_end(struct connector *connector, struct fb_event *event, con
 	set_parent(connector, event, process, ppid ? ppid : end->has_task ? end->ppid : 0);
 	if (EVENT_HAS(event, ppid))
 		fields &= ~EVENT_BIT(parent_start_usec);
-	subject_describe(process, event, fields);
-	if (end->has_task) {
-		if (!EVENT_HAS(event, comm))
-			EVENT_SET(event, comm, event_text(end->comm));
-		if (!EVENT_HAS(event, uid))
-			EVENT_SET(event, uid, end->uid);
-		if (!EVENT_HAS(event, gid))
-			EVENT_SET(event, gid, end->gid);
-	}
+	connector_describe(connector, process, event, fields);
+	if (end->has_task)
+		take_last_word(event, process, end);
 	if (process)
-		ask_orphans(connector, process);
+		connector_ask_orphans(connector, process);
 	connector_publish(connector, event);
 }
 

@@ -50,7 +50,7 @@ struct pace {
 /* pace_init() - @coalesce_usec: under load, wake up no more often than this; 0: never wait */
 void pace_init(struct pace *pace, struct event_base *base, uint64_t coalesce_usec, const struct pace_ops *ops,
 	       void *userdata);
-/* pace_start() - start the event sources; @record_fd: -1 if there is none. Return: 0 or -ENOMEM; call pace_stop() in either case. */
+/* pace_start() - start the event sources. @record_fd: -1 if there is none. Return: 0 or -ENOMEM; call pace_stop() in any case. */
 int pace_start(struct pace *pace, int message_fd, int answer_fd, int record_fd);
 void pace_stop(struct pace *pace);
 

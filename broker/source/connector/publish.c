@@ -2,21 +2,12 @@
 #include <string.h>
 
 #include "source/connector/connector.h"
+#include "source/connector/tty.h"
 #include "source/subject.h"
 
 #include "base/clock.h"
 
-/* Fields of the running program. Only an exec reports them. */
-#define FIELDS_IMAGE	(EVENT_BIT(comm) | EVENT_BIT(exe))
 #define FIELDS_IDENTITY (EVENT_BIT(pid) | EVENT_BIT(start_usec))
-#define FIELDS_PLACE	(EVENT_BIT(cgroup) | EVENT_BIT(unit))
-/* Fields that a child inherits from its parent. */
-#define FIELDS_INHERITED                                                                          \
-	(PROCFS_IDS | FIELDS_PLACE | EVENT_BIT(login_uid) | EVENT_BIT(session) | EVENT_BIT(tty) | \
-	 EVENT_BIT(comm))
-
-/* How many messages of the queue are searched for the exit of a process. */
-#define LOOK_AHEAD 1024
 
 static void begin_event(const struct connector *connector, struct fb_event *event, enum event_type type,
 			uint64_t nsec, uint32_t pid)
@@ -49,35 +40,21 @@ void connector_publish(struct connector *connector, struct fb_event *event)
 	hub_publish(connector->hub, event);
 }
 
-struct proc_question *connector_ask(struct connector *connector, uint32_t pid, field_set fields,
-				    enum connector_purpose purpose)
+void connector_describe(const struct connector *connector, const struct process *process,
+			struct fb_event *event, field_set fields)
 {
-	struct proc_question *question = proc_helper_ask(connector->helper, pid, fields);
-
-	if (question) {
-		question->purpose = purpose;
-		connector->stats.proc_reads++;
-	} else {
-		connector->stats.proc_skipped++;
-	}
-	return question;
+	if (!process)
+		return;
+	fields &= ~FIELDS_PLACE;
+	if (fields & process->has & ~event->has & EVENT_BIT(tty) &&
+	    !tty_is_held(hub_table(connector->hub), &connector->clocks, process))
+		fields &= ~EVENT_BIT(tty);
+	if (connector_is_kernel_thread(process))
+		fields &= ~EVENT_BIT(comm);
+	subject_describe(process, event, fields);
 }
 
 /* Answers */
-
-/* Is the answer about this process, and about the program that it ran when the question was asked? */
-static bool answer_fits(const struct proc_question *question, uint64_t start_usec)
-{
-	return question->found && procfs_start_matches(question->event.start_usec, start_usec) &&
-	       (!question->exec_nsec || question->read_nsec < question->exec_nsec);
-}
-
-/* Drop the name if it changed before the answer was read: the event must have the old one. */
-static void answer_trim(struct proc_question *question)
-{
-	if (question->comm_nsec && question->read_nsec >= question->comm_nsec)
-		EVENT_CLEAR(&question->event, comm);
-}
 
 /* The answer to an exec's question is not older than the exec. Ids are not copied: other messages report them. */
 static void take_answer(struct fb_event *event, const struct fb_event *answer)
@@ -103,23 +80,15 @@ static void drop_tty(struct connector *connector, const struct process *process)
 		hub_forget(connector->hub, process, EVENT_BIT(tty));
 }
 
-/* The event was published without the answer, which still updates the table. */
-void connector_answer_late(struct connector *connector, struct proc_question *question)
+static const struct fb_event *message_answer(struct connector *connector,
+					     const struct connector_message *message, uint64_t start_usec)
 {
-	const struct process *process = table_find(hub_table(connector->hub), question->pid);
-	struct fb_event *event = &question->event;
+	struct proc_question *question = message->question;
 
-	connector->stats.proc_late++;
-	answer_trim(question);
-	if (!process || !answer_fits(question, process->id.start_usec))
-		return;
-	EVENT_SET(event, start_usec, process->id.start_usec);
-	EVENT_CLEAR(event, ppid);
-	/* Later events may have changed the name or the ids: keep these. They may also have made the program a privileged one. */
-	event->has &= ~(process->has & (PROCFS_IDS | EVENT_BIT(comm)));
-	if (EVENT_HAS(event, privacy) && event->privacy == PRIVACY_NONE)
-		EVENT_CLEAR(event, privacy);
-	(void)hub_learn(connector->hub, event);
+	if (!question || !question->answered ||
+	    !connector_answer_fits(connector, question, start_usec, &message->cn))
+		return NULL;
+	return &question->event;
 }
 
 /* The messages */
@@ -144,25 +113,55 @@ static void publish_thread_fork(struct connector *connector, const struct cn_eve
 		return;
 	process = connector_begin(connector, &event, EVENT_FORK, cn->nsec, cn->tgid);
 	EVENT_SET(&event, tid, cn->tid);
-	subject_describe(process, &event, ~FIELDS_IMAGE | EVENT_BIT(comm));
+	connector_describe(connector, process, &event, ~FIELDS_IMAGE | EVENT_BIT(comm));
 	connector_publish(connector, &event);
 }
 
-static const struct fb_event *message_answer(const struct connector_message *message, uint64_t start_usec)
+/*
+ * The fields in which the maker may differ from the parent that the message names. /proc has the child's own, if it was read in
+ * time. If the process has ended meanwhile, its record has the ids.
+ */
+static void take_doubtful(struct connector *connector, const struct connector_message *message,
+			  const struct fb_event *answer, field_set doubtful, struct fb_event *event)
 {
-	struct proc_question *question = message->question;
+	struct connector_end end;
 
-	if (!question || !question->answered || !answer_fits(question, start_usec))
-		return NULL;
-	answer_trim(question);
-	return &question->event;
+	if (answer) {
+		/* In another session it has left its maker's: its own message reports that. */
+		if (EVENT_HAS(answer, session) && answer->session == event->pid)
+			doubtful &= ~(EVENT_BIT(session) | EVENT_BIT(tty));
+		if (event->ppid == HERITAGE_KTHREADD)
+			doubtful &= ~EVENT_BIT(comm);
+		fb_event_copy_fields(event, answer, (doubtful & ~EVENT_BIT(exe)) | FIELDS_PLACE);
+	}
+	if (!(doubtful & PROCFS_IDS) || EVENT_HAS(event, uid) ||
+	    !connector_find_end(connector, &message->cn, &end) || !end.record || end.changed & PROCFS_IDS)
+		return;
+	EVENT_SET(event, uid, end.record->uid);
+	EVENT_SET(event, gid, end.record->gid);
 }
 
-static void publish_fork(struct connector *connector, const struct cn_event *cn)
+/* A fork does not have the program, but the table does: a child runs its maker's. */
+static void learn_exe(struct connector *connector, const struct fb_event *fork, const struct fb_event *answer)
 {
+	struct fb_event event;
+
+	if (!answer || !EVENT_HAS(answer, exe))
+		return;
+	fb_event_init(&event, EVENT_PROCESS);
+	fb_event_copy_fields(&event, fork, FIELDS_IDENTITY);
+	fb_event_copy_fields(&event, answer, EVENT_BIT(exe));
+	(void)hub_learn(connector->hub, &event);
+}
+
+static void publish_fork(struct connector *connector, const struct connector_message *message)
+{
+	const struct cn_event *cn = &message->cn;
 	const struct process *process = table_find(hub_table(connector->hub), cn->tgid), *parent;
 	uint64_t start = connector_boot_usec(connector, cn->nsec);
+	const struct fb_event *answer;
 	struct fb_event event;
+	field_set certain;
 
 	groups_fork(connector->groups, cn);
 	begin_event(connector, &event, EVENT_FORK, cn->nsec, cn->tgid);
@@ -171,37 +170,26 @@ static void publish_fork(struct connector *connector, const struct cn_event *cn)
 		start = process->id.start_usec;
 	EVENT_SET(&event, start_usec, start);
 	parent = subject_set_parent(connector->hub, &event, cn->fork.parent_tgid);
-	if (parent)
-		process_describe(parent, &event, FIELDS_INHERITED);
+	certain = connector_certain(connector, parent);
+	answer = message_answer(connector, message, start);
+	connector_describe(connector, parent, &event, certain & ~(EVENT_BIT(exe) | EVENT_BIT(privacy)));
+	take_doubtful(connector, message, answer, HERITAGE & ~certain, &event);
+	if (!(certain & EVENT_BIT(privacy)) && !EVENT_HAS(&event, privacy))
+		EVENT_SET(&event, privacy, PRIVACY_ALL);
 	connector_publish(connector, &event);
-	subject_inherit_exe(connector->hub, parent, &event);
-}
-
-/*
- * The record of a process that has ended, although its exec is not yet published. The record has the name that the process
- * had since the exec, unless a message in between changed the name.
- */
-static const struct taskstats_record *record_of_end(struct connector *connector, const struct cn_event *exec)
-{
-	const struct connector_message *message;
-
-	for (uint64_t n = 1; n < LOOK_AHEAD && (message = connector_queue_peek(&connector->queue, n)); n++) {
-		if (message->cn.tid != exec->tgid || message->cn.tgid != exec->tgid)
-			continue;
-		if (message->cn.what == PROC_EVENT_EXIT)
-			return groups_peek(connector->groups, &message->cn);
-		if (message->cn.what == PROC_EVENT_EXEC || message->cn.what == PROC_EVENT_COMM)
-			return NULL;
-	}
-	return NULL;
+	if (certain & EVENT_BIT(exe))
+		subject_inherit_exe(connector->hub, parent, &event);
+	else
+		learn_exe(connector, &event, answer);
+	connector_ask_later(connector, (struct process_id){ event.pid, start }, cn->nsec, CONNECTOR_DESCRIBE);
 }
 
 static void publish_exec(struct connector *connector, const struct connector_message *message)
 {
 	const struct cn_event *cn = &message->cn;
 	field_set described = ~FIELDS_IMAGE;
-	const struct taskstats_record *record;
 	const struct process *process;
+	struct connector_end end;
 	const struct fb_event *answer;
 	struct fb_event event;
 	bool known;
@@ -212,26 +200,27 @@ static void publish_exec(struct connector *connector, const struct connector_mes
 
 	process = connector_begin(connector, &event, EVENT_EXEC, cn->nsec, cn->tgid);
 	known = EVENT_HAS(&event, start_usec);
-	answer = message_answer(message, known		     ? event.start_usec
-					 : message->question ? message->question->event.start_usec
-							     : 0);
+	answer = message_answer(connector, message,
+				known		    ? event.start_usec
+				: message->question ? message->question->event.start_usec
+						    : 0);
 	if (answer) {
-		described &= ~(FIELDS_PLACE | EVENT_BIT(tty));
+		described &= ~EVENT_BIT(tty);
 		drop_tty(connector, process);
 		if (known)
 			take_answer(&event, answer);
 		else
 			take_answer_of_unknown(connector, &event, answer);
-		if (!EVENT_HAS(answer, cgroup))
-			described |= FIELDS_PLACE;
 	}
-	if (!EVENT_HAS(&event, comm)) {
-		record = record_of_end(connector, cn);
-		if (record)
-			EVENT_SET(&event, comm, event_text(record->comm));
-	}
-	subject_describe(process, &event, described);
+	/* The record of a process that has ended has the name that it had since the exec. */
+	if (!EVENT_HAS(&event, comm) && connector_find_end(connector, cn, &end) && end.record &&
+	    !(end.changed & EVENT_BIT(comm)))
+		EVENT_SET(&event, comm, event_text(end.record->comm));
+	connector_describe(connector, process, &event, described);
 	connector_publish(connector, &event);
+	if (!answer || !EVENT_HAS(answer, exe))
+		connector_ask_later(connector, (struct process_id){ event.pid, event.start_usec }, cn->nsec,
+				    CONNECTOR_DESCRIBE);
 }
 
 static void publish_comm(struct connector *connector, const struct cn_event *cn)
@@ -240,6 +229,7 @@ static void publish_comm(struct connector *connector, const struct cn_event *cn)
 	const struct process *process;
 	struct fb_event event;
 
+	groups_renamed(connector->groups, cn);
 	/* Each thread has a name of its own; the name of a process is its leader's. */
 	if (!is_leader(cn))
 		return;
@@ -248,7 +238,7 @@ static void publish_comm(struct connector *connector, const struct cn_event *cn)
 	    event_text_equal(comm, (struct event_text){ process->comm, process->comm_len }))
 		return;
 	EVENT_SET(&event, comm, comm);
-	subject_describe(process, &event, ~FIELDS_IMAGE);
+	connector_describe(connector, process, &event, ~FIELDS_IMAGE);
 	connector_publish(connector, &event);
 }
 
@@ -264,6 +254,18 @@ static void set_old_ids(struct fb_event *event, const struct fb_event *old)
 		EVENT_SET(event, old_egid, old->egid);
 }
 
+/* glibc gives all threads the same ids, one after the other; until an exec it is not known whether they all have them. */
+static void note_own_ids(struct connector *connector, const struct cn_event *cn)
+{
+	const struct process *process = table_find(hub_table(connector->hub), cn->tgid);
+	bool user = cn->what == PROC_EVENT_UID;
+
+	if (process && cn->id.real == (user ? process->uid : process->gid) &&
+	    cn->id.effective == (user ? process->euid : process->egid))
+		return;
+	groups_own_ids(connector->groups, cn);
+}
+
 static void publish_id(struct connector *connector, const struct cn_event *cn)
 {
 	bool user = cn->what == PROC_EVENT_UID;
@@ -271,8 +273,10 @@ static void publish_id(struct connector *connector, const struct cn_event *cn)
 	struct fb_event event, old;
 
 	/* Raw system calls can give each thread its own ids; the ids of a process are its leader's. */
-	if (!is_leader(cn))
+	if (!is_leader(cn)) {
+		note_own_ids(connector, cn);
 		return;
+	}
 	process = connector_begin(connector, &event, EVENT_ID, cn->nsec, cn->tgid);
 	fb_event_init(&old, EVENT_NONE);
 	if (process)
@@ -292,7 +296,7 @@ static void publish_id(struct connector *connector, const struct cn_event *cn)
 		EVENT_SET(&event, egid, cn->id.effective);
 	}
 	set_old_ids(&event, &old);
-	subject_describe(process, &event, ~EVENT_BIT(exe));
+	connector_describe(connector, process, &event, ~EVENT_BIT(exe));
 	connector_publish(connector, &event);
 }
 
@@ -304,7 +308,7 @@ static void publish_session(struct connector *connector, const struct cn_event *
 
 	process = connector_begin(connector, &event, EVENT_SESSION, cn->nsec, cn->tgid);
 	EVENT_SET(&event, session, cn->tgid);
-	subject_describe(process, &event, ~(EVENT_BIT(exe) | EVENT_BIT(tty)));
+	connector_describe(connector, process, &event, ~(EVENT_BIT(exe) | EVENT_BIT(tty)));
 	connector_publish(connector, &event);
 }
 
@@ -316,7 +320,7 @@ static void publish_coredump(struct connector *connector, const struct cn_event 
 	if (!(hub_armed(connector->hub) & EVENT_TYPE_BIT(EVENT_COREDUMP)))
 		return;
 	process = connector_begin(connector, &event, EVENT_COREDUMP, cn->nsec, cn->tgid);
-	subject_describe(process, &event, ~EVENT_BIT(exe));
+	connector_describe(connector, process, &event, ~EVENT_BIT(exe));
 	connector_publish(connector, &event);
 }
 
@@ -331,7 +335,7 @@ static void publish_ptrace(struct connector *connector, const struct cn_event *c
 	if (!is_leader(cn))
 		EVENT_SET(&event, tid, cn->tid);
 	EVENT_SET(&event, tracer_pid, cn->ptrace.tracer_tgid);
-	subject_describe(process, &event, ~EVENT_BIT(exe));
+	connector_describe(connector, process, &event, ~EVENT_BIT(exe));
 	connector_publish(connector, &event);
 }
 
@@ -342,7 +346,7 @@ void connector_publish_message(struct connector *connector, const struct connect
 	switch (cn->what) {
 	case PROC_EVENT_FORK:
 		if (is_leader(cn))
-			publish_fork(connector, cn);
+			publish_fork(connector, message);
 		else
 			publish_thread_fork(connector, cn);
 		break;

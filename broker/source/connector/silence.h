@@ -23,7 +23,7 @@ struct silence {
 struct unheard {
 	bool waits;	     /* there are some */
 	uint64_t since_nsec; /* an exit is missing since then; 0: none, the threads have not ended yet */
-	uint64_t past_nsec;  /* the same for an exit that is missing for so long that it will not come */
+	uint64_t past_nsec;  /* the same for an exit that will not come any more */
 	unsigned int n;
 	struct unheard_end {
 		uint64_t arrival_nsec;
@@ -37,7 +37,7 @@ void silence_init(struct silence *silence, uint64_t now);
 void silence_find(const struct silence *silence, const struct groups *groups, uint64_t now,
 		  struct unheard *unheard);
 
-/* silence_is_due() - has so long no message arrived that it should be tested? For a source without records. */
+/* silence_is_due() - has no message arrived for two seconds, so that it should be tested? For a source without records. */
 bool silence_is_due(struct silence *silence, uint64_t now, uint64_t messages);
 
 /*
@@ -49,5 +49,5 @@ void silence_provoke(void);
 /* silence_cover() - all losses up to now are reported: the records that have arrived show no other one */
 void silence_cover(struct silence *silence, uint64_t now);
 
-/* Is an exit missing for so long that it will not come? */
+/* Has the exit been missing for a second, so that it will not come any more? */
 bool unheard_is_overdue(const struct unheard_end *end, uint64_t now);

@@ -237,6 +237,8 @@ int groups_count_thread(struct groups *groups, uint32_t tgid, uint32_t tid)
 	if (!group || counted_add(groups, tid) < 0)
 		return -ENOMEM;
 	group->alive++;
+	/* The names of threads that were not seen to begin are not known. */
+	group->named |= group->alive > 1 && !group->multithreaded;
 	group->multithreaded |= group->alive > 1;
 	return 0;
 }
@@ -354,6 +356,18 @@ static void group_take_rss(struct group *group, const struct taskstats_record *r
 		*max = record->usage.max_rss_kib;
 }
 
+/* Threads can have names and ids of their own. Those of a process are its leader's. */
+static void group_take_task(struct group *group, const struct taskstats_record *record)
+{
+	if (group->has_leader && record->tid != group->tgid)
+		return;
+	group->has_leader = record->tid == group->tgid;
+	group->ppid = record->ppid;
+	group->uid = record->uid;
+	group->gid = record->gid;
+	memcpy(group->comm, record->comm, sizeof(group->comm));
+}
+
 static void group_take_record(struct group *group, const struct taskstats_record *record)
 {
 	usage_add(&group->usage, &record->usage);
@@ -362,10 +376,7 @@ static void group_take_record(struct group *group, const struct taskstats_record
 	group->last |= record->flags & TASKSTATS_AGROUP;
 	group->privileged |= (record->flags & TASKSTATS_ASU) != 0;
 	group->version = record->version;
-	group->ppid = record->ppid;
-	group->uid = record->uid;
-	group->gid = record->gid;
-	memcpy(group->comm, record->comm, sizeof(group->comm));
+	group_take_task(group, record);
 	if (record->has_group) {
 		group->all = record->group;
 		group->has_all = true;
@@ -464,11 +475,29 @@ void groups_exec(struct groups *groups, const struct cn_event *event)
 	group->changed_nsec = event->nsec;
 	group->usage.max_rss_kib = 0;
 	group->has_rss = false;
+	group->named = group->own_ids = group->has_leader = false;
 	/* The thread that called exec has the leader's id now. */
 	if (groups->counting && !counted_find(groups, event->tgid))
 		(void)counted_add(groups, event->tgid);
 	/* The leader may have ended because another thread called exec: the process goes on. */
 	group_set_ending(groups, group, false, 0);
+}
+
+void groups_renamed(struct groups *groups, const struct cn_event *event)
+{
+	struct group *group = groups_find(groups, event->tgid);
+
+	/* Threads that begin later have the name of the one that made them. */
+	if (group)
+		group->named |= group->multithreaded;
+}
+
+void groups_own_ids(struct groups *groups, const struct cn_event *event)
+{
+	struct group *group = groups_find(groups, event->tgid);
+
+	if (group)
+		group->own_ids = true;
 }
 
 void groups_lost(struct groups *groups)

@@ -55,15 +55,25 @@ struct group {
 	struct taskstats_usage usage, all;
 	bool has_rss; /* usage.max_rss_kib is that of the running program */
 	uint64_t stray_rss_kib;
-	bool has_all;		 /* @all: the kernel's sums of all its threads */
-	bool multithreaded;	 /* it had more than one thread at some time */
-	bool privileged;	 /* a thread used a capability */
-	uint16_t version;	 /* of its records */
-	uint32_t ppid, uid, gid; /* of the last record */
+	bool has_all;	    /* @all: the kernel's sums of all its threads */
+	bool multithreaded; /* it had more than one thread at some time */
+	bool privileged;    /* a thread used a capability */
+	bool named;	    /* a thread was named, or may have been, while there were several */
+	uint64_t adopted;   /* the number of the last orphan whose new parent it may be */
+	bool own_ids;	    /* a thread had other ids than the leader */
+	uint16_t version;   /* of its records */
+	bool has_leader;    /* the following are of the leader's record, else of the last one */
+	uint32_t ppid, uid, gid;
 	char comm[TASKSTATS_COMM_MAX];
 	TAILQ_ENTRY(group) link; /* among those that seem to be ending */
 	UT_hash_handle hh;
 };
+
+/* Can its threads have different names? A child has the name of the thread that forked it. */
+static inline bool group_names_differ(const struct group *group)
+{
+	return group->multithreaded && group->named;
+}
 
 struct groups;
 
@@ -144,6 +154,10 @@ void groups_lost(struct groups *groups);
 
 /* groups_exec() - a process runs another program: the memory usage of the old one no longer counts */
 void groups_exec(struct groups *groups, const struct cn_event *event);
+
+/* groups_renamed() - a thread has another name; groups_own_ids() - a thread has other ids than the leader */
+void groups_renamed(struct groups *groups, const struct cn_event *event);
+void groups_own_ids(struct groups *groups, const struct cn_event *event);
 
 void group_end(const struct groups *groups, const struct group *group, struct group_end *end);
 

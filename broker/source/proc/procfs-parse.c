@@ -29,8 +29,20 @@ static bool parse_number(const char **at, const char *text_end, char end, uint64
 	return true;
 }
 
+/* PF_KTHREAD of <linux/sched.h>. */
+#define FLAG_KERNEL_THREAD 0x200000
+
 /* Positions in the line, as proc(5) counts. */
-enum { STAT_PPID = 4, STAT_PGID = 5, STAT_SESSION = 6, STAT_TTY = 7, STAT_THREADS = 20, STAT_START = 22 };
+enum {
+	STAT_PPID = 4,
+	STAT_PGID = 5,
+	STAT_SESSION = 6,
+	STAT_TTY = 7,
+	STAT_FLAGS = 9,
+	STAT_THREADS = 20,
+	STAT_START = 22,
+	STAT_STACK = 28
+};
 
 int procfs_parse_stat(struct procfs_stat *stat, const char *text, size_t len)
 {
@@ -38,16 +50,19 @@ int procfs_parse_stat(struct procfs_stat *stat, const char *text, size_t len)
 	const char *open = memchr(text, '(', len);
 	/* A name may hold any byte, but nothing after it can be a parenthesis. */
 	const char *close = open ? memrchr(open, ')', (size_t)(end - open)) : NULL;
-	uint64_t values[STAT_START + 1];
+	uint64_t values[STAT_STACK + 1] = {};
 	long hertz = sysconf(_SC_CLK_TCK);
 	const char *at;
 
 	if (!close || end - close < 4 || close[1] != ' ' || close[3] != ' ' || hertz <= 0)
 		return PROCFS_E_TEXT;
 	at = close + 4;
-	for (unsigned int i = STAT_PPID; i <= STAT_START; i++)
-		if (!parse_number(&at, end, ' ', &values[i]))
-			return PROCFS_E_TEXT;
+	for (unsigned int i = STAT_PPID; i <= STAT_STACK; i++)
+		if (!parse_number(&at, end, ' ', &values[i])) {
+			if (i <= STAT_START)
+				return PROCFS_E_TEXT;
+			break;
+		}
 	*stat = (struct procfs_stat){
 		.comm = { open + 1, (size_t)(close - open - 1) },
 		.state = close[2],
@@ -57,7 +72,20 @@ int procfs_parse_stat(struct procfs_stat *stat, const char *text, size_t len)
 		.tty = (uint32_t)values[STAT_TTY],
 		.threads = (uint32_t)values[STAT_THREADS],
 		.start_usec = values[STAT_START] * (USEC_PER_SEC / (uint64_t)hertz),
+		.kernel_thread = values[STAT_FLAGS] & FLAG_KERNEL_THREAD,
+		.start_stack = values[STAT_STACK],
 	};
+	return 0;
+}
+
+int procfs_parse_shared(uint64_t *pages, const char *text, size_t len)
+{
+	const char *end = text + len;
+	uint64_t size, resident;
+
+	if (!parse_number(&text, end, ' ', &size) || !parse_number(&text, end, ' ', &resident) ||
+	    !parse_number(&text, end, ' ', pages))
+		return PROCFS_E_TEXT;
 	return 0;
 }
 

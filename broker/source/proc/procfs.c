@@ -87,6 +87,26 @@ static int read_stat(int dir, struct procfs_stat *stat, struct fb_event *event, 
 	return 0;
 }
 
+/*
+ * A new program has no page of a file before its first instruction: the kernel itself only writes to its memory. Kernels before
+ * 6.17 do not count the first pages at once, but a program that sleeps has run, too, unless it is still being loaded.
+ */
+static bool is_settled(int dir)
+{
+	char buf[1024];
+	ssize_t len = read_at(dir, "statm", buf, sizeof(buf));
+	struct procfs_stat stat;
+	uint64_t pages;
+
+	if (len <= 0 || procfs_parse_shared(&pages, buf, (size_t)len) != 0)
+		return false;
+	if (pages > 0)
+		return true;
+	len = read_at(dir, "stat", buf, sizeof(buf));
+	return len > 0 && procfs_parse_stat(&stat, buf, (size_t)len) == 0 && stat.state == 'S' &&
+	       stat.start_stack != 0;
+}
+
 static void read_ids(int dir, struct fb_event *event)
 {
 	char buf[4096];
@@ -185,6 +205,8 @@ static int read_dir(int dir, uint64_t start_usec, field_set fields, struct fb_ev
 		read_cgroup(dir, event, text);
 	if (fields & EVENT_BIT(login_uid))
 		read_login_uid(dir, event);
+	/* After everything else. */
+	stat->settled = stat->kernel_thread || ((fields & EVENT_BIT(exe)) && is_settled(dir));
 	return 0;
 }
 

@@ -30,7 +30,14 @@ struct procfs_stat {
 	char state;			   /* 'Z' or 'X': ended, but threads may live on */
 	uint32_t ppid, pgid, session, tty; /* @tty: device number, 0: none */
 	uint32_t threads;
-	uint64_t start_usec; /* CLOCK_BOOTTIME, cut to a clock tick */
+	uint64_t start_usec;  /* CLOCK_BOOTTIME, cut to a clock tick */
+	uint64_t start_stack; /* 0: not permitted, or its program is still being loaded */
+	bool kernel_thread;
+	/*
+	 * Its program had run code of its own when everything else was read, or it is a kernel thread, which has none. Before
+	 * that, while the kernel loads the program, /proc shows it already, although its exec is not reported yet.
+	 */
+	bool settled;
 };
 
 /* Has the whole process ended, and waits for its parent? */
@@ -53,6 +60,9 @@ bool procfs_start_matches(uint64_t in_stat, uint64_t start_usec);
 
 /* procfs_parse_stat() - Return: 0 or PROCFS_E_TEXT. */
 int procfs_parse_stat(struct procfs_stat *stat, const char *text, size_t len);
+
+/* procfs_parse_shared() - the pages of files in /proc/PID/statm. Return: 0 or PROCFS_E_TEXT. */
+int procfs_parse_shared(uint64_t *pages, const char *text, size_t len);
 
 /* procfs_parse_ids() - real and effective ids from /proc/PID/status. Return: 0 or PROCFS_E_TEXT. */
 int procfs_parse_ids(struct fb_event *event, const char *text, size_t len);

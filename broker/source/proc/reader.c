@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>
 
@@ -21,6 +22,7 @@ struct proc_helper {
 	bool running;
 	struct question_list all; /* used by the event loop: asked and not given back */
 	struct question_list spare;
+	unsigned int n_spare;
 
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
@@ -129,6 +131,7 @@ int proc_helper_new(struct proc_helper **ret)
 	TAILQ_INIT(&helper->spare);
 	for (size_t i = 0; i < PROC_QUESTIONS_MAX; i++)
 		TAILQ_INSERT_TAIL(&helper->spare, &helper->questions[i], link);
+	helper->n_spare = PROC_QUESTIONS_MAX;
 	helper->proc = -1;
 	helper->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (helper->fd < 0)
@@ -182,6 +185,16 @@ int proc_helper_fd(const struct proc_helper *helper)
 	return helper->fd;
 }
 
+void proc_helper_repeat(struct proc_helper *helper, struct proc_question *question)
+{
+	question->answered = question->found = question->gone = false;
+	question->tries++;
+	pthread_mutex_lock(&helper->lock);
+	helper->asked[(helper->asked_first + helper->n_asked++) % PROC_QUESTIONS_MAX] = question;
+	helper_wake(helper);
+	pthread_mutex_unlock(&helper->lock);
+}
+
 struct proc_question *proc_helper_ask(struct proc_helper *helper, uint32_t pid, field_set fields)
 {
 	struct proc_question *question = TAILQ_FIRST(&helper->spare);
@@ -189,16 +202,15 @@ struct proc_question *proc_helper_ask(struct proc_helper *helper, uint32_t pid, 
 	if (!question)
 		return NULL;
 	TAILQ_REMOVE(&helper->spare, question, link);
+	helper->n_spare--;
 	TAILQ_INSERT_TAIL(&helper->all, question, link);
 	question->pid = pid;
 	question->fields = fields;
-	question->answered = question->found = question->gone = question->awaited = false;
-	question->start_usec = question->exec_nsec = question->comm_nsec = 0;
-
-	pthread_mutex_lock(&helper->lock);
-	helper->asked[(helper->asked_first + helper->n_asked++) % PROC_QUESTIONS_MAX] = question;
-	helper_wake(helper);
-	pthread_mutex_unlock(&helper->lock);
+	question->awaited = false;
+	question->tries = 0;
+	question->start_usec = 0;
+	memset(question->changed_nsec, 0, sizeof(question->changed_nsec));
+	proc_helper_repeat(helper, question);
 	return question;
 }
 
@@ -206,6 +218,12 @@ void proc_helper_give(struct proc_helper *helper, struct proc_question *question
 {
 	TAILQ_REMOVE(&helper->all, question, link);
 	TAILQ_INSERT_HEAD(&helper->spare, question, link);
+	helper->n_spare++;
+}
+
+unsigned int proc_helper_room(const struct proc_helper *helper)
+{
+	return helper->n_spare;
 }
 
 struct proc_question *proc_helper_collect(struct proc_helper *helper)
@@ -227,16 +245,22 @@ struct proc_question *proc_helper_collect(struct proc_helper *helper)
 	return question;
 }
 
-void proc_helper_changed(struct proc_helper *helper, uint32_t pid, uint64_t nsec, bool exec)
+void proc_helper_changed(struct proc_helper *helper, uint32_t pid, enum proc_change change, uint64_t nsec)
 {
 	struct proc_question *question;
-	uint64_t *changed;
 
-	TAILQ_FOREACH(question, &helper->all, link) {
-		changed = exec ? &question->exec_nsec : &question->comm_nsec;
-		if (question->pid == pid && !*changed)
-			*changed = nsec;
-	}
+	TAILQ_FOREACH(question, &helper->all, link)
+		if (question->pid == pid && !question->changed_nsec[change])
+			question->changed_nsec[change] = nsec;
+}
+
+void proc_helper_doubt(struct proc_helper *helper)
+{
+	struct proc_question *question;
+
+	TAILQ_FOREACH(question, &helper->all, link)
+		for (unsigned int change = 0; change < _PROC_CHANGE_MAX; change++)
+			question->changed_nsec[change] = 1;
 }
 
 int proc_helper_scan(struct proc_helper *helper)

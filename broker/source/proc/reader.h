@@ -13,6 +13,15 @@
 
 #define PROC_QUESTIONS_MAX 256
 
+/* What a process can change between a question and its answer. */
+enum proc_change {
+	PROC_CHANGE_PROGRAM,
+	PROC_CHANGE_NAME,
+	PROC_CHANGE_IDS,
+	PROC_CHANGE_SESSION,
+	_PROC_CHANGE_MAX,
+};
+
 struct proc_question {
 	uint32_t pid;
 	field_set fields; /* as procfs_read() takes them */
@@ -28,10 +37,10 @@ struct proc_question {
 
 	/* The asker's */
 	unsigned int purpose;
-	bool awaited;	     /* a caller will read the answer and give it back */
-	uint64_t start_usec; /* of the process that was asked about; 0: not known yet */
-	uint64_t exec_nsec,
-		comm_nsec; /* when the program or the name changed after the question; 0: no change is known */
+	bool awaited;				 /* a caller will read the answer and give it back */
+	unsigned int tries;			 /* how many times it was asked */
+	uint64_t start_usec;			 /* of the process that was asked about; 0: not known yet */
+	uint64_t changed_nsec[_PROC_CHANGE_MAX]; /* the first change after the question; 0: none is known */
 
 	TAILQ_ENTRY(proc_question) link;
 };
@@ -53,8 +62,20 @@ void proc_helper_give(struct proc_helper *helper, struct proc_question *question
 /* proc_helper_collect() - the next new answer, NULL: none */
 struct proc_question *proc_helper_collect(struct proc_helper *helper);
 
-/* proc_helper_changed() - a process that may have been asked about runs another program (@exec), or has another name */
-void proc_helper_changed(struct proc_helper *helper, uint32_t pid, uint64_t nsec, bool exec);
+/* proc_helper_repeat() - ask an answered question once more */
+void proc_helper_repeat(struct proc_helper *helper, struct proc_question *question);
+/* proc_helper_changed() - a process that may have been asked about has changed */
+void proc_helper_changed(struct proc_helper *helper, uint32_t pid, enum proc_change change, uint64_t nsec);
+/* proc_helper_doubt() - messages are missing: every process that was asked about may have changed in every way */
+void proc_helper_doubt(struct proc_helper *helper);
+/* proc_helper_room() - how many questions can be asked now */
+unsigned int proc_helper_room(const struct proc_helper *helper);
+
+/* Was the answer read before this change, as far as changes are known? */
+static inline bool proc_question_precedes(const struct proc_question *question, enum proc_change change)
+{
+	return !question->changed_nsec[change] || question->read_nsec < question->changed_nsec[change];
+}
 
 /* proc_helper_scan() - start taking a snapshot. Return: 0, or -EBUSY while another is taken. */
 int proc_helper_scan(struct proc_helper *helper);

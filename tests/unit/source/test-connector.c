@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Which fields an event of the connector has, what is asked of /proc, and when a loss or a silence is reported. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/connector-stage.h"
+
+#define IDS PROCFS_IDS
+
+/* All possible makers are alike: the child has what they have. Where it is and what it runs is not sure. */
+static void test_fork(void **state)
+{
+	struct fb_event event;
+
+	(void)state;
+	old_process(PARENT, 1, 1000, "shell");
+	say_fork(PARENT, CHILD, CHILD);
+	cycle();
+	assert_int_equal(n_asked, 0);
+	next_event(EVENT_FORK, &event);
+	assert_int_equal(event.pid, CHILD);
+	assert_int_equal(event.ppid, PARENT);
+	assert_int_equal(event.has & IDS, IDS);
+	assert_int_equal(event.uid, 1000);
+	assert_text(event.comm, "shell");
+	assert_false(EVENT_HAS(&event, cgroup));
+	say_exit(CHILD, PARENT, 1000, "shell");
+	cycle();
+	next_event(EVENT_EXIT, &event);
+	assert_int_equal(event.has & IDS, IDS);
+	assert_text(event.exe, "/bin/old");
+	assert_false(EVENT_HAS(&event, cgroup));
+}
+
+/* A child of the named parent has other ids: it may have made its own sibling, by CLONE_PARENT. */
+static void test_clone_parent(void **state)
+{
+	struct fb_event event;
+
+	(void)state;
+	old_process(PARENT, 1, 1000, "stage");
+	old_process(OTHER, PARENT, 0, "root");
+	say_fork(PARENT, CHILD, CHILD);
+	cycle();
+	assert_int_equal(n_asked, 1);
+	assert_false(has_event(EVENT_FORK));
+	show(CHILD, PARENT, 0, "root", "/bin/root", "/new");
+	cycle();
+	next_event(EVENT_FORK, &event);
+	assert_int_equal(event.uid, 0);
+	assert_int_equal(event.euid, 0);
+	assert_text(event.comm, "root");
+	assert_text(event.cgroup, "/new");
+	assert_false(EVENT_HAS(&event, exe));
+	say_exit(CHILD, PARENT, 0, "root");
+	cycle();
+	next_event(EVENT_EXIT, &event);
+	assert_int_equal(event.uid, 0);
+	assert_text(event.exe, "/bin/root");
+}
+
+/* /proc is read too late: no user sees it as his, and the record decides in the end. */
+static void test_clone_parent_late(void **state)
+{
+	struct fb_event event;
+
+	(void)state;
+	old_process(PARENT, 1, 1000, "stage");
+	old_process(OTHER, PARENT, 0, "root");
+	say_fork(PARENT, CHILD, CHILD);
+	say_id(PROC_EVENT_UID, CHILD, 1000);
+	answers = true;
+	cycle();
+	cycle();
+	next_event(EVENT_FORK, &event);
+	assert_int_equal(event.has & (IDS | EVENT_BIT(comm)), 0);
+	assert_int_equal(event.ppid, PARENT);
+	say_exit(CHILD, PARENT, 1000, "root");
+	cycle();
+	next_event(EVENT_EXIT, &event);
+	assert_int_equal(event.uid, 1000);
+	assert_int_equal(event.gid, 1000);
+	assert_text(event.comm, "root");
+	assert_false(EVENT_HAS(&event, exe));
+}
+
+/* It has ended, and its record arrived: this has the ids that it had all its life. */
+static void test_clone_parent_ended(void **state)
+{
+	struct fb_event event;
+
+	(void)state;
+	old_process(PARENT, 1, 1000, "stage");
+	old_process(OTHER, PARENT, 0, "root");
+	answers = true;
+	say_fork(PARENT, CHILD, CHILD);
+	say_exit(CHILD, PARENT, 1000, "stage");
+	cycle();
+	cycle();
+	next_event(EVENT_FORK, &event);
+	assert_int_equal(event.uid, 1000);
+	assert_false(EVENT_HAS(&event, euid));
+}
+
+/* An orphan can be a child of its parent's parent now, which nothing reports. All of them are asked about. */
+static void test_orphans(void **state)
+{
+	struct fb_event event;
+
+	(void)state;
+	old_process(PARENT, 1, 1000, "shell");
+	old_process(OTHER, PARENT, 1000, "shell");
+	old_process(OTHER + 1, PARENT, 1000, "shell");
+	for (uint32_t pid = 5000; pid < 5010; pid++)
+		old_process(pid, OTHER, 1000, "shell");
+	for (uint32_t pid = 6000; pid < 6150; pid++)
+		old_process(pid, OTHER + 1, 0, "shell");
+	/* Who of them is the maker makes no difference. */
+	say_exit(OTHER, PARENT, 1000, "shell");
+	say_fork(PARENT, CHILD, CHILD);
+	cycle();
+	next_event(EVENT_FORK, &event);
+	assert_int_equal(event.uid, 1000);
+	answers = true;
+	for (int i = 0; i < 5; i++)
+		cycle();
+	assert_int_equal(connector->adopted, 10);
+	/* Here it does. */
+	say_exit(OTHER + 1, PARENT, 1000, "shell");
+	say_fork(PARENT, CHILD + 1, CHILD + 1);
+	cycle();
+	next_event(EVENT_FORK, &event);
+	assert_int_equal(event.pid, CHILD + 1);
+	assert_false(EVENT_HAS(&event, uid));
+	for (int i = 0; i < 5; i++)
+		cycle();
+	assert_int_equal(connector->adopted, 160);
+	/* None of them was there any more. */
+	say_fork(PARENT, CHILD + 2, CHILD + 2);
+	cycle();
+	cycle();
+	next_event(EVENT_FORK, &event);
+	assert_int_equal(event.pid, CHILD + 2);
+}
+
+/* A thread that has a name of its own may have made it. */
+static void test_thread_names(void **state)
+{
+	struct proc_event name = { .what = PROC_EVENT_COMM };
+	struct fb_event event;
+
+	(void)state;
+	old_process(PARENT, 1, 1000, "server");
+	say_fork(1, PARENT, PARENT + 1);
+	say_fork(PARENT, CHILD, CHILD);
+	answers = true;
+	cycle();
+	next_event(EVENT_FORK, &event);
+	assert_text(event.comm, "server");
+	name.event_data.comm.process_pid = PARENT + 1;
+	name.event_data.comm.process_tgid = PARENT;
+	strcpy(name.event_data.comm.comm, "worker");
+	push(&name);
+	say_fork(PARENT, CHILD + 1, CHILD + 1);
+	cycle();
+	cycle();
+	next_event(EVENT_FORK, &event);
+	assert_false(EVENT_HAS(&event, comm));
+	assert_int_equal(event.uid, 1000);
+}
+
+/* A thread that has ids of its own. */
+static void test_thread_ids(void **state)
+{
+	struct proc_event ids = { .what = PROC_EVENT_UID };
+	struct fb_event event;
+
+	(void)state;
+	old_process(PARENT, 1, 1000, "server");
+	say_fork(1, PARENT, PARENT + 1);
+	ids.event_data.id.process_pid = PARENT + 1;
+	ids.event_data.id.process_tgid = PARENT;
+	ids.event_data.id.r.ruid = ids.event_data.id.e.euid = 5;
+	push(&ids);
+	say_fork(PARENT, CHILD, CHILD);
+	answers = true;
+	cycle();
+	cycle();
+	next_event(EVENT_FORK, &event);
+	assert_int_equal(event.has & IDS, 0);
+	assert_text(event.comm, "server");
+}
+
+/* Threads of the kernel get their names without a message. */
+static void test_kernel_thread(void **state)
+{
+	struct fb_event event;
+
+	(void)state;
+	old_process(2, 0, 0, "kthreadd");
+	hub_forget(connector->hub, table_find(hub_table(connector->hub), 2), EVENT_BIT(exe));
+	say_fork(2, CHILD, CHILD);
+	answers = true;
+	cycle();
+	cycle();
+	next_event(EVENT_FORK, &event);
+	assert_false(EVENT_HAS(&event, comm));
+	/* The name in the record is cut. */
+	say_exit(CHILD, 2, 0, "kworker/R-ext4-");
+	cycle();
+	next_event(EVENT_EXIT, &event);
+	assert_false(EVENT_HAS(&event, comm));
+	say_fork(2, OTHER, OTHER);
+	say_exit(OTHER, 2, 0, "jbd2/loop0-8");
+	cycle();
+	cycle();
+	next_event(EVENT_EXIT, &event);
+	assert_text(event.comm, "jbd2/loop0-8");
+}
+
+/* An exec's answer: read while the next program is loaded, it is asked again, and without proof there is no name. */
+static void test_exec_unsettled(void **state)
+{
+	struct fb_event event;
+
+	(void)state;
+	old_process(CHILD, 1, 1000, "old");
+	say(PROC_EVENT_EXEC, CHILD, CHILD);
+	now -= 1000000000;
+	show(CHILD, 1, 1000, "next", "/bin/next", "/here");
+	now += 1000000000;
+	settled = false;
+	for (int i = 0; i < 20; i++)
+		cycle();
+	assert_int_equal(n_tries, 8);
+	next_event(EVENT_EXEC, &event);
+	assert_false(EVENT_HAS(&event, exe));
+	assert_false(EVENT_HAS(&event, comm));
+	assert_text(event.cgroup, "/here");
+}
+
+static void test_exec_settled(void **state)
+{
+	struct fb_event event;
+
+	(void)state;
+	old_process(CHILD, 1, 1000, "old");
+	say(PROC_EVENT_EXEC, CHILD, CHILD);
+	now -= 1000000000;
+	show(CHILD, 1, 1000, "new", "/bin/new", "/here");
+	now += 1000000000;
+	cycle();
+	cycle();
+	next_event(EVENT_EXEC, &event);
+	assert_text(event.exe, "/bin/new");
+	assert_text(event.comm, "new");
+	/* The next program: the answer was read after its message. */
+	answers = false;
+	say(PROC_EVENT_EXEC, CHILD, CHILD);
+	cycle();
+	say(PROC_EVENT_EXEC, CHILD, CHILD);
+	answers = true;
+	cycle();
+	cycle();
+	next_event(EVENT_EXEC, &event);
+	assert_false(EVENT_HAS(&event, exe));
+	next_event(EVENT_EXEC, &event);
+	assert_text(event.exe, "/bin/new");
+}
+
+/* The record of an exit without a message, while the kernel sends none. */
+static void test_silence(void **state)
+{
+	struct fb_event event;
+
+	(void)state;
+	old_process(PARENT, 1, 1000, "shell");
+	say_fork(PARENT, CHILD, CHILD);
+	cycle();
+	next_event(EVENT_FORK, &event);
+	silent = true;
+	say_record(CHILD, PARENT, 1000, "shell");
+	say_record(OTHER + 0x7f000000, PARENT, 1000, "unseen");
+	assert_true(connector_pace_ops.check(connector));
+	next_event(EVENT_EXIT, &event);
+	assert_true(EVENT_HAS(&event, code) && EVENT_HAS(&event, minor_faults));
+	next_event(EVENT_EXIT, &event);
+	assert_text(event.comm, "unseen");
+	assert_int_equal(event.uid, 1000);
+	assert_int_equal(event.ppid, PARENT);
+	assert_true(EVENT_HAS(&event, code) && EVENT_HAS(&event, start_usec));
+	next_event(EVENT_LOST, &event);
+	assert_text(event.reason, "unarmed");
+	assert_int_equal(n_listened, 1);
+	/* Its message comes after all. */
+	say(PROC_EVENT_EXIT, CHILD, CHILD);
+	cycle();
+	(void)connector_pace_ops.check(connector);
+	assert_false(has_event(EVENT_EXIT));
+	assert_false(has_event(EVENT_LOST));
+}
+
+/* The message is only late: nothing is reported. */
+static void test_no_silence(void **state)
+{
+	struct fb_event event;
+
+	(void)state;
+	old_process(PARENT, 1, 1000, "shell");
+	say_fork(PARENT, CHILD, CHILD);
+	cycle();
+	say_record(CHILD, PARENT, 1000, "shell");
+	assert_true(connector_pace_ops.check(connector));
+	assert_false(has_event(EVENT_EXIT));
+	say(PROC_EVENT_EXIT, CHILD, CHILD);
+	cycle();
+	next_event(EVENT_EXIT, &event);
+	assert_false(connector_pace_ops.check(connector));
+	assert_int_equal(n_listened, 0);
+	assert_false(has_event(EVENT_LOST));
+}
+
+/* A loss is reported in the turn that notices it, after what the socket still held. The gap is not reported again. */
+static void test_overrun(void **state)
+{
+	struct fb_event event;
+
+	(void)state;
+	old_process(PARENT, 1, 1000, "shell");
+	say_fork(PARENT, CHILD, CHILD);
+	cycle();
+	say_fork(PARENT, CHILD + 1, CHILD + 1);
+	sequence += 5;
+	drops += 5;
+	overrun = true;
+	cycle();
+	next_event(EVENT_FORK, &event);
+	next_event(EVENT_FORK, &event);
+	next_event(EVENT_LOST, &event);
+	assert_text(event.reason, "netlink");
+	assert_int_equal(event.count, 5);
+	assert_true(resync_is_wanted(connector->resync));
+	say_fork(PARENT, CHILD + 2, CHILD + 2);
+	cycle();
+	assert_false(has_event(EVENT_LOST));
+	assert_int_equal(connector->stats.lost_messages, 5);
+}
+
+int main(void)
+{
+#define TEST(_test) cmocka_unit_test_setup_teardown(_test, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_fork),
+		TEST(test_clone_parent),
+		TEST(test_clone_parent_late),
+		TEST(test_clone_parent_ended),
+		TEST(test_orphans),
+		TEST(test_thread_names),
+		TEST(test_thread_ids),
+		TEST(test_kernel_thread),
+		TEST(test_exec_unsettled),
+		TEST(test_exec_settled),
+		TEST(test_silence),
+		TEST(test_no_silence),
+		TEST(test_overrun),
+	};
+
+	return cmocka_run_group_tests_name("connector", tests, NULL, NULL);
+}
