@@ -2,6 +2,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -46,6 +48,40 @@ static void lock_file(int fd)
 	(void)fcntl(fd, F_OFD_SETLK, &all);
 }
 
+static struct log_file *protected;
+
+/*
+ * An instruction used a part of the mapping that the file no longer has, or that cannot be read. After this it is repeated.
+ * Only system calls that are allowed in a handler are made.
+ */
+static void on_bus_error(int number, siginfo_t *info, void *context)
+{
+	struct log_file *file = protected;
+	uintptr_t address = (uintptr_t)info->si_addr, begin = file ? (uintptr_t)file->header : 0;
+	int saved = errno;
+
+	(void)context;
+	if (info->si_code > 0 && begin && address >= begin && address - begin < file->size &&
+	    mmap(file->header, file->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+		 -1, 0) != MAP_FAILED) {
+		file->cut = true;
+		errno = saved;
+		return;
+	}
+	signal(number, SIG_DFL);
+	raise(number);
+}
+
+static void protect(struct log_file *file)
+{
+	struct sigaction action = { .sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO };
+
+	sigemptyset(&action.sa_mask);
+	sigaction(SIGBUS, &action, NULL);
+	file->cut = false;
+	protected = file;
+}
+
 /* Takes the descriptor on success. */
 static int map_file(struct log_file *file, int *fd)
 {
@@ -62,18 +98,21 @@ static int map_file(struct log_file *file, int *fd)
 	lock_file(*fd);
 	file->header = map;
 	file->fd = steal_fd(fd);
+	protect(file);
 	return 0;
 }
 
 static void unmap_file(struct log_file *file)
 {
+	if (protected == file)
+	protected = NULL;
 	if (file->header)
 		munmap(file->header, file->size);
 	file->header = NULL;
 	file->fd = close_fd(file->fd);
 }
 
-static void fill_header(struct log_file *file, struct log_header *header, uint64_t epoch)
+static void fill_header(struct log_file *file, struct log_header *header, uint64_t epoch, uint64_t first_seq)
 {
 	header->magic = LOG_MAGIC;
 	header->version = LOG_VERSION;
@@ -81,7 +120,7 @@ static void fill_header(struct log_file *file, struct log_header *header, uint64
 	header->n_blocks = (file->size - LOG_HEADER_SIZE) / LOG_BLOCK_SIZE;
 	header->epoch = epoch;
 	memcpy(header->boot_id, file->boot_id, sizeof(header->boot_id));
-	header->first_seq = 1;
+	header->first_seq = first_seq;
 	header->check = log_check(0, header, offsetof(struct log_header, check));
 	header->tail = header->head = log_position_seal(0);
 	log_schema_add(header);
@@ -95,16 +134,13 @@ static int give_to_group(const struct log_file *file)
 	return fchmod(file->fd, given ? 0640 : 0600) < 0 ? -errno : 0;
 }
 
-/* A new file under a temporary name, then renamed. @content: of another log, or NULL */
-static int create(struct log_file *file, const void *content)
+/* A new file under a temporary name, then renamed. @content: of another log, or NULL for an empty one */
+static int create(struct log_file *file, const void *content, uint64_t epoch, uint64_t first_seq)
 {
 	_cleanup_close_ int fd = -1;
 	char made[NAME_MAX + 1];
-	uint64_t epoch;
 	int r;
 
-	if (getrandom(&epoch, sizeof(epoch), 0) != sizeof(epoch))
-		return -EIO;
 	if (snprintf(made, sizeof(made), "%s.new", file->name) >= (int)sizeof(made))
 		return -ENAMETOOLONG;
 	if (unlinkat(file->directory, made, 0) < 0 && errno != ENOENT)
@@ -118,7 +154,7 @@ static int create(struct log_file *file, const void *content)
 	if (content)
 		memcpy(file->header, content, file->size);
 	else
-		fill_header(file, file->header, epoch);
+		fill_header(file, file->header, epoch, first_seq);
 	r = give_to_group(file);
 	if (r == 0 && renameat(file->directory, made, file->directory, file->name) < 0)
 		r = -errno;
@@ -129,6 +165,15 @@ fail:
 	unmap_file(file);
 	unlinkat(file->directory, made, 0);
 	return r;
+}
+
+static int create_new(struct log_file *file)
+{
+	uint64_t epoch;
+
+	if (getrandom(&epoch, sizeof(epoch), 0) != sizeof(epoch))
+		return -EIO;
+	return create(file, NULL, epoch, 1);
 }
 
 static void refuse(struct log_file *file, const char *reason)
@@ -191,7 +236,7 @@ static int move(struct log_file *file)
 
 	file->header = NULL;
 	file->fd = -1;
-	r = create(file, content);
+	r = create(file, content, 0, 0);
 	munmap(content, file->size);
 	if (r == 0)
 		return 0;
@@ -199,7 +244,7 @@ static int move(struct log_file *file)
 	refuse(file, "others may read it, and there is no room for a copy");
 	if (unlinkat(file->directory, file->name, 0) < 0)
 		return -errno;
-	return create(file, NULL);
+	return create_new(file);
 }
 
 /* A reopened file may belong to another group than it would now. That group keeps what it has read, but reads no more. */
@@ -278,7 +323,7 @@ int log_file_open(struct log_file *file, const char *path, uint64_t n_blocks, gi
 	if (r == 0)
 		r = read_boot_id(file->boot_id);
 	if (r == 0)
-		r = reopen(file) < 0 ? create(file, NULL) : correct_group(file);
+		r = reopen(file) < 0 ? create_new(file) : correct_group(file);
 	if (r)
 		log_file_close(file);
 	return r;
@@ -298,7 +343,26 @@ int log_file_share(const struct log_file *file)
 int log_file_replace(struct log_file *file, const char *reason)
 {
 	refuse(file, reason);
-	return create(file, NULL);
+	return create_new(file);
+}
+
+int log_file_renew(struct log_file *file, uint64_t epoch, uint64_t first_seq)
+{
+	struct log_header *memory = file->header;
+	int r;
+
+	/* Readers of the old file see by its lock that nobody writes it any more. */
+	file->fd = close_fd(file->fd);
+	file->header = NULL;
+	r = create(file, NULL, epoch, first_seq);
+	if (r < 0) {
+		file->header = memory;
+		file->cut = false;
+		fill_header(file, memory, epoch, first_seq);
+		return r;
+	}
+	munmap(memory, file->size);
+	return 0;
 }
 
 void log_file_close(struct log_file *file)

@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 
 #include "base/cleanup.h"
+#include "base/message.h"
 #include "core/log-file.h"
 #include "core/log.h"
 #include "log-reader.h"
@@ -22,6 +23,7 @@ struct log {
 	uint64_t n_blocks;
 	uint8_t kinds[EVENT_FIELDS_MAX]; /* of fields of a newer broker, which wrote the log before */
 
+	uint64_t epoch;
 	uint64_t tail, head; /* positions */
 	unsigned int hidden; /* records that are not visible by the file's head yet */
 	uint64_t next_seq;
@@ -56,11 +58,39 @@ static void publish(uint64_t *word, uint64_t position)
 	__atomic_store_n(word, log_position_seal(position), __ATOMIC_RELEASE);
 }
 
-void log_show(struct log *log)
+/*
+ * The file was cut, or its storage failed. Its events are lost for those who have not read them yet, and their cursors notice
+ * that as after any overwriting. The numbers go on.
+ */
+static void renew(struct log *log)
+{
+	int r = log_file_renew(&log->file, log->epoch, log->next_seq);
+
+	if (r < 0)
+		msg_err("the log was cut, or its storage failed; until the next start it is only in memory: "
+			"%s",
+			strerror(-r));
+	else
+		msg_warning("the log was cut, or its storage failed: a new one begins");
+	log->header = log->file.header;
+	log->tail = log->head = 0;
+	log->hidden = 0;
+	log->woken = UINT64_MAX;
+	memset(log->summaries, 0, log->n_blocks * sizeof(*log->summaries));
+}
+
+static void show(struct log *log)
 {
 	if (log->hidden > 0)
 		publish(&log->header->head, log->head);
 	log->hidden = 0;
+}
+
+void log_show(struct log *log)
+{
+	if (__builtin_expect(log->file.cut, 0))
+		renew(log);
+	show(log);
 }
 
 static void summarize(struct log *log, uint64_t position, const struct fb_event *event)
@@ -113,6 +143,7 @@ static const char *validate(struct log *log)
 static void begin(struct log *log)
 {
 	log->header = log->file.header;
+	log->epoch = log->header->epoch;
 	log->tail = log->head = log->last_time = 0;
 	log->next_seq = log->hidden = 0;
 	log->woken = UINT64_MAX; /* the previous writer may have left a reader to wake */
@@ -180,7 +211,7 @@ static void enter_block(struct log *log, uint64_t position)
 	if (position + LOG_BLOCK_SIZE < log->n_blocks * LOG_BLOCK_SIZE || oldest <= log->tail)
 		return;
 	/* The tail never goes past the visible head. */
-	log_show(log);
+	show(log);
 	log->tail = oldest;
 	publish(&log->header->tail, oldest);
 	/* A reader that sees a byte of what is written next also sees the new tail. */
@@ -202,13 +233,10 @@ static struct log_record *make_record(struct log *log, const struct fb_event *ev
 	return record;
 }
 
-uint64_t log_append(struct log *log, struct fb_event *event)
+static void store(struct log *log, struct log_record *record, const struct fb_event *event)
 {
-	struct log_record *record;
 	uint64_t position = log->head;
 
-	EVENT_SET(event, seq, log->next_seq);
-	record = make_record(log, event);
 	if (position + record->size > block_end(position) && position % LOG_BLOCK_SIZE != 0) {
 		log_words_store(record_at(log, position), &(uint64_t){ 0 }, 8);
 		position = block_end(position);
@@ -219,9 +247,22 @@ uint64_t log_append(struct log *log, struct fb_event *event)
 	log_record_store(record_at(log, position), record);
 	summarize(log, position, event);
 	log->head = position + record->size;
+}
+
+uint64_t log_append(struct log *log, struct fb_event *event)
+{
+	struct log_record *record;
+
+	EVENT_SET(event, seq, log->next_seq);
+	record = make_record(log, event);
+	store(log, record, event);
+	if (__builtin_expect(log->file.cut, 0)) {
+		renew(log);
+		store(log, record, event);
+	}
 	log->next_seq++;
 	if (++log->hidden == SHOW_RECORDS)
-		log_show(log);
+		show(log);
 	return event->seq;
 }
 
@@ -251,7 +292,7 @@ int log_share(const struct log *log)
 
 uint64_t log_epoch(const struct log *log)
 {
-	return log->header->epoch;
+	return log->epoch;
 }
 
 uint64_t log_first(const struct log *log)

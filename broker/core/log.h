@@ -5,7 +5,8 @@
  * The writer's side of the log (proto/log-format.h): one mapped file, which is the queue of every subscriber, the history
  * for late subscribers, and survives a crash of the broker.
  *
- * The broker also reads its own log, in the same thread that writes it, so it does not have to check the records again.
+ * The broker also reads its own log, in the same thread that writes it, so it does not have to check the records again. If the
+ * file is cut meanwhile, reading it finds nothing more, and the next log_append() or log_show() begins a new file.
  */
 
 #include "event.h"
