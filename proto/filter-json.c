@@ -342,7 +342,6 @@ bool filter_has_key(const char *key)
 
 static int object_parse(struct filter *filter, json_t *object, struct filter_error *error)
 {
-	size_t cost = 0;
 	const char *name;
 	json_t *value;
 
@@ -350,7 +349,7 @@ static int object_parse(struct filter *filter, json_t *object, struct filter_err
 		return filter_refuse(error, "", "must be a JSON object");
 	json_object_foreach(object, name, value) {
 		size_t i = key_find(name);
-		struct key key = { name, value, 0, &cost, error };
+		struct key key = { name, value, 0, &filter->cost, error };
 		int r;
 
 		if (i == KEYS_N)

@@ -5,10 +5,10 @@
 #include "base/clock.h"
 #include "core/cursor.h"
 #include "core/past.h"
+#include "core/slice.h"
 
-/* A snapshot is sent in pieces of about this many bytes, or this many checked processes. */
-#define SNAPSHOT_PIECE	   (32 * 1024)
-#define SNAPSHOT_PROCESSES 1024
+/* A snapshot is sent in pieces of about this many bytes, or of what one slice finds. */
+#define SNAPSHOT_PIECE (32 * 1024)
 
 /* A buffer in which own lines are made before they are copied; the broker has one thread. */
 static char scratch[SNAPSHOT_PIECE + ENCODED_MAX];
@@ -261,14 +261,18 @@ void cursor_done(struct cursor *cursor)
  */
 static int fill_snapshot(struct cursor *cursor)
 {
+	unsigned int weight = cursor->reader.view->is_dear ? SLICE_DEAR : SLICE_CHEAP;
+	struct slice slice = slice_begin(SLICE_NSEC);
 	const struct process *process = NULL;
 	struct fb_event event;
+	bool ended = false;
 	field_set fields;
 	size_t size = 0;
 
-	for (unsigned int n = 0; n < SNAPSHOT_PROCESSES && size < SNAPSHOT_PIECE; n++) {
+	while (size < SNAPSHOT_PIECE && !slice_is_over(&slice, weight)) {
 		process = table_walk(hub_table(cursor->hub), &cursor->slot);
-		if (!process)
+		ended = !process;
+		if (ended)
 			break;
 		if (process->born >= cursor->position)
 			continue;
@@ -278,7 +282,7 @@ static int fill_snapshot(struct cursor *cursor)
 			continue;
 		size += cursor->reader.view->encoding->put(&event, fields, scratch + size);
 	}
-	if (!process)
+	if (ended)
 		cursor->phase = CURSOR_READY;
 	return size ? set_own(cursor, scratch, size) : 0;
 }

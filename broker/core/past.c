@@ -5,9 +5,7 @@
 #include "core/past.h"
 
 #include "core/members.h"
-
-/* How many processes or records one past_read() looks at: some hundred microseconds. */
-#define SLICE 2048
+#include "core/slice.h"
 
 /* Bytes by which the bits grow. */
 #define BITS_PIECE 4096
@@ -114,7 +112,9 @@ static bool is_older(const struct past *past, struct process_id id)
 static bool read_living(struct past *past, struct label *label, struct labels *labels,
 			const struct table *table)
 {
-	for (unsigned int n = 0; n < SLICE; n++) {
+	struct slice slice = slice_begin(SLICE_NSEC);
+
+	while (!slice_is_over(&slice, SLICE_CHEAP)) {
 		const struct process *process = table_walk(table, &past->slot);
 
 		if (!process)
@@ -128,6 +128,7 @@ static bool read_living(struct past *past, struct label *label, struct labels *l
 /* Then those that have ended since. */
 static bool read_ended(struct past *past, struct label *label, struct labels *labels, const struct log *log)
 {
+	struct slice slice = slice_begin(SLICE_NSEC);
 	struct log_place place;
 	struct fb_event event;
 
@@ -137,7 +138,7 @@ static bool read_ended(struct past *past, struct label *label, struct labels *la
 		past->next = log_first(log);
 	if (log_seek(log, past->next, &place) != 0)
 		return true;
-	for (unsigned int n = 0; n < SLICE; n++) {
+	while (!slice_is_over(&slice, SLICE_CHEAP)) {
 		if (log_skip(log, &place, EVENT_TYPE_BIT(EVENT_EXIT), UINT64_MAX))
 			continue;
 		if (log_read(log, &place, &event) != 0)
@@ -203,6 +204,7 @@ static bool take(struct past *past, const struct label *label, const struct fb_e
 static bool read_on(struct past *past, struct label *label, const struct log *log)
 {
 	uint64_t until = label->since < log_next(log) ? label->since : log_next(log);
+	struct slice slice = slice_begin(SLICE_NSEC);
 	struct log_place place;
 	struct fb_event event;
 
@@ -213,7 +215,7 @@ static bool read_on(struct past *past, struct label *label, const struct log *lo
 	}
 	if (past->next >= until || log_seek(log, past->next, &place) != 0)
 		return true;
-	for (unsigned int n = 0; n < SLICE && place.seq < until; n++) {
+	while (place.seq < until && !slice_is_over(&slice, SLICE_CHEAP)) {
 		if (log_read(log, &place, &event) != 0)
 			break;
 		if (take(past, label, &event))

@@ -8,10 +8,18 @@
 
 #include "base/cleanup.h"
 #include "core/past.h"
+#include "core/slice.h"
 
-/* How many records one view_read() looks at: some hundred microseconds, so that a source never waits long for a reader that
- * is behind. */
-#define READ_SLICE 2048
+/* A filter whose patterns cost more is not matched while a source publishes. */
+#define COST_MAX      4
+/*
+ * What the views together may do with the events between two flushes while a source publishes: about 2 ms. Encoding an event
+ * costs as much as to match several. The rest is left to their readers.
+ */
+#define OFFERS_MAX    4096
+#define OFFER_MATCHED 1
+#define OFFER_PATTERN 4 /* for each unit of cost */
+#define OFFER_ENCODED 4
 
 struct views {
 	const struct log *log;
@@ -21,6 +29,7 @@ struct views {
 	struct view *by_key;
 	unsigned int n_wanting[_EVENT_TYPE_MAX]; /* views that name a type; EVENT_NONE: threads */
 	LIST_HEAD(, view) dirty;
+	unsigned int offers; /* since the last flush: see OFFERS_MAX */
 	struct views_stats stats;
 };
 
@@ -158,6 +167,7 @@ int view_get(struct view **ret, struct views *views, struct filter *filter, stru
 	if (visibility.all)
 		view->visibility.uid = 0;
 	view->since = log_next(views->log);
+	view->is_dear = filter->cost > COST_MAX;
 	LIST_INIT(&view->chunks);
 	LIST_INIT(&view->readers);
 	view->filter = filter;
@@ -336,8 +346,40 @@ static struct chunk *open_chunk(struct view *view, const struct fb_event *event)
 	return chunk;
 }
 
+/* Later events are in another chunk. */
+static void close_open(struct view *view, const struct fb_event *event)
+{
+	struct chunk *chunk = find_open(view);
+
+	if (!chunk)
+		return;
+	chunk->open = false;
+	chunk->next = event->seq;
+}
+
+static void note_match(struct view *view, const struct fb_event *event)
+{
+	if (!view->dirty) {
+		view->dirty = true;
+		view->quiet_after = view->last;
+		view->quiet_until = event->seq;
+		LIST_INSERT_HEAD(&view->views->dirty, view, dirty_link);
+	}
+	view->last = event->seq;
+	view->n_caught_up = 0;
+}
+
+/* Its readers have to look at the event in the log, in slices, as if they were behind. */
+static void leave_to_readers(struct view *view, const struct fb_event *event)
+{
+	close_open(view, event);
+	view->since = event->seq + 1;
+	note_match(view, event);
+}
+
 static void offer(struct view *view, const struct fb_event *event)
 {
+	struct views *views = view->views;
 	field_set fields;
 
 	/* Offered already, by the other uid of an id event. */
@@ -348,27 +390,21 @@ static void offer(struct view *view, const struct fb_event *event)
 		view->since = event->seq + 1;
 		return;
 	}
+	if (view->is_dear || views->offers >= OFFERS_MAX) {
+		leave_to_readers(view, event);
+		return;
+	}
+	views->offers += OFFER_MATCHED + OFFER_PATTERN * (unsigned int)view->filter->cost;
 	fields = view_match(view, event);
 	if (fields == 0)
 		return;
 	if (view->n_live > 0) {
+		views->offers += OFFER_ENCODED;
 		encode(view, open_chunk(view, event), event, fields);
 	} else {
-		struct chunk *chunk = find_open(view);
-
-		if (chunk) {
-			chunk->open = false;
-			chunk->next = event->seq;
-		}
+		close_open(view, event);
 	}
-	if (!view->dirty) {
-		view->dirty = true;
-		view->quiet_after = view->last;
-		view->quiet_until = event->seq;
-		LIST_INSERT_HEAD(&view->views->dirty, view, dirty_link);
-	}
-	view->last = event->seq;
-	view->n_caught_up = 0;
+	note_match(view, event);
 }
 
 static void dispatch_labels(struct views *views, const struct fb_event *event)
@@ -407,6 +443,7 @@ void views_flush(struct views *views)
 	struct view_reader *reader, *next;
 	struct view *view;
 
+	views->offers = 0;
 	while ((view = LIST_FIRST(&views->dirty))) {
 		LIST_REMOVE(view, dirty_link);
 		view->dirty = false;
@@ -441,13 +478,15 @@ static void fill(struct view *view, struct chunk *chunk, uint64_t limit)
 	const struct log *log = view->views->log;
 	uint64_t uids = wanted_uids(view);
 	uint32_t types = view->filter->types ? view->filter->types : UINT32_MAX;
+	struct slice slice = slice_begin(SLICE_NSEC);
+	unsigned int weight = view->is_dear ? SLICE_DEAR : SLICE_CHEAP;
 	struct log_place place;
 	struct fb_event event;
 	field_set fields;
 
 	if (log_seek(log, chunk->next, &place) != 0)
 		return;
-	for (unsigned int n = 0; n < READ_SLICE && place.seq < limit && !chunk_is_full(chunk); n++) {
+	while (place.seq < limit && !chunk_is_full(chunk) && !slice_is_over(&slice, weight)) {
 		if (log_skip(log, &place, types, uids))
 			continue;
 		if (log_read(log, &place, &event) != 0)

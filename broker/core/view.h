@@ -42,6 +42,7 @@ struct view {
 	struct visibility visibility;
 	const struct encoding *encoding;
 	struct label *label; /* a reference of its own: that of the filter's tree; NULL: it has none */
+	bool is_dear;	     /* to match: only its readers do that */
 	unsigned int references;
 
 	uint64_t since; /* every event from here on was offered to it */
