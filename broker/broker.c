@@ -18,6 +18,8 @@
 #define FILTER_BYTES (8 * 1024)
 #define CACHED_BYTES (32 * 1024)
 #define BYTES_MIN    (4 * 1024 * 1024)
+#define LABEL_BYTES  (16 * 1024)
+#define LABELS_MIN   (32 * 1024 * 1024) /* the past of a tree of 200,000 processes needs 8 MiB */
 
 static void on_end(void *userdata)
 {
@@ -101,6 +103,7 @@ static void set_budget(const struct broker *broker)
 	budget_set(budget, BUDGET_CONNECTIONS, all, each);
 	budget_set(budget, BUDGET_SUBSCRIPTIONS, all, each);
 	budget_set(budget, BUDGET_FILTER_BYTES, at_least(all * FILTER_BYTES, BYTES_MIN), UINT64_MAX);
+	budget_set(budget, BUDGET_LABELS, at_least(all * LABEL_BYTES, LABELS_MIN), UINT64_MAX);
 	budget_set(budget, BUDGET_CACHED_BYTES, at_least(all * CACHED_BYTES, BYTES_MIN), UINT64_MAX);
 }
 

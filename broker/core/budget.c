@@ -51,7 +51,7 @@ static const struct {
 	[BUDGET_CONNECTIONS] = { "connections", "connections" },
 	[BUDGET_SUBSCRIPTIONS] = { "subscriptions", "subscriptions" },
 	[BUDGET_FILTER_BYTES] = { "filterBytes", "bytes of filters" },
-	[BUDGET_LABELS] = { "labels", "processes in trees" },
+	[BUDGET_LABELS] = { "labels", "bytes of trees and their past" },
 	[BUDGET_CACHED_BYTES] = { "cachedBytes", "bytes of requests and unsent lines" },
 	[BUDGET_PINGS] = { "pings", "pings" },
 	[BUDGET_QUERIES] = { "queries", "questions to polkit" },

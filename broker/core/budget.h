@@ -28,7 +28,7 @@ enum budget_resource {
 	BUDGET_CONNECTIONS,   /* on D-Bus: subscriptions and calls that are being answered */
 	BUDGET_SUBSCRIPTIONS, /* and lists, while they are sent */
 	BUDGET_FILTER_BYTES,  /* memory of filters */
-	BUDGET_LABELS,	      /* labels that trees of filters gave to processes */
+	BUDGET_LABELS,	      /* memory of trees of filters, and of their past while it is read */
 	BUDGET_CACHED_BYTES,  /* requests and lines that are kept in memory for one peer */
 	BUDGET_PINGS,	      /* on D-Bus: pings without an answer yet */
 	BUDGET_QUERIES,	      /* questions to polkit without an answer yet */

@@ -10,6 +10,9 @@
 /* A snapshot is sent in pieces of about this many bytes, or of what one slice finds. */
 #define SNAPSHOT_PIECE (32 * 1024)
 
+/* What the label of a tree is counted as, in bytes: with its mark, and the numbers that records have of it. */
+#define LABEL_SIZE 512
+
 /* A buffer in which own lines are made before they are copied; the broker has one thread. */
 static char scratch[SNAPSHOT_PIECE + ENCODED_MAX];
 
@@ -169,7 +172,13 @@ static int take_budget(struct cursor *cursor, const struct filter *filter, struc
 	if (r)
 		return r;
 	cursor->filter_size = filter_size(filter);
+	cursor->label_size = filter->has_tree ? LABEL_SIZE : 0;
 	r = take_one(cursor, BUDGET_FILTER_BYTES, cursor->filter_size, error);
+	if (r == 0) {
+		r = take_one(cursor, BUDGET_LABELS, cursor->label_size, error);
+		if (r)
+			budget_give(cursor->account, BUDGET_FILTER_BYTES, cursor->filter_size);
+	}
 	if (r)
 		budget_give(cursor->account, BUDGET_SUBSCRIPTIONS, 1);
 	return r;
@@ -179,6 +188,7 @@ static void give_budget(struct cursor *cursor)
 {
 	budget_give(cursor->account, BUDGET_SUBSCRIPTIONS, 1);
 	budget_give(cursor->account, BUDGET_FILTER_BYTES, cursor->filter_size);
+	budget_give(cursor->account, BUDGET_LABELS, cursor->label_size);
 }
 
 static int join_view(struct cursor *cursor, struct request *request, struct visibility visibility,
@@ -315,17 +325,19 @@ static void pass_over_quiet(struct cursor *cursor)
 	cursor->next = next < end ? next : end;
 }
 
-/* Find the past of the tree, a slice of it. Return: whether it is complete. */
-static bool rebuild(struct cursor *cursor)
+/* Find the past of the tree, a slice of it. Return: as past_read(). */
+static int rebuild(struct cursor *cursor)
 {
 	struct label *label = cursor->reader.view->label;
+	int r = past_read(label, cursor->account, hub_labels(cursor->hub), hub_log(cursor->hub),
+			  hub_table(cursor->hub));
 
-	if (!past_read(label, hub_labels(cursor->hub), hub_log(cursor->hub), hub_table(cursor->hub)))
-		return false;
+	if (r < 0)
+		return r;
 	views_begin(label);
 	if (past_is_lost(label->past))
 		cursor->known = label->since;
-	return true;
+	return 0;
 }
 
 /* Make the next own lines, if they are due. Return: 0, or -EAGAIN for another turn, or -ENOMEM. */
@@ -337,8 +349,12 @@ static int fill_own(struct cursor *cursor)
 
 	switch (cursor->phase) {
 	case CURSOR_REBUILD:
-		if (cursor->has_past && !rebuild(cursor))
-			return -EAGAIN;
+		if (cursor->has_past) {
+			int r = rebuild(cursor);
+
+			if (r < 0)
+				return r;
+		}
 		cursor->phase = cursor->snapshot ? CURSOR_SNAPSHOT : CURSOR_READY;
 		return -EAGAIN;
 	case CURSOR_SNAPSHOT:

@@ -25,7 +25,7 @@ enum cursor_phase {
 struct cursor {
 	struct hub *hub;
 	struct budget_account *account; /* NULL: nothing is counted */
-	size_t filter_size;		/* taken from it */
+	size_t filter_size, label_size; /* taken from it */
 	struct view_reader reader;
 	enum cursor_phase phase;
 	bool snapshot;

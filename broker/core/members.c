@@ -32,6 +32,11 @@ static void put(struct members *members, struct process_id id)
 	members->n++;
 }
 
+size_t members_size(const struct members *members)
+{
+	return members->slots ? (mask_of(members) + 1) * sizeof(*members->slots) : 0;
+}
+
 static int grow(struct members *members)
 {
 	struct members larger = { .bits = members->slots ? members->bits + 1 : BITS_MIN };

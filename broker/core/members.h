@@ -14,6 +14,9 @@ struct members {
 
 void members_done(struct members *members);
 
+/* members_size() - its memory, in bytes */
+size_t members_size(const struct members *members);
+
 /* members_add() - Return: 0 or -ENOMEM. */
 int members_add(struct members *members, struct process_id id);
 

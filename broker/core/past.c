@@ -10,11 +10,14 @@
 /* Bytes by which the bits grow. */
 #define BITS_PIECE 4096
 
-enum phase { PAST_LIVING, PAST_ENDED, PAST_READING, PAST_COMPLETE };
+#define BEGAN_UNKNOWN (UINT64_MAX / 2)
+
+enum phase { PAST_NEW, PAST_LIVING, PAST_ENDED, PAST_READING, PAST_COMPLETE };
 
 struct past {
 	unsigned int references;
 	enum phase phase;
+	int error; /* the account has no room, or there is no memory */
 	bool lost;
 	uint64_t first;	    /* the log's oldest record when it began */
 	uint64_t began;	    /* time of that record, CLOCK_BOOTTIME */
@@ -24,27 +27,72 @@ struct past {
 	struct members members;
 	uint8_t *bits; /* from @first on */
 	size_t size;
+	struct budget_account *account; /* a reference */
+	size_t counted;			/* bytes taken from it */
 };
 
 int past_get(struct label *label, const struct log *log)
 {
 	struct past *past = label->past;
 
-	if (past) {
-		past->references++;
-		return 0;
+	if (!past) {
+		past = calloc(1, sizeof(*past));
+		if (!past)
+			return -ENOMEM;
+		past->first = log_first(log);
+		label->past = past;
 	}
-	past = calloc(1, sizeof(*past));
-	if (!past)
-		return -ENOMEM;
-	past->references = 1;
-	past->first = log_first(log);
-	if (members_add(&past->members, label->root) < 0) {
-		free(past);
-		return -ENOMEM;
-	}
-	label->past = past;
+	past->references++;
 	return 0;
+}
+
+/* Count the memory that it has now. */
+static void count(struct past *past)
+{
+	size_t size = past->size + members_size(&past->members);
+
+	if (size > past->counted && budget_take(past->account, BUDGET_LABELS, size - past->counted) != 0)
+		past->error = -EDQUOT;
+	else if (size < past->counted)
+		budget_give(past->account, BUDGET_LABELS, past->counted - size);
+	if (!past->error)
+		past->counted = size;
+}
+
+static void clear(struct past *past)
+{
+	members_done(&past->members);
+	free(past->bits);
+	budget_give(past->account, BUDGET_LABELS, past->counted);
+	if (past->account)
+		budget_account_put(past->account);
+	*past = (struct past){ .references = past->references, .first = past->first };
+}
+
+/* The time of the first record that has one. Without it, any process may be older. */
+static uint64_t time_of(const struct log *log, uint64_t seq)
+{
+	struct log_place place;
+	struct fb_event event;
+
+	if (log_seek(log, seq, &place) != 0)
+		return BEGAN_UNKNOWN;
+	for (unsigned int n = 0; n < SLICE && log_read(log, &place, &event) == 0; n++)
+		if (EVENT_HAS(&event, boot_usec))
+			return event.boot_usec;
+	return BEGAN_UNKNOWN;
+}
+
+/* Begin, or begin again for another account. */
+static void start(struct past *past, const struct label *label, struct budget_account *account,
+		  const struct log *log)
+{
+	clear(past);
+	past->first = log_first(log);
+	past->account = account ? budget_account_ref(account) : NULL;
+	past->phase = PAST_LIVING;
+	past->began = time_of(log, past->first);
+	past->error = members_add(&past->members, label->root);
 }
 
 void past_put(struct label *label)
@@ -53,8 +101,7 @@ void past_put(struct label *label)
 
 	if (--past->references > 0)
 		return;
-	members_done(&past->members);
-	free(past->bits);
+	clear(past);
 	free(past);
 	label->past = NULL;
 }
@@ -81,7 +128,7 @@ static void set_bit(struct past *past, uint64_t seq)
 	if (place >= past->size) {
 		bits = realloc(past->bits, size);
 		if (!bits) {
-			past->lost = true;
+			past->error = -ENOMEM;
 			return;
 		}
 		memset(bits + past->size, 0, size - past->size);
@@ -99,7 +146,7 @@ static struct process_id id_of(const struct fb_event *event)
 static void add(struct past *past, struct process_id id)
 {
 	if (!members_find(&past->members, id) && members_add(&past->members, id) < 0)
-		past->lost = true;
+		past->error = -ENOMEM;
 }
 
 /* Was it born before the log begins, so that no fork shows it? */
@@ -236,54 +283,56 @@ static void begin(struct past *past, struct label *label, struct labels *labels,
 
 		if (process && process->line && process_id_equal(process->id, members->slots[i]) &&
 		    label_mark(labels, label, process->line) < 0)
-			past->lost = true;
+			past->error = -ENOMEM;
 	}
 	label_simplify(labels, label);
-	label_begin(label, log_next(log));
+	if (!past->error)
+		label_begin(label, log_next(log));
 }
 
-/* The time of the first record that has one. */
-static uint64_t time_of(const struct log *log, uint64_t seq)
+static void read_slice(struct past *past, struct label *label, struct labels *labels, const struct log *log,
+		       const struct table *table)
 {
-	struct log_place place;
-	struct fb_event event;
-
-	if (log_seek(log, seq, &place) != 0)
-		return 0;
-	while (log_read(log, &place, &event) == 0)
-		if (EVENT_HAS(&event, boot_usec))
-			return event.boot_usec;
-	return 0;
-}
-
-bool past_read(struct label *label, struct labels *labels, const struct log *log, const struct table *table)
-{
-	struct past *past = label->past;
+	bool begun = label->since != LABEL_NOT_BEGUN;
 
 	switch (past->phase) {
 	case PAST_LIVING:
-		if (past->slot == 0)
-			past->began = time_of(log, past->first);
-		if (label->since != LABEL_NOT_BEGUN && !read_living(past, label, labels, table))
-			break;
-		past->phase = PAST_ENDED;
+		if (!begun || read_living(past, label, labels, table))
+			past->phase = PAST_ENDED;
 		break;
 	case PAST_ENDED:
-		if (label->since != LABEL_NOT_BEGUN && !read_ended(past, label, labels, log))
+		if (begun && !read_ended(past, label, labels, log))
 			break;
 		past->phase = PAST_READING;
 		past->next = past->first;
 		break;
 	case PAST_READING:
-		if (!read_on(past, label, log))
+		if (!read_on(past, label, log) || past->error)
 			break;
-		if (label->since == LABEL_NOT_BEGUN)
+		if (!begun)
 			begin(past, label, labels, log, table);
 		members_done(&past->members);
 		past->phase = PAST_COMPLETE;
 		break;
-	case PAST_COMPLETE:
+	default:
 		break;
 	}
-	return past->phase == PAST_COMPLETE;
+}
+
+int past_read(struct label *label, struct budget_account *account, struct labels *labels,
+	      const struct log *log, const struct table *table)
+{
+	struct past *past = label->past;
+
+	if (past->phase == PAST_COMPLETE)
+		return 0;
+	if (past->phase == PAST_NEW || (past->error && past->account != account))
+		start(past, label, account, log);
+	if (!past->error)
+		read_slice(past, label, labels, log, table);
+	if (!past->error)
+		count(past);
+	if (past->error)
+		return past->error;
+	return past->phase == PAST_COMPLETE ? 0 : -EAGAIN;
 }

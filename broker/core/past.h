@@ -11,6 +11,7 @@
  * What cannot be found: a member that was born before the log begins, and had ended when the label began.
  */
 
+#include "core/budget.h"
 #include "core/label.h"
 #include "core/log.h"
 #include "core/table.h"
@@ -21,11 +22,15 @@ void past_put(struct label *label);
 
 /*
  * past_read() - read on, a bounded number of records
- * The label has a past, of which the caller has a reference. Return: whether it is complete, and the label has begun.
+ * The label has a past, of which the caller has a reference.
+ * @account: of the caller. Its memory is counted in that of the first one who reads; NULL: not at all.
+ * Return: 0 when it is complete, and the label has begun; else -EAGAIN; -EDQUOT if the account has no room, or -ENOMEM: then
+ * another reader may go on.
  */
-bool past_read(struct label *label, struct labels *labels, const struct log *log, const struct table *table);
+int past_read(struct label *label, struct budget_account *account, struct labels *labels,
+	      const struct log *log, const struct table *table);
 
-/* past_is_lost() - is it unknown, since memory ran out, or since the log was overwritten faster than it was read? */
+/* past_is_lost() - is it unknown, since the log was overwritten before it was read? */
 bool past_is_lost(const struct past *past);
 
 /* past_has() - is a record from before the label began about a member? NULL: no. */

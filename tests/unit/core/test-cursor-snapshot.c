@@ -283,6 +283,91 @@ static void test_tree_of_the_dead(void **state)
 	unsubscribe(&one);
 }
 
+static void on_wake(struct cursor *cursor)
+{
+	(void)cursor;
+}
+
+static int begin_counted(struct cursor *cursor, const char *text, struct budget_account *account,
+			 struct filter_error *error)
+{
+	struct request request;
+	int r;
+
+	assert_int_equal(request_parse(&request, text, strlen(text), error), 0);
+	r = cursor_init(cursor, stage.hub, &request, SEE_ALL, account, &encoding_lines, on_wake, error);
+	request_done(&request);
+	return r;
+}
+
+static ssize_t peek(struct cursor *cursor)
+{
+	const char *data;
+	ssize_t n;
+
+	do
+		n = cursor_peek(cursor, &data);
+	while (n == -EAGAIN);
+	return n;
+}
+
+/* The past of a tree is counted for who asks for it; one who has no room fails alone, though the past is shared. */
+static void test_tree_budget(void **state)
+{
+	struct budget_account *poor, *rich;
+	struct filter_error error = { 0 };
+	struct budget *budget;
+	struct cursor a, b, c;
+	struct fb_event event;
+	const struct world_process *root;
+	char live[100], past[100];
+
+	(void)state;
+	stage_run(&stage, 300, 100);
+	root = world_fork(&stage.world, &event, world_pick(&stage.world));
+	stage_publish(&stage, &event, root);
+	for (int i = 0; i < 200; i++) {
+		const struct world_process *child =
+			world_fork(&stage.world, &event, world_find(&stage.world, root->pid, 0));
+
+		stage_publish(&stage, &event, child);
+		world_exit(&stage.world, &event, world_find(&stage.world, child->pid, 0));
+		stage_publish(&stage, &event, child);
+	}
+	snprintf(live, sizeof(live), "{\"tree\":%u}", root->pid);
+	snprintf(past, sizeof(past), "{\"tree\":%u,\"since\":\"-500000h\",\"types\":\"exit\"}", root->pid);
+
+	assert_int_equal(budget_new(&budget), 0);
+	budget_set(budget, BUDGET_LABELS, UINT64_MAX, 1200);
+	poor = budget_account_get(budget, 1001, false);
+	assert_int_equal(begin_counted(&a, past, poor, &error), 0);
+	budget_set(budget, BUDGET_LABELS, UINT64_MAX, 1 << 20);
+	rich = budget_account_get(budget, 1002, false);
+	budget_set(budget, BUDGET_LABELS, UINT64_MAX, 1200);
+	assert_int_equal(peek(&a), -EDQUOT);
+	budget_set(budget, BUDGET_LABELS, UINT64_MAX, 1 << 20);
+	assert_int_equal(begin_counted(&b, past, rich, &error), 0);
+	assert_true(peek(&b) > 0);
+	assert_true(budget_taken(rich, BUDGET_LABELS) > 512);
+	assert_int_equal(budget_taken(poor, BUDGET_LABELS), 512);
+	cursor_done(&a);
+	cursor_done(&b);
+	assert_int_equal(budget_used(budget, BUDGET_LABELS), 0);
+
+	/* More labels than there may be. */
+	budget_set(budget, BUDGET_LABELS, UINT64_MAX, 1100);
+	assert_int_equal(begin_counted(&a, live, poor, &error), 0);
+	assert_int_equal(begin_counted(&b, live, poor, &error), 0);
+	assert_int_equal(begin_counted(&c, live, poor, &error), FILTER_E_INVALID);
+	assert_string_equal(error.key, "labels");
+	cursor_done(&a);
+	cursor_done(&b);
+	assert_int_equal(budget_used(budget, BUDGET_LABELS), 0);
+	budget_account_put(poor);
+	budget_account_put(rich);
+	budget_free(budget);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -292,6 +377,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_tree, setup_no_cache, teardown),
 		cmocka_unit_test_setup_teardown(test_tree_late, setup_large, teardown),
 		cmocka_unit_test_setup_teardown(test_tree_of_the_dead, setup_large, teardown),
+		cmocka_unit_test_setup_teardown(test_tree_budget, setup_large, teardown),
 	};
 
 	return cmocka_run_group_tests_name("cursor-snapshot", tests, NULL, NULL);
