@@ -49,7 +49,7 @@ struct filter {
 	uint32_t *uids;
 	size_t n_uids;
 	struct filter_globs comm, exe, cgroup, unit;
-	size_t cost; /* pattern_cost() of all */
+	size_t cost;	     /* pattern_cost() of all */
 	unsigned int status; /* mask of enum filter_status; 0: not asked */
 	bool has_min_elapsed;
 	uint64_t min_elapsed_usec;

@@ -72,12 +72,13 @@ static void clear(struct past *past)
 /* The time of the first record that has one. Without it, any process may be older. */
 static uint64_t time_of(const struct log *log, uint64_t seq)
 {
+	struct slice slice = slice_begin(SLICE_NSEC);
 	struct log_place place;
 	struct fb_event event;
 
 	if (log_seek(log, seq, &place) != 0)
 		return BEGAN_UNKNOWN;
-	for (unsigned int n = 0; n < SLICE && log_read(log, &place, &event) == 0; n++)
+	while (!slice_is_over(&slice, SLICE_CHEAP) && log_read(log, &place, &event) == 0)
 		if (EVENT_HAS(&event, boot_usec))
 			return event.boot_usec;
 	return BEGAN_UNKNOWN;

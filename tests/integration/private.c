@@ -72,9 +72,9 @@ static void give(const char *path)
 /* The child returns. */
 static void fork_with(pid_t pid)
 {
-	struct clone_args args = {
-		.exit_signal = SIGCHLD, .set_tid = pid ? (uintptr_t)&pid : 0, .set_tid_size = pid ? 1 : 0
-	};
+	struct clone_args args = { .exit_signal = SIGCHLD,
+				   .set_tid = pid ? (uintptr_t)&pid : 0,
+				   .set_tid_size = pid ? 1 : 0 };
 	pid_t child = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 	int status;
 
