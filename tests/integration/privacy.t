@@ -54,7 +54,7 @@ my @cases = (
     ['an unreadable program',             unreadable => ['hold'], 0, 0],
     ['a program with capabilities',       capable    => ["read=$secret", 'hold'], 0, 0],
     ['the next program',                  setuid     => ["read=$secret", 'drop', "exec=$program{own}", 'hold'], 1, 0],
-    ['the child of the next program',     setuid => ["read=$secret", 'drop', "exec=$program{own}", 'hold', 'child', 'hold'], 1, 1],
+    ['the child of the next program', setuid => ["read=$secret", 'drop', "exec=$program{own}", 'hold', 'child', 'hold'], 1, 1],
     ['a daemon that became the user',     own        => ["read=$secret", "become=$user", 'hold'], 0, 0, 0],
     ['the program of such a daemon',      own        => ["become=$user", "exec=$program{own}", 'hold'], 1, 0, 0],
     ['the child of this program',         own        => ["become=$user", "exec=$program{own}", 'hold', 'child', 'hold'], 1, 1, 0],
