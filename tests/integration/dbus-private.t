@@ -261,7 +261,7 @@ sub test_limits {
     for my $method (qw(Subscribe ListProcesses)) {
         my $answer = $clients[0]->call($method, 'a{sv}', {});
         is($answer->{error}, ERROR . 'TooManySubscriptions', "$method: a user has so many and no more, on all faces");
-        like($answer->{message}, qr/This user/, 'which is reported');
+        like($answer->{message}, qr/^uid \d+ and its subordinate uids have their share/, 'which is reported');
     }
     my $other = $bus->client(@{ $as{other} });
     ok($other->call('Subscribe', 'a{sv}', {})->{reply}, 'another one has the own');

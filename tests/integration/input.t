@@ -213,7 +213,7 @@ SKIP: {
     my $refused = $broker->subscribe(undef, uid => $user);
     my @lines   = map { Forkbus::parse($_) } $refused->rest;
     is_deeply([map { $_->{error} } @lines], ['tooManyConnections'], 'one more than a user may have is refused');
-    like($lines[0]{detail}, qr/user/, 'which names the reason');
+    like($lines[0]{detail}, qr/^uid $user /, 'which names the owner');
     is($broker->subscribe({}, uid => $someone)->next->{type}, 'ready', 'another user is not concerned');
     is($broker->subscribe({})->next->{type},                  'ready', 'nor is root');
     $mine[0]->close;

@@ -10,7 +10,7 @@
  * The most pending queries: of all peers together, of one user, and of one peer. Each can be a window on a user's screen,
  * and ping.c needs most of the unanswered calls that the bus allows.
  */
-#define QUERIES_MAX	20
+#define QUERIES_MAX	40
 #define QUERIES_OF_USER 8
 #define QUERIES_OF_PEER 4
 /* The user may need time to enter a password. */
