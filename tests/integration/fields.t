@@ -1,0 +1,166 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# A field of an event is right or absent, also where it cannot be taken from the parent: CLONE_PARENT, a thread with a name, another
+# cgroup, a terminal that is closed, orphans, kernel threads, and a program that runs another one at once.
+use strict;
+use warnings;
+use FindBin '$Bin';
+use lib $Bin;
+use Forkbus qw(json run);
+use Test::More;
+
+Forkbus->needs_root;
+Forkbus->needs_connector;
+
+my $makers = Forkbus->helper('makers');
+my ($user) = Forkbus::nobody();
+my $broker = Forkbus->broker(source => 'connector');
+my $stream = $broker->subscribe({});
+my $own    = $broker->subscribe({ uids => [$user], types => ['exit'] });
+$_->wait_ready for $stream, $own;
+
+# What the program says of its processes, and their events.
+sub make {
+    my (@arguments) = @_;
+    my ($status, $out, $err) = run([$makers, @arguments]);
+    is($status, 0, "@arguments") or diag($err);
+    $stream->settle;
+    return map { Forkbus::parse($_) } split /\n/, $out;
+}
+
+sub events_of {
+    my ($pid, $type) = @_;
+    return grep { ($_->{pid} // 0) == $pid && $_->{type} eq $type } $stream->events;
+}
+
+# Each event has these values, or not the field.
+sub right_or_absent {
+    my ($made, $types, @keys) = @_;
+    my @wrong;
+    for my $type (@$types) {
+        my @events = events_of($made->{pid}, $type);
+        push @wrong, "no $type" if !@events;
+        for my $event (@events) {
+            push @wrong, "$type: $_ " . json($event->{$_}) . ', not ' . json($made->{$_})
+              for grep { exists $event->{$_} && $event->{$_} ne $made->{$_} } @keys;
+        }
+    }
+    return @wrong;
+}
+
+# A sibling of the process that made it.
+my ($sibling) = make('clone-parent', $user);
+is_deeply([right_or_absent($sibling, ['fork', 'exit'], qw(comm uid ppid))], [], 'CLONE_PARENT: its fields are its own')
+  or diag(json([events_of($sibling->{pid}, 'fork')]));
+my ($end) = events_of($sibling->{pid}, 'exit');
+is("$end->{uid} $end->{comm}", "$user stage", 'the exit has them');
+ok($own->wait_for(sub { ($_->{pid} // 0) == $sibling->{pid} }, 'the exit'), 'and its user sees it');
+
+# The name of a thread.
+my ($child) = make('thread');
+is_deeply([right_or_absent($child, ['fork', 'exit'], 'comm')], [], 'a thread that has a name makes a process');
+
+# Cgroups.
+my ($root) = map { (split)[2] eq 'cgroup2' ? (split)[1] : () } split /\n/, Forkbus->read_file('/proc/mounts');
+SKIP: {
+    my $name = "/forkbus-test-$$.service";
+    skip 'no cgroup2 that can be changed', 4 if !defined $root || !mkdir "$root$name";
+    my ($born) = make('cgroup', "$root$name");
+    $born->{cgroup} = $name;
+    is_deeply([right_or_absent($born, ['fork', 'exit'], 'cgroup')], [], 'a process that is made in another cgroup');
+
+    # Moved while it runs.
+    pipe my $read, my $write or die "pipe: $!\n";
+    my $pid = fork // die "fork: $!\n";
+    if (!$pid) {
+        close $write;
+        <$read>;
+        POSIX::_exit(0);
+    }
+    Forkbus->write_file("$root$name/cgroup.procs", $pid);
+    close $write;
+    waitpid $pid, 0;
+    $stream->settle;
+    is_deeply([right_or_absent({ pid => $pid, cgroup => $name }, ['exit'], 'cgroup')], [], 'a process that is moved');
+    ok(Forkbus->wait_until(sub { rmdir "$root$name" }), 'the cgroup is empty again');
+}
+
+# Terminals. One that is still there is known at the exit, unless the broker is slow.
+my $process;
+for (1 .. 10) {
+    ($process) = make('keep');
+    is_deeply([right_or_absent($process, ['exec', 'exit'], 'tty')], [], 'the terminal is right');
+    last if grep { exists $_->{tty} } events_of($process->{pid}, 'exit');
+}
+ok((grep { exists $_->{tty} } events_of($process->{pid}, 'exit')), 'it is still known at the exit');
+($process) = make('hangup');
+is_deeply([right_or_absent($process, ['exec', 'exit'], 'tty')], [], 'a terminal that is closed is right at the exec');
+($end) = events_of($process->{pid}, 'exit');
+ok(!exists $end->{tty}, 'and the exit has none');
+
+# Orphans, more than are asked about at a time.
+{
+    pipe my $to_read, my $to or die "pipe: $!\n";
+    pipe my $from, my $from_write or die "pipe: $!\n";
+    my $pid = fork // die "fork: $!\n";
+    if (!$pid) {
+        open STDIN,  '<&', $to_read    or POSIX::_exit(126);
+        open STDOUT, '>&', $from_write or POSIX::_exit(126);
+        close $_ for $to, $from, $from_write, $to_read;
+        exec $makers, 'orphans', 400 or POSIX::_exit(127);
+    }
+    close $_ for $to_read, $from_write;
+    my @made = map { Forkbus::parse(scalar readline $from) } 1 .. 400;
+    my %new;
+    my $known = Forkbus->wait_until(sub {
+        my $snapshot = $broker->subscribe({ snapshot => Cpanel::JSON::XS::true, pids => [map { $_->{pid} } @made[0 .. 99]] });
+        $snapshot->wait_ready;
+        %new = map { $_->{pid} => $_->{ppid} } grep { $_->{type} eq 'process' } $snapshot->events;
+        return 100 == grep { ($_ // 0) == $pid } values %new;
+    });
+    ok($known, 'orphans have their new parent') or diag(json(\%new));
+    close $to;
+    waitpid $pid, 0;
+}
+
+# Kernel threads: their names are not their parent's.
+my %wrong;
+my $ps = $broker->subscribe({ snapshot => Cpanel::JSON::XS::true });
+$ps->wait_ready;
+for my $process (grep { $_->{type} eq 'process' && ($_->{ppid} // 0) == 2 && exists $_->{comm} } $ps->events) {
+    my $name = Forkbus->read_file("/proc/$process->{pid}/comm");
+    next if $name eq '';
+    chomp $name;
+    s/[-+].*// for $name, (my $shown = $process->{comm});
+    $wrong{$name} = $shown if $name ne $shown;
+}
+is_deeply(\%wrong, {}, 'kernel threads have their own names');
+
+# A program that runs another one at once, many times.
+my $dir = Forkbus->directory;
+my ($sh) = grep { -x } qw(/bin/dash /bin/sh);
+File::Copy::copy($sh, "$dir/$_") && chmod 0755, "$dir/$_" for qw(one two);
+my @ran;
+for (1 .. 300) {
+    my $pid = fork // die "fork: $!\n";
+    exec "$dir/one", '-c', "exec $dir/two -c :" or POSIX::_exit(127) if !$pid;
+    waitpid $pid, 0;
+    push @ran, $pid;
+}
+$stream->settle;
+my (@mixed, $named);
+for my $pid (@ran) {
+    my @execs = events_of($pid, 'exec');
+    next if @execs != 2;
+    for my $i (0, 1) {
+        my $name = ('one', 'two')[$i];
+        $named++ if exists $execs[$i]{exe};
+        push @mixed, json($execs[$i])
+          if (exists $execs[$i]{exe} && $execs[$i]{exe} ne "$dir/$name") || (exists $execs[$i]{comm} && $execs[$i]{comm} ne $name);
+    }
+}
+is_deeply(\@mixed, [], 'an exec has its own program, not the next');
+cmp_ok($named // 0, '>', 0, 'some have it: ' . ($named // 0) . ' of 600');
+$broker->stop;
+done_testing;
