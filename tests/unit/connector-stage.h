@@ -34,7 +34,7 @@ static unsigned int n_listened;
 
 /* /proc */
 static struct proc_question questions[PROC_QUESTIONS_MAX], *asked[PROC_QUESTIONS_MAX];
-static unsigned int n_asked, n_free, n_tries;
+static unsigned int first_asked, n_asked, n_free, n_tries;
 static struct proc_question *spare[PROC_QUESTIONS_MAX];
 static struct fb_event living; /* the process that /proc shows, to each question */
 static bool answers, settled;
@@ -158,7 +158,7 @@ struct proc_question *proc_helper_ask(struct proc_helper *helper, uint32_t pid, 
 	memset(question, 0, offsetof(struct proc_question, link));
 	question->pid = pid;
 	question->fields = fields;
-	asked[n_asked++] = question;
+	asked[(first_asked + n_asked++) % PROC_QUESTIONS_MAX] = question;
 	return question;
 }
 
@@ -168,7 +168,7 @@ void proc_helper_repeat(struct proc_helper *helper, struct proc_question *questi
 	question->answered = question->found = false;
 	question->tries++;
 	n_tries++;
-	asked[n_asked++] = question;
+	asked[(first_asked + n_asked++) % PROC_QUESTIONS_MAX] = question;
 }
 
 void proc_helper_give(struct proc_helper *helper, struct proc_question *question)
@@ -190,8 +190,8 @@ struct proc_question *proc_helper_collect(struct proc_helper *helper)
 	(void)helper;
 	if (!answers || n_asked == 0)
 		return NULL;
-	question = asked[0];
-	memmove(asked, asked + 1, --n_asked * sizeof(*asked));
+	question = asked[first_asked++ % PROC_QUESTIONS_MAX];
+	n_asked--;
 	question->answered = true;
 	question->found = question->pid == living.pid;
 	question->event = living;
@@ -261,7 +261,7 @@ static int setup(void **state)
 	(void)state;
 	test_dir_make();
 	n_queued = n_received = n_records = 0;
-	n_asked = n_tries = n_listened = 0;
+	first_asked = n_asked = n_tries = n_listened = 0;
 	overrun = silent = answers = false;
 	settled = true;
 	drops = sequence = cpu = 0;

@@ -115,10 +115,11 @@ static void test_orphans(void **state)
 	old_process(PARENT, 1, 1000, "shell");
 	old_process(OTHER, PARENT, 1000, "shell");
 	old_process(OTHER + 1, PARENT, 1000, "shell");
+	old_process(OTHER + 2, PARENT, 1000, "shell");
 	for (uint32_t pid = 5000; pid < 5010; pid++)
 		old_process(pid, OTHER, 1000, "shell");
-	for (uint32_t pid = 6000; pid < 6150; pid++)
-		old_process(pid, OTHER + 1, 0, "shell");
+	for (uint32_t pid = 6000; pid < 6155; pid++)
+		old_process(pid, pid < 6005 ? OTHER + 1 : OTHER + 2, 0, "shell");
 	/* Who of them is the maker makes no difference. */
 	say_exit(OTHER, PARENT, 1000, "shell");
 	say_fork(PARENT, CHILD, CHILD);
@@ -129,22 +130,41 @@ static void test_orphans(void **state)
 	for (int i = 0; i < 5; i++)
 		cycle();
 	assert_int_equal(connector->adopted, 10);
-	/* Here it does. */
-	say_exit(OTHER + 1, PARENT, 1000, "shell");
-	say_fork(PARENT, CHILD + 1, CHILD + 1);
-	cycle();
-	next_event(EVENT_FORK, &event);
-	assert_int_equal(event.pid, CHILD + 1);
-	assert_false(EVENT_HAS(&event, uid));
-	for (int i = 0; i < 5; i++)
+	/* Here it does, with a few and with many. */
+	answers = false;
+	for (uint32_t dead = OTHER + 1; dead <= OTHER + 2; dead++) {
+		say_exit(dead, PARENT, 1000, "shell");
+		say_fork(PARENT, CHILD + dead, CHILD + dead);
 		cycle();
-	assert_int_equal(connector->adopted, 160);
-	/* None of them was there any more. */
-	say_fork(PARENT, CHILD + 2, CHILD + 2);
+		next_event(EVENT_FORK, &event);
+		assert_int_equal(event.pid, CHILD + dead);
+		assert_false(EVENT_HAS(&event, uid));
+		answers = true;
+		for (int i = 0; i < 5; i++)
+			cycle();
+		answers = false;
+		/* This one had the parent's ids after all. */
+		say_exit(CHILD + dead, PARENT, 1000, "shell");
+		cycle();
+	}
+	assert_int_equal(connector->adopted, 10 + 5 + 150);
+}
+
+/* Where a process is now, nothing says. What is known of it shows in a list only. */
+static void test_cgroup(void **state)
+{
+	struct fb_event event;
+
+	(void)state;
+	old_process(PARENT, 1, 1000, "shell");
+	say_id(PROC_EVENT_UID, PARENT, 7);
+	say_exit(PARENT, 1, 7, "shell");
 	cycle();
-	cycle();
-	next_event(EVENT_FORK, &event);
-	assert_int_equal(event.pid, CHILD + 2);
+	next_event(EVENT_ID, &event);
+	assert_false(EVENT_HAS(&event, cgroup));
+	next_event(EVENT_EXIT, &event);
+	assert_int_equal(event.uid, 7);
+	assert_false(EVENT_HAS(&event, cgroup));
 }
 
 /* A thread that has a name of its own may have made it. */
@@ -272,6 +292,53 @@ static void test_exec_settled(void **state)
 	assert_text(event.exe, "/bin/new");
 }
 
+static void assert_exe(uint32_t pid, const char *expected)
+{
+	const struct process *process = table_find(hub_table(connector->hub), pid);
+
+	assert_non_null(process);
+	assert_int_equal((process->has & EVENT_BIT(exe)) != 0, expected != NULL);
+	if (expected)
+		assert_string_equal(process->exe, expected);
+}
+
+/* Answers that nobody waited for: one from after the next exec, or from before it has run, is not about the program. */
+static void test_exec_late(void **state)
+{
+	(void)state;
+	connector->pace.coalesce_usec = 0;
+	old_process(CHILD, 1, 1000, "old");
+	now -= 1000000000;
+	show(CHILD, 1, 1000, "new", "/bin/new", "/here");
+	now += 1000000000;
+	answers = false;
+	say(PROC_EVENT_EXEC, CHILD, CHILD);
+	cycle();
+	assert_exe(CHILD, NULL);
+	settled = false;
+	answers = true;
+	cycle();
+	assert_exe(CHILD, NULL);
+	settled = true;
+	answers = false;
+	say(PROC_EVENT_EXEC, CHILD, CHILD);
+	cycle();
+	answers = true;
+	cycle();
+	assert_exe(CHILD, "/bin/new");
+	answers = false;
+	say(PROC_EVENT_EXEC, CHILD, CHILD);
+	cycle();
+	say(PROC_EVENT_EXEC, CHILD, CHILD);
+	answers = true;
+	/* The answer to the first, then the message of the second, then the answer to that. */
+	living.exe = event_text("/bin/other");
+	cycle();
+	assert_exe(CHILD, NULL);
+	cycle();
+	assert_exe(CHILD, "/bin/other");
+}
+
 /* The record of an exit without a message, while the kernel sends none. */
 static void test_silence(void **state)
 {
@@ -359,11 +426,13 @@ int main(void)
 		TEST(test_clone_parent_late),
 		TEST(test_clone_parent_ended),
 		TEST(test_orphans),
+		TEST(test_cgroup),
 		TEST(test_thread_names),
 		TEST(test_thread_ids),
 		TEST(test_kernel_thread),
 		TEST(test_exec_unsettled),
 		TEST(test_exec_settled),
+		TEST(test_exec_late),
 		TEST(test_silence),
 		TEST(test_no_silence),
 		TEST(test_overrun),
