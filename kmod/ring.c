@@ -12,7 +12,8 @@ MODULE_PARM_DESC(ring, "KiB of memory for events, rounded up to a power of two (
 
 /*
  * Waking a reader is the most expensive part of reporting. More records than this in the time of
- * one pace count as high load: then readers are woken once per pace, and otherwise at once.
+ * one pace count as high load: then readers are woken once per pace, or once per tick where ticks
+ * are longer, since msecs_to_jiffies() rounds up; otherwise at once.
  */
 #define PACE_MSEC 5
 #define PACE_RECORDS 12
