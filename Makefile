@@ -379,7 +379,7 @@ export FORKBUS_VM := $(abspath $(BUILD))/vm
 
 prepare_vm = for what in qemu kernels rootfs checkpatch; do tests/vm/$$what >/dev/null || [ $$? -eq 77 ] || exit 1; done
 
-check-vm: ## build the module for Debian's kernels 6.1, 6.12 and 7, and test it there in QEMU (VM_JOBS=2 at a time)
+check-vm: ## build the module for Debian's kernels 6.1, 6.12, 6.12-rt and 7, and test it there in QEMU (VM_JOBS=2 at a time)
 	@$(call packages,all)
 	@$(call packages,vm)
 	@$(MAKE) $(JOBS) all tests

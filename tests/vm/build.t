@@ -22,7 +22,7 @@ plan skip_all => 'there is no kernel module in this tree' if !-e "$top/kmod/Kbui
 
 # The headers of 7 do not have the kernel's support for sparse.
 my %sparse = map { $_ => 1 } qw(6.1 6.12 6.1-arm64 6.12-arm64);
-for my $kernel (qw(6.1 6.12 7 6.1-arm64 6.12-arm64)) {
+for my $kernel (qw(6.1 6.12 6.12-rt 7 6.1-arm64 6.12-arm64)) {
   SKIP: {
         my ($status, $text) = said("$Bin/kernels", $kernel);
         skip((split /\n/, $text)[-1], 2) if $status == 77;

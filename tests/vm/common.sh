@@ -8,10 +8,10 @@
 tree=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 vm=$(realpath -m "${FORKBUS_VM:-$tree/build/vm}")
 
-# The kernels: the suite that each comes from. Those for arm64 are for building only.
+# The kernels: the suite that each comes from. Spinlocks of 6.12-rt sleep (PREEMPT_RT). Those for arm64 are for building only.
 declare -A suites=(
 	[6.1]=bookworm [6.12]=bookworm-backports [7]=trixie-backports
-	[6.1-arm64]=bookworm [6.12-arm64]=bookworm-backports
+	[6.12-rt]=bookworm-backports [6.1-arm64]=bookworm [6.12-arm64]=bookworm-backports
 )
 
 say() {
