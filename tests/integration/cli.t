@@ -156,9 +156,9 @@ like($out, qr/^  \S+ connector: \w/m, 'in words, too');
 # nc, jq
 SKIP: {
     my ($netcat) = grep { -x } map { "$_/nc.openbsd" } split /:/, $ENV{PATH};
-    skip 'no netcat-openbsd here', 4 if !$netcat;
+    skip 'no netcat-openbsd here', 6 if !$netcat;
     my $jq = grep { -x "$_/jq" } split /:/, $ENV{PATH};
-    skip 'no jq here', 4 if !$jq;
+    skip 'no jq here', 6 if !$jq;
     for my $options ('-N', '') {
         my $filter = json({ types => ['exit'], since => $begin });
         my $script = "$netcat $options -U $dir/stream <<<'$filter' | jq --unbuffered -c 'select(.type == \"exit\") | .pid'";
@@ -176,6 +176,13 @@ SKIP: {
     is($out, "replay\n", 'and the status');
     ($status, $out) = run(['bash', '-c', "$netcat -U $dir/stream <<<'{\"nonsense\":1}' | jq -r .key"]);
     is($out, "nonsense\n", 'and errors');
+
+    # As protocol.md has it: it ends at ready, also with jq 1.6, although nc goes on until it is to write more.
+    my ($example) = Forkbus->read_file("$Bin/../../docs/protocol.md") =~ /^(nc -U \S+ <<< '\{"snapshot":true\}' \|\n.*)$/m;
+    $example =~ s{^nc -U /run/forkbus/}{$netcat -U $dir/};
+    ($status, $out, $err) = run(['bash', '-c', $example]);
+    is($err, '', 'the example of a snapshot has no error');
+    like($out, qr/\A(?:\d+\t.*\n)+\z/, 'and shows processes only');
 }
 
 # The log of a running broker, and of one that was killed: the same filters give the same lines.

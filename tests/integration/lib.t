@@ -302,9 +302,10 @@ SKIP: {
         $running{$pid} = 1;
         my $said = sub { Forkbus->read_file("$output") };
         ok(Forkbus->wait_until(sub {
-            $fresh->write({ %{ $lives[-1] }, startUsec => ++$number, status => { code => 9 } })->settle;
-            return $said->() =~ /^4003 three: 9$/m;
-        }), "$program: reports the failure");
+            $fresh->write({ %{ $lives[-1] }, startUsec => ++$number, status => { code => 9 } });
+            $fresh->write({ %{ $lives[-1] }, startUsec => ++$number, status => { signal => 11, coreDumped => Forkbus::false() } })->settle;
+            return $said->() =~ /^4003 three: status 9\n.*^4003 three: signal 11$/ms;
+        }), "$program: reports failures by status and by signal");
         end({ pid => $pid });
     }
     my ($status, $out) = run(["$root/processes", $fresh->broker->dir]);
