@@ -302,8 +302,9 @@ SKIP: {
         $running{$pid} = 1;
         my $said = sub { Forkbus->read_file("$output") };
         ok(Forkbus->wait_until(sub {
-            $fresh->write({ %{ $lives[-1] }, startUsec => ++$number, status => { code => 9 } });
-            $fresh->write({ %{ $lives[-1] }, startUsec => ++$number, status => { signal => 11, coreDumped => Forkbus::false() } })->settle;
+            for my $how ({ code => 9 }, { signal => 11, coreDumped => Forkbus::false() }) {
+                $fresh->write({ %{ $lives[-1] }, startUsec => ++$number, status => $how })->settle;
+            }
             return $said->() =~ /^4003 three: status 9\n.*^4003 three: signal 11$/ms;
         }), "$program: reports failures by status and by signal");
         end({ pid => $pid });

@@ -69,8 +69,10 @@ truncate $log, 0;    # whatever the last length was: begin with a new one
 publish(10);
 unlink $log or die "$log: $!\n";
 my @unnamed = publish(20);
-is_deeply([take($stream, $unnamed[-1])], [[($unnamed[0] - 10 .. $unnamed[0] - 1), @unnamed], 0], 'a log without a name is written');
-my ($seen) = $broker->subscribe({ since => "$epoch:" . ($broker->last_seq - 1) })->wait_for(sub { $_->{type} eq 'exec' }, 'its history');
+my @since   = ($unnamed[0] - 10 .. $unnamed[0] - 1);
+is_deeply([take($stream, $unnamed[-1])], [[@since, @unnamed], 0], 'a log without a name is written');
+my $back = "$epoch:" . ($broker->last_seq - 1);
+my $seen = $broker->subscribe({ since => $back })->wait_for(sub { $_->{type} eq 'exec' }, 'its history');
 is($seen->{pid}, $unnamed[-1], 'is served');
 Forkbus->write_file($log, 'not a log');
 my @other = publish(20);

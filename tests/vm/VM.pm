@@ -30,7 +30,7 @@ my %ends = (
 # emulator.
 sub tests {
     my @module = map { 'tests/vm/guest/' . basename($_) } glob "$top/tests/vm/guest/*.t";
-    my @broker = map { "tests/integration/$_.t" } qw(module processes access);
+    my @broker = map { "tests/integration/$_.t" } qw(module processes access machine);
     return @module, map { "module:$_" } grep { -e "$top/$_" } @broker;
 }
 
