@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# A field of an event is right or absent, also where it cannot be taken from the parent: CLONE_PARENT, a thread with a name, another
-# cgroup, a terminal that is closed, orphans, kernel threads, and a program that runs another one at once.
+# A field of an event is right or absent, also where it cannot be taken from the parent: CLONE_PARENT, a thread with a name,
+# another cgroup, a terminal that is closed, orphans, kernel threads, and a program that runs another one at once.
 use strict;
 use warnings;
 use FindBin '$Bin';
@@ -156,8 +156,8 @@ for my $pid (@ran) {
     for my $i (0, 1) {
         my $name = ('one', 'two')[$i];
         $named++ if exists $execs[$i]{exe};
-        push @mixed, json($execs[$i])
-          if (exists $execs[$i]{exe} && $execs[$i]{exe} ne "$dir/$name") || (exists $execs[$i]{comm} && $execs[$i]{comm} ne $name);
+        my ($exe, $comm) = @{ $execs[$i] }{qw(exe comm)};
+        push @mixed, json($execs[$i]) if ($exe // "$dir/$name") ne "$dir/$name" || ($comm // $name) ne $name;
     }
 }
 is_deeply(\@mixed, [], 'an exec has its own program, not the next');

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * makers WHAT - processes whose fields cannot be taken from their parent. Prints a JSON object for each: its pid, and what is true
- * of it.
+ * makers WHAT - make processes whose fields cannot be taken from their parent
+ *
+ * Prints a JSON object for each: its pid, and what is true of it.
  *
  *   clone-parent UID     a child that becomes a user makes its own sibling
  *   cgroup DIRECTORY     a child that is made in another cgroup
