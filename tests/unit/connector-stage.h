@@ -269,7 +269,7 @@ static int setup(void **state)
 	for (size_t i = 0; i < PROC_QUESTIONS_MAX; i++)
 		spare[n_free++] = &questions[i];
 	fb_event_init(&living, EVENT_PROCESS);
-	now = monotonic_nsec();
+	now = monotonic_nsec() - 100 * NSEC_PER_MSEC;
 	set_up_connector();
 	seen = log_next(hub_log(connector->hub));
 	return 0;

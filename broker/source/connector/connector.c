@@ -11,8 +11,8 @@
 /* At most so often a silence is reported, if it repeats itself. */
 #define UNARMED_PAUSE_NSEC (200 * NSEC_PER_MSEC)
 
-/* How many times a program is looked at that has not run yet; each time takes some 30 microseconds. */
-#define TRIES_MAX 8
+/* How many times a program is looked at that has not run yet. */
+#define TRIES_MAX 3
 
 /* At most so often a silence is logged, and hurries the scan that follows it. */
 #define CURE_NOTE_NSEC (10 * NSEC_PER_SEC)
@@ -53,18 +53,17 @@ static void date_questions(struct connector *connector, const struct cn_event *c
 }
 
 /*
- * What a child has from its maker is asked where it is not certain. Under load that is only worth it for the ids, which decide
- * who sees it.
+ * What a child has from its maker is asked where it is not certain who that is, but only for the ids, which decide who sees it: in a
+ * shell with other children the rest is seldom certain, and an exec follows that has it.
  */
 static bool fork_is_doubtful(const struct connector *connector, const struct cn_event *cn)
 {
 	const struct process *parent;
-	field_set needed = connector->pace.loaded ? PROCFS_IDS : HERITAGE & ~EVENT_BIT(tty);
 
 	if (cn->what != PROC_EVENT_FORK || cn->tid != cn->tgid)
 		return false;
 	parent = table_find(hub_table(connector->hub), cn->fork.parent_tgid);
-	return !parent || needed & parent->has & ~connector_certain(connector, parent);
+	return !parent || PROCFS_IDS & parent->has & ~connector_certain(connector, parent);
 }
 
 static void on_message(const struct nlmsghdr *header, void *userdata)
@@ -259,9 +258,21 @@ static void collect_answers(struct connector *connector)
 
 	while ((question = proc_helper_collect(connector->helper)))
 		if (is_too_early(connector, question))
-			proc_helper_repeat(connector->helper, question);
+			connector->early[connector->n_early++] = question;
 		else if (!question->awaited)
 			connector->late[connector->n_late++] = question;
+}
+
+/* Ask again, unless the next program was reported meanwhile: then the answer stays what it is. */
+static void repeat_early(struct connector *connector)
+{
+	struct proc_question *question;
+
+	while (connector->n_early > 0) {
+		question = connector->early[--connector->n_early];
+		if (!question->changed_nsec[PROC_CHANGE_PROGRAM])
+			proc_helper_repeat(connector->helper, question);
+	}
 }
 
 /* Update the table by answers that arrived after their event was published. */
@@ -322,6 +333,7 @@ static unsigned int run_cycle(void *userdata)
 	if (drain.datagrams > 0)
 		drain_records(connector);
 	note_drops(connector, drain.overrun, r == 0);
+	repeat_early(connector);
 	process_queue(connector, false);
 	use_late(connector);
 	connector_ask_due(connector, connector->heard_nsec);
@@ -493,8 +505,7 @@ static bool run_check(void *userdata)
 {
 	struct connector *connector = userdata;
 
-	run_cycle(connector);
-	if (connector->taskstats)
+	if (run_cycle(connector) == 0)
 		drain_records(connector);
 	/* A message in the queue may be the one that a record waits for. */
 	if (scan_holds(connector) || !connector_queue_is_empty(&connector->queue))

@@ -67,6 +67,8 @@ struct connector {
 	struct proc_helper *helper;
 	struct proc_question *late[PROC_QUESTIONS_MAX]; /* answers that no message in the queue waits for */
 	unsigned int n_late;
+	struct proc_question *early[PROC_QUESTIONS_MAX]; /* answers from before the program ran */
+	unsigned int n_early;
 	struct connector_later newborn; /* that only forked yet: for the fields that a fork does not have */
 	struct connector_later orphans; /* for their new parents */
 	uint64_t adopted;		/* how many orphans' new parents are known, in this order */

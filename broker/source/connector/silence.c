@@ -18,6 +18,9 @@
  */
 #define OVERDUE_NSEC (1 * NSEC_PER_SEC)
 
+/* The message of a record that has just arrived is probably on its way. */
+#define FRESH_NSEC (1 * NSEC_PER_MSEC)
+
 struct finding {
 	const struct silence *silence;
 	const struct groups *groups;
@@ -67,7 +70,8 @@ static void find_end(const struct taskstats_record *record, void *userdata)
 	struct unheard_end *end;
 
 	unheard->waits = true;
-	if (unheard->n == SILENCE_ENDS_MAX || !has_ended(tgid, record->tid))
+	if (record->arrival_nsec + FRESH_NSEC > finding->now || unheard->n == SILENCE_ENDS_MAX ||
+	    !has_ended(tgid, record->tid))
 		return;
 	end = &unheard->ends[unheard->n++];
 	*end = (struct unheard_end){

@@ -256,7 +256,7 @@ static void test_exec_unsettled(void **state)
 	settled = false;
 	for (int i = 0; i < 20; i++)
 		cycle();
-	assert_int_equal(n_tries, 8);
+	assert_int_equal(n_tries, 3);
 	next_event(EVENT_EXEC, &event);
 	assert_false(EVENT_HAS(&event, exe));
 	assert_false(EVENT_HAS(&event, comm));
