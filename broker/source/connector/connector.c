@@ -23,108 +23,10 @@
 /* Records this old are dropped if their process is gone: their exit message was lost. Checked at the same interval. */
 #define RECORD_AGE_NSEC (10 * NSEC_PER_SEC)
 
-/* Filling the queue */
-
-/* Questions that are already pending may get answers from after this message: pass its time on. */
-static void date_questions(struct connector *connector, const struct cn_event *cn)
-{
-	enum proc_change change;
-
-	if (cn->tid != cn->tgid)
-		return;
-	switch (cn->what) {
-	case PROC_EVENT_EXEC:
-		change = PROC_CHANGE_PROGRAM;
-		break;
-	case PROC_EVENT_COMM:
-		change = PROC_CHANGE_NAME;
-		break;
-	case PROC_EVENT_UID:
-	case PROC_EVENT_GID:
-		change = PROC_CHANGE_IDS;
-		break;
-	case PROC_EVENT_SID:
-		change = PROC_CHANGE_SESSION;
-		break;
-	default:
-		return;
-	}
-	proc_helper_changed(connector->helper, cn->tgid, change, cn->nsec);
-}
-
-/*
- * What a child has from its maker is asked where it is not certain who that is, but only for the ids, which decide who sees it: in a
- * shell with other children the rest is seldom certain, and an exec follows that has it.
- */
-static bool fork_is_doubtful(const struct connector *connector, const struct cn_event *cn)
-{
-	const struct process *parent;
-
-	if (cn->what != PROC_EVENT_FORK || cn->tid != cn->tgid)
-		return false;
-	parent = table_find(hub_table(connector->hub), cn->fork.parent_tgid);
-	return !parent || PROCFS_IDS & parent->has & ~connector_certain(connector, parent);
-}
-
-static void on_message(const struct nlmsghdr *header, void *userdata)
-{
-	struct connector *connector = userdata;
-	struct connector_message *message;
-	struct cn_event cn;
-	int r = cn_decode(&cn, header);
-
-	if (r != 0) {
-		connector->stats.malformed += r == CN_E_MALFORMED;
-		return;
-	}
-	connector->stats.messages++;
-	/* The answer to a request of some program: it may have been one to stop. */
-	connector->answered |= cn.what == PROC_EVENT_NONE;
-	/* The queue is full only while its head waits for an answer. */
-	if (connector_queue_room(&connector->queue) == 0) {
-		connector->drops.by_socket++;
-		connector->drops.open = true;
-		return;
-	}
-	message = connector_queue_push(&connector->queue, &cn);
-	if (cn.nsec > connector->heard_nsec)
-		connector->heard_nsec = cn.nsec;
-	if (message->lost)
-		proc_helper_doubt(connector->helper);
-	date_questions(connector, &cn);
-	if (cn.what != PROC_EVENT_EXEC && !fork_is_doubtful(connector, &cn))
-		return;
-	message->question = connector_ask(connector, cn.tgid, FIELDS_ALL, CONNECTOR_DESCRIBE);
-	if (message->question)
-		message->question->awaited = true;
-}
-
-static void on_record(const struct taskstats_record *arrived, void *userdata)
-{
-	struct taskstats_record record = *arrived;
-	struct connector *connector = userdata;
-
-	record.heard_nsec = connector->drained_nsec;
-	if (groups_record(connector->groups, &record) < 0)
-		connector->records_lost++;
-}
-
-static unsigned int drain_records(struct connector *connector)
-{
-	unsigned int n;
-
-	if (!connector->taskstats)
-		return 0;
-	n = taskstats_sockets_drain(connector->taskstats, connector->arena, on_record, connector,
-				    &connector->records_lost);
-	connector->drained_nsec = connector->heard_nsec;
-	return n;
-}
-
 /* All losses up to now are reported. */
 static void cover(struct connector *connector)
 {
-	drain_records(connector);
+	connector_take_records(connector);
 	silence_cover(&connector->silence, monotonic_nsec());
 }
 
@@ -329,9 +231,10 @@ static unsigned int run_cycle(void *userdata)
 	}
 	collect_answers(connector);
 	while (r > 0 && connector_queue_room(&connector->queue) >= QUEUE_RESERVE)
-		r = netlink_receive(connector->fd, connector->arena, on_message, connector, &drain);
+		r = netlink_receive(connector->fd, connector->arena, connector_take_message, connector,
+				    &drain);
 	if (drain.datagrams > 0)
-		drain_records(connector);
+		connector_take_records(connector);
 	note_drops(connector, drain.overrun, r == 0);
 	repeat_early(connector);
 	process_queue(connector, false);
@@ -399,7 +302,7 @@ int connector_listen(struct connector *connector, int fd, uint64_t wait_usec)
 {
 	struct netlink_drain drain = {};
 
-	return cn_socket_insist(fd, wait_usec, connector->arena, on_message, connector, &drain);
+	return cn_socket_insist(fd, wait_usec, connector->arena, connector_take_message, connector, &drain);
 }
 
 /* The kernel no longer counts the old socket. Unsubscribing it would stop the events of another listener. */
@@ -498,7 +401,7 @@ static void check_unheard(struct connector *connector)
 
 static void run_records(void *userdata)
 {
-	(void)drain_records(userdata);
+	(void)connector_take_records(userdata);
 }
 
 static bool run_check(void *userdata)
@@ -506,7 +409,7 @@ static bool run_check(void *userdata)
 	struct connector *connector = userdata;
 
 	if (run_cycle(connector) == 0)
-		drain_records(connector);
+		connector_take_records(connector);
 	/* A message in the queue may be the one that a record waits for. */
 	if (scan_holds(connector) || !connector_queue_is_empty(&connector->queue))
 		return true;

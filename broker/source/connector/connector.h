@@ -6,6 +6,7 @@
  *
  *   source.c         probe, start, describe, stop
  *   connector.c      the cycle
+ *   receive.c        messages go into the queue, records to their thread groups, and questions to the helper
  *   pace.c           when to run it
  *   silence.c        does the kernel still send events?
  *   exit.c           publish the end of threads and processes, by a message or a scan
@@ -175,6 +176,12 @@ void connector_end_replaced(struct connector *connector, const struct cn_event *
 /* Ask /proc about processes that seem to have ended. */
 void connector_check_suspects(struct connector *connector, uint64_t now);
 void connector_answer_alive(struct connector *connector, const struct proc_question *question);
+
+/* receive.c */
+/* A message has arrived; @userdata: the connector. */
+void connector_take_message(const struct nlmsghdr *header, void *userdata);
+/* Read all records that are pending. Return: their number. */
+unsigned int connector_take_records(struct connector *connector);
 
 /* connector.c */
 extern const struct pace_ops connector_pace_ops;
