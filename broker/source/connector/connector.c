@@ -107,11 +107,22 @@ static uint64_t answer_due(const struct connector *connector, const struct conne
 	return message->read_nsec + connector->pace.coalesce_usec * NSEC_PER_USEC;
 }
 
-/* Does this message still wait for an answer from /proc? */
-static bool message_waits(const struct connector *connector, const struct connector_message *message,
-			  uint64_t now)
+/*
+ * Does this message still wait for an answer from /proc? If the process ended while it was read, the message of its end
+ * proves that there was no other program.
+ */
+static bool message_waits(struct connector *connector, const struct connector_message *message, uint64_t now)
 {
-	return message->question && !message->question->answered && now < answer_due(connector, message);
+	const struct proc_question *question = message->question;
+	struct connector_end end;
+
+	if (!question || now >= answer_due(connector, message))
+		return false;
+	if (!question->answered)
+		return true;
+	return question->found && EVENT_HAS(&question->event, exe) && !question->stat.settled &&
+	       proc_question_precedes(question, PROC_CHANGE_PROGRAM) &&
+	       !connector_find_end(connector, &message->cn, &end);
 }
 
 /* Publish the messages in the queue; @now: do not wait for answers. */

@@ -257,10 +257,36 @@ static void test_exec_unsettled(void **state)
 	for (int i = 0; i < 20; i++)
 		cycle();
 	assert_int_equal(n_tries, 3);
+	/* Until the time is over. */
+	assert_false(has_event(EVENT_EXEC));
+	connector->pace.coalesce_usec = 0;
+	cycle();
 	next_event(EVENT_EXEC, &event);
 	assert_false(EVENT_HAS(&event, exe));
 	assert_false(EVENT_HAS(&event, comm));
 	assert_text(event.cgroup, "/here");
+}
+
+/* It ended while it was read: there was no other program. */
+static void test_exec_ended(void **state)
+{
+	struct fb_event event;
+
+	(void)state;
+	old_process(CHILD, 1, 1000, "old");
+	say(PROC_EVENT_EXEC, CHILD, CHILD);
+	now -= 1000000000;
+	show(CHILD, 1, 1000, "new", "/bin/new", "/here");
+	now += 1000000000;
+	settled = false;
+	for (int i = 0; i < 20; i++)
+		cycle();
+	assert_false(has_event(EVENT_EXEC));
+	say_exit(CHILD, 1, 1000, "new");
+	cycle();
+	next_event(EVENT_EXEC, &event);
+	assert_text(event.exe, "/bin/new");
+	assert_text(event.comm, "new");
 }
 
 static void test_exec_settled(void **state)
@@ -431,6 +457,7 @@ int main(void)
 		TEST(test_thread_ids),
 		TEST(test_kernel_thread),
 		TEST(test_exec_unsettled),
+		TEST(test_exec_ended),
 		TEST(test_exec_settled),
 		TEST(test_exec_late),
 		TEST(test_silence),
