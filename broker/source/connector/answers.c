@@ -141,12 +141,18 @@ void connector_ask_later(struct connector *connector, struct process_id id, uint
 {
 	struct connector_later *later =
 		purpose == CONNECTOR_PARENT ? &connector->orphans : &connector->newborn;
+	struct group *group = purpose == CONNECTOR_PARENT ? NULL : groups_find(connector->groups, id.pid);
 
+	/* A process that runs one program after the other is asked about once in that time. */
+	if (group && group->asked_later)
+		return;
 	/* When there is no room, many processes begin and end, and this one probably has ended before it would be asked. */
 	if (later->n == LATER_MAX)
 		return;
 	later->entries[(later->first + later->n++) % LATER_MAX] =
 		(struct connector_later_entry){ id, purpose == CONNECTOR_PARENT ? 0 : now + SETTLED_NSEC };
+	if (group)
+		group->asked_later = true;
 }
 
 /*
@@ -211,6 +217,7 @@ static const struct process *later_take(const struct connector *connector, struc
 void connector_ask_due(struct connector *connector, uint64_t now)
 {
 	const struct process *process;
+	struct group *group;
 
 	while (later_is_due(&connector->orphans, now) &&
 	       proc_helper_room(connector->helper) > ROOM_FOR_EXECS) {
@@ -222,6 +229,9 @@ void connector_ask_due(struct connector *connector, uint64_t now)
 	while (later_is_due(&connector->newborn, now) &&
 	       proc_helper_room(connector->helper) > ROOM_FOR_EXECS) {
 		process = later_take(connector, &connector->newborn);
+		group = process ? groups_find(connector->groups, process->id.pid) : NULL;
+		if (group)
+			group->asked_later = false;
 		if (process && (~process->has & (EVENT_BIT(cgroup) | EVENT_BIT(exe))))
 			(void)connector_ask(connector, process->id.pid, FIELDS_ALL, CONNECTOR_DESCRIBE);
 	}

@@ -60,6 +60,7 @@ struct group {
 	bool privileged;    /* a thread used a capability */
 	bool named;	    /* a thread was named, or may have been, while there were several */
 	uint64_t adopted;   /* the number of the last orphan whose new parent it may be */
+	bool asked_later;   /* it is in the list of processes to be asked about */
 	bool own_ids;	    /* a thread had other ids than the leader */
 	uint16_t version;   /* of its records */
 	bool has_leader;    /* the following are of the leader's record, else of the last one */
