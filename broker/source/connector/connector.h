@@ -15,7 +15,9 @@
  *   heritage.c       what a new process has from the one that made it
  *   tty.c            does a process still have its terminal?
  *   queue.c          messages that are not published yet; how many are missing
+ *   verdict.c        ask the kernel how a process ended
  *   thread-groups.c  count the threads of each process, add up their records (records.c)
+ *   thread-code.c    which thread's code is the status of the process
  *   proc-event.c     messages of the proc connector, and its socket
  *   taskstats.c      records, and their sockets
  *

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "source/connector/connector.h"
+#include "source/connector/verdict.h"
 #include "source/subject.h"
 
 #define SUSPECTS_MAX 16
@@ -166,6 +167,15 @@ static void publish_stray(struct connector *connector, const struct cn_event *cn
 	publish_end(connector, &event, process, &end, cn->exit.parent_tgid);
 }
 
+static void settle_doubt(const struct group *group, uint64_t start_usec, struct group_end *end)
+{
+	uint32_t status;
+
+	if (end->has_status && end->in_doubt && verdict_ask(group->tgid, start_usec, &status) == 0 &&
+	    group_had_code(group, status))
+		end->status = status;
+}
+
 void connector_publish_exit(struct connector *connector, const struct cn_event *cn)
 {
 	const struct process *process;
@@ -183,6 +193,7 @@ void connector_publish_exit(struct connector *connector, const struct cn_event *
 		return;
 	process = connector_begin(connector, &event, EVENT_EXIT, cn->nsec, cn->tgid);
 	group_end(connector->groups, exit.group, &end);
+	settle_doubt(exit.group, EVENT_HAS(&event, start_usec) ? event.start_usec : 0, &end);
 	set_elapsed(&event);
 	publish_end(connector, &event, process, &end, cn->exit.parent_tgid);
 	groups_remove(connector->groups, exit.group);

@@ -5,13 +5,11 @@
 
 #define HASH_NONFATAL_OOM	    1
 #define uthash_nonfatal_oom(_entry) (oom = true)
-#include "source/connector/thread-groups.h"
+#include "source/connector/thread-code.h"
 
 #include "base/cleanup.h"
 
-#define GROUPS_MAX  (4 * 1024 * 1024) /* the kernel's PID_MAX_LIMIT */
-#define STATUS_CORE 0x80
-#define STATUS_SIG  0x7f
+#define GROUPS_MAX (4 * 1024 * 1024) /* the kernel's PID_MAX_LIMIT */
 
 /* /proc reports start times in clock ticks, and the kernel reports a fork some time after the start. */
 #define BORN_SLACK_NSEC UINT64_C(10000000)
@@ -303,29 +301,6 @@ struct group *groups_fork(struct groups *groups, const struct cn_event *event)
 	return group;
 }
 
-static enum group_rank code_rank(uint32_t code, const struct taskstats_record *record)
-{
-	bool killed = record && record->flags & TASKSTATS_AXSIG;
-
-	if (code & STATUS_CORE)
-		return GROUP_RANK_CORE;
-	if (record ? killed && code : code & STATUS_SIG)
-		return GROUP_RANK_SIGNAL;
-	if (killed)
-		return GROUP_RANK_STRAY;
-	return record && record->flags & TASKSTATS_AGROUP ? GROUP_RANK_LAST : GROUP_RANK_THREAD;
-}
-
-static void group_take_code(struct group *group, uint32_t code, const struct taskstats_record *record)
-{
-	enum group_rank rank = code_rank(code, record);
-
-	if (rank < group->rank || (rank == group->rank && rank > GROUP_RANK_THREAD))
-		return;
-	group->rank = rank;
-	group->code = code;
-}
-
 static void usage_add(struct taskstats_usage *sum, const struct taskstats_usage *usage)
 {
 	sum->user_usec += usage->user_usec;
@@ -347,8 +322,9 @@ static void usage_add(struct taskstats_usage *sum, const struct taskstats_usage 
  */
 static void group_take_rss(struct group *group, const struct taskstats_record *record)
 {
-	uint64_t *max = code_rank(record->code, record) == GROUP_RANK_STRAY ? &group->stray_rss_kib
-									    : &group->usage.max_rss_kib;
+	uint64_t *max = thread_code_rank(record->code, record) == GROUP_RANK_STRAY
+				? &group->stray_rss_kib
+				: &group->usage.max_rss_kib;
 
 	if (max == &group->usage.max_rss_kib)
 		group->has_rss = true;
@@ -437,7 +413,7 @@ void groups_exit(struct groups *groups, const struct cn_event *event, struct gro
 		group_take_record(group, record);
 	else if (groups->records)
 		group->mismatched = true;
-	group_take_code(group, event->exit.code, record);
+	group_take_code(group, event->exit.code, record, event->nsec);
 	if (counts && group->alive > 0)
 		group->alive--;
 	exit->ended = group_is_complete(groups, group);
@@ -461,7 +437,7 @@ void groups_settle(struct groups *groups, struct group *group, uint64_t nsec)
 	while (!group_is_complete(groups, group) &&
 	       records_take(groups->waiting, &exit, group->fork_nsec, &record) == 0) {
 		group_take_record(group, &record);
-		group_take_code(group, record.code, &record);
+		group_take_code(group, record.code, &record, nsec);
 		group->alive -= group->alive > 0;
 	}
 }
@@ -476,6 +452,7 @@ void groups_exec(struct groups *groups, const struct cn_event *event)
 	group->usage.max_rss_kib = 0;
 	group->has_rss = false;
 	group->named = group->own_ids = group->has_leader = false;
+	group->exited_nsec = group->disagreed_nsec = 0;
 	/* The thread that called exec has the leader's id now. */
 	if (groups->counting && !counted_find(groups, event->tgid))
 		(void)counted_add(groups, event->tgid);
@@ -532,11 +509,13 @@ struct group *groups_suspect(struct groups *groups, uint64_t now_nsec)
 void group_end(const struct groups *groups, const struct group *group, struct group_end *end)
 {
 	bool complete = group_is_complete(groups, group);
+	bool unseen = group->multithreaded && (group->unseen || group->losses != groups->losses);
 
 	*end = (struct group_end){
 		/* If exits are missing, the last thread's status is unknown; only a status of higher rank is certain. */
 		.has_status = group->rank > (complete ? GROUP_RANK_NONE : GROUP_RANK_THREAD),
 		.status = group->code & 0xffff,
+		.in_doubt = group->rank <= GROUP_RANK_LAST && (unseen || group_codes_disagree(group)),
 		.has_task = group->has_record,
 		.ppid = group->ppid,
 		.uid = group->uid,
@@ -550,7 +529,7 @@ void group_end(const struct groups *groups, const struct group *group, struct gr
 	if (!group->has_rss)
 		end->usage.max_rss_kib = group->stray_rss_kib;
 	end->has = USAGE_SUMS | EVENT_BIT(max_rss_kib);
-	if (!group->unseen || !group->multithreaded)
+	if (!unseen)
 		return;
 	/* Only the kernel's own sums include threads that ended unseen. */
 	end->has = EVENT_BIT(max_rss_kib);

@@ -52,6 +52,11 @@ struct group {
 	bool has_record;
 	enum group_rank rank;
 	uint32_t code;
+	uint32_t last_code;   /* of the thread that ended last, if any did */
+	uint64_t exited_nsec; /* when that was, 0: none has ended */
+	uint64_t
+		disagreed_nsec; /* when threads last ended with different codes shortly after one another, 0: never */
+	uint64_t codes;		/* a bit for each code, by its hash */
 	struct taskstats_usage usage, all;
 	bool has_rss; /* usage.max_rss_kib is that of the running program */
 	uint64_t stray_rss_kib;
@@ -89,6 +94,7 @@ struct group_exit {
 /* How a process ended, as far as is known. */
 struct group_end {
 	bool has_status;
+	bool in_doubt; /* threads ended with different codes at the same time: the status may be another one's */
 	uint32_t status; /* as a wait status */
 	field_set has;	 /* EVENT_BIT()s of the usage fields that are correct */
 	struct taskstats_usage usage;
@@ -119,6 +125,8 @@ struct group *group_next(const struct group *group);
  */
 struct group *groups_adopt(struct groups *groups, uint32_t tgid, uint32_t alive, uint64_t born_nsec);
 void groups_remove(struct groups *groups, struct group *group);
+/* group_had_code() - did one of its threads end with this code? May be wrong where it says so. */
+bool group_had_code(const struct group *group, uint32_t code);
 
 /* groups_record() - a record arrived; copied. Return: 0 or -ENOMEM. */
 int groups_record(struct groups *groups, const struct taskstats_record *record);

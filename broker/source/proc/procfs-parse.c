@@ -41,7 +41,8 @@ enum {
 	STAT_FLAGS = 9,
 	STAT_THREADS = 20,
 	STAT_START = 22,
-	STAT_STACK = 28
+	STAT_STACK = 28,
+	STAT_STATUS = 52
 };
 
 int procfs_parse_stat(struct procfs_stat *stat, const char *text, size_t len)
@@ -50,14 +51,14 @@ int procfs_parse_stat(struct procfs_stat *stat, const char *text, size_t len)
 	const char *open = memchr(text, '(', len);
 	/* A name may hold any byte, but nothing after it can be a parenthesis. */
 	const char *close = open ? memrchr(open, ')', (size_t)(end - open)) : NULL;
-	uint64_t values[STAT_STACK + 1] = {};
+	uint64_t values[STAT_STATUS + 1] = {};
 	long hertz = sysconf(_SC_CLK_TCK);
 	const char *at;
 
 	if (!close || end - close < 4 || close[1] != ' ' || close[3] != ' ' || hertz <= 0)
 		return PROCFS_E_TEXT;
 	at = close + 4;
-	for (unsigned int i = STAT_PPID; i <= STAT_STACK; i++)
+	for (unsigned int i = STAT_PPID; i <= STAT_STATUS; i++)
 		if (!parse_number(&at, end, ' ', &values[i])) {
 			if (i <= STAT_START)
 				return PROCFS_E_TEXT;
@@ -74,6 +75,7 @@ int procfs_parse_stat(struct procfs_stat *stat, const char *text, size_t len)
 		.start_usec = values[STAT_START] * (USEC_PER_SEC / (uint64_t)hertz),
 		.kernel_thread = values[STAT_FLAGS] & FLAG_KERNEL_THREAD,
 		.start_stack = values[STAT_STACK],
+		.status = (uint32_t)values[STAT_STATUS],
 	};
 	return 0;
 }

@@ -38,6 +38,7 @@ struct procfs_stat {
 	 * that, while the kernel loads the program, /proc shows it already, although its exec is not reported yet.
 	 */
 	bool settled;
+	uint32_t status; /* its wait status, once it has ended; 0 for those who must not trace it */
 };
 
 /* Has the whole process ended, and waits for its parent? */

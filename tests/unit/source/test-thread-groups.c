@@ -222,6 +222,49 @@ static void test_code_of_helper(void **state)
 }
 
 /* Code 9 is no signal where a program ends itself with it: 0x900 is. And a thread's own code is not the process'. */
+/* Which of two threads began its end last is not known if both ended at once. */
+static void test_code_in_doubt(void **state)
+{
+	struct groups *groups = *state;
+	struct group_end end;
+
+	for (int apart = 0; apart < 2; apart++) {
+		forked(groups, 20, 20);
+		forked(groups, 20, 21);
+		assert_false(exited(groups, (struct record){ .tgid = 20, .tid = 21, .code = 0x500 }, &end));
+		now += apart * 1000 * MSEC;
+		assert_true(exited(groups,
+				   (struct record){ .tgid = 20,
+						    .tid = 20,
+						    .code = 0x700,
+						    .flags = TASKSTATS_AGROUP,
+						    .has_group = true },
+				   &end));
+		assert_end(&end, 0x700, 2);
+		assert_int_equal(end.in_doubt, !apart);
+	}
+	assert_empty(groups);
+}
+
+/* The kernel's own thread of a process with io_uring may end last, too: then the status is its code. */
+static void test_code_of_worker_in_doubt(void **state)
+{
+	struct groups *groups = *state;
+	struct group_end end;
+
+	forked(groups, 20, 20);
+	forked(groups, 20, 21);
+	assert_false(exited(
+		groups, (struct record){ .tgid = 20, .tid = 21, .code = 0, .flags = TASKSTATS_AXSIG }, &end));
+	assert_true(exited(
+		groups,
+		(struct record){
+			.tgid = 20, .tid = 20, .code = 0x700, .flags = TASKSTATS_AGROUP, .has_group = true },
+		&end));
+	assert_true(end.in_doubt);
+	assert_empty(groups);
+}
+
 static void test_code_of_signal(void **state)
 {
 	struct groups *groups = *state;
@@ -494,6 +537,8 @@ int main(void)
 		TEST(test_exec_memory),
 		TEST(test_core_of_many),
 		TEST(test_code_of_helper),
+		TEST(test_code_in_doubt),
+		TEST(test_code_of_worker_in_doubt),
 		TEST(test_code_of_signal),
 		TEST(test_pid_reuse),
 		TEST(test_pid_reuse_one_cpu),

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Which of the codes of its threads is the status of a process? For thread-groups.c.
+ */
+
+#include "source/connector/thread-groups.h"
+
+/* thread_code_rank() - how good is the code of a thread? @record: of the thread, NULL: there is none */
+enum group_rank thread_code_rank(uint32_t code, const struct taskstats_record *record);
+
+/* group_take_code() - a thread ended with this code */
+void group_take_code(struct group *group, uint32_t code, const struct taskstats_record *record,
+		     uint64_t nsec);
+
+/* group_codes_disagree() - did threads end with different codes at nearly the same time, and none long after it? */
+bool group_codes_disagree(const struct group *group);
