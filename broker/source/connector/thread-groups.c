@@ -8,11 +8,15 @@
 #include "source/connector/thread-code.h"
 
 #include "base/cleanup.h"
+#include "source/recent.h"
 
 #define GROUPS_MAX (4 * 1024 * 1024) /* the kernel's PID_MAX_LIMIT */
 
 /* /proc reports start times in clock ticks, and the kernel reports a fork some time after the start. */
 #define BORN_SLACK_NSEC UINT64_C(10000000)
+
+/* A thread whose exit was reported is no longer in /proc after this time. */
+#define EXITED_NSEC UINT64_C(1000000000)
 
 #define CHECK_FIRST_NSEC UINT64_C(1000000000)
 #define CHECK_LAST_NSEC	 UINT64_C(60000000000)
@@ -40,6 +44,9 @@ struct groups {
 	struct group_list ending;
 	size_t n_ending;
 	struct records *waiting;
+	struct recent
+		exited; /* threads, not leaders: by tid, with their tgid as the start; with time 0: the id is in use again */
+	uint64_t latest_nsec;	 /* of the latest exit */
 	struct counted *counted; /* by tid, while counting */
 	struct pool counted_pool;
 };
@@ -50,7 +57,7 @@ int groups_new(struct groups **ret, bool records)
 {
 	_cleanup_(groups_free_p) struct groups *groups = calloc(1, sizeof(*groups));
 
-	if (!groups || records_new(&groups->waiting) < 0)
+	if (!groups || records_new(&groups->waiting) < 0 || recent_init(&groups->exited) < 0)
 		return -ENOMEM;
 	groups->records = records;
 	TAILQ_INIT(&groups->ending);
@@ -69,6 +76,7 @@ struct groups *groups_free(struct groups *groups)
 	pool_done(&groups->counted_pool);
 	pool_done(&groups->pool);
 	records_free(groups->waiting);
+	recent_done(&groups->exited);
 	free(groups);
 	return NULL;
 }
@@ -217,6 +225,27 @@ static int counted_add(struct groups *groups, uint32_t tid)
 	return 0;
 }
 
+/* The kernel reports the exit of a thread before it removes the thread from /proc. */
+static bool thread_has_exited(const struct groups *groups, uint32_t tgid, uint32_t tid)
+{
+	const struct recent_entry *exit = recent_find(&groups->exited, tid, NULL);
+
+	return exit && exit->id.start_usec == tgid && exit->nsec + EXITED_NSEC >= groups->latest_nsec;
+}
+
+static void note_thread_exit(struct groups *groups, const struct cn_event *event)
+{
+	groups->latest_nsec = event->nsec;
+	if (event->tid != event->tgid)
+		recent_add(&groups->exited, (struct process_id){ event->tid, event->tgid }, event->nsec);
+}
+
+static void note_thread_fork(struct groups *groups, const struct cn_event *event)
+{
+	if (recent_find(&groups->exited, event->tid, NULL))
+		recent_add(&groups->exited, (struct process_id){ event->tid, event->tgid }, 0);
+}
+
 void groups_count_begin(struct groups *groups)
 {
 	groups_count_end(groups);
@@ -227,7 +256,7 @@ int groups_count_thread(struct groups *groups, uint32_t tgid, uint32_t tid)
 {
 	struct group *group;
 
-	if (counted_find(groups, tid))
+	if (counted_find(groups, tid) || thread_has_exited(groups, tgid, tid))
 		return 0;
 	group = groups_find(groups, tgid);
 	if (!group)
@@ -274,6 +303,7 @@ struct group *groups_fork(struct groups *groups, const struct cn_event *event)
 	bool leader = event->tid == event->tgid;
 	bool known = groups->counting && counted_find(groups, event->tid);
 
+	note_thread_fork(groups, event);
 	if (group && known && group_is_younger(group, event))
 		return group;
 	if (!group) {
@@ -396,6 +426,7 @@ void groups_exit(struct groups *groups, const struct cn_event *event, struct gro
 	const struct taskstats_record *record;
 	bool counts;
 
+	note_thread_exit(groups, event);
 	if (group && group_is_younger(group, event))
 		group = NULL;
 	counts = group && exit_counts(groups, group, event);

@@ -228,6 +228,37 @@ static void test_lost_forks(void **state)
 	assert_empty(groups);
 }
 
+/* The exit of a thread was processed before a scan that still sees the thread, and its id is used again after that. */
+static void test_scan_sees_exited_thread(void **state)
+{
+	struct groups *groups = *state;
+	struct group_end end;
+
+	forked(groups, 20, 20);
+	forked(groups, 20, 21);
+	assert_false(exited_code(groups, 20, 21, 0, &end));
+	groups_count_begin(groups);
+	groups_adopt(groups, 20, 0, 0);
+	assert_int_equal(groups_count_thread(groups, 20, 20), 0);
+	assert_int_equal(groups_count_thread(groups, 20, 21), 0);
+	groups_count_end(groups);
+	assert_int_equal(groups_find(groups, 20)->alive, 1);
+
+	forked(groups, 20, 21);
+	groups_count_begin(groups);
+	groups_adopt(groups, 20, 0, 0);
+	assert_int_equal(groups_count_thread(groups, 20, 20), 0);
+	assert_int_equal(groups_count_thread(groups, 20, 21), 0);
+	groups_count_end(groups);
+	assert_int_equal(groups_find(groups, 20)->alive, 2);
+	assert_false(exited_code(groups, 20, 21, 0, &end));
+	assert_true(exited(groups,
+			   (struct record){ .tgid = 20, .tid = 20, .code = 0x100, .flags = TASKSTATS_AGROUP },
+			   &end));
+	assert_int_equal(end.status, 0x100);
+	assert_empty(groups);
+}
+
 /* Both messages and records were lost: where there may be more threads, /proc is asked. */
 static void test_lost_forks_and_records(void **state)
 {
@@ -426,6 +457,7 @@ int main(void)
 		TEST(test_counted_and_exec),
 		TEST(test_counted_too_few),
 		TEST(test_lost_forks),
+		TEST(test_scan_sees_exited_thread),
 		TEST(test_lost_forks_and_records),
 		cmocka_unit_test_setup_teardown(test_lost_forks_without_records, setup_without_records,
 						teardown),
