@@ -205,11 +205,12 @@ sub round {
     $whole->close;
     $checked{'all by root'} += keys %reference;
     for my $who (qw(a b)) {
+        my $then = $broker->varlink(uid => $uid{$who})->subscribe({ since => $since });
         my %got = (
             'live by the stream'    => $stream{$who}->catch_up_lines($broker, $last),
             'history by the stream' => history_of($who, $since, $last),
             'live by Varlink'       => [$link{$who}->catch_up($broker, $last)],
-            'history by Varlink'    => [$broker->varlink(uid => $uid{$who})->subscribe({ since => $since })->catch_up($broker, $last)],
+            'history by Varlink'    => [$then->catch_up($broker, $last)],
             'live by D-Bus'         => [signals_of($who, $last)],
         );
         $link{$who}->forget;
