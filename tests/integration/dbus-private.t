@@ -141,6 +141,18 @@ sub test_users {
         my @foreign = grep { $who !~ /root|member/ && ($_->{euid} // -1) != $uid } @secret;
         ok(@secret && !@foreign, "$who: the path and the arguments of setuid programs are withheld");
 
+        # Root's process 1003 and the other's 3004 live.
+        my $path = $client->subscribe({ pids => [1003, 3004], tree => 1003 });
+        my %started = (pid => 1003, startUsec => 1000);
+        is_deeply(
+            $client->get('Filter', $path),
+            $who =~ /root|member/
+            ? { pids => [\%started, { pid => 3004, startUsec => 1000 }], tree => \%started }
+            : { pids => [1003, 3004], tree => 1003 },
+            "$who: the filter of a subscription does not show when processes of others started"
+        );
+        $client->ask('org.forkbus1', $path, 'org.forkbus1.Subscription', 'Unsubscribe', '');
+
         my %now = map { $_ => int $_ / 1000 } map { my $t = $_; map { 1000 * $t + $_ } 2 .. 4 } 1 .. 3;
         $now{2003} = 3;
         my @own = sort grep { $is_shown->({ uid => { 1 => 0, 2 => $user, 3 => $other }->{ $now{$_} } }) } keys %now;

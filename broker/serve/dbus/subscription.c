@@ -103,11 +103,33 @@ static int subscription_run(struct dbus_job *job, unsigned int *budget)
 
 /* The object */
 
+/*
+ * A bare pid got the start of the process that had it, which may be another user's. So who does not see all reads no starts,
+ * not even those of the request.
+ */
+static char *print_filter(const struct view *view)
+{
+	struct filter shown = *view->filter;
+	_cleanup_free_ struct process_id *pids = NULL;
+
+	if (view->visibility.all)
+		return filter_print(view->filter);
+	pids = calloc(shown.n_pids + 1, sizeof(*pids));
+	if (!pids)
+		return NULL;
+	for (size_t i = 0; i < shown.n_pids; i++)
+		pids[i].pid = shown.pids[i].pid;
+	shown.pids = pids;
+	shown.tree.start_usec = 0;
+	filter_pids_sort(&shown);
+	return filter_print(&shown);
+}
+
 static int get_filter(sd_bus *connection, const char *path, const char *interface, const char *property,
 		      sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
 	struct dbus_subscription *subscription = userdata;
-	_cleanup_free_ char *text = filter_print(subscription->job.cursor.reader.view->filter);
+	_cleanup_free_ char *text = print_filter(subscription->job.cursor.reader.view);
 	json_auto_t *object = text ? json_loads(text, 0, NULL) : NULL;
 
 	(void)connection, (void)path, (void)interface, (void)property, (void)error;
