@@ -15,7 +15,7 @@ use Time::HiRes 'time';
 Forkbus->needs_root;
 Forkbus->needs_connector;
 
-my ($seconds, $enough, $count) = $ENV{FORKBUS_LONG} ? (60, 1_000_000, 2000) : (0, 0, 200);
+my ($seconds, $enough, $count) = $ENV{FORKBUS_LONG} ? (60, 1_000_000, 1500) : (0, 0, 200);
 
 # dbus-daemon refuses users without a name in passwd.
 my @named = grep { defined getpwnam $_ } qw(nobody games mail man news lp);
