@@ -10,6 +10,7 @@
 struct hub {
 	struct log *log;	     /* owned */
 	struct table *table;	     /* owned */
+	struct lineage *lineage;     /* of the table */
 	struct labels *labels;	     /* owned */
 	struct views *views;	     /* owned */
 	struct fold *fold;	     /* owned; NULL: every event is published at once */
@@ -50,8 +51,10 @@ int hub_new(struct hub **ret, struct log *log, size_t cache_size)
 		return -ENOMEM;
 	hub->supported = hub->armed = HUB_ARMED_ALWAYS;
 	r = table_new(&hub->table);
-	if (r == 0)
-		r = labels_new(&hub->labels, table_lineage(hub->table));
+	if (r == 0) {
+		hub->lineage = table_lineage(hub->table);
+		r = labels_new(&hub->labels, hub->lineage);
+	}
 	if (r == 0)
 		r = views_new(&hub->views, log, hub->labels, cache_size);
 	if (r < 0)
@@ -130,7 +133,7 @@ static void set_label(struct hub *hub, struct fb_event *event)
 	uint32_t number;
 
 	EVENT_CLEAR(event, label);
-	if (labels_count(hub->labels) == 0)
+	if (hub->lineage->n_marks == 0)
 		return;
 	number = labels_number(hub->labels, table_line(hub->table, event), event->seq, log_first(hub->log));
 	if (number != 0)

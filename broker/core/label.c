@@ -206,6 +206,7 @@ int label_mark(struct labels *labels, struct label *label, struct line *line)
 	mark->beside = line->marks;
 	line->marks = mark;
 	LIST_INSERT_HEAD(&label->marks, mark, link);
+	labels->lineage->n_marks++;
 	lineage_changed(labels->lineage, line);
 	return 0;
 }
@@ -220,6 +221,7 @@ static void mark_remove(struct labels *labels, struct mark *mark)
 		at = &(*at)->beside;
 	*at = mark->beside;
 	LIST_REMOVE(mark, link);
+	labels->lineage->n_marks--;
 	lineage_changed(labels->lineage, mark->line);
 	free(mark);
 }

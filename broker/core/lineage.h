@@ -30,6 +30,7 @@ struct line {
 struct lineage {
 	uint64_t changes; /* of marks, and of parents of lines that may have been asked for their marks */
 	size_t n;	  /* lines */
+	size_t n_marks;
 	struct line *spare;
 	unsigned int n_spare;
 };

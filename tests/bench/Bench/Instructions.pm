@@ -19,6 +19,8 @@ my @parts = (
     [encode => 'encode'], [match => 'match with a filter'], [append => 'append to the log'], [apply => 'apply to the table'],
     [publish => 'all of it, nobody wants it'], [one => 'all of it, 1 subscriber'],
     [hundred => 'all of it, 100 subscribers'], [tenants => 'all of it, 1,000 tenants, 1 wants it'],
+    [tree => 'all of it, 1 subscriber of a tree'], [trees => 'all of it, 1,000 trees, 1 has it'],
+    [nested => 'all of it, 1,000 nested trees, 1 has it'],
 );
 
 sub begin {
@@ -60,6 +62,9 @@ sub run {
         my $was = $reference->{instructions}{$part};
         $report->figure('instructions', sprintf('%s: %.0f', $text, $counts{$part}),
             [$was ? $counts{$part} / $was : 1]);
+    }
+    for my $what (qw(trees nested)) {
+        $report->figure('instructions', "1,000 $what, to 1 tree", [$counts{$what} / $counts{tree}], '<= 2');
     }
     my ($compiler) = split /\n/, qx(cc --version);
     my $now = { compiler => $compiler, instructions => \%counts };

@@ -137,11 +137,40 @@ static void test_small_log(void **state)
 	assert_true(seen.events > 1000 && seen.lost > 10);
 }
 
+/* A subscriber that reads nothing, while more of the tree end than there can be pids of 16 bits, gets all of them later. */
+static void test_unread(void **state)
+{
+	const unsigned int ends = in_valgrind() ? 1000 : 70000;
+	struct world_process *root, *child;
+	struct fb_event event;
+	char request[100];
+
+	(void)state;
+	stage_open(&stage, 400, 0, 1, 3);
+	stage_run(&stage, 20, 20);
+	root = stage.world.living[0];
+	snprintf(request, sizeof(request), "{\"tree\":%u,\"types\":\"exit\"}", root->pid);
+	assert_int_equal(subscribe(&many[0], &stage, request, SEE_ALL, NULL), 0);
+	for (unsigned int i = 0; i < ends; i++) {
+		child = world_fork(&stage.world, &event, root);
+		stage_publish(&stage, &event, child);
+		world_exit(&stage.world, &event, child);
+		stage_publish(&stage, &event, child);
+	}
+	hub_flush(stage.hub);
+	check(0);
+	assert_int_equal(many[0].n_events, ends);
+	assert_int_equal(many[0].n_lost, 0);
+	unsubscribe(&many[0]);
+	stage_close(&stage);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_whole_log, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_small_log, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unread, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("tree", tests, NULL, NULL);
