@@ -10,9 +10,17 @@
 
 #include "base/clock.h"
 #include "base/message.h"
+#include "core/priority.h"
 
 /* Descriptors other than those of connections. */
 #define OTHER_FILES 512
+
+/* Events of a low priority that are handled before the loop looks for others. */
+#define CALLBACKS_MAX 8
+
+/* Who used more processor time, in percent of one processor, comes after the others. */
+#define TIME_PERCENT	10
+#define TIME_BURST_USEC (20 * USEC_PER_MSEC)
 
 /* Memory of the peers' filters, and for what is kept to be sent: bytes a connection, and for all together at least. */
 #define FILTER_BYTES (8 * 1024)
@@ -336,6 +344,8 @@ static int begin_hub(struct broker *broker)
 	broker->unfold = event_new(broker->base, -1, 0, on_unfold, broker);
 	if (!broker->flush || !broker->wake || !broker->rearm || !broker->unfold)
 		return -ENOMEM;
+	event_priority_set(broker->flush, PRIORITY_SOURCE);
+	event_priority_set(broker->wake, PRIORITY_SOURCE);
 	r = open_log(&log, &broker->config, broker->group);
 	if (r < 0)
 		return r;
@@ -357,11 +367,28 @@ static int begin_budget(struct broker *broker)
 		r = budget_new(&broker->budget);
 	if (r < 0)
 		return r;
+	budget_set_time(broker->budget, TIME_PERCENT, TIME_BURST_USEC);
 	budget_set_owners(broker->budget, broker->owners);
 	set_budget(broker);
 	/* A recording is published as it is. */
 	return broker->config.source == CONFIG_SOURCE_REPLAY ? 0
 							     : hub_begin_fold(broker->hub, broker->owners);
+}
+
+/* After a few events of a low priority it looks for new ones of a high priority. */
+static struct event_base *new_base(void)
+{
+	struct event_config *config = event_config_new();
+	struct event_base *base = NULL;
+
+	if (!config)
+		return NULL;
+	if (event_config_set_max_dispatch_interval(config, NULL, CALLBACKS_MAX, PRIORITY_DELIVERY) == 0)
+		base = event_base_new_with_config(config);
+	event_config_free(config);
+	if (base)
+		event_base_priority_init(base, _PRIORITY_MAX);
+	return base;
 }
 
 static int begin(struct broker *broker)
@@ -370,7 +397,7 @@ static int begin(struct broker *broker)
 	int r;
 
 	set_group(broker);
-	broker->base = event_base_new();
+	broker->base = new_base();
 	if (!broker->base)
 		return -ENOMEM;
 	r = service_new(&broker->service, broker->base, &service_ops, broker);

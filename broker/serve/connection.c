@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "core/priority.h"
 #include "serve/closer.h"
 
 #define READ_SIZE   4096
@@ -45,7 +46,7 @@ static void release(struct connection *connection)
 	struct connections *all = connection->all;
 
 	connection_unsubscribe(connection);
-	outbox_not_due(&connection->outbox);
+	outbox_done(&connection->outbox);
 	LIST_REMOVE(connection, link);
 	all->stats.connections--;
 	free_event(connection->readable);
@@ -349,7 +350,6 @@ void connection_new(struct connections *all, int fd, const struct peer *peer, st
 	connection->all = all;
 	connection->fd = fd;
 	connection->may_hold_rights = !rights_are_refused(fd);
-	connection->outbox = (struct outbox){ .outboxes = all->outboxes, .fd = fd };
 	connection->peer = *peer;
 	connection->account = account;
 	LIST_INSERT_HEAD(&all->list, connection, link);
@@ -359,10 +359,14 @@ void connection_new(struct connections *all, int fd, const struct peer *peer, st
 		event_new(all->context.base, fd, EV_READ | EV_PERSIST, on_readable, connection);
 	connection->writable = event_new(all->context.base, fd, EV_WRITE, on_writable, connection);
 	connection->deadline = event_new(all->context.base, -1, 0, on_deadline, connection);
-	if (!connection->readable || !connection->writable || !connection->deadline) {
+	if (!connection->readable || !connection->writable || !connection->deadline ||
+	    outbox_init(&connection->outbox, all->outboxes, fd, account) < 0) {
 		release(connection);
 		return;
 	}
+	event_priority_set(connection->readable, PRIORITY_REQUEST);
+	event_priority_set(connection->writable, PRIORITY_REQUEST);
+	event_priority_set(connection->deadline, PRIORITY_REQUEST);
 	event_add(connection->readable, NULL);
 	all->ops->begin(connection);
 }

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "serve/send-batch.h"
-
 #include <errno.h>
 #include <event2/event.h>
 #include <liburing.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define HASH_NONFATAL_OOM	    1
+#define uthash_nonfatal_oom(_entry) (oom = true)
+#include "serve/send-batch.h"
+
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/message.h"
 #include "core/hub.h"
 #include "core/log.h"
+#include "core/priority.h"
 #include "core/view.h"
 
 #define FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL)
@@ -22,6 +25,8 @@
 #define PARTS		10
 /* With fewer sends, a long time is only chance. */
 #define MANY		16
+/* What sending may take of one turn of the loop. */
+#define TURN_NSEC	(2 * NSEC_PER_MSEC)
 /* A shorter wait is useless: timers of the loop have a resolution of milliseconds. */
 #define WAIT_MIN_USEC	500
 /*
@@ -161,6 +166,16 @@ void send_batch_run(struct send_batch *batch, struct send_op *ops, unsigned int 
 
 /* The outboxes */
 
+/* The connections of one user. */
+struct sender {
+	struct budget_account *account; /* the key; may be NULL */
+	unsigned int n_outboxes;
+	TAILQ_HEAD(, outbox) due;
+	bool waits; /* has some that are due: is in outboxes.senders */
+	TAILQ_ENTRY(sender) turn;
+	UT_hash_handle hh;
+};
+
 struct outboxes {
 	const struct outbox_ops *ops;
 	const struct hub *hub;
@@ -170,16 +185,17 @@ struct outboxes {
 	bool at_once;	     /* in this one */
 	uint64_t next_usec;  /* CLOCK_MONOTONIC: until then new events wait */
 	uint64_t sent_until; /* the log's end when all was sent last */
-	TAILQ_HEAD(, outbox) due;
+	unsigned int sends;  /* since all was sent, and how long they took */
+	uint64_t took_usec;
+	struct event *rest; /* in a later turn, after requests */
+	struct sender *by_account;
+	TAILQ_HEAD(, sender) senders; /* in the order of their turns */
 };
 
 DEFINE_CLEANUP(struct outboxes, outboxes_free)
 
-static void on_turn(evutil_socket_t fd, short what, void *userdata)
-{
-	(void)fd, (void)what;
-	outboxes_run(userdata);
-}
+static void on_turn(evutil_socket_t fd, short what, void *userdata);
+static void on_rest(evutil_socket_t fd, short what, void *userdata);
 
 int outboxes_new(struct outboxes **ret, struct event_base *base, const struct hub *hub,
 		 const struct face_options *options, const struct outbox_ops *ops)
@@ -192,13 +208,16 @@ int outboxes_new(struct outboxes **ret, struct event_base *base, const struct hu
 	outboxes->ops = ops;
 	outboxes->hub = hub;
 	outboxes->options = options;
-	TAILQ_INIT(&outboxes->due);
+	TAILQ_INIT(&outboxes->senders);
 	r = send_batch_new(&outboxes->batch);
 	if (r < 0)
 		return r;
 	outboxes->turn = event_new(base, -1, 0, on_turn, outboxes);
-	if (!outboxes->turn)
+	outboxes->rest = event_new(base, -1, 0, on_rest, outboxes);
+	if (!outboxes->turn || !outboxes->rest)
 		return -ENOMEM;
+	event_priority_set(outboxes->turn, PRIORITY_DELIVERY);
+	event_priority_set(outboxes->rest, PRIORITY_REQUEST);
 	*ret = steal(outboxes);
 	return 0;
 }
@@ -209,15 +228,86 @@ struct outboxes *outboxes_free(struct outboxes *outboxes)
 		return NULL;
 	if (outboxes->turn)
 		event_free(outboxes->turn);
+	if (outboxes->rest)
+		event_free(outboxes->rest);
 	send_batch_free(outboxes->batch);
 	free(outboxes);
 	return NULL;
 }
 
+static struct sender *sender_get(struct outboxes *outboxes, struct budget_account *account)
+{
+	struct sender *sender;
+	bool oom = false;
+
+	HASH_FIND_PTR(outboxes->by_account, &account, sender);
+	if (!sender) {
+		sender = calloc(1, sizeof(*sender));
+		if (!sender)
+			return NULL;
+		sender->account = account;
+		TAILQ_INIT(&sender->due);
+		HASH_ADD_PTR(outboxes->by_account, account, sender);
+	}
+	if (oom) {
+		free(sender);
+		return NULL;
+	}
+	sender->n_outboxes++;
+	return sender;
+}
+
+static void sender_put(struct outboxes *outboxes, struct sender *sender)
+{
+	if (--sender->n_outboxes > 0)
+		return;
+	HASH_DEL(outboxes->by_account, sender);
+	free(sender);
+}
+
+int outbox_init(struct outbox *outbox, struct outboxes *outboxes, int fd, struct budget_account *account)
+{
+	struct sender *sender = sender_get(outboxes, account);
+
+	if (!sender)
+		return -ENOMEM;
+	*outbox = (struct outbox){ .outboxes = outboxes, .fd = fd, .sender = sender };
+	return 0;
+}
+
 static void become_due(struct outbox *outbox)
 {
+	struct sender *sender = outbox->sender;
+
 	outbox->due = true;
-	TAILQ_INSERT_TAIL(&outbox->outboxes->due, outbox, link);
+	TAILQ_INSERT_TAIL(&sender->due, outbox, link);
+	if (sender->waits)
+		return;
+	sender->waits = true;
+	TAILQ_INSERT_TAIL(&outbox->outboxes->senders, sender, turn);
+}
+
+static void not_due(struct outbox *outbox)
+{
+	struct sender *sender = outbox->sender;
+
+	if (!outbox->due)
+		return;
+	outbox->due = false;
+	TAILQ_REMOVE(&sender->due, outbox, link);
+	if (!TAILQ_EMPTY(&sender->due))
+		return;
+	sender->waits = false;
+	TAILQ_REMOVE(&outbox->outboxes->senders, sender, turn);
+}
+
+void outbox_done(struct outbox *outbox)
+{
+	if (!outbox->sender)
+		return;
+	not_due(outbox);
+	sender_put(outbox->outboxes, outbox->sender);
+	outbox->sender = NULL;
 }
 
 static void run_at_once(struct outboxes *outboxes)
@@ -259,16 +349,9 @@ void outbox_wake(struct outbox *outbox)
 
 	if (log_next(hub_log(outboxes->hub)) - outboxes->sent_until > WAIT_MAX_EVENTS)
 		run_at_once(outboxes);
-	else if (TAILQ_EMPTY(&outboxes->due))
+	else if (TAILQ_EMPTY(&outboxes->senders))
 		run_later(outboxes); /* the first event sets the time for all */
 	begin_turn(outbox);
-}
-
-void outbox_not_due(struct outbox *outbox)
-{
-	if (outbox->due)
-		TAILQ_REMOVE(&outbox->outboxes->due, outbox, link);
-	outbox->due = false;
 }
 
 /* The send of a piece has ended. Return: 0, or a negative errno if there is nothing more to do for this outbox. */
@@ -309,7 +392,7 @@ static void round_ask(struct round *round, struct outbox *outbox)
 	struct send_op *op = &round->ops[round->n];
 	int r;
 
-	outbox_not_due(outbox);
+	not_due(outbox);
 	op->fd = outbox->fd;
 	op->n_parts = 0;
 	op->size = 0;
@@ -322,18 +405,48 @@ static void round_ask(struct round *round, struct outbox *outbox)
 		round->of[round->n++] = outbox;
 }
 
+/* The user whose turn it is: the first who has time left, or the first. */
+static struct sender *next_sender(const struct outboxes *outboxes, uint64_t now_usec)
+{
+	struct sender *sender;
+
+	TAILQ_FOREACH(sender, &outboxes->senders, turn)
+		if (budget_wait(sender->account, now_usec) == 0)
+			return sender;
+	return TAILQ_FIRST(&outboxes->senders);
+}
+
+/* One piece of the user whose turn it is, who is then the last. Return: the time. */
+static uint64_t ask_next(struct outboxes *outboxes, struct round *round, uint64_t now)
+{
+	struct sender *sender = next_sender(outboxes, now / NSEC_PER_USEC);
+	struct outbox *outbox = TAILQ_FIRST(&sender->due);
+	uint64_t ended;
+
+	if (TAILQ_NEXT(sender, turn)) {
+		TAILQ_REMOVE(&outboxes->senders, sender, turn);
+		TAILQ_INSERT_TAIL(&outboxes->senders, sender, turn);
+	}
+	round_ask(round, outbox);
+	ended = monotonic_nsec();
+	budget_spend(sender->account, (ended - now + NSEC_PER_USEC / 2) / NSEC_PER_USEC,
+		     ended / NSEC_PER_USEC);
+	return ended;
+}
+
 /*
  * Send one piece for each of some outboxes. None is closed before all have sent: closing one frees its view, which the send
  * of another one may point into, and can make the source publish an event because it is asked for fewer types. Return: how
  * many there were.
  */
-static unsigned int run_round(struct outboxes *outboxes, unsigned int max)
+static unsigned int run_round(struct outboxes *outboxes, unsigned int max, uint64_t until)
 {
+	uint64_t now = monotonic_nsec();
 	struct round round;
 
 	round.n = round.n_closed = 0;
-	for (unsigned int i = 0; i < max && !TAILQ_EMPTY(&outboxes->due); i++)
-		round_ask(&round, TAILQ_FIRST(&outboxes->due));
+	for (unsigned int i = 0; i < max && !TAILQ_EMPTY(&outboxes->senders) && (i == 0 || now < until); i++)
+		now = ask_next(outboxes, &round, now);
 	send_batch_run(outboxes->batch, round.ops, round.n);
 	for (unsigned int i = 0; i < round.n; i++)
 		if (on_sent(round.of[i], &round.ops[i]) < 0)
@@ -344,25 +457,54 @@ static unsigned int run_round(struct outboxes *outboxes, unsigned int max)
 }
 
 /* New events wait in proportion to the time that sending took. */
-static void set_next(struct outboxes *outboxes, unsigned int sends, uint64_t took_usec, uint64_t now_usec)
+static void set_next(struct outboxes *outboxes, uint64_t now_usec)
 {
-	uint64_t wait = sends < MANY ? 0 : took_usec * (PARTS - 1);
+	uint64_t wait = outboxes->sends < MANY ? 0 : outboxes->took_usec * (PARTS - 1);
 
 	if (wait > outboxes->options->coalesce_usec)
 		wait = outboxes->options->coalesce_usec;
 	outboxes->next_usec = wait < WAIT_MIN_USEC ? 0 : now_usec + wait;
 	outboxes->sent_until = log_next(hub_log(outboxes->hub));
+	outboxes->sends = 0;
+	outboxes->took_usec = 0;
+}
+
+/* Send until nothing is due, or the time has come. */
+static void run_until(struct outboxes *outboxes, uint64_t until)
+{
+	uint64_t began = clock_usec(CLOCK_MONOTONIC), ended;
+	unsigned int max = views_kept(hub_views(outboxes->hub));
+
+	do {
+		outboxes->sends += run_round(outboxes, max < SENDS_MAX ? max : SENDS_MAX, until);
+	} while (!TAILQ_EMPTY(&outboxes->senders) && monotonic_nsec() < until);
+	outboxes->at_once = false;
+	ended = clock_usec(CLOCK_MONOTONIC);
+	outboxes->took_usec += ended - began;
+	if (TAILQ_EMPTY(&outboxes->senders))
+		set_next(outboxes, ended);
 }
 
 void outboxes_run(struct outboxes *outboxes)
 {
-	uint64_t began = clock_usec(CLOCK_MONOTONIC), ended;
-	unsigned int max = views_kept(hub_views(outboxes->hub));
-	unsigned int sends = 0;
+	run_until(outboxes, UINT64_MAX);
+}
 
-	while (!TAILQ_EMPTY(&outboxes->due))
-		sends += run_round(outboxes, max < SENDS_MAX ? max : SENDS_MAX);
-	outboxes->at_once = false;
-	ended = clock_usec(CLOCK_MONOTONIC);
-	set_next(outboxes, sends, ended - began, ended);
+static void run_turn(struct outboxes *outboxes)
+{
+	run_until(outboxes, monotonic_nsec() + TURN_NSEC);
+	if (!TAILQ_EMPTY(&outboxes->senders))
+		event_active(outboxes->rest, EV_TIMEOUT, 0);
+}
+
+static void on_turn(evutil_socket_t fd, short what, void *userdata)
+{
+	(void)fd, (void)what;
+	run_turn(userdata);
+}
+
+static void on_rest(evutil_socket_t fd, short what, void *userdata)
+{
+	(void)fd, (void)what;
+	run_turn(userdata);
 }

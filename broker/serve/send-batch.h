@@ -9,6 +9,10 @@
  * their sockets are full. If the kernel has io_uring, and neither an administrator nor a sandbox forbids it, one system call
  * sends the pieces of all of them; otherwise there is a system call for each piece.
  *
+ * One turn sends for a few milliseconds at most, and goes on in a later one, after sources. The users take turns: one piece of
+ * each, so that many connections of one user do not delay the others. Making the pieces is counted as processor time of the
+ * user; who has used more than the share comes after the others.
+ *
  * If this takes long because there are many, the next turn waits for more events, so that sending takes no more than a tenth
  * of the time; it waits at most for face_options.coalesce_usec.
  */
@@ -27,6 +31,7 @@ struct event_base;
 struct outbox;
 struct outboxes;
 struct send_batch;
+struct sender;
 
 /* The number of sends at once, and of parts of each. */
 #define SENDS_MAX   64
@@ -67,6 +72,7 @@ struct outbox_ops {
 struct outbox {
 	struct outboxes *outboxes;
 	int fd;
+	struct sender *sender; /* the user */
 	bool due;
 	size_t turn_size; /* bytes that were sent since it became due */
 	TAILQ_ENTRY(outbox) link;
@@ -81,13 +87,15 @@ struct outboxes *outboxes_free(struct outboxes *outboxes);
 /* outboxes_run() - send now for all that are due. Some may be closed. */
 void outboxes_run(struct outboxes *outboxes);
 
+/* outbox_init() - of a connection with this socket. @account: of its user. Return: 0 or -ENOMEM. */
+int outbox_init(struct outbox *outbox, struct outboxes *outboxes, int fd, struct budget_account *account);
+/* outbox_done() - it has nothing to send any more. A zeroed one is allowed. */
+void outbox_done(struct outbox *outbox);
+
 /* outbox_due() - it may have something to send in this turn of the loop */
 void outbox_due(struct outbox *outbox);
 /* outbox_wake() - there is something new for it, which may be delayed to be sent with more */
 void outbox_wake(struct outbox *outbox);
-/* outbox_not_due() - it is freed */
-void outbox_not_due(struct outbox *outbox);
-
 /* The system calls alone: what the outboxes use. */
 
 /* send_batch_new() - for the calling thread alone. Return: 0 or -ENOMEM. */

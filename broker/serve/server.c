@@ -14,11 +14,12 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/message.h"
+#include "core/priority.h"
+#include "core/slice.h"
 #include "serve/closer.h"
 
 #define BACKLOG	      1024
-#define ACCEPT_SLICE  64 /* connections accepted in one turn of the loop */
-#define TICKS_A_BEAT  4	 /* how often an interval of heartbeats is checked for silence */
+#define TICKS_A_BEAT  4 /* how often an interval of heartbeats is checked for silence */
 #define TICK_MIN_USEC (50 * USEC_PER_MSEC)
 
 struct server {
@@ -99,9 +100,10 @@ static void on_acceptable(evutil_socket_t fd, short what, void *userdata)
 {
 	struct server *server = userdata;
 	struct timeval second = { .tv_sec = 1 };
+	struct slice slice = slice_begin(SLICE_NSEC);
 
 	(void)what;
-	for (unsigned int n = 0; n < ACCEPT_SLICE; n++) {
+	while (!slice_is_over(&slice, SLICE_DEAR)) {
 		int peer = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (peer >= 0) {
@@ -214,6 +216,9 @@ static int listen_on(struct server *server, const char *name, const char *path, 
 	server->tick = event_new(base, -1, EV_PERSIST, on_tick, server);
 	if (!server->acceptable || !server->pause || !server->tick)
 		return -ENOMEM;
+	event_priority_set(server->acceptable, PRIORITY_REQUEST);
+	event_priority_set(server->pause, PRIORITY_REQUEST);
+	event_priority_set(server->tick, PRIORITY_REQUEST);
 	event_add(server->acceptable, NULL);
 	set_tick(server);
 	server->fd = fd;

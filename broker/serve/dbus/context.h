@@ -59,9 +59,10 @@ struct dbus {
 
 	sd_bus *connection; /* NULL: there is none */
 	struct event *io, *timer, *reopen;
-	short io_wants; /* the events that @io waits for; 0: none */
-	bool lost;	/* the connection broke, which is handled before the loop's next wait */
-	bool again;	/* there is more to do than fits into one turn */
+	struct event *work; /* a job may have something to send */
+	short io_wants;	    /* the events that @io waits for; 0: none */
+	bool lost;	    /* the connection broke, which is handled before the loop's next wait */
+	bool again;	    /* there is more to do than fits into one turn */
 	unsigned int attempts;
 	int reported; /* the errno of the last failure, which is reported once */
 

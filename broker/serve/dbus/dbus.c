@@ -11,6 +11,8 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/message.h"
+#include "core/priority.h"
+#include "core/slice.h"
 #include "serve/dbus/context.h"
 #include "serve/dbus/job.h"
 #include "serve/dbus/objects.h"
@@ -18,8 +20,6 @@
 #include "serve/dbus/ping.h"
 #include "serve/dbus/polkit.h"
 
-/* Messages that are received in one turn of the loop. */
-#define CALLS_PER_TURN 64
 #define SYSTEM_ADDRESS "unix:path=/run/dbus/system_bus_socket"
 /* It tries to connect after 1, 2, 4, … s. */
 #define REOPEN_MAX_SEC 60
@@ -174,16 +174,31 @@ static void on_reopen(evutil_socket_t fd, short what, void *userdata)
 
 /* The loop */
 
+static void run(struct dbus *dbus);
+
 static void on_turn(evutil_socket_t fd, short what, void *userdata)
 {
+	struct slice slice = slice_begin(SLICE_NSEC);
 	struct dbus *dbus = userdata;
 	int r = 1;
 
 	(void)fd, (void)what;
-	for (unsigned int n = 0; n < CALLS_PER_TURN && r > 0 && !dbus->lost; n++)
+	while (r > 0 && !dbus->lost && !slice_is_over(&slice, SLICE_DEAR))
 		r = sd_bus_process(dbus->connection, NULL);
 	dbus->lost |= r < 0;
 	dbus->again |= r > 0;
+	/* The loop does not wait while there is something to do: it may be long until dbus_prepare(). */
+	if (!dbus->lost)
+		run(dbus);
+}
+
+static void on_work(evutil_socket_t fd, short what, void *userdata)
+{
+	struct dbus *dbus = userdata;
+
+	(void)fd, (void)what;
+	if (dbus->connection && !dbus->lost)
+		run(dbus);
 }
 
 static void watch_socket(struct dbus *dbus)
@@ -203,6 +218,7 @@ static void watch_socket(struct dbus *dbus)
 	if (wants == 0)
 		return;
 	event_assign(dbus->io, dbus->context.base, fd, (short)(wants | EV_PERSIST), on_turn, dbus);
+	event_priority_set(dbus->io, PRIORITY_REQUEST);
 	event_add(dbus->io, NULL);
 }
 
@@ -238,19 +254,10 @@ static void watch_time(struct dbus *dbus, uint64_t now, uint64_t usec)
  * Sends as much as one turn allows, and makes the loop wake up when the bus needs it: any call of sd-bus may change the
  * events that it waits for.
  */
-static void dbus_prepare(struct face *face)
+static void run(struct dbus *dbus)
 {
-	struct dbus *dbus = (struct dbus *)face;
 	uint64_t now = clock_usec(CLOCK_MONOTONIC), usec = UINT64_MAX;
 
-	if (dbus->connection && (dbus->lost || sd_bus_is_open(dbus->connection) <= 0)) {
-		if (dbus->attempts == 0)
-			msg_info("disconnected from the bus");
-		disconnect(dbus);
-		try_later(dbus);
-	}
-	if (!dbus->connection)
-		return;
 	if (sd_bus_is_ready(dbus->connection) > 0) {
 		dbus_jobs_run(dbus);
 		usec = sooner(usec, dbus_ping_run(dbus, now));
@@ -258,6 +265,20 @@ static void dbus_prepare(struct face *face)
 	}
 	watch_socket(dbus);
 	watch_time(dbus, now, usec);
+}
+
+static void dbus_prepare(struct face *face)
+{
+	struct dbus *dbus = (struct dbus *)face;
+
+	if (dbus->connection && (dbus->lost || sd_bus_is_open(dbus->connection) <= 0)) {
+		if (dbus->attempts == 0)
+			msg_info("disconnected from the bus");
+		disconnect(dbus);
+		try_later(dbus);
+	}
+	if (dbus->connection)
+		run(dbus);
 }
 
 /* The face */
@@ -272,6 +293,8 @@ static void dbus_done(struct dbus *dbus)
 		event_free(dbus->timer);
 	if (dbus->reopen)
 		event_free(dbus->reopen);
+	if (dbus->work)
+		event_free(dbus->work);
 	free(dbus);
 }
 
@@ -294,8 +317,11 @@ static int dbus_new(struct face **ret, const struct face_context *context)
 	dbus->io = event_new(context->base, -1, 0, on_turn, dbus);
 	dbus->timer = event_new(context->base, -1, 0, on_turn, dbus);
 	dbus->reopen = event_new(context->base, -1, 0, on_reopen, dbus);
-	if (!dbus->io || !dbus->timer || !dbus->reopen)
+	dbus->work = event_new(context->base, -1, 0, on_work, dbus);
+	if (!dbus->io || !dbus->timer || !dbus->reopen || !dbus->work)
 		return -ENOMEM;
+	event_priority_set(dbus->timer, PRIORITY_REQUEST);
+	event_priority_set(dbus->work, PRIORITY_DELIVERY);
 	dbus_pings_limit(dbus);
 	dbus_polkit_limit(dbus);
 	try_connect(dbus);

@@ -2,12 +2,15 @@
 #include "serve/dbus/job.h"
 
 #include <errno.h>
+#include <event2/event.h>
 
+#include "core/slice.h"
 #include "serve/dbus/dictionary.h"
 
 /* The most messages in one turn of the loop: in total, and of one job before the others. */
 #define MESSAGES_PER_TURN 100
 #define MESSAGES_PER_JOB  16
+#define TURN_NSEC	  (2 * NSEC_PER_MSEC)
 /* The most messages that wait until the bus reads them. More events wait in the log. */
 #define QUEUE_MAX	  1024
 
@@ -16,12 +19,18 @@ static void on_wake(struct cursor *cursor)
 	dbus_job_ready((struct dbus_job *)((char *)cursor - offsetof(struct dbus_job, cursor)));
 }
 
+static void add_to_ready(struct dbus_job *job)
+{
+	job->ready = true;
+	TAILQ_INSERT_TAIL(&job->peer->dbus->ready, job, turn);
+}
+
 void dbus_job_ready(struct dbus_job *job)
 {
 	if (job->ready)
 		return;
-	job->ready = true;
-	TAILQ_INSERT_TAIL(&job->peer->dbus->ready, job, turn);
+	add_to_ready(job);
+	event_active(job->peer->dbus->work, EV_TIMEOUT, 0);
 }
 
 void dbus_job_block(struct dbus_job *job)
@@ -103,9 +112,9 @@ static unsigned int run(struct dbus_job *job, unsigned int budget)
 
 	remove_from_ready(job);
 	r = job->run(job, &left);
-	if (r == -EAGAIN)
-		dbus_job_ready(job);
-	else if (r < 0)
+	if (r == -EAGAIN && !job->ready)
+		add_to_ready(job);
+	else if (r < 0 && r != -EAGAIN)
 		job->free(job);
 	return share - left;
 }
@@ -114,6 +123,7 @@ static unsigned int run(struct dbus_job *job, unsigned int budget)
 void dbus_jobs_run(struct dbus *dbus)
 {
 	unsigned int budget = MESSAGES_PER_TURN, sent = 1;
+	struct slice slice = slice_begin(TURN_NSEC);
 
 	while (sent > 0 && !TAILQ_EMPTY(&dbus->ready)) {
 		struct dbus_job *job, *last = TAILQ_LAST(&dbus->ready, dbus_jobs);
@@ -122,8 +132,10 @@ void dbus_jobs_run(struct dbus *dbus)
 		for (sent = 0; !was_last && (job = TAILQ_FIRST(&dbus->ready));) {
 			if (!has_room(dbus))
 				return; /* the loop continues when the bus can take more */
-			if (sent == budget)
-				break;
+			if (sent == budget || slice_is_over(&slice, SLICE_DEAR)) {
+				dbus->again = true;
+				return;
+			}
 			was_last = job == last;
 			sent += run(job, budget - sent);
 		}

@@ -11,12 +11,10 @@
 
 #include "base/cleanup.h"
 #include "base/message.h"
+#include "core/slice.h"
 #include "serve/server.h"
 #include "serve/varlink/link.h"
 #include "serve/varlink/message.h"
-
-/* The most calls of one connection in one turn of the loop before the others. */
-#define CALL_SLICE 16
 
 /* Calls */
 
@@ -72,7 +70,7 @@ static void watch_socket(struct connection *connection)
 }
 
 /* Return: whether there is more to do at once. */
-static bool step(struct link *link, unsigned int *calls)
+static bool step(struct link *link, struct slice *slice)
 {
 	struct connection *connection = &link->connection;
 
@@ -84,7 +82,8 @@ static bool step(struct link *link, unsigned int *calls)
 		outbox_due(&connection->outbox);
 		return false;
 	}
-	if ((*calls)++ == CALL_SLICE) {
+	/* The others first. */
+	if (slice_is_over(slice, SLICE_DEAR)) {
 		connection_wait(connection, false);
 		return false;
 	}
@@ -98,10 +97,10 @@ static bool step(struct link *link, unsigned int *calls)
 /* Do everything that is possible now: send, continue a reply, process calls. May free the connection. */
 static void run(struct link *link)
 {
-	unsigned int calls = 0;
+	struct slice slice = slice_begin(SLICE_NSEC);
 
 	/* A connection that waits for its socket continues when it can be written to. */
-	while (!link->broken && !connection_waits(&link->connection) && step(link, &calls))
+	while (!link->broken && !connection_waits(&link->connection) && step(link, &slice))
 		;
 	if (link->broken)
 		connection_free(&link->connection);

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "core/priority.h"
 
 /*
  * More messages than LOAD_MESSAGES in one interval are load. With the usual 5 ms this is about 1,600 processes a second that
@@ -164,6 +165,7 @@ int pace_listen(struct pace *pace, int fd)
 	pace->readable = event_new(pace->base, fd, EV_READ | EV_PERSIST, on_readable, pace);
 	if (!pace->readable)
 		return -ENOMEM;
+	event_priority_set(pace->readable, PRIORITY_SOURCE);
 	if (!pace->loaded)
 		event_add(pace->readable, NULL);
 	return 0;
@@ -182,6 +184,8 @@ static int start_checks(struct pace *pace, int record_fd)
 	pace->check = evtimer_new(pace->base, on_check, pace);
 	if (!pace->records || !pace->check)
 		return -ENOMEM;
+	event_priority_set(pace->records, PRIORITY_SOURCE);
+	event_priority_set(pace->check, PRIORITY_SOURCE);
 	event_add(pace->records, NULL);
 	return 0;
 }
@@ -198,6 +202,10 @@ int pace_start(struct pace *pace, int message_fd, int answer_fd, int record_fd)
 		return -ENOMEM;
 	if (record_fd >= 0 && start_checks(pace, record_fd) < 0)
 		return -ENOMEM;
+	event_priority_set(pace->answered, PRIORITY_SOURCE);
+	event_priority_set(pace->load, PRIORITY_SOURCE);
+	event_priority_set(pace->hold, PRIORITY_SOURCE);
+	event_priority_set(pace->tick, PRIORITY_SOURCE);
 	event_add(pace->answered, NULL);
 	event_add(pace->tick, &tick);
 	return pace_listen(pace, message_fd);

@@ -10,10 +10,13 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/message.h"
+#include "core/priority.h"
 #include "source/clocks.h"
 
 /* How many messages to publish before the loop serves others. Under load, each has dozens of records. */
-#define BATCH 8
+#define BATCH	   32
+/* And then how long it serves them, if there are more messages. */
+#define PAUSE_USEC (1 * USEC_PER_MSEC)
 
 #define TICK_USEC    (500 * USEC_PER_MSEC)
 /* Ticks between two requests for the module's status. */
@@ -80,12 +83,16 @@ static bool scan_holds(const struct module *module)
 
 static void listen_to(struct module *module, int progress)
 {
-	const struct timeval hold = { .tv_usec = HOLD_USEC };
+	const struct timeval hold = { .tv_usec = HOLD_USEC }, pause = { .tv_usec = PAUSE_USEC };
 	bool live = module_stream_channel(&module->stream) == MODULE_LIVE;
-	bool reads = progress >= 0 && progress != MODULE_HELD && !scan_holds(module);
+	/* If there is more, and even if there is nothing to read, it goes on after a pause, so that subscribers get something. */
+	bool reads =
+		progress >= 0 && progress != MODULE_HELD && progress != MODULE_BUSY && !scan_holds(module);
 
 	if (progress == MODULE_HELD)
 		event_add(module->hold, &hold);
+	else if (progress == MODULE_BUSY)
+		event_add(module->hold, &pause);
 	if (reads && live)
 		event_add(module->live, NULL);
 	else
@@ -94,9 +101,6 @@ static void listen_to(struct module *module, int progress)
 		event_add(module->replay, NULL);
 	else
 		event_del(module->replay);
-	/* There can be something to do even if there is nothing to read. */
-	if (reads && progress == MODULE_BUSY)
-		event_active(live ? module->live : module->replay, EV_READ, 0);
 }
 
 static void run(struct module *module)
@@ -206,8 +210,14 @@ static int read_start(struct module *module)
 			event_new(base, cgroups_fd(module->cgroups), EV_READ | EV_PERSIST, on_event, module);
 		if (!module->read_cgroups)
 			return -ENOMEM;
+		event_priority_set(module->read_cgroups, PRIORITY_SOURCE);
 		event_add(module->read_cgroups, NULL);
 	}
+	event_priority_set(module->live, PRIORITY_SOURCE);
+	event_priority_set(module->replay, PRIORITY_SOURCE);
+	event_priority_set(module->answered, PRIORITY_SOURCE);
+	event_priority_set(module->hold, PRIORITY_SOURCE);
+	event_priority_set(module->tick, PRIORITY_SOURCE);
 	event_add(module->answered, NULL);
 	event_add(module->tick, &tick);
 	listen_to(module, MODULE_BUSY);

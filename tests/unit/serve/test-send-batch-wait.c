@@ -92,7 +92,8 @@ static int set_up(void **state)
 	options = (struct face_options){ .coalesce_usec = COALESCE_USEC };
 	assert_int_equal(outboxes_new(&outboxes, base, stage.hub, &options, &ops), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-	talker = (struct talker){ .outbox = { .outboxes = outboxes, .fd = fds[0] }, .theirs = fds[1] };
+	talker = (struct talker){ .theirs = fds[1] };
+	assert_int_equal(outbox_init(&talker.outbox, outboxes, fds[0], NULL), 0);
 	return 0;
 }
 
@@ -100,6 +101,7 @@ static int tear_down(void **state)
 {
 	(void)state;
 	close(talker.outbox.fd);
+	outbox_done(&talker.outbox);
 	close(talker.theirs);
 	assert_null(outboxes_free(outboxes));
 	event_base_free(base);
@@ -229,9 +231,10 @@ static void test_gone(void **state)
 {
 	(void)state;
 	say_and_wait();
-	outbox_not_due(&talker.outbox);
+	outbox_done(&talker.outbox);
 	assert_false(turn(EVLOOP_ONCE));
 	assert_int_equal(talker.words, 1);
+	assert_int_equal(outbox_init(&talker.outbox, outboxes, talker.outbox.fd, NULL), 0);
 	talker.goes = true;
 	outbox_due(&talker.outbox);
 	assert_false(turn(EVLOOP_NONBLOCK));

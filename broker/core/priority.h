@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The priorities of events in the loop. Those of a lower number come first; among them the loop looks for new events again, so
+ * that a source does not wait for requests.
+ */
+
+enum {
+	PRIORITY_SOURCE,   /* events to publish, and signals */
+	PRIORITY_DELIVERY, /* published events to send; libevent's default */
+	PRIORITY_REQUEST,  /* what peers ask for, and sending the past */
+	_PRIORITY_MAX,
+};
