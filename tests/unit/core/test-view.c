@@ -228,52 +228,6 @@ static bool is_kept(const struct subscriber *of)
 }
 
 /* Lines are kept until all have them, even if cursors come and go meanwhile, and not longer. */
-/* What costs much is not done while the source publishes, but by the reader. */
-static void test_left_to_reader(void **state)
-{
-	static const char *const dear = "{\"comm\":[\"a*\",\"b*\",\"c*\",\"*d\",\"*\"],\"threads\":true}";
-	const struct views_stats *stats = views_stats(hub_views(stage.hub));
-	static struct subscriber subscriber;
-
-	(void)state;
-	assert_int_equal(subscribe(&subscriber, &stage, dear, SEE_ALL, NULL), 0);
-	subscriber_read_all(&subscriber);
-	for (int i = 0; i < 5; i++) {
-		uint64_t before = stats->encoded;
-
-		stage_run(&stage, 100, 50);
-		assert_int_equal(stats->encoded, before);
-		subscriber_read_all(&subscriber);
-		assert_true(stats->encoded > before);
-		subscriber_check(&subscriber);
-	}
-	unsubscribe(&subscriber);
-}
-
-/* Nor is what is cheap, if there is too much of it between two flushes. */
-static void test_too_much(void **state)
-{
-	enum { MANY = 5000 };
-	const struct views_stats *stats = views_stats(hub_views(stage.hub));
-	static struct subscriber subscriber;
-
-	(void)state;
-	assert_int_equal(subscribe(&subscriber, &stage, "{\"threads\":true}", SEE_ALL, NULL), 0);
-	subscriber_read_all(&subscriber);
-	stage_run(&stage, MANY, MANY);
-	assert_in_range(stats->encoded, 1, MANY / 2);
-	subscriber_read_all(&subscriber);
-	subscriber_check(&subscriber);
-	assert_true(stats->encoded >= MANY);
-
-	/* From the next flush on as before. */
-	stage_run(&stage, 10, 10);
-	assert_true(stats->encoded >= MANY + 10);
-	subscriber_read_all(&subscriber);
-	subscriber_check(&subscriber);
-	unsubscribe(&subscriber);
-}
-
 static void test_kept(void **state)
 {
 	static struct subscriber some[4];
@@ -601,8 +555,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_wanted, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_wanted_by_many, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_encoded_once, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_left_to_reader, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_too_much, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_encoded_never, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_read, setup, teardown),

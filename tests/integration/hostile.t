@@ -1,0 +1,56 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# One user with 512 connections does what costs the broker most (hostile.c). No turn of the loop is long, the source loses
+# nothing, and another user gets all events.
+use strict;
+use warnings;
+use FindBin '$Bin';
+use lib $Bin;
+use Forkbus;
+use Test::More;
+
+use constant { CONNECTIONS => 512, BURST => 200, TURN_USEC => 50_000 };
+
+Forkbus->needs_root;
+Forkbus->needs_connector;
+
+my $times = $ENV{FORKBUS_LONG} ? 300 : 8;
+my ($hostile, $other) = Forkbus::nobody();
+my $dir     = Forkbus->directory;
+my $program = Forkbus->installed(Forkbus->helper('hostile'), $dir);
+my $work    = Forkbus->installed(Forkbus->helper('workload'), $dir);
+mkdir "$dir/own" and chown $hostile, $hostile, "$dir/own" or die "$dir/own: $!\n";
+
+my $broker = Forkbus->broker(source => 'connector', config => { Broker => { HeartbeatSec => '15s' } });
+my $attack = Forkbus::Workload->start(
+    program   => $program,
+    arguments => [$broker->dir, CONNECTIONS, "$dir/own"],
+    uid       => $hostile,
+);
+ok($attack->next->{ready}, 'an attack by ' . CONNECTIONS . ' connections has begun');
+cmp_ok($broker->status->{connections}, '>=', CONNECTIONS / 4, 'many of them are open');
+
+my $reader = $broker->subscribe({ types => ['exit'] }, uid => $other);
+$reader->wait_ready;
+my %made;
+for (1 .. $times) {
+    my @made = Forkbus::Workload->start(program => $work, arguments => ['burst=' . BURST], uid => $other)->go->finish;
+    $made{ $_->{pid} }++ for @made;
+}
+my %got;
+$got{ $_->{pid} }++ for grep { $_->{type} eq 'exit' } $reader->catch_up($broker);
+my @missing = grep { ($got{$_} // 0) < $made{$_} } sort keys %made;
+is_deeply(\@missing, [], 'another user gets the ends of all ' . $times * BURST . ' processes');
+
+my $status = $broker->status;
+is($status->{lost}{netlink}{times}, 0, 'the source has lost nothing');
+SKIP: {
+    skip 'a tool makes the broker slow', 1 if Forkbus::slow();
+    cmp_ok($status->{longestTurn}{sinceStartUsec}, '<=', TURN_USEC, 'no turn was long');
+}
+my ($done) = $attack->finish;
+cmp_ok($done->{$_}, '>', 0, "attacks: $_") for grep { $_ ne 'descriptors' } sort keys %$done;
+diag(Forkbus::json({ longestTurn => $status->{longestTurn}, attacks => $done }));
+$broker->stop;
+done_testing;

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * What views do while a source publishes, and what they leave to their readers.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "core/slice.h"
+#include "tests/unit/stage.h"
+#include "tests/unit/support.h"
+
+static struct stage stage;
+
+static int setup(void **state)
+{
+	(void)state;
+	test_dir_make();
+	stage_open(&stage, 64, 16 << 20, 3, 3);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	stage_close(&stage);
+	test_dir_remove();
+	return 0;
+}
+
+/* The first step is always made; after that the clock decides, which is read at intervals. */
+static void test_slice(void **state)
+{
+	struct slice over = { .until = 0 }, dear = over, open = slice_begin(600 * NSEC_PER_SEC);
+	unsigned int cheap = 0;
+
+	(void)state;
+	while (!slice_is_over(&over, SLICE_CHEAP))
+		cheap++;
+	assert_int_equal(cheap, SLICE_STEPS);
+	assert_false(slice_is_over(&dear, SLICE_DEAR));
+	assert_true(slice_is_over(&dear, SLICE_DEAR));
+	for (int i = 0; i < 1000; i++)
+		assert_false(slice_is_over(&open, SLICE_DEAR));
+}
+
+/* What costs much is not done while the source publishes, but by the reader. */
+static void test_left_to_reader(void **state)
+{
+	static const char *const dear = "{\"comm\":[\"a*\",\"b*\",\"c*\",\"*d\",\"*\"],\"threads\":true}";
+	const struct views_stats *stats = views_stats(hub_views(stage.hub));
+	static struct subscriber subscriber;
+
+	(void)state;
+	assert_int_equal(subscribe(&subscriber, &stage, dear, SEE_ALL, NULL), 0);
+	subscriber_read_all(&subscriber);
+	for (int i = 0; i < 5; i++) {
+		uint64_t before = stats->encoded;
+
+		stage_run(&stage, 100, 50);
+		assert_int_equal(stats->encoded, before);
+		subscriber_read_all(&subscriber);
+		assert_true(stats->encoded > before);
+		subscriber_check(&subscriber);
+	}
+	unsubscribe(&subscriber);
+}
+
+/* Nor is what is cheap, if there is too much of it between two flushes. */
+static void test_too_much(void **state)
+{
+	enum { MANY = 5000 };
+	const struct views_stats *stats = views_stats(hub_views(stage.hub));
+	static struct subscriber subscriber;
+
+	(void)state;
+	assert_int_equal(subscribe(&subscriber, &stage, "{\"threads\":true}", SEE_ALL, NULL), 0);
+	subscriber_read_all(&subscriber);
+	stage_run(&stage, MANY, MANY);
+	assert_in_range(stats->encoded, 1, MANY / 2);
+	subscriber_read_all(&subscriber);
+	subscriber_check(&subscriber);
+	assert_true(stats->encoded >= MANY);
+
+	/* From the next flush on as before. */
+	stage_run(&stage, 10, 10);
+	assert_true(stats->encoded >= MANY + 10);
+	subscriber_read_all(&subscriber);
+	subscriber_check(&subscriber);
+	unsubscribe(&subscriber);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_slice),
+		cmocka_unit_test_setup_teardown(test_left_to_reader, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_too_much, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
