@@ -44,11 +44,6 @@ static inline void bytes_add(struct bytes *bytes, unsigned char byte)
 	bytes->words[byte / WORD_BITS] |= UINT64_C(1) << byte % WORD_BITS;
 }
 
-static inline bool bytes_has(const struct bytes *bytes, unsigned char byte)
-{
-	return bytes->words[byte / WORD_BITS] >> byte % WORD_BITS & 1;
-}
-
 static void bytes_invert(struct bytes *bytes)
 {
 	for (size_t i = 0; i < 4; i++)
@@ -169,24 +164,55 @@ static int elements_parse(struct pattern *pattern, struct bytes *elements, const
 	return 0;
 }
 
+static bool bytes_are_all(const struct bytes *bytes)
+{
+	return (bytes->words[0] & bytes->words[1] & bytes->words[2] & bytes->words[3]) == UINT64_MAX;
+}
+
+/*
+ * Fill a column for each byte. Subscribers choose the patterns, so this has to be quick: for nearly all elements, few bytes have
+ * to be looked at.
+ */
+static void columns_fill(const struct pattern *pattern, const struct bytes *elements, uint64_t *columns)
+{
+	size_t n_words = pattern->n_words;
+
+	for (size_t i = 0; i < pattern->last; i++)
+		if (bytes_are_all(&elements[i]))
+			columns[i / WORD_BITS] |= UINT64_C(1) << i % WORD_BITS;
+	for (size_t byte = 1; byte < 256; byte++)
+		memcpy(columns + byte * n_words, columns, n_words * sizeof(*columns));
+	for (size_t i = 0; i < pattern->last; i++) {
+		if (bytes_are_all(&elements[i]))
+			continue;
+		for (size_t word = 0; word < 4; word++)
+			for (uint64_t left = elements[i].words[word]; left; left &= left - 1) {
+				size_t byte = word * WORD_BITS + (size_t)__builtin_ctzll(left);
+
+				columns[byte * n_words + i / WORD_BITS] |= UINT64_C(1) << i % WORD_BITS;
+			}
+	}
+}
+
 /* Finds the classes of bytes. @columns: room for 256 of them, empty. Return: how many there are. */
 static size_t classes_find(struct pattern *pattern, const struct bytes *elements, uint64_t *columns)
 {
 	size_t n = 0, size = pattern->n_words * sizeof(*columns);
 
+	columns_fill(pattern, elements, columns);
 	for (unsigned int byte = 0; byte < 256; byte++) {
-		uint64_t *column = columns + n * pattern->n_words;
+		const uint64_t *column = columns + byte * pattern->n_words;
 		size_t i;
 
-		memset(column, 0, size);
-		for (i = 0; i < pattern->last; i++)
-			if (bytes_has(&elements[i], (unsigned char)byte))
-				column[i / WORD_BITS] |= UINT64_C(1) << i % WORD_BITS;
-		for (i = 0; memcmp(columns + i * pattern->n_words, column, size) != 0; i++)
+		for (i = 0; i < n && memcmp(columns + i * pattern->n_words, column, size) != 0; i++)
 			;
 		pattern->class[byte] = (uint8_t)i;
-		if (i == n)
-			n++;
+		if (i < n)
+			continue;
+		/* A column only moves to the front, to where none is needed any more. */
+		if (n != byte)
+			memcpy(columns + n * pattern->n_words, column, size);
+		n++;
 	}
 	return n;
 }
