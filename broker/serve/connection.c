@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "core/priority.h"
+#include "core/slice.h"
 #include "serve/closer.h"
 
 #define READ_SIZE   4096
@@ -47,6 +48,8 @@ static void release(struct connection *connection)
 
 	connection_unsubscribe(connection);
 	outbox_done(&connection->outbox);
+	if (all->tick_next == connection)
+		all->tick_next = LIST_NEXT(connection, link);
 	LIST_REMOVE(connection, link);
 	all->stats.connections--;
 	free_event(connection->readable);
@@ -327,14 +330,20 @@ static void tick(struct connection *connection, uint64_t now_usec)
 		connection_free(connection);
 }
 
-void connections_tick(struct connections *all, uint64_t now_usec)
+bool connections_tick(struct connections *all, uint64_t now_usec)
 {
-	struct connection *connection, *next;
+	struct slice slice = slice_begin(SLICE_NSEC);
+	struct connection *connection;
 
-	for (connection = LIST_FIRST(&all->list); connection; connection = next) {
-		next = LIST_NEXT(connection, link);
+	if (!all->tick_next)
+		all->tick_next = LIST_FIRST(&all->list);
+	while ((connection = all->tick_next)) {
+		if (slice_is_over(&slice, SLICE_CHEAP))
+			return true;
+		all->tick_next = LIST_NEXT(connection, link);
 		tick(connection, now_usec);
 	}
+	return false;
 }
 
 void connection_new(struct connections *all, int fd, const struct peer *peer, struct budget_account *account)

@@ -49,6 +49,7 @@ struct connections {
 	struct outboxes *outboxes;
 	struct closer *closer; /* NULL: not needed yet */
 	LIST_HEAD(, connection) list;
+	struct connection *tick_next; /* NULL: the last tick is complete */
 };
 
 struct connection {
@@ -84,8 +85,11 @@ int connections_init(struct connections *all, const struct connection_ops *ops,
 void connections_done(struct connections *all);
 /* connections_close() - close the socket of a peer, now or soon */
 void connections_close(struct connections *all, int fd);
-/* connections_tick() - heartbeats for subscribers that have received nothing for a while. @now_usec: CLOCK_MONOTONIC */
-void connections_tick(struct connections *all, uint64_t now_usec);
+/*
+ * connections_tick() - heartbeats for subscribers that have received nothing for a while
+ * @now_usec: CLOCK_MONOTONIC. Return: whether it was too much for one slice, and goes on with the next call.
+ */
+bool connections_tick(struct connections *all, uint64_t now_usec);
 
 /*
  * connection_new() - take a socket, the reference of its peer's account, and the connection that was taken from it

@@ -137,7 +137,8 @@ static void on_tick(evutil_socket_t fd, short what, void *userdata)
 	struct server *server = userdata;
 
 	(void)fd, (void)what;
-	connections_tick(&server->connections, clock_usec(CLOCK_MONOTONIC));
+	if (connections_tick(&server->connections, clock_usec(CLOCK_MONOTONIC)))
+		event_active(server->tick, EV_TIMEOUT, 0);
 }
 
 static void set_tick(struct server *server)
