@@ -60,7 +60,6 @@ struct connector {
 	struct source source;
 	struct hub *hub;
 	uint64_t socket_buffer;
-	uint32_t self; /* our own pid */
 
 	/* Input */
 	int fd;

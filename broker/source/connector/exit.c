@@ -35,8 +35,7 @@ static void publish_thread_exit(struct connector *connector, const struct cn_eve
 	const struct process *process;
 	struct fb_event event;
 
-	if (!(hub_armed(connector->hub) & HUB_ARMED_THREADS) || cn->tgid == connector->self ||
-	    cn->tid == cn->tgid)
+	if (!(hub_armed(connector->hub) & HUB_ARMED_THREADS) || cn->tid == cn->tgid)
 		return;
 	process = connector_begin(connector, &event, EVENT_EXIT, cn->nsec, cn->tgid);
 	EVENT_SET(&event, tid, cn->tid);

@@ -98,18 +98,13 @@ static bool is_leader(const struct cn_event *cn)
 	return cn->tid == cn->tgid;
 }
 
-static bool threads_wanted(const struct connector *connector, const struct cn_event *cn)
-{
-	return hub_armed(connector->hub) & HUB_ARMED_THREADS && cn->tgid != connector->self;
-}
-
 static void publish_thread_fork(struct connector *connector, const struct cn_event *cn)
 {
 	const struct process *process;
 	struct fb_event event;
 
 	groups_fork(connector->groups, cn);
-	if (!threads_wanted(connector, cn))
+	if (!(hub_armed(connector->hub) & HUB_ARMED_THREADS))
 		return;
 	process = connector_begin(connector, &event, EVENT_FORK, cn->nsec, cn->tgid);
 	EVENT_SET(&event, tid, cn->tid);

@@ -62,7 +62,6 @@ static int connector_new(struct connector **ret, struct hub *hub, struct event_b
 	connector->hub = hub;
 	pace_init(&connector->pace, base, options->coalesce_usec, &connector_pace_ops, connector);
 	connector->socket_buffer = options->socket_buffer;
-	connector->self = (uint32_t)getpid();
 	connector->arena = malloc(sizeof(*connector->arena));
 	if (!connector->arena || connector_queue_init(&connector->queue) < 0)
 		return -ENOMEM;

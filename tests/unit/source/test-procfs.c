@@ -449,9 +449,41 @@ static void test_protected(void **state)
 	close(proc);
 }
 
+/* Has the program run? The test has; a kernel thread has none; a program that is being loaded has no page of a file. */
+static void test_settled(void **state)
+{
+	static const char thread[] = "2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 0 0 0 20 0 1 0 5 0 0 "
+				     "18446744073709551615 0 0 0 0\n";
+	struct procfs_text *text = malloc(sizeof(*text));
+	int proc = procfs_open();
+	struct procfs_stat stat;
+	struct fb_event event;
+	uint64_t pages;
+
+	(void)state;
+	assert_non_null(text);
+	assert_int_equal(procfs_parse_shared(&pages, "652 235 201 4 0 96 0\n", 21), 0);
+	assert_int_equal(pages, 201);
+	assert_int_equal(procfs_parse_shared(&pages, "0 0 0 0 0 0 0\n", 14), 0);
+	assert_int_equal(pages, 0);
+	assert_int_equal(procfs_parse_shared(&pages, "652 235", 7), PROCFS_E_TEXT);
+	assert_int_equal(procfs_parse_stat(&stat, thread, sizeof(thread) - 1), 0);
+	assert_true(stat.kernel_thread);
+	assert_int_equal(stat.start_stack, 0);
+	assert_int_equal(procfs_read(proc, (uint32_t)getpid(), 0, FIELDS_ALL, &event, text, &stat), 0);
+	assert_true(stat.settled);
+	assert_false(stat.kernel_thread);
+	/* Without the program it is not looked at. */
+	assert_int_equal(procfs_read(proc, (uint32_t)getpid(), 0, 0, &event, text, &stat), 0);
+	assert_false(stat.settled);
+	close(proc);
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_settled),
 		cmocka_unit_test(test_stat),
 		cmocka_unit_test(test_hostile_names),
 		cmocka_unit_test(test_stat_cut),
