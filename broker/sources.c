@@ -68,8 +68,12 @@ static bool probe(const struct source_ops *ops, char found[static SOURCE_SENTENC
 		return false;
 	}
 	works = ops->probe(found, advice);
-	if (works && advice[0] == '\0' && surroundings_hide_files())
-		snprintf(advice, SOURCE_SENTENCE_MAX, "%s", HIDDEN_FILES);
+	/* Beside other advice, if there is room. */
+	if (works && surroundings_hide_files()) {
+		size_t len = strlen(advice);
+
+		snprintf(advice + len, SOURCE_SENTENCE_MAX - len, "%s%s", len > 0 ? " " : "", HIDDEN_FILES);
+	}
 	return works;
 }
 

@@ -15,7 +15,7 @@
 
 struct source;
 
-#define SOURCE_SENTENCE_MAX 256
+#define SOURCE_SENTENCE_MAX 512
 
 /* The configured options for all sources. */
 struct source_options {
