@@ -28,10 +28,14 @@ my %ends = (
 # The tests of the module, then the broker's tests that are about processes, with the module as the source. Without resume.t,
 # which expects losses that do not occur with the module (module.t tests this), and load.t, whose figures mean nothing in an
 # emulator.
+#
+# With PREEMPT_RT also without processes.t: there the end of a thread often comes after that of its process (see
+# docs/module.md), and a subscriber of a tree does not get it any more.
 sub tests {
+    my ($kernel) = @_;
     my @module = map { 'tests/vm/guest/' . basename($_) } glob "$top/tests/vm/guest/*.t";
     my @broker = map { "tests/integration/$_.t" } qw(module processes access machine);
-    return @module, map { "module:$_" } grep { -e "$top/$_" } @broker;
+    return @module, map { "module:$_" } grep { -e "$top/$_" } grep { $kernel !~ /-rt$/ || !/processes/ } @broker;
 }
 
 # If a required tool is unavailable on this machine, all tests are skipped.
@@ -70,7 +74,7 @@ sub run_tests {
     prepare("$here/rootfs");
     prepare("$here/build", $kernel);
 
-    my @tests = tests();
+    my @tests = tests($kernel);
     open my $guest, '-|', "$here/boot", '-t', LIMIT_SEC, $kernel, 'tests/vm/guest-tests', @tests or die "boot: $!\n";
     my ($number, $name, @lines) = (0);
     while (defined(my $line = readline $guest)) {
