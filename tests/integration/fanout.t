@@ -18,7 +18,7 @@ use constant {
     EVENTS      => 4000,
     BATCH       => 500,
     SECOND      => 1000000,
-    SLACK_USEC  => 10000,   # start times that differ by at most this are equal
+    TICK_USEC   => 10000,   # start times from /proc are multiples of it, and differ from the right ones by at most this
 };
 
 srand 20040316;             # the same events every time
@@ -52,7 +52,7 @@ sub make_fork {
     my $child  = {
         %$parent,
         pid             => $next_pid++,
-        startUsec       => ($clock += 2 * SLACK_USEC),
+        startUsec       => ($clock += 2 * TICK_USEC),
         ppid            => $parent->{pid},
         parentStartUsec => $parent->{startUsec},
         cgroup          => $cgroups[$where],
@@ -94,7 +94,8 @@ my %makers = (
         return [
             map {
                 my $process = one_of(@living);
-                one_of($process->{pid}, { pid => $process->{pid}, startUsec => $process->{startUsec} + 1 })
+                my $start   = $process->{startUsec};
+                one_of($process->{pid}, map { { pid => $process->{pid}, startUsec => $_ } } $start, $start - $start % TICK_USEC)
             } 0 .. rand 5
         ];
     },
@@ -193,7 +194,8 @@ sub take_into_tree {
 
 sub same_start {
     my ($process, $event) = @_;
-    return abs($process->{startUsec} - $event->{startUsec}) <= SLACK_USEC;
+    my ($one, $other) = map { $_->{startUsec} } $process, $event;
+    return $one == $other || (($one % TICK_USEC == 0 || $other % TICK_USEC == 0) && abs($one - $other) <= TICK_USEC);
 }
 
 sub wanted {
@@ -260,8 +262,7 @@ while (@subscribers < SUBSCRIBERS) {
 }
 push @subscribers, { request => {}, uid => $_ } for $> == 0 ? (1000, 65534) : ();
 
-# A view with a tree has a state of its own, and is never shared.
-my @equal = grep { !$_->{request}{tree} && !defined $_->{uid} } @subscribers;
+my @equal = grep { !defined $_->{uid} } @subscribers;
 push @subscribers, map { { request => reworded($equal[$_]{request}), same => $equal[$_] } } 0 .. EQUAL - 1;
 for my $subscriber (@subscribers) {
     my @user = defined $subscriber->{uid} ? (uid => $subscriber->{uid}) : ();
