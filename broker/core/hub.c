@@ -128,11 +128,21 @@ int hub_restore(struct hub *hub)
 	return r;
 }
 
+/* The table has the process of this event, perhaps since now. */
+static void meet_label(struct hub *hub, const struct fb_event *event)
+{
+	struct line *line = labels_await(hub->labels) ? table_line(hub->table, event) : NULL;
+
+	if (line && event->type != EVENT_EXIT && EVENT_HAS(event, start_usec))
+		labels_meet(hub->labels, (struct process_id){ event->pid, event->start_usec }, line);
+}
+
 static void set_label(struct hub *hub, struct fb_event *event)
 {
 	uint32_t number;
 
 	EVENT_CLEAR(event, label);
+	meet_label(hub, event);
 	if (hub->lineage->n_marks == 0)
 		return;
 	number = labels_number(hub->labels, table_line(hub->table, event), event->seq, log_first(hub->log));
@@ -256,7 +266,10 @@ struct hub *hub_free(struct hub *hub)
 
 int hub_learn(struct hub *hub, const struct fb_event *event)
 {
-	return table_apply(hub->table, event);
+	int r = table_apply(hub->table, event);
+
+	meet_label(hub, event);
+	return r;
 }
 
 void hub_forget(struct hub *hub, const struct process *process, field_set fields)

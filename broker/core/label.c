@@ -7,6 +7,7 @@
 #include "core/label.h"
 
 #include "base/cleanup.h"
+#include "event.h"
 
 #define NUMBERS_MIN 64
 
@@ -25,6 +26,7 @@ struct number {
 struct labels {
 	struct lineage *lineage;
 	struct label *by_root;
+	size_t n_awaiting;
 	struct number *numbers; /* a ring of @size, a power of two; a number is at its place modulo @size */
 	uint32_t oldest, n, size;
 };
@@ -269,14 +271,21 @@ static int label_new(struct label **ret, struct labels *labels, struct process_i
 	return 0;
 }
 
-int label_get(struct label **ret, struct labels *labels, struct process_id root, struct line *line,
-	      uint64_t next)
+static struct label *label_find(const struct labels *labels, struct process_id root)
 {
 	uint64_t key[2] = { root.pid, root.start_usec };
 	struct label *label;
-	int r;
 
 	HASH_FIND(hh, labels->by_root, key, sizeof(key), label);
+	return label;
+}
+
+int label_get(struct label **ret, struct labels *labels, struct process_id root, struct line *line,
+	      uint64_t next)
+{
+	struct label *label = label_find(labels, root);
+	int r;
+
 	if (label) {
 		label->references++;
 		*ret = label;
@@ -301,6 +310,8 @@ struct label *label_put(struct labels *labels, struct label *label)
 		return NULL;
 	while (!LIST_EMPTY(&label->marks))
 		mark_remove(labels, LIST_FIRST(&label->marks));
+	if (label->awaits)
+		labels->n_awaiting--;
 	HASH_DEL(labels->by_root, label);
 	free(label);
 	return NULL;
@@ -310,6 +321,41 @@ void label_begin(struct label *label, uint64_t next)
 {
 	label->since = next;
 	label->asked = 0;
+}
+
+void label_await(struct labels *labels, struct label *label)
+{
+	if (!label->awaits)
+		labels->n_awaiting++;
+	label->awaits = true;
+}
+
+bool labels_await(const struct labels *labels)
+{
+	return labels->n_awaiting > 0;
+}
+
+static void meet(struct labels *labels, struct process_id id, uint64_t named, struct line *line)
+{
+	struct label *label = label_find(labels, (struct process_id){ id.pid, named });
+
+	if (!label || !label->awaits || !event_start_means(id.start_usec, named) ||
+	    label_mark(labels, label, line) < 0)
+		return;
+	label->awaits = false;
+	labels->n_awaiting--;
+}
+
+void labels_meet(struct labels *labels, struct process_id id, struct line *line)
+{
+	uint64_t tick = id.start_usec - id.start_usec % EVENT_START_SLACK_USEC;
+
+	/* Named by its exact start, or by a tick beside it. */
+	meet(labels, id, id.start_usec, line);
+	for (uint64_t named = tick > 0 ? tick - EVENT_START_SLACK_USEC : 0;
+	     named <= tick + EVENT_START_SLACK_USEC; named += EVENT_START_SLACK_USEC)
+		if (named != id.start_usec)
+			meet(labels, id, named, line);
 }
 
 bool label_is_on(const struct labels *labels, const struct label *label, struct line *line)

@@ -40,6 +40,7 @@ struct label {
 	uint64_t key[2]; /* the same without padding */
 	unsigned int references;
 	uint64_t since; /* records from here on have it; LABEL_NOT_BEGUN: its members are not known yet */
+	bool awaits;	/* it has begun, and its root was not seen yet */
 	LIST_HEAD(, mark) marks;
 	struct view_entry_list views; /* those whose filter has this tree */
 	struct past *past;	      /* which records before @since are its members'; NULL: not needed now */
@@ -80,6 +81,19 @@ void label_simplify(struct labels *labels, struct label *label);
 
 /* label_begin() - all members are marked: records from @next on have it */
 void label_begin(struct label *label, uint64_t next);
+
+/*
+ * label_await() - it has begun, but nothing is known of its root: the process gets the label when it is seen
+ * A subscriber can know a new process before its fork is published.
+ */
+void label_await(struct labels *labels, struct label *label);
+
+/*
+ * labels_meet() - a process was seen: it gets the label that awaits it
+ * Without memory the label awaits it further. @line: of the process
+ */
+void labels_meet(struct labels *labels, struct process_id id, struct line *line);
+bool labels_await(const struct labels *labels);
 
 /*
  * labels_number() - the number for a record about a process

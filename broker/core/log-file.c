@@ -231,11 +231,10 @@ static int reopen(struct log_file *file)
 static int move(struct log_file *file)
 {
 	struct log_header *content = file->header;
-	_cleanup_close_ int fd = file->fd;
 	int r;
 
 	file->header = NULL;
-	file->fd = -1;
+	file->fd = close_fd(file->fd);
 	r = create(file, content, 0, 0);
 	munmap(content, file->size);
 	if (r == 0)

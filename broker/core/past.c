@@ -287,8 +287,11 @@ static void begin(struct past *past, struct label *label, struct labels *labels,
 			past->error = -ENOMEM;
 	}
 	label_simplify(labels, label);
-	if (!past->error)
-		label_begin(label, log_next(log));
+	if (past->error)
+		return;
+	label_begin(label, log_next(log));
+	if (!past->root_is_found)
+		label_await(labels, label);
 }
 
 static void read_slice(struct past *past, struct label *label, struct labels *labels, const struct log *log,

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -166,12 +167,56 @@ static void test_unread(void **state)
 	stage_close(&stage);
 }
 
+/* A subscriber can name a process before its fork is published, by its exact start or by that in /proc. */
+static void test_unseen(void **state)
+{
+	struct world_process *root, *child;
+	struct fb_event event, later;
+	char request[100];
+
+	(void)state;
+	stage_open(&stage, 400, 0, 1, 3);
+	stage_run(&stage, 20, 20);
+	for (int exact = 0; exact <= 1; exact++) {
+		root = world_fork(&stage.world, &event, stage.world.living[0]);
+		snprintf(request, sizeof(request), "{\"tree\":{\"pid\":%u,\"startUsec\":%" PRIu64 "}}",
+			 root->pid,
+			 exact ? event.start_usec
+			       : event.start_usec - event.start_usec % EVENT_START_SLACK_USEC);
+		assert_int_equal(subscribe(&many[exact], &stage, request, SEE_ALL, NULL), 0);
+		many[exact].root = root;
+		subscriber_read_all(&many[exact]);
+		stage_publish(&stage, &event, root);
+		child = world_fork(&stage.world, &later, root);
+		stage_publish(&stage, &later, child);
+		world_exit(&stage.world, &later, root);
+		stage_publish(&stage, &later, root);
+		world_exit(&stage.world, &later, child);
+		stage_publish(&stage, &later, child);
+		stage_run(&stage, 100, 20);
+		check(exact);
+		assert_int_equal(many[exact].n_events, 4);
+		unsubscribe(&many[exact]);
+	}
+	assert_false(labels_await(hub_labels(stage.hub)));
+	/* A label that still awaits its root goes with its subscriber. */
+	assert_int_equal(
+		subscribe(&many[0], &stage, "{\"tree\":{\"pid\":4194000,\"startUsec\":1}}", SEE_ALL, NULL),
+		0);
+	subscriber_read_all(&many[0]);
+	assert_true(labels_await(hub_labels(stage.hub)));
+	unsubscribe(&many[0]);
+	assert_false(labels_await(hub_labels(stage.hub)));
+	stage_close(&stage);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_whole_log, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_small_log, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unread, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unseen, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("tree", tests, NULL, NULL);
