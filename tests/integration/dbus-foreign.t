@@ -36,7 +36,7 @@ sub test_busctl {
     is($code, 0, 'busctl introspect') or diag($err);
     my %line = map { s/\s+/ /gr =~ /^\.(\w+) (.*?) ?$/ ? ("$1" => "$2") : () } split /\n/, $text;
     is(join(' ', sort keys %line),
-        'Cursor EventsLost EventsReceived GetProcess ListProcesses Source Subscribe Subscribers Version',
+        'Cursor EventsLost EventsReceived GetProcess ListProcesses LongestTurnUsec Source Subscribe Subscribers Version',
         'names all members');
     is($line{Subscribe}, 'method a{sv} o -', 'with their types');
     like($line{Version}, qr/^property s "[\d.]+" const$/, 'that one is constant');
