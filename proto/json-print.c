@@ -9,8 +9,8 @@
 /* Longest that a separator of lines becomes: \u2028 */
 #define ESCAPE_SIZE 6
 
-/* A json_put() has failed since the last json_print(). */
-static _Thread_local bool incomplete;
+/* A json_put() has failed since the last json_print(). The model saves the shared library a dependency, on the loader. */
+static _Thread_local bool incomplete __attribute__((tls_model("initial-exec")));
 
 void json_put(json_t *object, const char *key, json_t *value)
 {

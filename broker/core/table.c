@@ -33,8 +33,9 @@ struct table {
 	size_t free_slot; /* SLOT_NONE: none */
 	struct process *spare;
 	unsigned int n_spare;
-	struct process *gone; /* ended by the last event, which may use its texts */
-	uint32_t certain;     /* how often events were lost */
+	struct process *gone;	/* ended by the last event, which may use its texts */
+	struct process *latest; /* found last: the next question is mostly about it, too */
+	uint32_t certain;	/* how often events were lost */
 };
 
 int table_new(struct table **ret)
@@ -58,11 +59,16 @@ size_t table_count(const struct table *table)
 	return HASH_COUNT(table->processes);
 }
 
+/* Remembers the answer, and so changes a table that is const for the caller. */
 static struct process *find(const struct table *table, uint32_t pid)
 {
-	struct process *process;
+	struct process *process = table->latest;
 
+	if (process && process->id.pid == pid)
+		return process;
 	HASH_FIND(hh, table->processes, &pid, sizeof(pid), process);
+	if (process)
+		((struct table *)(uintptr_t)table)->latest = process;
 	return process;
 }
 
@@ -169,6 +175,8 @@ static void process_detach(struct table *table, struct process *process)
 	parents_leave(&table->parents, process);
 	slot_give(table, process);
 	HASH_DEL(table->processes, process);
+	if (table->latest == process)
+		table->latest = NULL;
 }
 
 struct table *table_free(struct table *table)
