@@ -131,7 +131,7 @@ int hub_restore(struct hub *hub)
 /* The table has the process of this event, perhaps since now. */
 static void meet_label(struct hub *hub, const struct fb_event *event)
 {
-	struct line *line = labels_await(hub->labels) ? table_line(hub->table, event) : NULL;
+	struct line *line = hub->lineage->n_awaiting > 0 ? table_line(hub->table, event) : NULL;
 
 	if (line && event->type != EVENT_EXIT && EVENT_HAS(event, start_usec))
 		labels_meet(hub->labels, (struct process_id){ event->pid, event->start_usec }, line);

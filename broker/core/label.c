@@ -26,7 +26,6 @@ struct number {
 struct labels {
 	struct lineage *lineage;
 	struct label *by_root;
-	size_t n_awaiting;
 	struct number *numbers; /* a ring of @size, a power of two; a number is at its place modulo @size */
 	uint32_t oldest, n, size;
 };
@@ -311,7 +310,7 @@ struct label *label_put(struct labels *labels, struct label *label)
 	while (!LIST_EMPTY(&label->marks))
 		mark_remove(labels, LIST_FIRST(&label->marks));
 	if (label->awaits)
-		labels->n_awaiting--;
+		labels->lineage->n_awaiting--;
 	HASH_DEL(labels->by_root, label);
 	free(label);
 	return NULL;
@@ -326,13 +325,8 @@ void label_begin(struct label *label, uint64_t next)
 void label_await(struct labels *labels, struct label *label)
 {
 	if (!label->awaits)
-		labels->n_awaiting++;
+		labels->lineage->n_awaiting++;
 	label->awaits = true;
-}
-
-bool labels_await(const struct labels *labels)
-{
-	return labels->n_awaiting > 0;
 }
 
 static void meet(struct labels *labels, struct process_id id, uint64_t named, struct line *line)
@@ -343,7 +337,7 @@ static void meet(struct labels *labels, struct process_id id, uint64_t named, st
 	    label_mark(labels, label, line) < 0)
 		return;
 	label->awaits = false;
-	labels->n_awaiting--;
+	labels->lineage->n_awaiting--;
 }
 
 void labels_meet(struct labels *labels, struct process_id id, struct line *line)

@@ -93,7 +93,6 @@ void label_await(struct labels *labels, struct label *label);
  * Without memory the label awaits it further. @line: of the process
  */
 void labels_meet(struct labels *labels, struct process_id id, struct line *line);
-bool labels_await(const struct labels *labels);
 
 /*
  * labels_number() - the number for a record about a process

@@ -31,6 +31,7 @@ struct lineage {
 	uint64_t changes; /* of marks, and of parents of lines that may have been asked for their marks */
 	size_t n;	  /* lines */
 	size_t n_marks;
+	size_t n_awaiting; /* labels whose root was not seen yet */
 	struct line *spare;
 	unsigned int n_spare;
 };
