@@ -35,10 +35,10 @@ static void make(const struct wire *wire, const char *path)
 	if (!data || !messages.lines)
 		die("memory");
 	for (messages.n = 0; messages.n < file.n; messages.n++) {
-		const struct line *line = &file.lines[messages.n];
+		const struct text_line *line = &file.lines[messages.n];
 		size_t len = wire->put(data + at, line->data, line->len - 1);
 
-		messages.lines[messages.n] = (struct line){ data + at, len };
+		messages.lines[messages.n] = (struct text_line){ data + at, len };
 		at += len;
 	}
 }
@@ -58,7 +58,7 @@ static void publish(int fd, struct pace *pace)
 
 	while (!pace_ends(pace)) {
 		uint64_t wait = pace_wait(pace), due;
-		const struct line *first = &messages.lines[next];
+		const struct text_line *first = &messages.lines[next];
 		size_t size = 0;
 
 		if (wait > 0)

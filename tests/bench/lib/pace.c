@@ -74,9 +74,9 @@ void line_file_read(struct line_file *file, const char *path)
 		die(path);
 	file->n = 0;
 	for (at = file->data; (end = memchr(at, '\n', size - (size_t)(at - file->data))); at = end + 1) {
-		struct line *line = &file->lines[file->n++];
+		struct text_line *line = &file->lines[file->n++];
 
-		*line = (struct line){ at, (size_t)(end + 1 - at) };
+		*line = (struct text_line){ at, (size_t)(end + 1 - at) };
 		if (line->len > file->longest)
 			file->longest = line->len;
 	}

@@ -31,14 +31,14 @@ static inline bool pace_ends(const struct pace *pace)
 
 uint64_t now_usec(void);
 
-struct line {
+struct text_line {
 	char *data; /* with its newline */
 	size_t len;
 };
 
 struct line_file {
 	char *data;
-	struct line *lines;
+	struct text_line *lines;
 	size_t n, longest;
 };
 
