@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -31,6 +32,35 @@ static void read_delayed(struct turn *turn, uint64_t now)
 	turn->delayed = strtoull(end, NULL, 10);
 }
 
+static uint64_t nsec_of(const struct timeval *time)
+{
+	return (uint64_t)time->tv_sec * NSEC_PER_SEC + (uint64_t)time->tv_usec * NSEC_PER_USEC;
+}
+
+/* Return: the processor time that the thread has used. */
+static uint64_t read_usage(long *blocked)
+{
+	struct rusage usage = { 0 };
+
+	(void)getrusage(RUSAGE_THREAD, &usage);
+	*blocked = usage.ru_nvcsw;
+	return nsec_of(&usage.ru_utime) + nsec_of(&usage.ru_stime);
+}
+
+/* What of the time on a clock was the turn's. */
+static uint64_t own_time(struct turn *turn, uint64_t took, uint64_t now)
+{
+	uint64_t delayed = turn->delayed, cpu;
+	long blocked;
+
+	read_delayed(turn, now);
+	delayed = turn->delayed - delayed;
+	cpu = read_usage(&blocked) - turn->cpu_nsec;
+	if (blocked == turn->blocked)
+		return cpu < took ? cpu : took;
+	return delayed < took ? took - delayed : 0;
+}
+
 void turn_watch(struct turn *turn)
 {
 	watched = turn;
@@ -53,21 +83,20 @@ void turn_forget_recent(struct turn *turn)
 void turn_begin(struct turn *turn, uint64_t now)
 {
 	turn->began = now;
+	turn->cpu_nsec = read_usage(&turn->blocked);
 	if (now - turn->delayed_at > LONG_NSEC)
 		read_delayed(turn, now);
 }
 
 void turn_end(struct turn *turn, uint64_t now)
 {
-	uint64_t took = now - turn->began, delayed = turn->delayed;
+	uint64_t took = now - turn->began;
 
 	if (turn->began == 0)
 		return;
 	turn->began = 0;
-	if (took > LONG_NSEC) {
-		read_delayed(turn, now);
-		took -= turn->delayed - delayed < took ? turn->delayed - delayed : took;
-	}
+	if (took > LONG_NSEC)
+		took = own_time(turn, took, now);
 	if (took > turn->longest_nsec)
 		turn->longest_nsec = took;
 	if (took > turn->recent_nsec)

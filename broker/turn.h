@@ -3,8 +3,11 @@
 
 /*
  * Measures the turns of the event loop. A turn begins when the loop has waited for events, and ends when it waits again: as
- * long as it lasts, the loop looks at no source. What counts is the time on a clock, so that a system call that blocks counts,
- * without the time in which the thread was ready but other threads had the processor.
+ * long as it lasts, the loop looks at no source.
+ *
+ * A turn in which the thread did not block lasts as long as it used a processor: what other threads, interrupts, or other
+ * guests of a hypervisor take is not its doing. If it blocked, the time on a clock counts, without the time in which the
+ * thread was ready but other threads had the processor.
  */
 
 #include <stdint.h>
@@ -13,6 +16,8 @@ struct turn {
 	uint64_t longest_nsec; /* since the start */
 	uint64_t recent_nsec;  /* since turn_forget_recent() */
 
+	uint64_t cpu_nsec;   /* of this thread, when the turn began */
+	long blocked;	     /* how often the thread had blocked then */
 	uint64_t began;	     /* CLOCK_MONOTONIC; 0: no turn has begun */
 	uint64_t delayed;    /* how long this thread has waited for a processor in its life, in ns */
 	uint64_t delayed_at; /* when this was read */

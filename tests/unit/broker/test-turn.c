@@ -25,6 +25,13 @@ static void set_delayed(struct turn *turn, uint64_t nsec)
 	turn->schedstat = fileno(schedstat);
 }
 
+/* A turn in which the thread blocks. */
+static void begin(struct turn *turn, uint64_t now)
+{
+	turn_begin(turn, now);
+	turn->blocked--;
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -44,15 +51,15 @@ static void test_longest(void **state)
 	struct turn turn = { .schedstat = -1 };
 
 	(void)state;
-	turn_begin(&turn, 100 * MSEC);
+	begin(&turn, 100 * MSEC);
 	turn_end(&turn, 130 * MSEC);
-	turn_begin(&turn, 1000 * MSEC);
+	begin(&turn, 1000 * MSEC);
 	turn_end(&turn, 1007 * MSEC);
 	assert_int_equal(turn.longest_nsec, 30 * MSEC);
 	assert_int_equal(turn.recent_nsec, 30 * MSEC);
 
 	turn_forget_recent(&turn);
-	turn_begin(&turn, 2000 * MSEC);
+	begin(&turn, 2000 * MSEC);
 	turn_end(&turn, 2009 * MSEC);
 	assert_int_equal(turn.longest_nsec, 30 * MSEC);
 	assert_int_equal(turn.recent_nsec, 9 * MSEC);
@@ -64,7 +71,7 @@ static void test_end_alone(void **state)
 
 	(void)state;
 	turn_end(&turn, 130 * MSEC);
-	turn_begin(&turn, 1000 * MSEC);
+	begin(&turn, 1000 * MSEC);
 	turn_end(&turn, 1001 * MSEC);
 	turn_end(&turn, 9000 * MSEC);
 	assert_int_equal(turn.longest_nsec, 1 * MSEC);
@@ -76,22 +83,36 @@ static void test_other_programs(void **state)
 
 	(void)state;
 	set_delayed(&turn, 500 * MSEC);
-	turn_begin(&turn, 1000 * MSEC);
+	begin(&turn, 1000 * MSEC);
 	set_delayed(&turn, 560 * MSEC);
 	turn_end(&turn, 1100 * MSEC);
 	assert_int_equal(turn.longest_nsec, 40 * MSEC);
 
 	/* Waits before the turn are not part of it. */
 	set_delayed(&turn, 5000 * MSEC);
-	turn_begin(&turn, 3000 * MSEC);
+	begin(&turn, 3000 * MSEC);
 	turn_end(&turn, 3090 * MSEC);
 	assert_int_equal(turn.longest_nsec, 90 * MSEC);
 
 	/* A number that was read a moment before the turn may include more than the turn. */
-	turn_begin(&turn, 4000 * MSEC);
+	begin(&turn, 4000 * MSEC);
 	set_delayed(&turn, 9000 * MSEC);
 	turn_end(&turn, 4005 * MSEC);
 	assert_int_equal(turn.recent_nsec, 90 * MSEC);
+}
+
+/* If the thread never blocked, whoever had the processor for the rest was not this program. */
+static void test_not_blocked(void **state)
+{
+	struct turn turn = { .schedstat = -1 };
+	uint64_t cpu = clock_usec(CLOCK_THREAD_CPUTIME_ID);
+
+	(void)state;
+	turn_begin(&turn, 1000 * MSEC);
+	while (clock_usec(CLOCK_THREAD_CPUTIME_ID) - cpu < 5 * USEC_PER_MSEC)
+		;
+	turn_end(&turn, 100000 * MSEC);
+	assert_in_range(turn.longest_nsec, 4 * MSEC, 1000 * MSEC);
 }
 
 static void on_busy(evutil_socket_t fd, short what, void *userdata)
@@ -130,9 +151,8 @@ static void test_loop(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_longest),
-		cmocka_unit_test(test_end_alone),
-		cmocka_unit_test(test_other_programs),
+		cmocka_unit_test(test_longest),	       cmocka_unit_test(test_end_alone),
+		cmocka_unit_test(test_other_programs), cmocka_unit_test(test_not_blocked),
 		cmocka_unit_test(test_loop),
 	};
 
