@@ -2,11 +2,13 @@
 #include "broker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/message.h"
@@ -76,6 +78,18 @@ static void set_group(struct broker *broker)
 }
 
 /*
+ * Make the table of descriptors as large as it becomes. It grows by doubling, and in a process with threads each time waits
+ * until all processors have been seen without readers of the old one, which takes long on a busy machine.
+ */
+static void grow_files(uint64_t n)
+{
+	int last = n > 0 && n <= INT_MAX ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, (int)n - 1) : -1;
+
+	if (last >= 0)
+		close(last);
+}
+
+/*
  * Each connection has a descriptor. Return: for how many there are some. Without this limit connections that nobody accepts
  * would fill the backlog, and there would be no reserve.
  */
@@ -90,6 +104,7 @@ static uint64_t raise_files(uint64_t connections)
 		limit.rlim_cur = limit.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &limit) < 0 && getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return connections;
+	grow_files(limit.rlim_cur);
 	if (limit.rlim_cur >= connections + OTHER_FILES)
 		return connections;
 	connections = limit.rlim_cur > 2 * OTHER_FILES ? limit.rlim_cur - OTHER_FILES : limit.rlim_cur / 2;
