@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "budget.h"
 #include "owners.h"
+#include "priority.h"
 
 #define RESERVE 8   /* the part of a total that is a reserve: 1/8 */
 #define PARTS	512 /* the equal parts of the pool; half of them are for the first part of each owner */
@@ -304,6 +305,11 @@ uint64_t budget_wait(const struct budget_account *account, uint64_t now_usec)
 		return 0;
 	over = above(time_spent(account, now_usec), account->budget->time_burst_usec);
 	return over * 100 / account->budget->time_percent;
+}
+
+int budget_priority(const struct budget_account *account, uint64_t now_usec)
+{
+	return budget_wait(account, now_usec) > 0 ? PRIORITY_LATE : PRIORITY_REQUEST;
 }
 
 /* Names */

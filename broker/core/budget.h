@@ -91,10 +91,12 @@ uint64_t budget_taken(const struct budget_account *account, enum budget_resource
  * budget_set_time() - @percent of one processor for each owner, @burst_usec at once
  * budget_spend() - note that @usec were spent. @now_usec: CLOCK_MONOTONIC
  * budget_wait() - how long the account should wait before it spends more, in µs; 0: it may
+ * budget_priority() - PRIORITY_REQUEST; PRIORITY_LATE if it should wait, so that all others come first
  */
 void budget_set_time(struct budget *budget, unsigned int percent, uint64_t burst_usec);
 void budget_spend(struct budget_account *account, uint64_t usec, uint64_t now_usec);
 uint64_t budget_wait(const struct budget_account *account, uint64_t now_usec);
+int budget_priority(const struct budget_account *account, uint64_t now_usec);
 
 /* The name of a resource in errors and in the status, like "filterBytes". */
 const char *budget_name(enum budget_resource resource);

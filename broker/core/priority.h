@@ -10,5 +10,6 @@ enum {
 	PRIORITY_SOURCE,   /* events to publish, and signals */
 	PRIORITY_DELIVERY, /* published events to send; libevent's default */
 	PRIORITY_REQUEST,  /* what peers ask for, and sending the past */
+	PRIORITY_LATE,	   /* what users ask for who had their share of the time */
 	_PRIORITY_MAX,
 };

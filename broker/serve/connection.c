@@ -122,15 +122,13 @@ static char *input_room(struct connection *connection, size_t *room)
 	return connection->input + connection->input_size;
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *userdata)
+static void receive(struct connection *connection, int fd)
 {
-	struct connection *connection = userdata;
 	const struct connection_ops *ops = connection->all->ops;
 	size_t room;
 	char *data = input_room(connection, &room);
 	ssize_t n;
 
-	(void)what;
 	if (!data) {
 		ops->too_long(connection);
 		return;
@@ -149,6 +147,34 @@ static void on_readable(evutil_socket_t fd, short what, void *userdata)
 	if (!connection->input_dropped)
 		connection->input_size += (size_t)n;
 	ops->received(connection, data, (size_t)n);
+}
+
+/* Return: whether the connection has to wait for its turn. */
+static bool comes_later(struct connection *connection, uint64_t now)
+{
+	int priority = budget_priority(connection->account, now / NSEC_PER_USEC), before;
+
+	before = event_get_priority(connection->readable);
+	if (priority != before)
+		event_priority_set(connection->readable, priority);
+	return priority > before;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *userdata)
+{
+	struct connection *connection = userdata;
+	uint64_t began = monotonic_nsec(), ended;
+	struct budget_account *account;
+
+	(void)what;
+	/* Its input stays in the socket, so that the loop calls again. */
+	if (comes_later(connection, began))
+		return;
+	account = budget_account_ref(connection->account);
+	receive(connection, fd);
+	ended = monotonic_nsec();
+	budget_spend(account, (ended - began + NSEC_PER_USEC / 2) / NSEC_PER_USEC, ended / NSEC_PER_USEC);
+	budget_account_put(account);
 }
 
 char *connection_take_input(struct connection *connection)
@@ -191,6 +217,8 @@ void connection_wait(struct connection *connection, bool full)
 {
 	if (full && connection->has_cursor)
 		cursor_block(&connection->cursor);
+	event_priority_set(connection->writable,
+			   budget_priority(connection->account, clock_usec(CLOCK_MONOTONIC)));
 	event_add(connection->writable, NULL);
 }
 

@@ -217,7 +217,6 @@ int outboxes_new(struct outboxes **ret, struct event_base *base, const struct hu
 	if (!outboxes->turn || !outboxes->rest)
 		return -ENOMEM;
 	event_priority_set(outboxes->turn, PRIORITY_DELIVERY);
-	event_priority_set(outboxes->rest, PRIORITY_REQUEST);
 	*ret = steal(outboxes);
 	return 0;
 }
@@ -492,9 +491,16 @@ void outboxes_run(struct outboxes *outboxes)
 
 static void run_turn(struct outboxes *outboxes)
 {
+	uint64_t now_usec;
+
 	run_until(outboxes, monotonic_nsec() + TURN_NSEC);
-	if (!TAILQ_EMPTY(&outboxes->senders))
-		event_active(outboxes->rest, EV_TIMEOUT, 0);
+	if (TAILQ_EMPTY(&outboxes->senders))
+		return;
+	now_usec = clock_usec(CLOCK_MONOTONIC);
+	event_del(outboxes->rest);
+	event_priority_set(outboxes->rest,
+			   budget_priority(next_sender(outboxes, now_usec)->account, now_usec));
+	event_active(outboxes->rest, EV_TIMEOUT, 0);
 }
 
 static void on_turn(evutil_socket_t fd, short what, void *userdata)

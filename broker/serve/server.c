@@ -19,7 +19,8 @@
 #include "serve/closer.h"
 
 #define BACKLOG	      1024
-#define TICKS_A_BEAT  4 /* how often an interval of heartbeats is checked for silence */
+#define PAUSE_USEC    (1 * USEC_PER_MSEC) /* for what comes after accepting, if there is always more to accept */
+#define TICKS_A_BEAT  4			  /* how often an interval of heartbeats is checked for silence */
 #define TICK_MIN_USEC (50 * USEC_PER_MSEC)
 
 struct server {
@@ -30,7 +31,7 @@ struct server {
 	int directory; /* of its own socket; -1: another program opened the socket and owns it */
 	char *name;    /* there */
 	struct event *acceptable;
-	struct event *pause; /* out of descriptors: the time until the next try */
+	struct event *pause; /* the time until it accepts again */
 	struct event *tick;
 };
 
@@ -96,10 +97,17 @@ static void admit(struct server *server, int fd)
 	connections_close(&server->connections, fd);
 }
 
+static void pause_for(struct server *server, uint64_t usec)
+{
+	struct timeval time = usec_to_timeval(usec);
+
+	event_del(server->acceptable);
+	event_add(server->pause, &time);
+}
+
 static void on_acceptable(evutil_socket_t fd, short what, void *userdata)
 {
 	struct server *server = userdata;
-	struct timeval second = { .tv_sec = 1 };
 	struct slice slice = slice_begin(SLICE_NSEC);
 
 	(void)what;
@@ -113,13 +121,13 @@ static void on_acceptable(evutil_socket_t fd, short what, void *userdata)
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
 			/* The connection stays in the backlog: retrying at once would only waste processor time. */
 			msg_warning("cannot accept a connection: %m; retrying in a second");
-			event_del(server->acceptable);
-			event_add(server->pause, &second);
+			pause_for(server, USEC_PER_SEC);
 			return;
 		}
 		if (errno != ECONNABORTED && errno != EINTR)
 			return;
 	}
+	pause_for(server, PAUSE_USEC);
 }
 
 static void on_pause_over(evutil_socket_t fd, short what, void *userdata)
@@ -217,8 +225,9 @@ static int listen_on(struct server *server, const char *name, const char *path, 
 	server->tick = event_new(base, -1, EV_PERSIST, on_tick, server);
 	if (!server->acceptable || !server->pause || !server->tick)
 		return -ENOMEM;
-	event_priority_set(server->acceptable, PRIORITY_REQUEST);
-	event_priority_set(server->pause, PRIORITY_REQUEST);
+	/* Nobody knows who waits in the backlog. So it must not become long, whatever those ask for who are connected. */
+	event_priority_set(server->acceptable, PRIORITY_DELIVERY);
+	event_priority_set(server->pause, PRIORITY_DELIVERY);
 	event_priority_set(server->tick, PRIORITY_REQUEST);
 	event_add(server->acceptable, NULL);
 	set_tick(server);
