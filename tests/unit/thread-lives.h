@@ -50,6 +50,7 @@ struct record {
 	unsigned int cpu;
 	bool has_group;
 	uint16_t version;
+	const char *comm;
 };
 
 static inline void recorded(struct groups *groups, struct record from)
@@ -71,6 +72,8 @@ static inline void recorded(struct groups *groups, struct record from)
 		.uid = 1000,
 	};
 
+	if (from.comm)
+		strncpy(record.comm, from.comm, sizeof(record.comm) - 1);
 	assert_int_equal(groups_record(groups, &record), 0);
 }
 

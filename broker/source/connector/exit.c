@@ -170,9 +170,12 @@ static void settle_doubt(const struct group *group, uint64_t start_usec, struct 
 {
 	uint32_t status;
 
-	if (end->has_status && end->in_doubt && verdict_ask(group->tgid, start_usec, &status) == 0 &&
-	    group_had_code(group, status))
+	if (!end->has_status || !end->in_doubt)
+		return;
+	if (verdict_ask(group->tgid, start_usec, &status) == 0 && group_had_code(group, status))
 		end->status = status;
+	else
+		end->has_status = !end->raced;
 }
 
 void connector_publish_exit(struct connector *connector, const struct cn_event *cn)

@@ -1,11 +1,20 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "source/connector/thread-code.h"
 
+#include <string.h>
+
 #define STATUS_CORE 0x80
 #define STATUS_SIG  0x7f
 
 /* A thread that began its end before another one may be done after it, though hardly by so much. */
 #define DISAGREE_NSEC UINT64_C(200000000)
+
+/*
+ * A worker of io_uring that has not run yet does not take the signal of exit_group(2), and one that had nothing to do for 5 s
+ * ends by itself. Of others it shows whether their process ended by exit_group(2).
+ */
+#define WORKER_YOUNG_USEC UINT64_C(2000)
+#define WORKER_IDLE_USEC  UINT64_C(5000000)
 
 enum group_rank thread_code_rank(uint32_t code, const struct taskstats_record *record)
 {
@@ -32,14 +41,46 @@ bool group_had_code(const struct group *group, uint32_t code)
 
 /*
  * The process has the code of the thread that began its end last, or that called exit_group(2) first. The messages show only
- * when the threads were done. A thread of the kernel's (io_uring) that ended last by itself makes that code 0.
+ * when the threads were done. The C library ends threads with 0, and processes by exit_group(2): a 0 followed by another code
+ * is hardly a race.
  */
 static void group_compare_code(struct group *group, uint32_t code, uint64_t nsec)
 {
-	if (group->exited_nsec && code != group->last_code && nsec < group->exited_nsec + DISAGREE_NSEC)
+	if (group->exited_nsec && code != group->last_code && nsec < group->exited_nsec + DISAGREE_NSEC) {
 		group->disagreed_nsec = nsec;
+		if (group->last_code)
+			group->raced_nsec = nsec;
+	}
 	group->last_code = code;
 	group->exited_nsec = nsec;
+}
+
+/* Threads that the kernel makes for io_uring: "iou-wrk-" or "iou-sqp-" and a number. */
+static bool is_worker(const struct taskstats_record *record)
+{
+	return record && !record->code && strncmp(record->comm, "iou-", 4) == 0;
+}
+
+/*
+ * A thread that ends by exit(2) waits for its workers, which end after it began to: then the process has their code, 0. If it
+ * ended by exit_group(2), they are killed.
+ */
+static void group_take_worker(struct group *group, const struct taskstats_record *record, uint64_t nsec)
+{
+	if (record->flags & TASKSTATS_AXSIG)
+		return;
+	group->worker_nsec = nsec;
+	group->worker_certain =
+		record->elapsed_usec >= WORKER_YOUNG_USEC && record->elapsed_usec < WORKER_IDLE_USEC;
+}
+
+bool group_worker_decides(const struct group *group, bool *certain)
+{
+	uint64_t apart = group->worker_nsec > group->exited_nsec ? group->worker_nsec - group->exited_nsec
+								 : group->exited_nsec - group->worker_nsec;
+
+	*certain = group->worker_certain;
+	return group->worker_nsec && group->exited_nsec && (group->worker_certain || apart < DISAGREE_NSEC);
 }
 
 void group_take_code(struct group *group, uint32_t code, const struct taskstats_record *record, uint64_t nsec)
@@ -47,7 +88,12 @@ void group_take_code(struct group *group, uint32_t code, const struct taskstats_
 	enum group_rank rank = thread_code_rank(code, record);
 
 	group->codes |= code_bit(code);
-	group_compare_code(group, code, nsec);
+	if (is_worker(record)) {
+		group_take_worker(group, record, nsec);
+		rank = GROUP_RANK_STRAY;
+	} else if (rank != GROUP_RANK_STRAY) {
+		group_compare_code(group, code, nsec);
+	}
 	if (rank < group->rank || (rank == group->rank && rank > GROUP_RANK_THREAD))
 		return;
 	group->rank = rank;
@@ -57,4 +103,9 @@ void group_take_code(struct group *group, uint32_t code, const struct taskstats_
 bool group_codes_disagree(const struct group *group)
 {
 	return group->disagreed_nsec && group->exited_nsec < group->disagreed_nsec + DISAGREE_NSEC;
+}
+
+bool group_codes_raced(const struct group *group)
+{
+	return group->raced_nsec && group->exited_nsec < group->raced_nsec + DISAGREE_NSEC;
 }

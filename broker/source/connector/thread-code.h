@@ -16,3 +16,7 @@ void group_take_code(struct group *group, uint32_t code, const struct taskstats_
 
 /* group_codes_disagree() - did threads end with different codes at nearly the same time, and none long after it? */
 bool group_codes_disagree(const struct group *group);
+/* group_codes_raced() - can any of them be that of the process? */
+bool group_codes_raced(const struct group *group);
+/* group_worker_decides() - did a worker of io_uring end last, so that the code is 0? @certain: no other way to explain its end */
+bool group_worker_decides(const struct group *group, bool *certain);

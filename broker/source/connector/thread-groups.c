@@ -483,7 +483,7 @@ void groups_exec(struct groups *groups, const struct cn_event *event)
 	group->usage.max_rss_kib = 0;
 	group->has_rss = false;
 	group->named = group->own_ids = group->has_leader = false;
-	group->exited_nsec = group->disagreed_nsec = 0;
+	group->exited_nsec = group->disagreed_nsec = group->raced_nsec = group->worker_nsec = 0;
 	/* The thread that called exec has the leader's id now. */
 	if (groups->counting && !counted_find(groups, event->tgid))
 		(void)counted_add(groups, event->tgid);
@@ -537,6 +537,21 @@ struct group *groups_suspect(struct groups *groups, uint64_t now_nsec)
 	(USAGE_CPU | USAGE_SWITCHES | EVENT_BIT(minor_faults) | EVENT_BIT(major_faults) | \
 	 EVENT_BIT(read_bytes) | EVENT_BIT(write_bytes) | EVENT_BIT(read_chars) | EVENT_BIT(write_chars))
 
+/* Is the status certain? A signal's is. */
+static void end_judge(const struct groups *groups, const struct group *group, struct group_end *end)
+{
+	bool certain;
+
+	if (!end->has_status || group->rank > GROUP_RANK_LAST)
+		return;
+	end->raced = group_codes_raced(group) || (group->multithreaded && group->losses != groups->losses);
+	if (!group_worker_decides(group, &certain))
+		return;
+	end->in_doubt = true;
+	end->raced |= !certain && end->status;
+	end->status = 0;
+}
+
 void group_end(const struct groups *groups, const struct group *group, struct group_end *end)
 {
 	bool complete = group_is_complete(groups, group);
@@ -554,6 +569,7 @@ void group_end(const struct groups *groups, const struct group *group, struct gr
 		.comm = group->comm,
 		.privileged = group->privileged,
 	};
+	end_judge(groups, group, end);
 	if (!groups->records || !group->has_record || group->mismatched || !complete)
 		return;
 	end->usage = group->usage;

@@ -56,6 +56,9 @@ struct group {
 	uint64_t exited_nsec; /* when that was, 0: none has ended */
 	uint64_t
 		disagreed_nsec; /* when threads last ended with different codes shortly after one another, 0: never */
+	uint64_t raced_nsec;	/* as disagreed_nsec, and the earlier code was not 0 */
+	uint64_t worker_nsec;	/* when a worker of io_uring last ended by itself, 0: never */
+	bool worker_certain;	/* it ended because its process did */
 	uint64_t codes;		/* a bit for each code, by its hash */
 	struct taskstats_usage usage, all;
 	bool has_rss; /* usage.max_rss_kib is that of the running program */
@@ -95,6 +98,7 @@ struct group_exit {
 struct group_end {
 	bool has_status;
 	bool in_doubt; /* threads ended with different codes at the same time: the status may be another one's */
+	bool raced; /* and it is as likely that it is: without further proof there is no status */
 	uint32_t status; /* as a wait status */
 	field_set has;	 /* EVENT_BIT()s of the usage fields that are correct */
 	struct taskstats_usage usage;

@@ -242,26 +242,53 @@ static void test_code_in_doubt(void **state)
 				   &end));
 		assert_end(&end, 0x700, 2);
 		assert_int_equal(end.in_doubt, !apart);
+		assert_int_equal(end.raced, !apart);
 	}
 	assert_empty(groups);
 }
 
-/* The kernel's own thread of a process with io_uring may end last, too: then the status is its code. */
-static void test_code_of_worker_in_doubt(void **state)
+/*
+ * A worker of io_uring: killed by exit_group(2), or the last one to begin its end after exit(2) of the program's thread, or too
+ * young to take the signal.
+ */
+static void test_code_of_worker(void **state)
 {
+	const struct {
+		uint8_t flags;
+		uint64_t elapsed_usec;
+		uint32_t status;
+		bool in_doubt, raced;
+	} cases[] = {
+		{ TASKSTATS_AXSIG, 90000, 0x700, false, false },
+		{ 0, 90000, 0, true, false },
+		{ 0, 100, 0, true, true },
+		{ 0, 5000000, 0, true, true },
+	};
 	struct groups *groups = *state;
 	struct group_end end;
 
-	forked(groups, 20, 20);
-	forked(groups, 20, 21);
-	assert_false(exited(
-		groups, (struct record){ .tgid = 20, .tid = 21, .code = 0, .flags = TASKSTATS_AXSIG }, &end));
-	assert_true(exited(
-		groups,
-		(struct record){
-			.tgid = 20, .tid = 20, .code = 0x700, .flags = TASKSTATS_AGROUP, .has_group = true },
-		&end));
-	assert_true(end.in_doubt);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		forked(groups, 20, 20);
+		forked(groups, 20, 21);
+		now += 6000 * MSEC;
+		assert_false(exited(groups,
+				    (struct record){ .tgid = 20,
+						     .tid = 21,
+						     .comm = "iou-wrk-20",
+						     .flags = cases[i].flags,
+						     .elapsed_usec = cases[i].elapsed_usec },
+				    &end));
+		assert_true(exited(groups,
+				   (struct record){ .tgid = 20,
+						    .tid = 20,
+						    .code = 0x700,
+						    .flags = TASKSTATS_AGROUP,
+						    .has_group = true },
+				   &end));
+		assert_end(&end, cases[i].status, 2);
+		assert_int_equal(end.in_doubt, cases[i].in_doubt);
+		assert_int_equal(end.raced, cases[i].raced);
+	}
 	assert_empty(groups);
 }
 
@@ -538,7 +565,7 @@ int main(void)
 		TEST(test_core_of_many),
 		TEST(test_code_of_helper),
 		TEST(test_code_in_doubt),
-		TEST(test_code_of_worker_in_doubt),
+		TEST(test_code_of_worker),
 		TEST(test_code_of_signal),
 		TEST(test_pid_reuse),
 		TEST(test_pid_reuse_one_cpu),
