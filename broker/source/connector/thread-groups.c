@@ -18,6 +18,9 @@
 /* A thread whose exit was reported is no longer in /proc after this time. */
 #define EXITED_NSEC UINT64_C(1000000000)
 
+/* The exit of a process hardly comes so long after the fork of another one with its pid. */
+#define GHOST_NSEC UINT64_C(1000000000)
+
 #define CHECK_FIRST_NSEC UINT64_C(1000000000)
 #define CHECK_LAST_NSEC	 UINT64_C(60000000000)
 
@@ -46,6 +49,7 @@ struct groups {
 	struct records *waiting;
 	struct recent
 		exited; /* threads, not leaders: by tid, with their tgid as the start; with time 0: the id is in use again */
+	uint32_t ghosts;	 /* threads of the group that the next fork replaces */
 	uint64_t latest_nsec;	 /* of the latest exit */
 	struct counted *counted; /* by tid, while counting */
 	struct pool counted_pool;
@@ -290,11 +294,30 @@ static bool group_is_younger(const struct group *group, const struct cn_event *e
 	return event->nsec + BORN_SLACK_NSEC < group->born_nsec;
 }
 
-struct group *groups_replaced(const struct groups *groups, const struct cn_event *event)
+struct group *groups_replaced(struct groups *groups, const struct cn_event *event)
 {
+	struct group *group;
+
+	groups->ghosts = 0;
 	if (event->tid != event->tgid || (groups->counting && counted_find(groups, event->tid)))
 		return NULL;
-	return groups_find(groups, event->tgid);
+	group = groups_find(groups, event->tgid);
+	if (group)
+		groups->ghosts = group->alive;
+	return group;
+}
+
+/* An exit of the process that had the pid before. Its record was used when this one replaced it. */
+static bool exit_is_ghost(struct groups *groups, struct group *group, const struct cn_event *event)
+{
+	if (!group->ghosts)
+		return false;
+	if (event->nsec > group->fork_nsec + GHOST_NSEC)
+		group->ghosts = 0;
+	if (!group->ghosts || records_peek(groups->waiting, event, group->fork_nsec))
+		return false;
+	group->ghosts--;
+	return true;
 }
 
 struct group *groups_fork(struct groups *groups, const struct cn_event *event)
@@ -316,6 +339,8 @@ struct group *groups_fork(struct groups *groups, const struct cn_event *event)
 		group->alive = !leader && !groups->counting;
 	}
 	if (leader) {
+		group->ghosts = groups->ghosts;
+		groups->ghosts = 0;
 		group->fork_nsec = event->nsec;
 		group->unseen = false;
 		group->missing = group->old_count = false;
@@ -427,7 +452,8 @@ void groups_exit(struct groups *groups, const struct cn_event *event, struct gro
 	bool counts;
 
 	note_thread_exit(groups, event);
-	if (group && group_is_younger(group, event))
+	if (group && (group_is_younger(group, event) ||
+		      (groups->records && exit_is_ghost(groups, group, event))))
 		group = NULL;
 	counts = group && exit_counts(groups, group, event);
 	exit->group = group;

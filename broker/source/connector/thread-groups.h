@@ -64,6 +64,7 @@ struct group {
 	bool has_rss; /* usage.max_rss_kib is that of the running program */
 	uint64_t stray_rss_kib;
 	bool has_all;	    /* @all: the kernel's sums of all its threads */
+	uint32_t ghosts;    /* exits to come of the process that had its pid before */
 	bool multithreaded; /* it had more than one thread at some time */
 	bool privileged;    /* a thread used a capability */
 	bool named;	    /* a thread was named, or may have been, while there were several */
@@ -144,8 +145,11 @@ void groups_each_record(const struct groups *groups, records_fn fn, void *userda
 /* groups_peek() - the record that belongs to an exit; NULL: it has not arrived. */
 const struct taskstats_record *groups_peek(struct groups *groups, const struct cn_event *exit);
 
-/* groups_replaced() - the group whose tgid this fork reuses: its end was missed. Remove it before groups_fork(). */
-struct group *groups_replaced(const struct groups *groups, const struct cn_event *event);
+/*
+ * groups_replaced() - the group whose tgid this fork reuses: its end was missed. Remove it before groups_fork().
+ * The kernel reports an exit after the parent can wait for it, so it may also come after this fork.
+ */
+struct group *groups_replaced(struct groups *groups, const struct cn_event *event);
 
 /* groups_fork() - a thread or a process started. Return: its group, NULL: no memory. */
 struct group *groups_fork(struct groups *groups, const struct cn_event *event);

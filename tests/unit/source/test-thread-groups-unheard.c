@@ -343,6 +343,30 @@ static void test_replaced(void **state)
 	assert_null(groups_replaced(groups, &fork));
 }
 
+/* A parent can wait for a process, and its pid be used again, before the kernel reports the exit. */
+static void test_late_exit_of_replaced(void **state)
+{
+	struct groups *groups = *state;
+	struct group_end end;
+
+	for (int ghost = 0; ghost < 2; ghost++) {
+		struct cn_event fork = { .what = PROC_EVENT_FORK, .tgid = 20, .tid = 20 };
+
+		forked(groups, 20, 20);
+		fork.nsec = tick();
+		groups_remove(groups, groups_replaced(groups, &fork));
+		groups_fork(groups, &fork);
+		if (ghost)
+			assert_false(exited_code(groups, 20, 20, 0x300, &end));
+		assert_true(exited(groups,
+				   (struct record){
+					   .tgid = 20, .tid = 20, .code = 0x100, .flags = TASKSTATS_AGROUP },
+				   &end));
+		assert_end(&end, 0x100, 1);
+	}
+	assert_empty(groups);
+}
+
 /* The exits were lost, the records were not. */
 static void test_settle(void **state)
 {
@@ -463,6 +487,7 @@ int main(void)
 						teardown),
 		TEST(test_missing_in_scan),
 		TEST(test_replaced),
+		TEST(test_late_exit_of_replaced),
 		TEST(test_settle),
 		TEST(test_expire),
 		TEST(test_suspects),
