@@ -152,11 +152,11 @@ static void receive(struct connection *connection, int fd)
 /* Return: whether the connection has to wait for its turn. */
 static bool comes_later(struct connection *connection, uint64_t now)
 {
-	int priority = budget_priority(connection->account, now / NSEC_PER_USEC), before;
+	int priority = budget_priority(connection->account, now / NSEC_PER_USEC);
+	int before = event_get_priority(connection->readable);
 
-	before = event_get_priority(connection->readable);
-	if (priority != before)
-		event_priority_set(connection->readable, priority);
+	if (priority == before || event_priority_set(connection->readable, priority) < 0)
+		return false;
 	return priority > before;
 }
 

@@ -101,7 +101,7 @@ static void test_other_programs(void **state)
 	assert_int_equal(turn.recent_nsec, 90 * MSEC);
 }
 
-/* If the thread never blocked, whoever had the processor for the rest was not this program. */
+/* If the thread never blocked, this program did not do what took the rest of the time. */
 static void test_not_blocked(void **state)
 {
 	struct turn turn = { .schedstat = -1 };

@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "core/budget.h"
 #include "core/owners.h"
+#include "core/priority.h"
 
 #define TOTAL 4096
 #define PART  7 /* 1/512 of 7/8 of it */
@@ -192,7 +193,9 @@ static void processor_time_is_made_up_for_by_waiting(void **state)
 	assert_int_equal(budget_wait(account, 0), 0); /* no limit yet */
 	budget_set_time(*state, 25, 400000);
 	assert_int_equal(budget_wait(account, 0), 2400000);
+	assert_int_equal(budget_priority(account, 0), PRIORITY_LATE);
 	assert_int_equal(budget_wait(account, 2400000), 0);
+	assert_int_equal(budget_priority(account, 2400000), PRIORITY_REQUEST);
 	budget_spend(account, 100, 2400000);
 	assert_int_equal(budget_wait(account, 2400000), 400);
 	assert_int_equal(budget_wait(account, 1000), 400);
