@@ -225,7 +225,7 @@ static int listen_on(struct server *server, const char *name, const char *path, 
 	server->tick = event_new(base, -1, EV_PERSIST, on_tick, server);
 	if (!server->acceptable || !server->pause || !server->tick)
 		return -ENOMEM;
-	/* Who waits in the backlog is unknown. So it must not become long, whatever those ask for who are connected. */
+	/* The users in the backlog are unknown. So it must not become long, whatever those ask for who are connected. */
 	event_priority_set(server->acceptable, PRIORITY_DELIVERY);
 	event_priority_set(server->pause, PRIORITY_DELIVERY);
 	event_priority_set(server->tick, PRIORITY_REQUEST);
