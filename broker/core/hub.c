@@ -151,12 +151,17 @@ static void set_label(struct hub *hub, struct fb_event *event)
 }
 
 /* The table has it already. */
-static void publish(struct hub *hub, struct fb_event *event)
+static void append(struct hub *hub, struct fb_event *event)
 {
-	set_label(hub, event);
 	log_append(hub->log, event);
 	hub->stats.events[event->type]++;
 	views_dispatch(hub->views, event);
+}
+
+static void publish(struct hub *hub, struct fb_event *event)
+{
+	set_label(hub, event);
+	append(hub, event);
 }
 
 /* Publish the events of a process that were kept. */
@@ -221,6 +226,15 @@ void hub_publish(struct hub *hub, struct fb_event *event)
 	if (limited && fold(hub, event))
 		return;
 	publish(hub, event);
+}
+
+void hub_publish_uncertain(struct hub *hub, struct fb_event *event)
+{
+	if (hub->fold && fold_waits(hub->fold))
+		unfold_before(hub, event);
+	EVENT_SET(event, seq, log_next(hub->log));
+	EVENT_CLEAR(event, label);
+	append(hub, event);
 }
 
 int hub_begin_fold(struct hub *hub, const struct owners *owners)

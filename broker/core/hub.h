@@ -95,6 +95,8 @@ int hub_restore(struct hub *hub);
  * piece.
  */
 void hub_publish(struct hub *hub, struct fb_event *event);
+/* hub_publish_uncertain() - the same for an event that may be of another process than the one in the table with its pid */
+void hub_publish_uncertain(struct hub *hub, struct fb_event *event);
 
 /*
  * hub_begin_fold() - from now on, limit what one owner can write to the log by events that are cheap to make (core/fold.h)

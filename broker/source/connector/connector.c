@@ -65,7 +65,7 @@ static void report_overrun(struct connector *connector)
 	if (!connector->drops.pending || connector->queue.tail < connector->drops.at)
 		return;
 	connector->drops.pending = false;
-	groups_lost(connector->groups);
+	groups_lost(connector->groups, connector->drops.lost_nsec);
 	report_lost(connector, connector->published_nsec, monotonic_nsec());
 }
 
@@ -88,7 +88,7 @@ static void publish_one(struct connector *connector, const struct connector_mess
 
 	if (message->lost) {
 		/* For each gap, although the first one reports all of them: each may hide other forks. */
-		groups_lost(connector->groups);
+		groups_lost(connector->groups, message->cn.nsec);
 		report_gaps(connector);
 	}
 	resync_settle(connector->resync, message->cn.nsec, false);
@@ -220,6 +220,7 @@ static void note_drops(struct connector *connector, bool overrun, bool empty)
 	if (drops->by_socket <= drops->reported)
 		return;
 	drops->pending = true;
+	drops->lost_nsec = monotonic_nsec();
 	drops->at = connector->queue.head;
 	proc_helper_doubt(connector->helper);
 	resync_want(connector->resync);
@@ -299,7 +300,7 @@ static void report_unarmed(struct connector *connector, uint64_t since_nsec, con
 {
 	uint64_t now = monotonic_nsec();
 
-	groups_lost(connector->groups);
+	groups_lost(connector->groups, now);
 	resync_want(connector->resync);
 	cover(connector);
 	if (!connector->unarmed_since_nsec)

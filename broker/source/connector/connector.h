@@ -158,10 +158,13 @@ static inline bool connector_is_kernel_thread(const struct process *process)
 /* publish.c */
 /*
  * Begin an event of a process: set its time and its process. Return: the process in the table, to complete the event from,
- * valid until the event is published; NULL: not in the table.
+ * valid until the event is published; NULL: not in the table, or not certain after a loss.
  */
 const struct process *connector_begin(const struct connector *connector, struct fb_event *event,
 				      enum event_type type, uint64_t nsec, uint32_t pid);
+/* connector_begin_known() - the same although, after a loss, it is not certain that a message of this pid is about it */
+const struct process *connector_begin_known(const struct connector *connector, struct fb_event *event,
+					    enum event_type type, uint64_t nsec, uint32_t pid);
 /* As subject_describe(), without what may have changed since it was read. */
 void connector_describe(const struct connector *connector, const struct process *process,
 			struct fb_event *event, field_set fields);

@@ -90,6 +90,9 @@ static void publish_end(struct connector *connector, struct fb_event *event, con
 {
 	field_set fields = FIELDS_ALL;
 
+	if (!group_is_certain(connector->groups, groups_find(connector->groups, event->pid),
+			      event->boot_usec * NSEC_PER_USEC - connector->clocks.boot_offset_nsec))
+		fields &= ~(PROCFS_IDS | FIELDS_IMAGE);
 	if (end->has_status)
 		fb_event_set_status(event, end->status);
 	set_usage(event, &end->usage, end->has);
@@ -178,6 +181,20 @@ static void settle_doubt(const struct group *group, uint64_t start_usec, struct 
 		end->has_status = !end->raced;
 }
 
+/*
+ * After a loss, an exit of another process with its pid is not the end of the one that is known. That one is reported when
+ * /proc no longer shows it.
+ */
+static bool ignore_uncertain(struct connector *connector, const struct cn_event *cn)
+{
+	struct group *group = groups_find(connector->groups, cn->tgid);
+
+	if (group_is_certain(connector->groups, group, cn->nsec))
+		return false;
+	group_suspect(connector->groups, group, cn->nsec);
+	return true;
+}
+
 void connector_publish_exit(struct connector *connector, const struct cn_event *cn)
 {
 	const struct process *process;
@@ -185,6 +202,8 @@ void connector_publish_exit(struct connector *connector, const struct cn_event *
 	struct group_end end;
 	struct fb_event event;
 
+	if (ignore_uncertain(connector, cn))
+		return;
 	groups_exit(connector->groups, cn, &exit);
 	if (!exit.group) {
 		publish_stray(connector, cn, &exit);
@@ -203,17 +222,19 @@ void connector_publish_exit(struct connector *connector, const struct cn_event *
 
 /* Exits that were missed */
 
-static void publish_gone(struct connector *connector, uint32_t pid, uint64_t nsec)
+static void publish_gone(struct connector *connector, uint32_t pid, uint64_t nsec, bool replaced)
 {
 	struct group *group = groups_find(connector->groups, pid);
 	struct group_end end = {};
 	struct fb_event event;
-	const struct process *process = connector_begin(connector, &event, EVENT_EXIT, nsec, pid);
+	const struct process *process = connector_begin_known(connector, &event, EVENT_EXIT, nsec, pid);
 
-	/* The exit message was lost, but the records may have arrived. */
-	if (group) {
+	/* The exit message was lost, but the records may have arrived: those of another process with its pid, too. */
+	if (group && !replaced && group_is_certain(connector->groups, group, nsec)) {
 		groups_settle(connector->groups, group, nsec);
 		group_end(connector->groups, group, &end);
+	} else if (group) {
+		groups_discard(connector->groups, group, nsec);
 	}
 	publish_end(connector, &event, process, &end, 0);
 	if (group)
@@ -223,7 +244,7 @@ static void publish_gone(struct connector *connector, uint32_t pid, uint64_t nse
 void connector_end_replaced(struct connector *connector, const struct cn_event *fork)
 {
 	if (groups_replaced(connector->groups, fork))
-		publish_gone(connector, fork->tgid, fork->nsec);
+		publish_gone(connector, fork->tgid, fork->nsec, true);
 }
 
 /* Processes that seem to have ended */
@@ -240,21 +261,30 @@ void connector_check_suspects(struct connector *connector, uint64_t now)
 	}
 }
 
+/* Does /proc show another process with its pid? */
+static bool is_another(const struct connector *connector, const struct proc_question *question)
+{
+	const struct process *process = table_find(hub_table(connector->hub), question->pid);
+
+	return question->found && process && process->has & EVENT_BIT(start_usec) &&
+	       !procfs_start_matches(question->event.start_usec, process->id.start_usec);
+}
+
 void connector_answer_alive(struct connector *connector, const struct proc_question *question)
 {
 	const struct group *group = groups_find(connector->groups, question->pid);
 
 	if (!group || !group->ending_nsec || question->start_usec != group->ending_nsec)
 		return;
-	if (question->gone)
-		publish_gone(connector, question->pid, question->read_nsec);
+	if (question->gone || is_another(connector, question))
+		publish_gone(connector, question->pid, question->read_nsec, false);
 }
 
 /* The scan */
 
 static void on_gone(void *userdata, uint32_t pid, uint64_t nsec)
 {
-	publish_gone(userdata, pid, nsec);
+	publish_gone(userdata, pid, nsec, false);
 }
 
 static bool awaits_end(void *userdata, uint32_t pid)
@@ -283,9 +313,14 @@ static void take_threads(void *userdata, const struct proc_snapshot *snapshot, c
 	struct group *group = groups_find(connector->groups, entry->event.pid);
 	uint64_t born = entry->event.start_usec * NSEC_PER_USEC;
 
-	if (group && group->changed_nsec >= snapshot->begin_nsec)
+	if (group && group->changed_nsec >= snapshot->begin_nsec) {
+		group_is_known(group, snapshot->begin_nsec);
 		return;
-	groups_adopt(connector->groups, entry->event.pid, 0, clocks_monotonic_nsec(&connector->clocks, born));
+	}
+	group = groups_adopt(connector->groups, entry->event.pid, 0,
+			     clocks_monotonic_nsec(&connector->clocks, born));
+	if (group)
+		group_is_known(group, snapshot->begin_nsec);
 	for (size_t i = 0; i < entry->n_tids; i++)
 		(void)groups_count_thread(connector->groups, entry->event.pid, entry->tids[i]);
 }
@@ -300,7 +335,7 @@ static void end_scan(void *userdata, uint64_t nsec)
 	for (group = groups_first(connector->groups); group; group = next) {
 		next = group_next(group);
 		if (group->missing && !table_find(hub_table(connector->hub), group->tgid))
-			publish_gone(connector, group->tgid, nsec);
+			publish_gone(connector, group->tgid, nsec, false);
 	}
 }
 

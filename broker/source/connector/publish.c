@@ -21,6 +21,15 @@ static void begin_event(const struct connector *connector, struct fb_event *even
 const struct process *connector_begin(const struct connector *connector, struct fb_event *event,
 				      enum event_type type, uint64_t nsec, uint32_t pid)
 {
+	if (group_is_certain(connector->groups, groups_find(connector->groups, pid), nsec))
+		return connector_begin_known(connector, event, type, nsec, pid);
+	begin_event(connector, event, type, nsec, pid);
+	return NULL;
+}
+
+const struct process *connector_begin_known(const struct connector *connector, struct fb_event *event,
+					    enum event_type type, uint64_t nsec, uint32_t pid)
+{
 	const struct process *process = table_find(hub_table(connector->hub), pid);
 	const struct group *group = process ? NULL : groups_find(connector->groups, pid);
 
@@ -33,11 +42,25 @@ const struct process *connector_begin(const struct connector *connector, struct 
 	return process;
 }
 
+/* Of one of two processes: the one in the table, or another one with its pid. */
+static bool is_uncertain(const struct connector *connector, const struct fb_event *event)
+{
+	const struct process *process;
+
+	if (EVENT_HAS(event, start_usec))
+		return false;
+	process = table_find(hub_table(connector->hub), event->pid);
+	return process && process->has & EVENT_BIT(start_usec);
+}
+
 void connector_publish(struct connector *connector, struct fb_event *event)
 {
 	if (event->type == EVENT_EXIT)
 		resync_note_exit(connector->resync, event);
-	hub_publish(connector->hub, event);
+	if (is_uncertain(connector, event))
+		hub_publish_uncertain(connector->hub, event);
+	else
+		hub_publish(connector->hub, event);
 }
 
 void connector_describe(const struct connector *connector, const struct process *process,
@@ -85,8 +108,15 @@ static const struct fb_event *message_answer(struct connector *connector,
 {
 	struct proc_question *question = message->question;
 
-	if (!question || !question->answered ||
-	    !connector_answer_fits(connector, question, start_usec, &message->cn))
+	if (!question || !question->answered)
+		return NULL;
+	/* An unknown process is the one that /proc shows, unless that began later. */
+	if (!start_usec) {
+		start_usec = question->event.start_usec;
+		if (start_usec > connector_boot_usec(connector, message->cn.nsec))
+			return NULL;
+	}
+	if (!connector_answer_fits(connector, question, start_usec, &message->cn))
 		return NULL;
 	return &question->event;
 }
@@ -103,7 +133,8 @@ static void publish_thread_fork(struct connector *connector, const struct cn_eve
 	const struct process *process;
 	struct fb_event event;
 
-	groups_fork(connector->groups, cn);
+	if (group_is_certain(connector->groups, groups_find(connector->groups, cn->tgid), cn->nsec))
+		groups_fork(connector->groups, cn);
 	if (!(hub_armed(connector->hub) & HUB_ARMED_THREADS))
 		return;
 	process = connector_begin(connector, &event, EVENT_FORK, cn->nsec, cn->tgid);
@@ -153,11 +184,15 @@ static void publish_fork(struct connector *connector, const struct connector_mes
 {
 	const struct cn_event *cn = &message->cn;
 	const struct process *process = table_find(hub_table(connector->hub), cn->tgid), *parent;
+	const struct group *group = groups_find(connector->groups, cn->tgid);
 	uint64_t start = connector_boot_usec(connector, cn->nsec);
 	const struct fb_event *answer;
 	struct fb_event event;
 	field_set certain;
 
+	/* Its pid is another process' meanwhile, as /proc shows: its end would not come. */
+	if (group && group_is_younger(group, cn->nsec))
+		return;
 	groups_fork(connector->groups, cn);
 	begin_event(connector, &event, EVENT_FORK, cn->nsec, cn->tgid);
 	/* A scan may have found the process before this message was published. */
@@ -179,9 +214,19 @@ static void publish_fork(struct connector *connector, const struct connector_mes
 	connector_ask_later(connector, (struct process_id){ event.pid, start }, cn->nsec, CONNECTOR_DESCRIBE);
 }
 
+static void adopt(struct connector *connector, const struct cn_event *cn)
+{
+	struct group *group = groups_adopt(connector->groups, cn->tgid, 1, 0);
+
+	if (group)
+		group_is_known(group, cn->nsec);
+}
+
 static void publish_exec(struct connector *connector, const struct connector_message *message)
 {
 	const struct cn_event *cn = &message->cn;
+	const struct group *group = groups_find(connector->groups, cn->tgid);
+	bool certain = group_is_certain(connector->groups, group, cn->nsec);
 	field_set described = ~FIELDS_IMAGE;
 	const struct process *process;
 	struct connector_end end;
@@ -189,16 +234,14 @@ static void publish_exec(struct connector *connector, const struct connector_mes
 	struct fb_event event;
 	bool known;
 
-	if (!groups_find(connector->groups, cn->tgid))
-		groups_adopt(connector->groups, cn->tgid, 1, 0);
-	groups_exec(connector->groups, cn);
+	if (!group)
+		adopt(connector, cn);
+	if (certain)
+		groups_exec(connector->groups, cn);
 
 	process = connector_begin(connector, &event, EVENT_EXEC, cn->nsec, cn->tgid);
 	known = EVENT_HAS(&event, start_usec);
-	answer = message_answer(connector, message,
-				known		    ? event.start_usec
-				: message->question ? message->question->event.start_usec
-						    : 0);
+	answer = certain ? message_answer(connector, message, known ? event.start_usec : 0) : NULL;
 	if (answer) {
 		described &= ~EVENT_BIT(tty);
 		drop_tty(connector, process);
@@ -224,7 +267,8 @@ static void publish_comm(struct connector *connector, const struct cn_event *cn)
 	const struct process *process;
 	struct fb_event event;
 
-	groups_renamed(connector->groups, cn);
+	if (group_is_certain(connector->groups, groups_find(connector->groups, cn->tgid), cn->nsec))
+		groups_renamed(connector->groups, cn);
 	/* Each thread has a name of its own; the name of a process is its leader's. */
 	if (!is_leader(cn))
 		return;

@@ -11,7 +11,7 @@
 
 /*
  * A worker of io_uring that has not run yet does not take the signal of exit_group(2), and one that had nothing to do for 5 s
- * ends by itself. Of others it shows whether their process ended by exit_group(2).
+ * ends by itself. Of others it shows whether their process ended by exit_group(2). One that has run has waited for work.
  */
 #define WORKER_YOUNG_USEC UINT64_C(2000)
 #define WORKER_IDLE_USEC  UINT64_C(5000000)
@@ -48,7 +48,8 @@ static void group_compare_code(struct group *group, uint32_t code, uint64_t nsec
 {
 	if (group->exited_nsec && code != group->last_code && nsec < group->exited_nsec + DISAGREE_NSEC) {
 		group->disagreed_nsec = nsec;
-		if (group->last_code)
+		/* Without its record, a thread that ended with 0 may be a worker. */
+		if (group->last_code || group->mismatched)
 			group->raced_nsec = nsec;
 	}
 	group->last_code = code;
@@ -70,8 +71,8 @@ static void group_take_worker(struct group *group, const struct taskstats_record
 	if (record->flags & TASKSTATS_AXSIG)
 		return;
 	group->worker_nsec = nsec;
-	group->worker_certain =
-		record->elapsed_usec >= WORKER_YOUNG_USEC && record->elapsed_usec < WORKER_IDLE_USEC;
+	group->worker_certain = record->elapsed_usec >= WORKER_YOUNG_USEC &&
+				record->elapsed_usec < WORKER_IDLE_USEC && record->usage.voluntary > 0;
 }
 
 bool group_worker_decides(const struct group *group, bool *certain)

@@ -19,7 +19,7 @@
 #define EXITED_NSEC UINT64_C(1000000000)
 
 /* The exit of a process hardly comes so long after the fork of another one with its pid. */
-#define GHOST_NSEC UINT64_C(1000000000)
+#define GHOST_NSEC UINT64_C(100000000)
 
 #define CHECK_FIRST_NSEC UINT64_C(1000000000)
 #define CHECK_LAST_NSEC	 UINT64_C(60000000000)
@@ -42,6 +42,7 @@ struct groups {
 	bool records;
 	bool counting;
 	uint64_t losses;      /* how many times messages were lost */
+	uint64_t lost_nsec;   /* when that was last */
 	struct group *groups; /* by tgid */
 	struct pool pool;
 	struct group_list ending;
@@ -288,10 +289,15 @@ bool groups_counting(const struct groups *groups)
 
 /* The life of a group */
 
-/* Does the event belong to an earlier process with the same tgid? */
-static bool group_is_younger(const struct group *group, const struct cn_event *event)
+bool group_is_younger(const struct group *group, uint64_t nsec)
 {
-	return event->nsec + BORN_SLACK_NSEC < group->born_nsec;
+	return nsec < group->fork_nsec || nsec + BORN_SLACK_NSEC < group->born_nsec;
+}
+
+/* Did a scan find the process before its fork was processed? */
+static bool group_is_seen(const struct group *group, const struct cn_event *fork)
+{
+	return !group->fork_nsec && fork->nsec < group->born_nsec + BORN_SLACK_NSEC;
 }
 
 struct group *groups_replaced(struct groups *groups, const struct cn_event *event)
@@ -299,11 +305,12 @@ struct group *groups_replaced(struct groups *groups, const struct cn_event *even
 	struct group *group;
 
 	groups->ghosts = 0;
-	if (event->tid != event->tgid || (groups->counting && counted_find(groups, event->tid)))
+	if (event->tid != event->tgid)
 		return NULL;
 	group = groups_find(groups, event->tgid);
-	if (group)
-		groups->ghosts = group->alive;
+	if (!group || group_is_seen(group, event))
+		return NULL;
+	groups->ghosts = group_is_certain(groups, group, event->nsec) ? group->alive : 0;
 	return group;
 }
 
@@ -325,9 +332,10 @@ struct group *groups_fork(struct groups *groups, const struct cn_event *event)
 	struct group *group = groups_find(groups, event->tgid);
 	bool leader = event->tid == event->tgid;
 	bool known = groups->counting && counted_find(groups, event->tid);
+	bool seen = group && leader && group->alive > 0;
 
 	note_thread_fork(groups, event);
-	if (group && known && group_is_younger(group, event))
+	if (group && known && group_is_younger(group, event->nsec))
 		return group;
 	if (!group) {
 		group = group_add(groups, event->tgid);
@@ -337,18 +345,20 @@ struct group *groups_fork(struct groups *groups, const struct cn_event *event)
 		group->unseen = !leader;
 		group->losses = leader ? groups->losses : GROUP_UNCOUNTED;
 		group->alive = !leader && !groups->counting;
+		group_is_known(group, event->nsec);
 	}
 	if (leader) {
 		group->ghosts = groups->ghosts;
 		groups->ghosts = 0;
 		group->fork_nsec = event->nsec;
+		group_is_known(group, event->nsec);
 		group->unseen = false;
 		group->missing = group->old_count = false;
 	} else {
 		group->multithreaded = true;
 	}
 	group->changed_nsec = event->nsec;
-	if (known)
+	if (known || seen)
 		return group;
 	group->alive++;
 	if (groups->counting)
@@ -452,7 +462,7 @@ void groups_exit(struct groups *groups, const struct cn_event *event, struct gro
 	bool counts;
 
 	note_thread_exit(groups, event);
-	if (group && (group_is_younger(group, event) ||
+	if (group && (group_is_younger(group, event->nsec) ||
 		      (groups->records && exit_is_ghost(groups, group, event))))
 		group = NULL;
 	counts = group && exit_counts(groups, group, event);
@@ -499,6 +509,20 @@ void groups_settle(struct groups *groups, struct group *group, uint64_t nsec)
 	}
 }
 
+void groups_discard(struct groups *groups, const struct group *group, uint64_t nsec)
+{
+	struct cn_event exit = { .what = PROC_EVENT_EXIT,
+				 .nsec = nsec,
+				 .cpu = RECORD_ANY_CPU,
+				 .tid = group->tgid,
+				 .tgid = group->tgid,
+				 .exit.code = RECORD_ANY_CODE };
+	struct taskstats_record record;
+
+	while (records_take(groups->waiting, &exit, group->fork_nsec, &record) == 0)
+		;
+}
+
 void groups_exec(struct groups *groups, const struct cn_event *event)
 {
 	struct group *group = groups_find(groups, event->tgid);
@@ -534,9 +558,29 @@ void groups_own_ids(struct groups *groups, const struct cn_event *event)
 		group->own_ids = true;
 }
 
-void groups_lost(struct groups *groups)
+void groups_lost(struct groups *groups, uint64_t nsec)
 {
 	groups->losses++;
+	if (nsec > groups->lost_nsec)
+		groups->lost_nsec = nsec;
+}
+
+bool group_is_certain(const struct groups *groups, const struct group *group, uint64_t nsec)
+{
+	if (group && group_is_younger(group, nsec))
+		return false;
+	return !group || groups->lost_nsec <= group->known_nsec || nsec <= group->known_nsec;
+}
+
+void group_is_known(struct group *group, uint64_t nsec)
+{
+	if (nsec > group->known_nsec)
+		group->known_nsec = nsec;
+}
+
+void group_suspect(struct groups *groups, struct group *group, uint64_t nsec)
+{
+	group_set_ending(groups, group, true, nsec);
 }
 
 struct group *groups_suspect(struct groups *groups, uint64_t now_nsec)
@@ -585,7 +629,7 @@ void group_end(const struct groups *groups, const struct group *group, struct gr
 
 	*end = (struct group_end){
 		/* If exits are missing, the last thread's status is unknown; only a status of higher rank is certain. */
-		.has_status = group->rank > (complete ? GROUP_RANK_NONE : GROUP_RANK_THREAD),
+		.has_status = group->rank > (complete ? GROUP_RANK_STRAY : GROUP_RANK_THREAD),
 		.status = group->code & 0xffff,
 		.in_doubt = group->rank <= GROUP_RANK_LAST && (unseen || group_codes_disagree(group)),
 		.has_task = group->has_record,

@@ -48,6 +48,7 @@ struct group {
 	bool last;	      /* the thread that ended the process has exited */
 	bool missing;	      /* the last scan of /proc did not find it */
 	bool old_count;	      /* the last scan did not count its threads */
+	uint64_t known_nsec;   /* it certainly had its pid then: at its fork, or when /proc showed it */
 	uint64_t changed_nsec; /* of its last message */
 	bool has_record;
 	enum group_rank rank;
@@ -163,11 +164,26 @@ void groups_exit(struct groups *groups, const struct cn_event *event, struct gro
  */
 void groups_settle(struct groups *groups, struct group *group, uint64_t nsec);
 
+/* groups_discard() - the same, but the records may be another process': drop them */
+void groups_discard(struct groups *groups, const struct group *group, uint64_t nsec);
+
 /*
  * groups_lost() - messages are missing before the next one
  * Forks may be among them: until the next scan, the counts of processes with threads may be too low.
  */
-void groups_lost(struct groups *groups);
+void groups_lost(struct groups *groups, uint64_t nsec);
+
+/*
+ * group_is_certain() - is a message of this time and with its tgid about this process? After a loss (@nsec of groups_lost():
+ * the latest time of it) its end may be missing, and the fork of another process with its pid. NULL is allowed: yes.
+ */
+bool group_is_certain(const struct groups *groups, const struct group *group, uint64_t nsec);
+/* group_is_younger() - does a message of this time belong to an earlier process with the same tgid? */
+bool group_is_younger(const struct group *group, uint64_t nsec);
+/* group_is_known() - it had its pid at this time */
+void group_is_known(struct group *group, uint64_t nsec);
+/* group_suspect() - it may have ended at this time: check that */
+void group_suspect(struct groups *groups, struct group *group, uint64_t nsec);
 
 /* groups_exec() - a process runs another program: the memory usage of the old one no longer counts */
 void groups_exec(struct groups *groups, const struct cn_event *event);

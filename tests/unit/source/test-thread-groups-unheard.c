@@ -268,7 +268,7 @@ static void test_lost_forks_and_records(void **state)
 	forked(groups, 20, 20);
 	forked(groups, 20, 21);
 	forked(groups, 30, 30);
-	groups_lost(groups);
+	groups_lost(groups, tick());
 	forked(groups, 40, 40);
 	forked(groups, 40, 41);
 	assert_false(exited_code(groups, 20, 21, 0, &end));
@@ -335,12 +335,35 @@ static void test_replaced(void **state)
 	forked(groups, 20, 20);
 	forked(groups, 20, 21);
 	assert_false(exited(groups, (struct record){ .tgid = 20, .tid = 21, .code = 0x100 }, &end));
+	fork.nsec = tick();
 	assert_ptr_equal(groups_replaced(groups, &fork), groups_find(groups, 20));
 	group_end(groups, groups_find(groups, 20), &end);
 	assert_false(end.has_status);
 	assert_true(end.has == 0);
 	fork.tid = 21;
 	assert_null(groups_replaced(groups, &fork));
+}
+
+/* After a loss a message may be about another process with the same pid, until /proc shows that it is not. */
+static void test_certain(void **state)
+{
+	struct groups *groups = *state;
+	uint64_t fork, lost, later;
+	struct group *group;
+
+	fork = tick();
+	forked(groups, 20, 20);
+	group = groups_find(groups, 20);
+	later = tick() + 1;
+	assert_true(group_is_certain(groups, group, later));
+	assert_false(group_is_certain(groups, group, fork));
+	lost = tick();
+	groups_lost(groups, lost);
+	assert_false(group_is_certain(groups, group, tick()));
+	group_is_known(group, tick());
+	assert_true(group_is_certain(groups, group, tick()));
+	assert_true(group_is_certain(groups, group, later));
+	assert_true(group_is_certain(groups, NULL, fork));
 }
 
 /* A parent can wait for a process, and its pid be used again, before the kernel reports the exit. */
@@ -487,6 +510,7 @@ int main(void)
 						teardown),
 		TEST(test_missing_in_scan),
 		TEST(test_replaced),
+		TEST(test_certain),
 		TEST(test_late_exit_of_replaced),
 		TEST(test_settle),
 		TEST(test_expire),
