@@ -35,8 +35,8 @@ struct connector_drops {
 	uint64_t by_gaps, by_socket; /* found since the start */
 	uint64_t reported;
 	uint32_t socket_count; /* the socket's counter when it was last read */
-	bool open;    /* the socket overflowed, and was not empty since: it still drops every message */
-	bool pending; /* the socket's counter has risen, and that is not reported yet */
+	bool open;	    /* the socket overflowed, and was not empty since: it still drops every message */
+	bool pending;	    /* the socket's counter has risen, and that is not reported yet */
 	uint64_t lost_nsec; /* when that was found */
 	uint64_t
 		at; /* the number of the message before which that loss is reported, see connector_queue.head */

@@ -110,3 +110,82 @@ bool group_codes_raced(const struct group *group)
 {
 	return group->raced_nsec && group->exited_nsec < group->raced_nsec + DISAGREE_NSEC;
 }
+
+/* Usage, and what else a record has */
+
+static void usage_add(struct taskstats_usage *sum, const struct taskstats_usage *usage)
+{
+	sum->user_usec += usage->user_usec;
+	sum->system_usec += usage->system_usec;
+	sum->minor_faults += usage->minor_faults;
+	sum->major_faults += usage->major_faults;
+	sum->voluntary += usage->voluntary;
+	sum->involuntary += usage->involuntary;
+	sum->read_bytes += usage->read_bytes;
+	sum->write_bytes += usage->write_bytes;
+	sum->read_chars += usage->read_chars;
+	sum->write_chars += usage->write_chars;
+}
+
+/*
+ * The threads share their memory: each record has the maximum of the whole process up to then. The record of a thread that
+ * an exec ended may arrive after the exec, with the memory of the old program. Such records are used only if there is no
+ * other.
+ */
+static void group_take_rss(struct group *group, const struct taskstats_record *record)
+{
+	uint64_t *max = thread_code_rank(record->code, record) == GROUP_RANK_STRAY
+				? &group->stray_rss_kib
+				: &group->usage.max_rss_kib;
+
+	if (max == &group->usage.max_rss_kib)
+		group->has_rss = true;
+	if (record->usage.max_rss_kib > *max)
+		*max = record->usage.max_rss_kib;
+}
+
+/* Threads can have names and ids of their own. Those of a process are its leader's. */
+static void group_take_task(struct group *group, const struct taskstats_record *record)
+{
+	if (group->has_leader && record->tid != group->tgid)
+		return;
+	group->has_leader = record->tid == group->tgid;
+	group->ppid = record->ppid;
+	group->uid = record->uid;
+	group->gid = record->gid;
+	memcpy(group->comm, record->comm, sizeof(group->comm));
+}
+
+void group_take_record(struct group *group, const struct taskstats_record *record)
+{
+	usage_add(&group->usage, &record->usage);
+	group_take_rss(group, record);
+	group->has_record = true;
+	group->last |= record->flags & TASKSTATS_AGROUP;
+	group->privileged |= (record->flags & TASKSTATS_ASU) != 0;
+	group->version = record->version;
+	group_take_task(group, record);
+	if (record->has_group) {
+		group->all = record->group;
+		group->has_all = true;
+		group->multithreaded = true;
+	}
+}
+
+void group_end_stray(const struct group_exit *exit, struct group_end *end)
+{
+	const struct taskstats_record *record = &exit->record;
+
+	*end = (struct group_end){
+		.has_status = !record->has_group,
+		.status = record->code & 0xffff,
+		.usage = record->usage,
+		.has = record->has_group ? 0 : USAGE_SUMS | EVENT_BIT(max_rss_kib),
+		.has_task = true,
+		.ppid = record->ppid,
+		.uid = record->uid,
+		.gid = record->gid,
+		.comm = record->comm,
+		.privileged = (record->flags & TASKSTATS_ASU) != 0,
+	};
+}

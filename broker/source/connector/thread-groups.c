@@ -366,65 +366,6 @@ struct group *groups_fork(struct groups *groups, const struct cn_event *event)
 	return group;
 }
 
-static void usage_add(struct taskstats_usage *sum, const struct taskstats_usage *usage)
-{
-	sum->user_usec += usage->user_usec;
-	sum->system_usec += usage->system_usec;
-	sum->minor_faults += usage->minor_faults;
-	sum->major_faults += usage->major_faults;
-	sum->voluntary += usage->voluntary;
-	sum->involuntary += usage->involuntary;
-	sum->read_bytes += usage->read_bytes;
-	sum->write_bytes += usage->write_bytes;
-	sum->read_chars += usage->read_chars;
-	sum->write_chars += usage->write_chars;
-}
-
-/*
- * The threads share their memory: each record has the maximum of the whole process up to then. The record of a thread that
- * an exec ended may arrive after the exec, with the memory of the old program. Such records are used only if there is no
- * other.
- */
-static void group_take_rss(struct group *group, const struct taskstats_record *record)
-{
-	uint64_t *max = thread_code_rank(record->code, record) == GROUP_RANK_STRAY
-				? &group->stray_rss_kib
-				: &group->usage.max_rss_kib;
-
-	if (max == &group->usage.max_rss_kib)
-		group->has_rss = true;
-	if (record->usage.max_rss_kib > *max)
-		*max = record->usage.max_rss_kib;
-}
-
-/* Threads can have names and ids of their own. Those of a process are its leader's. */
-static void group_take_task(struct group *group, const struct taskstats_record *record)
-{
-	if (group->has_leader && record->tid != group->tgid)
-		return;
-	group->has_leader = record->tid == group->tgid;
-	group->ppid = record->ppid;
-	group->uid = record->uid;
-	group->gid = record->gid;
-	memcpy(group->comm, record->comm, sizeof(group->comm));
-}
-
-static void group_take_record(struct group *group, const struct taskstats_record *record)
-{
-	usage_add(&group->usage, &record->usage);
-	group_take_rss(group, record);
-	group->has_record = true;
-	group->last |= record->flags & TASKSTATS_AGROUP;
-	group->privileged |= (record->flags & TASKSTATS_ASU) != 0;
-	group->version = record->version;
-	group_take_task(group, record);
-	if (record->has_group) {
-		group->all = record->group;
-		group->has_all = true;
-		group->multithreaded = true;
-	}
-}
-
 /* Does this exit reduce the count of threads? A group that the scan did not find keeps its old count. */
 static bool exit_counts(struct groups *groups, const struct group *group, const struct cn_event *event)
 {
@@ -601,12 +542,6 @@ struct group *groups_suspect(struct groups *groups, uint64_t now_nsec)
 
 /* The end */
 
-#define USAGE_CPU      (EVENT_BIT(user_usec) | EVENT_BIT(system_usec))
-#define USAGE_SWITCHES (EVENT_BIT(voluntary_switches) | EVENT_BIT(involuntary_switches))
-#define USAGE_SUMS                                                                        \
-	(USAGE_CPU | USAGE_SWITCHES | EVENT_BIT(minor_faults) | EVENT_BIT(major_faults) | \
-	 EVENT_BIT(read_bytes) | EVENT_BIT(write_bytes) | EVENT_BIT(read_chars) | EVENT_BIT(write_chars))
-
 /* Is the status certain? A signal's is. */
 static void end_judge(const struct groups *groups, const struct group *group, struct group_end *end)
 {
@@ -657,22 +592,4 @@ void group_end(const struct groups *groups, const struct group *group, struct gr
 		end->usage.involuntary = group->all.involuntary;
 		end->has |= USAGE_CPU | USAGE_SWITCHES;
 	}
-}
-
-void group_end_stray(const struct group_exit *exit, struct group_end *end)
-{
-	const struct taskstats_record *record = &exit->record;
-
-	*end = (struct group_end){
-		.has_status = !record->has_group,
-		.status = record->code & 0xffff,
-		.usage = record->usage,
-		.has = record->has_group ? 0 : USAGE_SUMS | EVENT_BIT(max_rss_kib),
-		.has_task = true,
-		.ppid = record->ppid,
-		.uid = record->uid,
-		.gid = record->gid,
-		.comm = record->comm,
-		.privileged = (record->flags & TASKSTATS_ASU) != 0,
-	};
 }

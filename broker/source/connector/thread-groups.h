@@ -48,7 +48,7 @@ struct group {
 	bool last;	      /* the thread that ended the process has exited */
 	bool missing;	      /* the last scan of /proc did not find it */
 	bool old_count;	      /* the last scan did not count its threads */
-	uint64_t known_nsec;   /* it certainly had its pid then: at its fork, or when /proc showed it */
+	uint64_t known_nsec;  /* it certainly had its pid then: at its fork, or when /proc showed it */
 	uint64_t changed_nsec; /* of its last message */
 	bool has_record;
 	enum group_rank rank;
@@ -57,10 +57,10 @@ struct group {
 	uint64_t exited_nsec; /* when that was, 0: none has ended */
 	uint64_t
 		disagreed_nsec; /* when threads last ended with different codes shortly after one another, 0: never */
-	uint64_t raced_nsec;	/* as disagreed_nsec, and the earlier code was not 0 */
-	uint64_t worker_nsec;	/* when a worker of io_uring last ended by itself, 0: never */
-	bool worker_certain;	/* it ended because its process did */
-	uint64_t codes;		/* a bit for each code, by its hash */
+	uint64_t raced_nsec;  /* as disagreed_nsec, and the earlier code was not 0 */
+	uint64_t worker_nsec; /* when a worker of io_uring last ended by itself, 0: never */
+	bool worker_certain;  /* it ended because its process did */
+	uint64_t codes;	      /* a bit for each code, by its hash */
 	struct taskstats_usage usage, all;
 	bool has_rss; /* usage.max_rss_kib is that of the running program */
 	uint64_t stray_rss_kib;
@@ -100,7 +100,7 @@ struct group_exit {
 struct group_end {
 	bool has_status;
 	bool in_doubt; /* threads ended with different codes at the same time: the status may be another one's */
-	bool raced; /* and it is as likely that it is: without further proof there is no status */
+	bool raced;    /* and it is as likely that it is: without further proof there is no status */
 	uint32_t status; /* as a wait status */
 	field_set has;	 /* EVENT_BIT()s of the usage fields that are correct */
 	struct taskstats_usage usage;

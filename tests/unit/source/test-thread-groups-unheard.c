@@ -381,10 +381,10 @@ static void test_late_exit_of_replaced(void **state)
 		groups_fork(groups, &fork);
 		if (ghost)
 			assert_false(exited_code(groups, 20, 20, 0x300, &end));
-		assert_true(exited(groups,
-				   (struct record){
-					   .tgid = 20, .tid = 20, .code = 0x100, .flags = TASKSTATS_AGROUP },
-				   &end));
+		assert_true(exited(
+			groups,
+			(struct record){ .tgid = 20, .tid = 20, .code = 0x100, .flags = TASKSTATS_AGROUP },
+			&end));
 		assert_end(&end, 0x100, 1);
 	}
 	assert_empty(groups);
