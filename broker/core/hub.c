@@ -137,6 +137,21 @@ static void meet_label(struct hub *hub, const struct fb_event *event)
 		labels_meet(hub->labels, (struct process_id){ event->pid, event->start_usec }, line);
 }
 
+static uint32_t number_of(struct hub *hub, const struct fb_event *event)
+{
+	struct line *line = table_line(hub->table, event);
+	uint32_t number = labels_number(hub->labels, line, event->seq, log_first(hub->log));
+	struct process_id id = { event->pid, event->start_usec };
+
+	if (!EVENT_HAS(event, pid) || !EVENT_HAS(event, start_usec))
+		return number;
+	if (!line && fb_event_is_thread(event))
+		return labels_number_of_ended(hub->labels, id, event->seq);
+	if (number != 0 && event->type == EVENT_EXIT && !fb_event_is_thread(event))
+		labels_note_end(hub->labels, id, number);
+	return number;
+}
+
 static void set_label(struct hub *hub, struct fb_event *event)
 {
 	uint32_t number;
@@ -145,7 +160,7 @@ static void set_label(struct hub *hub, struct fb_event *event)
 	meet_label(hub, event);
 	if (hub->lineage->n_marks == 0)
 		return;
-	number = labels_number(hub->labels, table_line(hub->table, event), event->seq, log_first(hub->log));
+	number = number_of(hub, event);
 	if (number != 0)
 		EVENT_SET(event, label, number);
 }

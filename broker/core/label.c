@@ -19,6 +19,14 @@ struct number {
 
 #define NOTHING ((uintptr_t)1)
 
+/* Processes that ended last, and the number of their last record: a thread may be reported after its process. */
+#define ENDED_MAX 64
+
+struct ended {
+	struct process_id id;
+	uint32_t number;
+};
+
 /*
  * Numbers are given in sequence, and the oldest one is forgotten when the log has overwritten all records with it. A mark that
  * outlives the records of the time when it got its number gets a new one, so that no old number stays in use.
@@ -28,6 +36,8 @@ struct labels {
 	struct label *by_root;
 	struct number *numbers; /* a ring of @size, a power of two; a number is at its place modulo @size */
 	uint32_t oldest, n, size;
+	struct ended ended[ENDED_MAX]; /* a ring */
+	unsigned int n_ended;
 };
 
 DEFINE_CLEANUP(struct labels, labels_free)
@@ -169,6 +179,24 @@ uint32_t labels_number(struct labels *labels, struct line *line, uint64_t seq, u
 	if (mark->number != 0)
 		number_at(labels, mark->number)->used = seq;
 	return mark->number;
+}
+
+void labels_note_end(struct labels *labels, struct process_id id, uint32_t number)
+{
+	labels->ended[labels->n_ended++ % ENDED_MAX] = (struct ended){ id, number };
+}
+
+uint32_t labels_number_of_ended(struct labels *labels, struct process_id id, uint64_t seq)
+{
+	for (unsigned int i = 0; i < ENDED_MAX; i++) {
+		const struct ended *ended = &labels->ended[i];
+
+		if (!process_id_equal(ended->id, id) || !number_is_known(labels, ended->number))
+			continue;
+		number_at(labels, ended->number)->used = seq;
+		return ended->number;
+	}
+	return 0;
 }
 
 struct mark *labels_find(struct labels *labels, uint32_t number)

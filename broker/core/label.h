@@ -101,6 +101,13 @@ void labels_meet(struct labels *labels, struct process_id id, struct line *line)
  */
 uint32_t labels_number(struct labels *labels, struct line *line, uint64_t seq, uint64_t first);
 
+/*
+ * labels_note_end() - a process with a label has ended: @number: that of its last record
+ * labels_number_of_ended() - the number for a record about a thread of it, which comes later; 0: none
+ */
+void labels_note_end(struct labels *labels, struct process_id id, uint32_t number);
+uint32_t labels_number_of_ended(struct labels *labels, struct process_id id, uint64_t seq);
+
 /* labels_find() - the nearest mark that a number means, NULL for 0 and for numbers whose labels are gone */
 struct mark *labels_find(struct labels *labels, uint32_t number);
 
