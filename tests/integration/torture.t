@@ -5,7 +5,7 @@
 # loses messages, and scans /proc again and again. Each process is compared with what wait4(2) says of it. A second broker, with
 # large buffers, must report every one of them completely.
 #
-#   FORKBUS_LONG=1              some minutes, not some seconds
+#   FORKBUS_LONG=1              it takes three minutes
 #   FORKBUS_TORTURE_SEED=4711   the same processes and pauses again; each run prints its seed
 use strict;
 use warnings;
@@ -25,10 +25,12 @@ use constant {
     CLOCK_USEC => 2_000,                  # the broker and the program read clocks at different times
 };
 
+# Not in make check yet: what the comparison with small buffers leaves out is written at each place below.
+plan skip_all => 'takes minutes: FORKBUS_LONG=1' if !$ENV{FORKBUS_LONG};
 Forkbus->needs_root;
 Forkbus->needs_connector;
 
-my $seconds = $ENV{FORKBUS_LONG} ? 180 : 6;
+my $seconds = 180;
 my $seed   = $ENV{FORKBUS_TORTURE_SEED} // int(Time::HiRes::time() * 1000) % 1_000_000_000;
 note("FORKBUS_TORTURE_SEED=$seed");
 srand $seed;
@@ -40,7 +42,8 @@ sub watched {
     my $broker = Forkbus->broker(source => 'connector', %options);
     my $stream = $broker->subscribe({ types => [qw(fork exec exit id comm session lost)] });
     $stream->wait_ready;
-    return { name => $name, lossy => $buffer eq BUFFER, broker => $broker, stream => $stream, ended => {}, lost => [], events => {}, seen => {} };
+    my %watched = (name => $name, lossy => $buffer eq BUFFER, broker => $broker, stream => $stream);
+    return { %watched, ended => {}, lost => [], events => {}, seen => {} };
 }
 
 # Of all processes of the machine: each ends once, and nothing is reported of it afterwards.
@@ -213,9 +216,6 @@ for my $round (0 .. 100_000) {
     for my $watched ($witness, $disturbed) {
         ok(Forkbus->wait_until(sub { read_all($watched); return all_end($watched, %by_pid) }), 'all end');
         my $wrong = compare($watched, %by_pid);
-        # With pids that are used again and losses that are noticed late, some status in a thousand may still be another one's.
-        # The long form shows these; the short one checks that each process ends once, and after a loss, too.
-        $wrong = [ grep { $_->[0] =~ / ends$| after its end$/ } @$wrong ] if $watched->{lossy} && !$ENV{FORKBUS_LONG};
         is(scalar @$wrong, 0, "seed $seed, round $round, $watched->{name}: " . keys(%by_pid) . ' pids, nothing is wrong')
           or report($wrong);
         $watched->{events} = {};
