@@ -72,7 +72,8 @@ enum forkbus_field {
 	FORKBUS_FIELD_TID = 5,
 	/*
 	 * when the process started, in microseconds since boot; pid and startUsec together identify
-	 * a process, since pids are reused. Of processes older than the broker it is exact to 10 ms
+	 * a process, since pids are reused. Of processes older than the broker it is exact to 10
+	 * ms. Absent after a loss, if the event may be of another process with this pid
 	 */
 	FORKBUS_FIELD_START_USEC = 6,
 	/* process id of the parent */
