@@ -154,8 +154,9 @@ $broker->stop;
 
 $broker = Forkbus::Feed->new(config => { Limits => { Connections => 4, ConnectionsPerUser => 4 } })->broker;
 # The connection that checked whether the broker runs is closed.
-Forkbus->wait_until(sub { ($broker->varlink->ask('GetStatus')->{connections} // 0) == 1 }) or die "there is another connection\n";
-my @all = map { $broker->varlink } 1 .. 4;
+my @all = $broker->varlink;
+Forkbus->wait_until(sub { $all[0]->ask('GetStatus')->{connections} == 1 }) or die "there is another connection\n";
+push @all, map { $broker->varlink } 2 .. 4;
 is($_->ask(SERVICE . '.GetInfo')->{product}, 'forkbusd', 'as many as the broker takes') for @all;
 my $refused = $broker->varlink;
 my $reported = $refused->ask('GetStatus');

@@ -191,7 +191,7 @@ static bool ignore_uncertain(struct connector *connector, const struct cn_event 
 
 	if (group_is_certain(connector->groups, group, cn->nsec))
 		return false;
-	group_suspect(connector->groups, group, cn->nsec);
+	groups_ignore_exit(connector->groups, group, cn);
 	return true;
 }
 

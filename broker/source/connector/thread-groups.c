@@ -519,9 +519,13 @@ void group_is_known(struct group *group, uint64_t nsec)
 		group->known_nsec = nsec;
 }
 
-void group_suspect(struct groups *groups, struct group *group, uint64_t nsec)
+void groups_ignore_exit(struct groups *groups, struct group *group, const struct cn_event *event)
 {
-	group_set_ending(groups, group, true, nsec);
+	struct taskstats_record record;
+
+	/* Its message has come: nobody may take the record for one whose message the kernel does not send. */
+	(void)records_take(groups->waiting, event, 0, &record);
+	group_set_ending(groups, group, true, event->nsec);
 }
 
 struct group *groups_suspect(struct groups *groups, uint64_t now_nsec)

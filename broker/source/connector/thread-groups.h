@@ -182,8 +182,8 @@ bool group_is_certain(const struct groups *groups, const struct group *group, ui
 bool group_is_younger(const struct group *group, uint64_t nsec);
 /* group_is_known() - it had its pid at this time */
 void group_is_known(struct group *group, uint64_t nsec);
-/* group_suspect() - it may have ended at this time: check that */
-void group_suspect(struct groups *groups, struct group *group, uint64_t nsec);
+/* groups_ignore_exit() - an exit that may be of another process with its pid: drop its record, and check whether it lives */
+void groups_ignore_exit(struct groups *groups, struct group *group, const struct cn_event *event);
 
 /* groups_exec() - a process runs another program: the memory usage of the old one no longer counts */
 void groups_exec(struct groups *groups, const struct cn_event *event);
