@@ -7,7 +7,7 @@ use strict;
 use warnings;
 use FindBin '$Bin';
 use lib $Bin;
-use Forkbus qw(json);
+use Forkbus qw(json slow);
 use Test::More;
 
 use constant GROUP => 64777;
@@ -90,7 +90,10 @@ my $said = length $broker->stderr;
 $broker->configure({ Access => { Group => GROUP }, Limits => { Connections => 700 } });
 $broker->signal('HUP');
 ok($broker->says(qr/configuration reloaded/, $said), 'more connections are configured');
-cmp_ok(files_of($broker->pid), '>=', $before + 600, 'and the limit of descriptors is raised');
+SKIP: {
+    skip 'valgrind has a limit of its own', 1 if slow();
+    cmp_ok(files_of($broker->pid), '>=', $before + 600, 'and the limit of descriptors is raised');
+}
 $broker->stop;
 
 # Fewer descriptors than connections: without a lower limit, connections that are not accepted would fill the backlog.
@@ -98,7 +101,7 @@ $broker->stop;
     local $ENV{FORKBUSD_WRAPPER} = join ' ', 'prlimit --nofile=600:600', $ENV{FORKBUSD_WRAPPER} // ();
     $broker = feed_with(Connections => 4096)->broker;
 }
-like($broker->stderr, qr/RLIMIT_NOFILE is 600: at most 300 connections/, 'too few descriptors are reported');
+like($broker->stderr, slow() ? qr/RLIMIT_NOFILE is \d+: at most \d+ connections/ : qr/RLIMIT_NOFILE is 600: at most 300 connections/, 'too few descriptors are reported');
 @all = ();
 for my $uid (400000 .. 400015) {
     my ($taken) = take_all($broker, $uid);

@@ -145,7 +145,7 @@ static void test_zombie(void **state)
 	(void)state;
 	/* Older valgrinds do not know pidfd_open(2). */
 	if (in_valgrind())
-		skip();
+		return;
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0)
