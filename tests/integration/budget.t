@@ -101,7 +101,8 @@ $broker->stop;
     local $ENV{FORKBUSD_WRAPPER} = join ' ', 'prlimit --nofile=600:600', $ENV{FORKBUSD_WRAPPER} // ();
     $broker = feed_with(Connections => 4096)->broker;
 }
-like($broker->stderr, slow() ? qr/RLIMIT_NOFILE is \d+: at most \d+ connections/ : qr/RLIMIT_NOFILE is 600: at most 300 connections/, 'too few descriptors are reported');
+my $limits = slow() ? qr/RLIMIT_NOFILE is \d+: at most \d+ connections/ : qr/RLIMIT_NOFILE is 600: at most 300 connections/;
+like($broker->stderr, $limits, 'too few descriptors are reported');
 @all = ();
 for my $uid (400000 .. 400015) {
     my ($taken) = take_all($broker, $uid);
