@@ -358,8 +358,8 @@ check-thread: ## readers of the log while it is written, with ThreadSanitizer
 VALGRIND = valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,indirect,possible \
            --log-file=$(abspath $(O))/valgrind/%p
 
-# Valgrind does not support futex_waitv(2): it prints five lines and lets the call fail, and the library works without it.
-VALGRIND_KNOWN = -e 'WARNING: unhandled .* syscall: 449$$' -e 'You may be able to write your own handler' \
+# Valgrind does not support futex_waitv(2) and pidfd_open(2): it prints five lines and lets the call fail. Both are optional.
+VALGRIND_KNOWN = -e 'WARNING: unhandled .* syscall: \(434\|449\)$$' -e 'You may be able to write your own handler' \
                  -e 'Read the file README_MISSING_SYSCALL' -e 'Nevertheless we consider this a bug' -e 'it at http://valgrind'
 
 check-valgrind: ## unit tests, and the broker under the integration tests, in valgrind

@@ -256,7 +256,7 @@ static void publish_exec(struct connector *connector, const struct connector_mes
 		EVENT_SET(&event, comm, event_text(end.record->comm));
 	connector_describe(connector, process, &event, described);
 	connector_publish(connector, &event);
-	if (!answer || !EVENT_HAS(answer, exe))
+	if ((!answer || !EVENT_HAS(answer, exe)) && EVENT_HAS(&event, start_usec))
 		connector_ask_later(connector, (struct process_id){ event.pid, event.start_usec }, cn->nsec,
 				    CONNECTOR_DESCRIBE);
 }
