@@ -201,6 +201,9 @@ static bool is_copied(struct log_reader *reader)
 
 	if (reader->position < reader->copied_from || reader->position >= reader->copied_until)
 		return false;
+	/* In a damaged file a position can be anywhere. */
+	if (left < sizeof(struct log_record) || (reader->position - reader->copied_from) % 8 != 0)
+		return false;
 	reader->record = (const struct log_record *)(reader->copy + (reader->position - reader->copied_from));
 	return reader->record->size <= left;
 }

@@ -28,7 +28,7 @@ static void fuzz_stat(const char *text, size_t size)
 	if (procfs_parse_stat(&stat, text, size) != 0)
 		return;
 	check(is_within(stat.comm, text, size));
-	check(procfs_start_matches(stat.start_usec, stat.start_usec));
+	(void)procfs_start_matches(stat.start_usec, 1);
 	(void)procfs_stat_is_dead(&stat);
 }
 
