@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "source/connector/silence.h"
+#include "source/connector/verdict.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
 #include "base/clock.h"
 
 /* Without records: silence is tested after this time without messages. */
@@ -28,21 +27,15 @@ struct finding {
 	struct unheard *unheard;
 };
 
-/* A process that waits for its parent is still found by its pid, but it has sent its message. */
-static bool is_zombie(uint32_t tgid)
-{
-	_cleanup_close_ int fd = (int)syscall(SYS_pidfd_open, tgid, 0);
-	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
-
-	return fd >= 0 && poll(&poll_fd, 1, 0) > 0;
-}
-
-/* Freeing the memory of a large process delays its message: it still exists then. */
+/*
+ * Freeing the memory of a large process delays its message: it still exists then. One that waits for its parent is still found by
+ * its pid, too, but it has sent its message.
+ */
 static bool has_ended(uint32_t tgid, uint32_t tid)
 {
 	if (syscall(SYS_tgkill, tgid, tid, 0) < 0 && errno == ESRCH)
 		return true;
-	return tgid == tid && is_zombie(tgid);
+	return tgid == tid && verdict_is_zombie(tgid);
 }
 
 /* The arrival of a record may be noticed late, but its process lived for as long as the record says. */

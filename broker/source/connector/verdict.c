@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "source/connector/verdict.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -19,22 +21,41 @@ static bool may_trace(void)
 	return syscall(SYS_capget, &header, data) == 0 && data[0].effective & (1U << CAP_SYS_PTRACE);
 }
 
-/* Its threads may be there for a moment longer. */
-int verdict_ask(uint32_t pid, uint64_t start_usec, uint32_t *status)
+/* Return: whether there is such a process. */
+static bool read_stat(struct procfs_stat *stat, uint32_t pid)
 {
 	char path[32], line[1024];
 	_cleanup_close_ int fd = -1;
-	struct procfs_stat stat;
 	ssize_t len;
 
 	snprintf(path, sizeof(path), "/proc/%u/stat", pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	len = fd < 0 ? -1 : read(fd, line, sizeof(line));
-	if (len <= 0 || procfs_parse_stat(&stat, line, (size_t)len) != 0 ||
-	    (stat.state != 'Z' && stat.state != 'X') ||
+	return len > 0 && procfs_parse_stat(stat, line, (size_t)len) == 0;
+}
+
+/* Its threads may be there for a moment longer. */
+int verdict_ask(uint32_t pid, uint64_t start_usec, uint32_t *status)
+{
+	struct procfs_stat stat;
+
+	if (!read_stat(&stat, pid) || (stat.state != 'Z' && stat.state != 'X') ||
 	    (start_usec && !procfs_start_matches(stat.start_usec, start_usec)) ||
 	    (!stat.status && !may_trace()))
 		return VERDICT_E_UNKNOWN;
 	*status = stat.status & 0xffff;
 	return 0;
+}
+
+bool verdict_is_zombie(uint32_t pid)
+{
+	_cleanup_close_ int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+	struct procfs_stat stat;
+
+	if (fd >= 0)
+		return poll(&poll_fd, 1, 0) > 0;
+	if (errno != ENOSYS && errno != EPERM)
+		return false;
+	return read_stat(&stat, pid) && procfs_stat_is_dead(&stat);
 }

@@ -8,6 +8,7 @@
  * a process that has ended has no memory whose lock another one could hold.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum {
@@ -21,3 +22,10 @@ enum {
  * Return: 0 or VERDICT_E_UNKNOWN.
  */
 int verdict_ask(uint32_t pid, uint64_t start_usec, uint32_t *status);
+
+/*
+ * verdict_is_zombie() - has the whole process ended, and waits for its parent?
+ * A pidfd knows. /proc is read only where the kernel, a filter of system calls or valgrind refuses one: for a moment a reader of
+ * /proc holds the memory of a process that has not ended, and if it is the last one to do so, it has to free that memory.
+ */
+bool verdict_is_zombie(uint32_t pid);
