@@ -17,6 +17,8 @@
  * costs as much as to match several. The rest is left to their readers.
  */
 #define OFFERS_MAX    4096
+/* The part that views with patterns may use, so that something is left for those that only compare numbers and texts. */
+#define PATTERNS_MAX  (OFFERS_MAX / 2)
 #define OFFER_MATCHED 1
 #define OFFER_PATTERN 4 /* for each unit of cost */
 #define OFFER_ENCODED 4
@@ -29,7 +31,8 @@ struct views {
 	struct view *by_key;
 	unsigned int n_wanting[_EVENT_TYPE_MAX]; /* views that name a type; EVENT_NONE: threads */
 	LIST_HEAD(, view) dirty;
-	unsigned int offers; /* since the last flush: see OFFERS_MAX */
+	unsigned int offers;	     /* since the last flush: see OFFERS_MAX */
+	unsigned int pattern_offers; /* of them: to views with patterns */
 	struct views_stats stats;
 };
 
@@ -377,6 +380,20 @@ static void leave_to_readers(struct view *view, const struct fb_event *event)
 	note_match(view, event);
 }
 
+static bool may_offer(const struct views *views, const struct view *view)
+{
+	if (view->is_dear || views->offers >= OFFERS_MAX)
+		return false;
+	return view->filter->cost == 0 || views->pattern_offers < PATTERNS_MAX;
+}
+
+static void count_offer(struct views *views, const struct view *view, unsigned int n)
+{
+	views->offers += n;
+	if (view->filter->cost > 0)
+		views->pattern_offers += n;
+}
+
 static void offer(struct view *view, const struct fb_event *event)
 {
 	struct views *views = view->views;
@@ -390,16 +407,16 @@ static void offer(struct view *view, const struct fb_event *event)
 		view->since = event->seq + 1;
 		return;
 	}
-	if (view->is_dear || views->offers >= OFFERS_MAX) {
+	if (!may_offer(views, view)) {
 		leave_to_readers(view, event);
 		return;
 	}
-	views->offers += OFFER_MATCHED + OFFER_PATTERN * (unsigned int)view->filter->cost;
+	count_offer(views, view, OFFER_MATCHED + OFFER_PATTERN * (unsigned int)view->filter->cost);
 	fields = view_match(view, event);
 	if (fields == 0)
 		return;
 	if (view->n_live > 0) {
-		views->offers += OFFER_ENCODED;
+		count_offer(views, view, OFFER_ENCODED);
 		encode(view, open_chunk(view, event), event, fields);
 	} else {
 		close_open(view, event);
@@ -443,7 +460,7 @@ void views_flush(struct views *views)
 	struct view_reader *reader, *next;
 	struct view *view;
 
-	views->offers = 0;
+	views->offers = views->pattern_offers = 0;
 	while ((view = LIST_FIRST(&views->dirty))) {
 		LIST_REMOVE(view, dirty_link);
 		view->dirty = false;

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -93,12 +94,45 @@ static void test_too_much(void **state)
 	unsubscribe(&subscriber);
 }
 
+/* Patterns that cost little each, but much together, leave the views without patterns what these need. */
+static void test_patterns_of_others(void **state)
+{
+	enum { OTHERS = 100, EVENTS = 300 };
+	const struct views_stats *stats = views_stats(hub_views(stage.hub));
+	static struct subscriber plain, others[OTHERS];
+	char filter[64];
+
+	(void)state;
+	assert_int_equal(subscribe(&plain, &stage, "{\"threads\":true}", SEE_ALL, NULL), 0);
+	subscriber_read_all(&plain);
+	for (int i = 0; i < OTHERS; i++) {
+		snprintf(filter, sizeof(filter), "{\"comm\":\"*no name like this %d*\"}", i);
+		assert_int_equal(subscribe(&others[i], &stage, filter, SEE_ALL, NULL), 0);
+		subscriber_read_all(&others[i]);
+	}
+	for (int i = 0; i < 3; i++) {
+		uint64_t before = stats->encoded;
+
+		stage_run(&stage, EVENTS, EVENTS);
+		assert_int_equal(stats->encoded, before + EVENTS);
+		subscriber_read_all(&plain);
+		subscriber_check(&plain);
+	}
+	for (int i = 0; i < OTHERS; i++) {
+		subscriber_read_all(&others[i]);
+		subscriber_check(&others[i]);
+		unsubscribe(&others[i]);
+	}
+	unsubscribe(&plain);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_slice),
 		cmocka_unit_test_setup_teardown(test_left_to_reader, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_too_much, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_patterns_of_others, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
