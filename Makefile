@@ -324,7 +324,7 @@ check check-unit check-integration lint:
 	@$(call packages,all)
 	@$(MAKE) $(JOBS) prove WHAT='$(WHAT)'
 
-check-all: ## check, then everything that takes longer: sanitizers, foreign clients, kernels, valgrind, fuzzers
+check-all: ## check, then everything that takes longer: sanitizers, foreign clients, long forms, kernels, valgrind, fuzzers
 	@.ci/run
 
 check-sanitize: ## unit and integration tests with AddressSanitizer and UndefinedBehaviorSanitizer
