@@ -166,9 +166,9 @@ sub test_users {
         my %refusals = map { json($_) =~ s/\d{4,}/PID/r => 1 } grep { $_->{error} } values %found;
         my $nobody = json($client->call('GetProcess', 'u', 4_194_000)) =~ s/\d{4,}/PID/r;
         is_deeply([keys %refusals], @own < keys %now ? [$nobody] : [], "$who: others are refused like missing ones");
-        my $path = $client->subscribe({ snapshot => true });
-        $client->wait_signal(sub { $_->{signal} eq 'Ready' && $_->{path} eq $path });
-        my @listed = map { $_->{signal} eq 'ProcessListed' ? $_->{args}[0] : () } $client->signals($path);
+        my $snapshot = $client->subscribe({ snapshot => true });
+        $client->wait_signal(sub { $_->{signal} eq 'Ready' && $_->{path} eq $snapshot });
+        my @listed = map { $_->{signal} eq 'ProcessListed' ? $_->{args}[0] : () } $client->signals($snapshot);
         is_deeply([sort grep { $now{$_} } @listed], \@own, "$who: a snapshot of the own");
     }
 }

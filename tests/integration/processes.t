@@ -245,7 +245,7 @@ $execs->wait_ready;
 for (1 .. 20) {
     my $pid = fork // die "fork: $!\n";
     exec 'sleep', 600 if !$pid;
-    $named = $execs->wait_for(sub { $_->{pid} == $pid }, 'the exec of a process that stays');
+    $named = $execs->wait_for(sub { ($_->{pid} // 0) == $pid }, 'the exec of a process that stays');
     kill 'KILL', $pid;
     waitpid $pid, 0;
     last if exists $named->{comm} && exists $named->{exe};

@@ -67,6 +67,8 @@ push @scripts, files(qr/\.bash$/);
 tool_ok('shell scripts pass shellcheck', 'shellcheck', '--shell=bash', grep { /\.bash$/ } @scripts)
   if grep { /\.bash$/ } @scripts;
 tool_ok('shell scripts pass shellcheck', 'shellcheck', grep { !/\.bash$/ } @scripts);
+my @perl = grep { content($_) =~ m{\A#!/usr/bin/perl\n} } files();
+none([map { qx(perl -wc $_ 2>&1) =~ s/^\Q$_\E syntax OK\n\z//mr || () } @perl], 'Perl compiles without a warning');
 none([grep { !-x } grep { content($_) =~ /\A#!/ } files()], 'what begins with #! can be run');
 
 done_testing;
