@@ -20,8 +20,16 @@
 
 #define BACKLOG	      1024
 #define PAUSE_USEC    (1 * USEC_PER_MSEC) /* for what comes after accepting, if there is always more to accept */
+#define DENIED_MAX    32		  /* so many peers wait for a second look */
 #define TICKS_A_BEAT  4			  /* how often an interval of heartbeats is checked for silence */
 #define TICK_MIN_USEC (50 * USEC_PER_MSEC)
+
+/* A peer without a place. */
+struct denied {
+	int fd;
+	struct peer peer;
+	struct budget_account *account;
+};
 
 struct server {
 	struct face face;
@@ -33,6 +41,9 @@ struct server {
 	struct event *acceptable;
 	struct event *pause; /* the time until it accepts again */
 	struct event *tick;
+	struct event *again; /* the second look */
+	struct denied denied[DENIED_MAX];
+	unsigned int n_denied;
 };
 
 static void free_event(struct event *event)
@@ -41,12 +52,21 @@ static void free_event(struct event *event)
 		event_free(event);
 }
 
+static void drop_denied(struct server *server, const struct denied *denied)
+{
+	budget_account_put(denied->account);
+	connections_close(&server->connections, denied->fd);
+}
+
 static void server_done(struct server *server)
 {
+	while (server->n_denied > 0)
+		drop_denied(server, &server->denied[--server->n_denied]);
 	connections_done(&server->connections);
 	free_event(server->acceptable);
 	free_event(server->pause);
 	free_event(server->tick);
+	free_event(server->again);
 	/* Otherwise the kernel closes it when the broker has ended, with what peers sent to connections that nobody accepted. */
 	if (server->fd >= 0 && rights_are_refused(server->fd))
 		close(server->fd);
@@ -74,10 +94,46 @@ static void refuse(const struct server *server, int fd, const struct budget_acco
 		(void)!send(fd, message, size, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+/*
+ * A peer that has closed its connection and opens another one at once is accepted before the end of the old one is noticed, since
+ * accepting comes first. So nobody is refused before the ends that have come until then are handled.
+ */
+static void look_again(struct server *server, const struct denied *denied)
+{
+	static const struct timeval now = { 0 };
+
+	server->denied[server->n_denied++] = *denied;
+	event_add(server->again, &now);
+}
+
+static void admit_or_refuse(struct server *server, const struct denied *denied)
+{
+	int r = budget_take(denied->account, BUDGET_CONNECTIONS, 1);
+
+	if (r == 0) {
+		connection_new(&server->connections, denied->fd, &denied->peer, denied->account);
+		return;
+	}
+	refuse(server, denied->fd, denied->account, r);
+	drop_denied(server, denied);
+}
+
+static void on_again(evutil_socket_t fd, short what, void *userdata)
+{
+	struct server *server = userdata;
+	unsigned int n = server->n_denied;
+
+	(void)fd, (void)what;
+	server->n_denied = 0;
+	for (unsigned int i = 0; i < n; i++)
+		admit_or_refuse(server, &server->denied[i]);
+}
+
 static void admit(struct server *server, int fd)
 {
 	const struct face_context *context = &server->connections.context;
 	struct budget_account *account = NULL;
+	struct denied denied;
 	struct peer peer;
 	int r;
 
@@ -92,9 +148,13 @@ static void admit(struct server *server, int fd)
 		connection_new(&server->connections, fd, &peer, account);
 		return;
 	}
+	denied = (struct denied){ fd, peer, account };
+	if (server->n_denied < DENIED_MAX) {
+		look_again(server, &denied);
+		return;
+	}
 	refuse(server, fd, account, r);
-	budget_account_put(account);
-	connections_close(&server->connections, fd);
+	drop_denied(server, &denied);
 }
 
 static void pause_for(struct server *server, uint64_t usec)
@@ -223,12 +283,14 @@ static int listen_on(struct server *server, const char *name, const char *path, 
 	server->acceptable = event_new(base, fd, EV_READ | EV_PERSIST, on_acceptable, server);
 	server->pause = event_new(base, -1, 0, on_pause_over, server);
 	server->tick = event_new(base, -1, EV_PERSIST, on_tick, server);
-	if (!server->acceptable || !server->pause || !server->tick)
+	server->again = event_new(base, -1, 0, on_again, server);
+	if (!server->acceptable || !server->pause || !server->tick || !server->again)
 		return -ENOMEM;
 	/* The users in the backlog are unknown. So it must not become long, whatever those ask for who are connected. */
 	event_priority_set(server->acceptable, PRIORITY_DELIVERY);
 	event_priority_set(server->pause, PRIORITY_DELIVERY);
 	event_priority_set(server->tick, PRIORITY_REQUEST);
+	event_priority_set(server->again, PRIORITY_LATE);
 	event_add(server->acceptable, NULL);
 	set_tick(server);
 	server->fd = fd;

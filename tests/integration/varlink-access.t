@@ -147,23 +147,24 @@ for my $method (SERVICE . '.GetInfo', 'Subscribe', 'ListProcesses') {
 }
 is(link_of('other')->ask(SERVICE . '.GetInfo')->{product}, 'forkbusd', 'another user is not concerned');
 is(link_of('root')->ask(SERVICE . '.GetInfo')->{product},  'forkbusd', 'nor is root');
-(pop @mine)->close;
-my $again = Forkbus->wait_until(sub { exists link_of('user')->ask('GetStatus')->{pid} });
-ok($again, 'a closed connection makes room for another');
+for (1 .. 20) {
+    (shift @mine)->close;
+    push @mine, link_of('user');
+    ok(exists $mine[-1]->ask('GetStatus')->{pid}, "a closed connection makes room for another at once: $_");
+}
 $broker->stop;
 
 $broker = Forkbus::Feed->new(config => { Limits => { Connections => 4, ConnectionsPerUser => 4 } })->broker;
-# The connection that checked whether the broker runs is closed.
-my @all = $broker->varlink;
-Forkbus->wait_until(sub { $all[0]->ask('GetStatus')->{connections} == 1 }) or die "there is another connection\n";
-push @all, map { $broker->varlink } 2 .. 4;
+# The connection that checked whether the broker runs is closed, as is each of these.
+Forkbus->wait_until(sub { ($broker->varlink->ask('GetStatus')->{connections} // 0) == 1 }) or die "there is another connection\n";
+my @all = map { $broker->varlink } 1 .. 4;
 is($_->ask(SERVICE . '.GetInfo')->{product}, 'forkbusd', 'as many as the broker takes') for @all;
 my $refused = $broker->varlink;
 my $reported = $refused->ask('GetStatus');
 is_deeply($reported, { error => 'org.forkbus1.TooManySubscriptions', limit => 'broker' }, 'no more, not for root');
 is($refused->closed, '', 'and that is the end of it');
 $all[0]->close;
-ok(Forkbus->wait_until(sub { exists $broker->varlink->ask('GetStatus')->{pid} }), 'a closed connection makes room for another');
+ok(exists $broker->varlink->ask('GetStatus')->{pid}, 'a closed connection makes room for another');
 
 $broker->stop('with few places');
 

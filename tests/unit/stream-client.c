@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/message.h"
+#include "core/priority.h"
 #include "stream-client.h"
 #include "support.h"
 
@@ -66,6 +67,7 @@ static int set_up(uint64_t blocks)
 	stage_open(&stage, blocks, 1 << 20, 5, 3);
 	base = event_base_new();
 	assert_non_null(base);
+	assert_int_equal(event_base_priority_init(base, _PRIORITY_MAX), 0);
 	assert_int_equal(budget_new(&budget), 0);
 	budget_set(budget, BUDGET_CONNECTIONS, 100, 50);
 	/* The user of this program is a member, and so sees all processes. */

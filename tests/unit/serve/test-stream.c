@@ -271,9 +271,19 @@ static void test_quota(void **state)
 	assert_int_equal(budget_used(budget, BUDGET_CONNECTIONS), geteuid() ? 3 : 4);
 	client_done(&clients[0]);
 	turn();
-	client_subscribe(&more, "");
-	client_done(&more);
-	for (int i = 1; i < 4; i++)
+	client_subscribe(&clients[0], "");
+	/* The ends of these are noticed after the new connections. */
+	for (int i = 0; i < 4; i++)
+		client_done(&clients[i]);
+	for (int i = 0; i < (geteuid() ? 3 : 4); i++)
+		client_open(&clients[i]);
+	for (int i = 0; i < (geteuid() ? 3 : 4); i++) {
+		client_say(&clients[i], "\n");
+		client_subscribed(&clients[i], "", SEE_ALL);
+	}
+	client_open(&more);
+	assert_refused(&more, "tooManyConnections", NULL);
+	for (int i = 0; i < 4; i++)
 		client_done(&clients[i]);
 	assert_nobody();
 }
