@@ -341,7 +341,10 @@ static struct chunk *open_chunk(struct view *view, const struct fb_event *event)
 		chunk = NULL;
 	}
 	if (!chunk) {
-		chunk = chunk_take(view->views->pool, &view->chunks, first);
+		/* Its readers may have filled the last one to here. */
+		chunk = chunk_find(&view->chunks, first);
+		if (!chunk || chunk_is_full(chunk))
+			chunk = chunk_take(view->views->pool, &view->chunks, first);
 		chunk->open = true;
 		view->open = chunk;
 	}

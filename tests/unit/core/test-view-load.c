@@ -126,6 +126,46 @@ static void test_patterns_of_others(void **state)
 	unsubscribe(&plain);
 }
 
+/* What its readers have read and what is published next share a chunk, so that a few chunks last for one who is behind. */
+static void test_few_chunks(void **state)
+{
+	enum { ROUNDS = 12, EVENTS = 1000 };
+	static const char *const few = "{\"types\":[\"id\"],\"uids\":[1000]}";
+	const struct views_stats *stats = views_stats(hub_views(stage.hub));
+	static struct subscriber all, first, behind;
+	uint64_t before;
+
+	(void)state;
+	assert_int_equal(subscribe(&all, &stage, "{\"threads\":true}", SEE_ALL, NULL), 0);
+	assert_int_equal(subscribe(&first, &stage, few, SEE_ALL, NULL), 0);
+	assert_int_equal(subscribe(&behind, &stage, few, SEE_ALL, NULL), 0);
+	subscriber_read_all(&all);
+	subscriber_read_all(&first);
+	subscriber_read_all(&behind);
+	for (int i = 0; i < ROUNDS; i++) {
+		stage_run(&stage, EVENTS, EVENTS);
+		subscriber_read_all(&all);
+		subscriber_check(&all);
+		subscriber_read_all(&first);
+		subscriber_check(&first);
+	}
+	before = stats->encoded;
+	subscriber_read_all(&behind);
+	subscriber_check(&behind);
+	assert_int_equal(stats->encoded, before);
+	unsubscribe(&all);
+	unsubscribe(&first);
+	unsubscribe(&behind);
+}
+
+static int setup_small(void **state)
+{
+	(void)state;
+	test_dir_make();
+	stage_open(&stage, 64, 512 * 1024, 3, 3);
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -133,6 +173,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_left_to_reader, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_too_much, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_patterns_of_others, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_few_chunks, setup_small, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
