@@ -350,7 +350,7 @@ void sources_arm(struct sources *sources)
 		sources->next->ops->arm(sources->next);
 }
 
-void sources_describe(const struct sources *sources, json_t *object)
+void sources_describe(const struct sources *sources, struct json_builder *object)
 {
 	if (sources->current)
 		sources->current->ops->describe(sources->current, object);

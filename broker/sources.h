@@ -23,7 +23,7 @@ struct sources *sources_free(struct sources *sources);
 void sources_arm(struct sources *sources);
 
 /* sources_describe() - the status of the current source: adds its own keys to a JSON object */
-void sources_describe(const struct sources *sources, json_t *object);
+void sources_describe(const struct sources *sources, struct json_builder *object);
 
 /* sources_probe() - print one JSON object per line on standard output for each source. Return: whether any works. */
 bool sources_probe(void);

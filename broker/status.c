@@ -14,11 +14,11 @@ static json_t *pack_loss(const struct hub_loss *loss)
 
 static json_t *pack_events(const struct hub_stats *stats)
 {
-	json_t *events = json_object();
+	struct json_builder events = json_build(json_object());
 
 	for (enum event_type type = EVENT_NONE + 1; type < EVENT_PROCESS; type++)
-		json_put(events, event_type_name(type), json_integer((json_int_t)stats->events[type]));
-	return events;
+		json_put(&events, event_type_name(type), json_integer((json_int_t)stats->events[type]));
+	return json_built(&events);
 }
 
 static json_t *pack_lost(const struct hub_stats *stats)
@@ -32,16 +32,16 @@ static json_t *pack_source(const struct broker *broker)
 {
 	const struct hub *hub = broker->hub;
 	char armed[EVENT_TEXT_MAX];
-	json_t *source = json_object();
+	struct json_builder source = json_build(json_object());
 
-	json_put_text(source, "name", hub_source(hub));
+	json_put_text(&source, "name", hub_source(hub));
 	/* It may have the name of a file. */
-	json_put_text(source, "detail", hub_source_detail(hub));
-	json_put(source, "sinceUsec", json_integer((json_int_t)hub_source_since(hub)));
-	json_put_text(source, "armed", hub_armed_print(hub, armed));
-	if (source && broker->sources)
-		sources_describe(broker->sources, source);
-	return source;
+	json_put_text(&source, "detail", hub_source_detail(hub));
+	json_put(&source, "sinceUsec", json_integer((json_int_t)hub_source_since(hub)));
+	json_put_text(&source, "armed", hub_armed_print(hub, armed));
+	if (broker->sources)
+		sources_describe(broker->sources, &source);
+	return json_built(&source);
 }
 
 static json_t *pack_log(const struct hub *hub)

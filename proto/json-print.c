@@ -9,22 +9,30 @@
 /* Longest that a separator of lines becomes: \u2028 */
 #define ESCAPE_SIZE 6
 
-/* A json_put() has failed since the last json_print(). The model saves the shared library a dependency, on the loader. */
-static _Thread_local bool incomplete __attribute__((tls_model("initial-exec")));
-
-void json_put(json_t *object, const char *key, json_t *value)
+void json_put(struct json_builder *builder, const char *key, json_t *value)
 {
-	if (json_object_set_new(object, key, value) < 0)
-		incomplete = true;
+	if (json_object_set_new(builder->object, key, value) < 0)
+		builder->incomplete = true;
 }
 
-void json_put_text(json_t *object, const char *key, const char *text)
+json_t *json_built(struct json_builder *builder)
+{
+	json_t *object = builder->object;
+
+	builder->object = NULL;
+	if (!builder->incomplete)
+		return object;
+	json_decref(object);
+	return NULL;
+}
+
+void json_put_text(struct json_builder *builder, const char *key, const char *text)
 {
 	_cleanup_free_ char *mended = strdup(text);
 
 	if (mended)
 		text_mend(mended);
-	json_put(object, key, mended ? json_string(mended) : NULL);
+	json_put(builder, key, mended ? json_string(mended) : NULL);
 }
 
 /* Return: the length of the separator of lines that the text begins with, 0: there is none. */
@@ -68,10 +76,9 @@ static char *separators_escape(const char *text, size_t *size)
 char *json_print(const json_t *value, size_t flags, size_t *ret_size)
 {
 	/* Measured first: if its buffer cannot grow, json_dumps() leaves out a key and continues (jansson 2.14). */
-	size_t size = incomplete ? 0 : json_dumpb(value, NULL, 0, flags);
+	size_t size = value ? json_dumpb(value, NULL, 0, flags) : 0;
 	char *text = size > 0 ? malloc(size + 1) : NULL;
 
-	incomplete = false;
 	if (text && json_dumpb(value, text, size, flags) != size)
 		size = 0;
 	if (text && size > 0) {

@@ -283,7 +283,7 @@ static void replay_arm(struct source *source)
 	(void)source; /* A recording can have events of all types. */
 }
 
-static void replay_describe(const struct source *source, json_t *object)
+static void replay_describe(const struct source *source, struct json_builder *object)
 {
 	const struct replay *replay = replay_of(source);
 	char speed[32];

@@ -49,7 +49,7 @@ struct source_ops {
 	/* hub_armed() changed. */
 	void (*arm)(struct source *source);
 	/* Add the keys of this source to a JSON object, for the broker status. */
-	void (*describe)(const struct source *source, json_t *object);
+	void (*describe)(const struct source *source, struct json_builder *object);
 	/* End what start() began, and notify the kernel. Return: NULL. */
 	struct source *(*stop)(struct source *source);
 
@@ -65,7 +65,7 @@ struct source {
 };
 
 /* source_describe_number() - for describe(): add a number to the object */
-static inline void source_describe_number(json_t *object, const char *key, uint64_t value)
+static inline void source_describe_number(struct json_builder *object, const char *key, uint64_t value)
 {
 	json_put(object, key, json_integer((json_int_t)value));
 }

@@ -49,18 +49,19 @@ static json_t *examine_broker(const char *runtime_dir)
 {
 	const char *why;
 	json_auto_t *status = ask_broker(runtime_dir, &why);
-	json_t *broker = json_pack("{ssso}", "runtimeDir", runtime_dir, "reachable", json_false());
+	struct json_builder broker =
+		json_build(json_pack("{ssso}", "runtimeDir", runtime_dir, "reachable", json_false()));
 
 	if (status) {
-		json_put(broker, "reachable", json_true());
-		json_put(broker, "version", json_incref(json_object_get(status, "version")));
-		json_put(broker, "pid", json_incref(json_object_get(status, "pid")));
-		json_put(broker, "source",
+		json_put(&broker, "reachable", json_true());
+		json_put(&broker, "version", json_incref(json_object_get(status, "version")));
+		json_put(&broker, "pid", json_incref(json_object_get(status, "pid")));
+		json_put(&broker, "source",
 			 json_incref(json_object_get(json_object_get(status, "source"), "name")));
 	} else {
-		json_put_text(broker, "error", why);
+		json_put_text(&broker, "error", why);
 	}
-	return broker;
+	return json_built(&broker);
 }
 
 static bool has_group(gid_t gid)

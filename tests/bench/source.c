@@ -108,7 +108,7 @@ static void bench_arm(struct source *source)
 	(void)source;
 }
 
-static void bench_describe(const struct source *source, json_t *object)
+static void bench_describe(const struct source *source, struct json_builder *object)
 {
 	(void)source, (void)object;
 }

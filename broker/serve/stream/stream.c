@@ -20,14 +20,14 @@
  */
 static char *error_line(const char *error, const char *key, const char *detail)
 {
-	json_t *object = json_pack("{s:s}", "error", error);
+	struct json_builder builder = json_build(json_pack("{s:s}", "error", error));
 	char *text, *line;
+	json_t *object;
 
-	if (!object)
-		return NULL;
 	if (key && key[0] != '\0')
-		json_put(object, "key", json_string(key));
-	json_put(object, "detail", json_string(detail));
+		json_put(&builder, "key", json_string(key));
+	json_put(&builder, "detail", json_string(detail));
+	object = json_built(&builder);
 	text = json_print(object, JSON_COMPACT | JSON_ENSURE_ASCII, NULL);
 	json_decref(object);
 	if (!text || asprintf(&line, "%s\n", text) < 0)

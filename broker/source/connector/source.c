@@ -147,7 +147,7 @@ static void connector_arm(struct source *source)
 	(void)source;
 }
 
-static void connector_describe_status(const struct source *source, json_t *object)
+static void connector_describe_status(const struct source *source, struct json_builder *object)
 {
 	const struct connector *connector = (const struct connector *)source;
 	const struct connector_stats *stats = &connector->stats;

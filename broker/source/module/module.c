@@ -424,7 +424,7 @@ static void module_arm_source(struct source *source)
 	module_arm(to_module(source));
 }
 
-static void module_describe_source(const struct source *source, json_t *object)
+static void module_describe_source(const struct source *source, struct json_builder *object)
 {
 	struct module *module = (struct module *)(uintptr_t)source;
 

@@ -104,4 +104,4 @@ void module_close(struct module *module);
 void module_arm(struct module *module);
 /* Ask the module for its status. Return: 0; -EBUSY while a replay runs; another negative errno. */
 int module_ask_status(struct module *module);
-void module_describe(const struct module *module, json_t *object);
+void module_describe(const struct module *module, struct json_builder *object);

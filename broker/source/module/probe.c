@@ -220,10 +220,10 @@ bool module_probe(char found[static SOURCE_SENTENCE_MAX], char advice[static SOU
 
 /* The broker status */
 
-static void describe_module(const struct module *module, json_t *object)
+static void describe_module(const struct module *module, struct json_builder *object)
 {
 	const struct module_status *status = &module->status;
-	json_t *lost = json_object();
+	struct json_builder lost = json_build(json_object());
 	char instance[20];
 
 	snprintf(instance, sizeof(instance), "%016" PRIx64, status->instance);
@@ -238,12 +238,12 @@ static void describe_module(const struct module *module, json_t *object)
 	source_describe_number(object, "graceSec", status->grace);
 	for (uint32_t type = FORKBUS_TYPE_FORK; type < FORKBUS_TYPE_THREADS; type++)
 		if (status->lost[type])
-			source_describe_number(lost, event_type_name(module_event_type(type)),
+			source_describe_number(&lost, event_type_name(module_event_type(type)),
 					       status->lost[type]);
-	json_put(object, "kernelLost", lost);
+	json_put(object, "kernelLost", json_built(&lost));
 }
 
-static void describe_stream(const struct module *module, json_t *object)
+static void describe_stream(const struct module *module, struct json_builder *object)
 {
 	const struct module_stream_stats *stats = &module->stream.stats;
 
@@ -258,7 +258,7 @@ static void describe_stream(const struct module *module, json_t *object)
 	source_describe_number(object, "unknownRecords", stats->unknown);
 }
 
-void module_describe(const struct module *module, json_t *object)
+void module_describe(const struct module *module, struct json_builder *object)
 {
 	const struct cgroups_stats *cgroups = module->cgroups ? cgroups_stats(module->cgroups) : NULL;
 

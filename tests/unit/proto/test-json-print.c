@@ -37,12 +37,15 @@ static void test_separators(void **state)
 
 static void test_text(void **state)
 {
-	json_t *object = json_object();
+	struct json_builder builder = json_build(json_object());
+	json_t *object;
 	char *text;
 
 	(void)state;
-	json_put_text(object, "a", "x\xff\xe2\x80y\xe2\x82\xac");
-	json_put(object, "b", json_integer(7));
+	json_put_text(&builder, "a", "x\xff\xe2\x80y\xe2\x82\xac");
+	json_put(&builder, "b", json_integer(7));
+	object = json_built(&builder);
+	assert_null(json_built(&builder));
 	text = json_print(object, JSON_COMPACT, NULL);
 	assert_string_equal(text, "{\"a\":\"x???y\xe2\x82\xac\",\"b\":7}");
 	free(text);
@@ -51,13 +54,15 @@ static void test_text(void **state)
 
 static char *make(void)
 {
-	json_t *object = json_object(), *inner = json_object();
+	struct json_builder outer = json_build(json_object()), inner = json_build(json_object());
+	json_t *object;
 	char *text;
 
 	for (unsigned int i = 0; i < 20; i++)
-		json_put(inner, (char[]){ (char)('a' + i), '\0' }, json_integer(i));
-	json_put_text(object, "text", "line\xe2\x80\xa8separator");
-	json_put(object, "inner", inner);
+		json_put(&inner, (char[]){ (char)('a' + i), '\0' }, json_integer(i));
+	json_put_text(&outer, "text", "line\xe2\x80\xa8separator");
+	json_put(&outer, "inner", json_built(&inner));
+	object = json_built(&outer);
 	text = json_print(object, JSON_COMPACT, NULL);
 	json_decref(object);
 	return text;

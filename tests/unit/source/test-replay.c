@@ -74,10 +74,13 @@ static void start(double speed)
 
 static json_int_t described(const char *key)
 {
-	json_t *object = json_object(), *value;
+	struct json_builder builder = json_build(json_object());
+	json_t *object, *value;
 	json_int_t result;
 
-	replay_source.describe(source, object);
+	replay_source.describe(source, &builder);
+	object = json_built(&builder);
+	assert_non_null(object);
 	assert_string_equal(json_string_value(json_object_get(object, "file")), path);
 	value = json_object_get(object, key);
 	assert_non_null(value);
