@@ -12,36 +12,13 @@
 
 #include "base/clock.h"
 #include "log-format.h"
-#include "tests/unit/stage.h"
-#include "tests/unit/support.h"
+#include "tests/unit/stage-test.h"
 
-static struct stage stage;
 static struct subscriber one, two;
 
-static int setup_large(void **state)
-{
-	(void)state;
-	test_dir_make();
-	stage_open(&stage, 64, 16 << 20, 2, 3);
-	return 0;
-}
-
+static struct stage_size large = { 64, 16 << 20, 2 };
 /* Much history, with a minimal cache */
-static int setup_no_cache(void **state)
-{
-	(void)state;
-	test_dir_make();
-	stage_open(&stage, 64, 0, 2, 3);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	stage_close(&stage);
-	test_dir_remove();
-	return 0;
-}
+static struct stage_size no_cache = { 64, 0, 2 };
 
 static void begin(struct subscriber *subscriber, const char *request)
 {
@@ -371,13 +348,10 @@ static void test_tree_budget(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_snapshot, setup_large, teardown),
-		cmocka_unit_test_setup_teardown(test_snapshot_filter, setup_large, teardown),
-		cmocka_unit_test_setup_teardown(test_tree, setup_large, teardown),
-		cmocka_unit_test_setup_teardown(test_tree, setup_no_cache, teardown),
-		cmocka_unit_test_setup_teardown(test_tree_late, setup_large, teardown),
-		cmocka_unit_test_setup_teardown(test_tree_of_the_dead, setup_large, teardown),
-		cmocka_unit_test_setup_teardown(test_tree_budget, setup_large, teardown),
+		STAGE_TEST(test_snapshot, large),    STAGE_TEST(test_snapshot_filter, large),
+		STAGE_TEST(test_tree, large),	     STAGE_TEST(test_tree, no_cache),
+		STAGE_TEST(test_tree_late, large),   STAGE_TEST(test_tree_of_the_dead, large),
+		STAGE_TEST(test_tree_budget, large),
 	};
 
 	return cmocka_run_group_tests_name("cursor-snapshot", tests, NULL, NULL);

@@ -12,36 +12,13 @@
 
 #include "base/clock.h"
 #include "log-format.h"
-#include "tests/unit/stage.h"
-#include "tests/unit/support.h"
+#include "tests/unit/stage-test.h"
 
-static struct stage stage;
 static struct subscriber one, two;
 
 /* A log of four blocks and the smallest cache */
-static int setup(void **state)
-{
-	(void)state;
-	test_dir_make();
-	stage_open(&stage, LOG_BLOCKS_MIN, 0, 1, 3);
-	return 0;
-}
-
-static int setup_large(void **state)
-{
-	(void)state;
-	test_dir_make();
-	stage_open(&stage, 64, 16 << 20, 2, 3);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	stage_close(&stage);
-	test_dir_remove();
-	return 0;
-}
+static struct stage_size small = { LOG_BLOCKS_MIN, 0, 1 };
+static struct stage_size large = { 64, 16 << 20, 2 };
 
 static void begin(struct subscriber *subscriber, const char *request)
 {
@@ -502,18 +479,12 @@ static void test_shown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_live, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_pieces, setup_large, teardown),
-		cmocka_unit_test_setup_teardown(test_slow, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_quiet, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_quiet_at_last, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_heartbeat, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_resume, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_other_epoch, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_since_time, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_many_large, setup_large, teardown),
-		cmocka_unit_test_setup_teardown(test_shown, setup, teardown),
+		STAGE_TEST(test_live, small),	       STAGE_TEST(test_pieces, large),
+		STAGE_TEST(test_slow, small),	       STAGE_TEST(test_quiet, small),
+		STAGE_TEST(test_quiet_at_last, small), STAGE_TEST(test_heartbeat, small),
+		STAGE_TEST(test_resume, small),	       STAGE_TEST(test_other_epoch, small),
+		STAGE_TEST(test_since_time, small),    STAGE_TEST(test_many, small),
+		STAGE_TEST(test_many_large, large),    STAGE_TEST(test_shown, small),
 	};
 
 	return cmocka_run_group_tests_name("cursor", tests, NULL, NULL);

@@ -11,26 +11,10 @@
 #include <cmocka.h>
 
 #include "core/slice.h"
-#include "tests/unit/stage.h"
-#include "tests/unit/support.h"
+#include "tests/unit/stage-test.h"
 
-static struct stage stage;
-
-static int setup(void **state)
-{
-	(void)state;
-	test_dir_make();
-	stage_open(&stage, 64, 16 << 20, 3, 3);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	stage_close(&stage);
-	test_dir_remove();
-	return 0;
-}
+static struct stage_size large = { 64, 16 << 20, 3 };
+static struct stage_size small = { 64, 512 * 1024, 3 };
 
 /* The first step is always made; after that the clock decides, which is read at intervals. */
 static void test_slice(void **state)
@@ -158,22 +142,14 @@ static void test_few_chunks(void **state)
 	unsubscribe(&behind);
 }
 
-static int setup_small(void **state)
-{
-	(void)state;
-	test_dir_make();
-	stage_open(&stage, 64, 512 * 1024, 3, 3);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_slice),
-		cmocka_unit_test_setup_teardown(test_left_to_reader, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_too_much, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_patterns_of_others, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_few_chunks, setup_small, teardown),
+		STAGE_TEST(test_left_to_reader, large),
+		STAGE_TEST(test_too_much, large),
+		STAGE_TEST(test_patterns_of_others, large),
+		STAGE_TEST(test_few_chunks, small),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,34 +9,10 @@
 #include <cmocka.h>
 
 #include "log-format.h"
-#include "tests/unit/stage.h"
-#include "tests/unit/support.h"
+#include "tests/unit/stage-test.h"
 
-static struct stage stage;
-
-static int setup(void **state)
-{
-	(void)state;
-	test_dir_make();
-	stage_open(&stage, 64, 16 << 20, 3, 3);
-	return 0;
-}
-
-static int setup_no_cache(void **state)
-{
-	(void)state;
-	test_dir_make();
-	stage_open(&stage, 64, 0, 3, 3);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	stage_close(&stage);
-	test_dir_remove();
-	return 0;
-}
+static struct stage_size large = { 64, 16 << 20, 3 };
+static struct stage_size no_cache = { 64, 0, 3 };
 
 static struct filter *make_filter(const char *text)
 {
@@ -550,20 +526,13 @@ static void test_always(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_equal, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_withheld, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_wanted, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_wanted_by_many, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_encoded_once, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_kept, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_encoded_never, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_read, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_read, setup_no_cache, teardown),
-		cmocka_unit_test_setup_teardown(test_taken, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_stripes, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_stripes, setup_no_cache, teardown),
-		cmocka_unit_test_setup_teardown(test_id_events, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_always, setup, teardown),
+		STAGE_TEST(test_equal, large),	       STAGE_TEST(test_withheld, large),
+		STAGE_TEST(test_wanted, large),	       STAGE_TEST(test_wanted_by_many, large),
+		STAGE_TEST(test_encoded_once, large),  STAGE_TEST(test_kept, large),
+		STAGE_TEST(test_encoded_never, large), STAGE_TEST(test_read, large),
+		STAGE_TEST(test_read, no_cache),       STAGE_TEST(test_taken, large),
+		STAGE_TEST(test_stripes, large),       STAGE_TEST(test_stripes, no_cache),
+		STAGE_TEST(test_id_events, large),     STAGE_TEST(test_always, large),
 	};
 
 	return cmocka_run_group_tests_name("view", tests, NULL, NULL);
