@@ -24,6 +24,7 @@ use POSIX ();
 use Test::More ();
 use Time::HiRes ();
 
+use Forkbus::Attack;
 use Forkbus::Broker;
 use Forkbus::Bus;
 use Forkbus::BusClient;

@@ -3,10 +3,11 @@
  * crowd STREAM FIFO BASE USERS SUBSCRIBERS EVENTS STEP - many subscribers of many users, and the events that they wait for
  *
  * Connects SUBSCRIBERS times to the stream interface, as the USERS users from uid BASE on, and writes EVENTS lines into the
- * FIFO that a broker replays, one every STEP µs of the recording: a fork and an exit of one user, then of the next. A tenth of
- * the subscribers stops reading until the others are done, a tenth reconnects again and again and continues at the last event
- * that it got. Each checks that it gets every event of its user and no other one, and that what is missing is in the range of a
- * lost event. Prints the totals, a JSON object.
+ * FIFO that a broker replays, one every STEP µs of the recording: a fork and an exit of one user, then of the next. The events
+ * of one more user, whose programs have long paths, are for another program. A tenth of the subscribers stops reading until the
+ * others are done, a tenth reconnects again and again and continues at the last event that it got. Each checks that it gets
+ * every event of its user and no other one, and that what is missing is in the range of a lost event. Prints the totals, a JSON
+ * object.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,6 +27,8 @@
 
 /* The time of the first event of the recording. */
 #define BEGINNING UINT64_C(1700000000000000)
+
+#define PATH_LENGTH 3900
 
 enum kind { STEADY, STOPPED, RECONNECTING, _KIND_MAX };
 
@@ -66,7 +69,7 @@ static void die(const char *what)
 /* Events are numbered from 0 on: two for the first user, two for the second, and so on. */
 static unsigned int user_of(uint64_t number)
 {
-	return (unsigned int)(number / 2 % options.users);
+	return (unsigned int)(number / 2 % (options.users + 1));
 }
 
 static uint64_t next_of(unsigned int user, uint64_t number)
@@ -79,21 +82,23 @@ static uint64_t next_of(unsigned int user, uint64_t number)
 /* Writes all events, in a process of its own. */
 static void feed(const char *fifo)
 {
+	char path[sizeof(",\"exe\":\"/\"") + PATH_LENGTH];
 	FILE *file = fopen(fifo, "w");
 
 	if (!file)
 		die(fifo);
+	snprintf(path, sizeof(path), ",\"exe\":\"/%0*d\"", PATH_LENGTH, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (uint64_t number = 0; number < options.events; number++)
 		fprintf(file,
 			"{\"type\":\"%s\",\"timeUsec\":%" PRIu64 ",\"bootUsec\":%" PRIu64 ",\"pid\":%" PRIu64
 			",\"startUsec\":%" PRIu64
-			",\"uid\":%u,\"gid\":%u,\"euid\":%u,\"egid\":%u,\"comm\":\"crowd\"}\n",
+			",\"uid\":%u,\"gid\":%u,\"euid\":%u,\"egid\":%u,\"comm\":\"crowd\"%s}\n",
 			number % 2 ? "exit" : "fork", BEGINNING + number * options.step,
 			number * options.step + 1, 100 + number / 2 % 30000,
 			number / 2 * 2 * options.step + 1, options.base + user_of(number),
 			options.base + user_of(number), options.base + user_of(number),
-			options.base + user_of(number));
+			options.base + user_of(number), user_of(number) == options.users ? path : "");
 	if (fclose(file) != 0)
 		die(fifo);
 }
