@@ -26,7 +26,8 @@
 /* The kernel */
 static struct test_message queued[QUEUED_MAX];
 static size_t n_queued, n_received;
-static bool overrun, silent;
+static bool silent;
+static uint64_t overrun_nsec;
 static uint32_t drops, sequence, cpu;
 static struct taskstats_record records[QUEUED_MAX];
 static size_t n_records;
@@ -62,6 +63,15 @@ static void push(struct proc_event *event)
 	test_cn(&queued[n_queued++], sequence++, 0, event, sizeof(*event));
 }
 
+/* The socket is full, and drops so many messages. It holds what was pushed until then. */
+static void overflow(uint32_t n)
+{
+	now += 1000;
+	overrun_nsec = now;
+	sequence += n;
+	drops += n;
+}
+
 /* A request to listen: it is answered at once. */
 int netlink_send(int fd, const struct nlmsghdr *header)
 {
@@ -82,8 +92,11 @@ int netlink_receive(int fd, struct netlink_arena *arena, netlink_fn fn, void *us
 		    struct netlink_drain *drain)
 {
 	(void)fd, (void)arena;
-	drain->overrun |= overrun;
-	overrun = false;
+	if (overrun_nsec) {
+		drain->overrun = true;
+		drain->overrun_nsec = overrun_nsec;
+		overrun_nsec = 0;
+	}
 	if (n_received == n_queued) {
 		n_received = n_queued = 0;
 		return 0;
@@ -262,7 +275,8 @@ static int setup(void **state)
 	test_dir_make();
 	n_queued = n_received = n_records = 0;
 	first_asked = n_asked = n_tries = n_listened = 0;
-	overrun = silent = answers = false;
+	silent = answers = false;
+	overrun_nsec = 0;
 	settled = true;
 	drops = sequence = cpu = 0;
 	n_free = 0;

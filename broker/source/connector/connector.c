@@ -45,14 +45,16 @@ static void report_lost(struct connector *connector, uint64_t since_nsec, uint64
 	cover(connector);
 }
 
-/* Report all gaps in the queue as one loss. */
+/* Report all gaps in the queue as one loss, unless they are those of an overrun that was reported. */
 static void report_gaps(struct connector *connector)
 {
 	struct connector_loss loss = connector_queue_take_loss(&connector->queue);
+	struct connector_drops *drops = &connector->drops;
 
-	if (!loss.count)
+	drops->by_gaps += loss.count;
+	if (!loss.count || !connector_drops_are_new(drops))
 		return;
-	connector->drops.by_gaps += loss.count;
+	drops->gaps_until = connector->queue.head;
 	report_lost(connector, loss.since_nsec, loss.until_nsec);
 }
 
@@ -82,15 +84,23 @@ static void translate(struct connector *connector, const struct connector_messag
 	connector_publish_message(connector, message);
 }
 
+/* Each loss is noted at its place, although the first one reports all of them: each may hide other forks. */
+static void take_losses(struct connector *connector, const struct connector_message *message)
+{
+	if (message->overrun_nsec)
+		groups_lost(connector->groups, message->overrun_nsec);
+	if (!message->gap)
+		return;
+	report_gaps(connector);
+	if (connector->queue.tail < connector->drops.gaps_until)
+		groups_lost(connector->groups, message->cn.nsec);
+}
+
 static void publish_one(struct connector *connector, const struct connector_message *message)
 {
 	struct proc_question *question = message->question;
 
-	if (message->lost) {
-		/* For each gap, although the first one reports all of them: each may hide other forks. */
-		groups_lost(connector->groups, message->cn.nsec);
-		report_gaps(connector);
-	}
+	take_losses(connector, message);
 	resync_settle(connector->resync, message->cn.nsec, false);
 	translate(connector, message);
 	connector->published_nsec = message->cn.nsec;
@@ -209,19 +219,19 @@ static void use_late(struct connector *connector)
  * An overflowing socket drops each message until it is empty, and says so only once: read its counter until then. A message
  * that is dropped after this counter was read, and after the socket was empty, is another overrun.
  */
-static void note_drops(struct connector *connector, bool overrun, bool empty)
+static void note_drops(struct connector *connector, bool empty)
 {
 	struct connector_drops *drops = &connector->drops;
 
-	if (!overrun && !drops->open)
+	connector_take_overrun(connector);
+	if (!connector->drain.overrun && !drops->open)
 		return;
 	drops->open = !empty;
 	drops->by_socket += netlink_count_drops(connector->fd, &drops->socket_count);
-	if (drops->by_socket <= drops->reported)
-		return;
-	drops->pending = true;
-	drops->lost_nsec = monotonic_nsec();
-	drops->at = connector->queue.head;
+	if (empty && drops->first_nsec) {
+		connector_drops_place(drops, drops->last_nsec, connector->queue.head);
+		drops->first_nsec = drops->last_nsec = 0;
+	}
 	proc_helper_doubt(connector->helper);
 	resync_want(connector->resync);
 	cover(connector);
@@ -234,9 +244,10 @@ static void note_drops(struct connector *connector, bool overrun, bool empty)
 static unsigned int run_cycle(void *userdata)
 {
 	struct connector *connector = userdata;
-	struct netlink_drain drain = {};
+	struct netlink_drain *drain = &connector->drain;
 	int r = 1;
 
+	*drain = (struct netlink_drain){};
 	if (resync_collect(connector->resync, connector->helper)) {
 		connector->stats.resyncs++;
 		hub_flush(connector->hub);
@@ -244,16 +255,16 @@ static unsigned int run_cycle(void *userdata)
 	collect_answers(connector);
 	while (r > 0 && connector_queue_room(&connector->queue) >= QUEUE_RESERVE)
 		r = netlink_receive(connector->fd, connector->arena, connector_take_message, connector,
-				    &drain);
-	if (drain.datagrams > 0)
+				    drain);
+	if (drain->datagrams > 0)
 		connector_take_records(connector);
-	note_drops(connector, drain.overrun, r == 0);
+	note_drops(connector, r == 0);
 	repeat_early(connector);
 	process_queue(connector, false);
 	use_late(connector);
 	connector_ask_due(connector, connector->heard_nsec);
 	resync_begin(connector->resync, connector->helper);
-	return drain.datagrams;
+	return drain->datagrams;
 }
 
 /* The tick */
@@ -312,9 +323,14 @@ static void report_unarmed(struct connector *connector, uint64_t since_nsec, con
 
 int connector_listen(struct connector *connector, int fd, uint64_t wait_usec)
 {
-	struct netlink_drain drain = {};
+	int r;
 
-	return cn_socket_insist(fd, wait_usec, connector->arena, connector_take_message, connector, &drain);
+	connector->drain = (struct netlink_drain){};
+	r = cn_socket_insist(fd, wait_usec, connector->arena, connector_take_message, connector,
+			     &connector->drain);
+	connector_take_overrun(connector);
+	connector->drops.open |= connector->drain.overrun;
+	return r;
 }
 
 /* The kernel no longer counts the old socket. Unsubscribing it would stop the events of another listener. */

@@ -74,6 +74,7 @@ struct connector {
 	struct connector_later newborn; /* that only forked yet: for the fields that a fork does not have */
 	struct connector_later orphans; /* for their new parents */
 	uint64_t adopted;		/* how many orphans' new parents are known, in this order */
+	struct netlink_drain drain;	/* of the last read */
 	struct connector_queue queue;
 	struct pace pace;
 
@@ -182,6 +183,8 @@ void connector_check_suspects(struct connector *connector, uint64_t now);
 void connector_answer_alive(struct connector *connector, const struct proc_question *question);
 
 /* receive.c */
+/* If the socket has overflowed, messages that it did not hold then come after a loss. */
+void connector_take_overrun(struct connector *connector);
 /* A message has arrived; @userdata: the connector. */
 void connector_take_message(const struct nlmsghdr *header, void *userdata);
 /* Read all records that are pending. Return: their number. */

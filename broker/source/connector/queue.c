@@ -59,7 +59,8 @@ struct connector_message *connector_queue_push(struct connector_queue *queue, co
 	struct connector_message *message = &queue->messages[queue->head++ % QUEUE_MAX];
 
 	message->cn = *cn;
-	message->lost = count_lost(queue, cn);
+	message->gap = count_lost(queue, cn);
+	message->overrun_nsec = 0;
 	message->read_nsec = monotonic_nsec();
 	message->question = NULL;
 	return message;
@@ -78,11 +79,49 @@ struct connector_loss connector_queue_take_loss(struct connector_queue *queue)
 	return loss;
 }
 
+static uint64_t drops_found(const struct connector_drops *drops)
+{
+	return drops->by_gaps > drops->by_socket ? drops->by_gaps : drops->by_socket;
+}
+
+bool connector_drops_are_new(const struct connector_drops *drops)
+{
+	return drops_found(drops) > drops->reported;
+}
+
 uint64_t connector_drops_take(struct connector_drops *drops)
 {
-	uint64_t found = drops->by_gaps > drops->by_socket ? drops->by_gaps : drops->by_socket;
+	uint64_t found = drops_found(drops);
 	uint64_t count = found - drops->reported;
 
 	drops->reported = found;
 	return count;
+}
+
+void connector_drops_begin(struct connector_drops *drops, uint64_t nsec)
+{
+	if (!drops->first_nsec)
+		drops->first_nsec = nsec;
+	drops->last_nsec = nsec;
+}
+
+uint64_t connector_drops_pass(struct connector_drops *drops, uint64_t nsec)
+{
+	uint64_t passed = nsec < drops->last_nsec ? drops->first_nsec : drops->last_nsec;
+
+	if (!drops->first_nsec || nsec < drops->first_nsec)
+		return 0;
+	/* What came between two overruns may be about what the first one lost: all of it comes after that. */
+	if (passed == drops->last_nsec)
+		drops->first_nsec = drops->last_nsec = 0;
+	return passed;
+}
+
+void connector_drops_place(struct connector_drops *drops, uint64_t nsec, uint64_t at)
+{
+	if (!drops->pending)
+		drops->at = at;
+	drops->pending = true;
+	if (nsec > drops->lost_nsec)
+		drops->lost_nsec = nsec;
 }

@@ -15,7 +15,9 @@
 
 struct connector_message {
 	struct cn_event cn;
-	bool lost; /* messages of this CPU are missing before it */
+	bool gap; /* messages of this CPU are missing before it */
+	uint64_t
+		overrun_nsec; /* messages of all CPUs are missing before it: when that was noticed; 0: none */
 	uint64_t read_nsec;
 	struct proc_question *question; /* NULL: no question was asked, or asking failed */
 };
@@ -36,14 +38,31 @@ struct connector_drops {
 	uint64_t reported;
 	uint32_t socket_count; /* the socket's counter when it was last read */
 	bool open;	    /* the socket overflowed, and was not empty since: it still drops every message */
-	bool pending;	    /* the socket's counter has risen, and that is not reported yet */
-	uint64_t lost_nsec; /* when that was found */
+	bool pending;	    /* the socket overflowed, and that is not reported yet */
+	uint64_t lost_nsec; /* when that was noticed */
 	uint64_t
 		at; /* the number of the message before which that loss is reported, see connector_queue.head */
+	uint64_t
+		gaps_until; /* gaps before messages with smaller numbers are no part of a loss that was reported */
+	/* When overruns were noticed that no message came after yet: the first and the last one. 0: none. */
+	uint64_t first_nsec, last_nsec;
 };
+
+/* connector_drops_are_new() - are there dropped messages that are not reported yet? */
+bool connector_drops_are_new(const struct connector_drops *drops);
 
 /* connector_drops_take() - how many dropped messages are not reported yet; they count as reported from now on */
 uint64_t connector_drops_take(struct connector_drops *drops);
+
+/* connector_drops_begin() - an overrun was noticed at this time */
+void connector_drops_begin(struct connector_drops *drops, uint64_t nsec);
+/*
+ * connector_drops_pass() - a message with this time was read: the first one of those that came after an overrun?
+ * Return: when that overrun was noticed, or 0.
+ */
+uint64_t connector_drops_pass(struct connector_drops *drops, uint64_t nsec);
+/* connector_drops_place() - an overrun is reported before the message with this number, or before that of an earlier one */
+void connector_drops_place(struct connector_drops *drops, uint64_t nsec, uint64_t at);
 
 struct connector_queue {
 	struct connector_message *messages; /* owned */

@@ -42,6 +42,22 @@ static bool fork_is_doubtful(const struct connector *connector, const struct cn_
 	return !parent || PROCFS_IDS & parent->has & ~connector_certain(connector, parent);
 }
 
+void connector_take_overrun(struct connector *connector)
+{
+	if (!connector->drain.overrun_nsec)
+		return;
+	connector_drops_begin(&connector->drops, connector->drain.overrun_nsec);
+	connector->drain.overrun_nsec = 0;
+}
+
+static bool is_after_loss(struct connector *connector, struct connector_message *message)
+{
+	message->overrun_nsec = connector_drops_pass(&connector->drops, message->cn.nsec);
+	if (message->overrun_nsec)
+		connector_drops_place(&connector->drops, message->overrun_nsec, connector->queue.head - 1);
+	return message->overrun_nsec || message->gap;
+}
+
 void connector_take_message(const struct nlmsghdr *header, void *userdata)
 {
 	struct connector *connector = userdata;
@@ -49,6 +65,7 @@ void connector_take_message(const struct nlmsghdr *header, void *userdata)
 	struct cn_event cn;
 	int r = cn_decode(&cn, header);
 
+	connector_take_overrun(connector);
 	if (r != 0) {
 		connector->stats.malformed += r == CN_E_MALFORMED;
 		return;
@@ -65,7 +82,7 @@ void connector_take_message(const struct nlmsghdr *header, void *userdata)
 	message = connector_queue_push(&connector->queue, &cn);
 	if (cn.nsec > connector->heard_nsec)
 		connector->heard_nsec = cn.nsec;
-	if (message->lost)
+	if (is_after_loss(connector, message))
 		proc_helper_doubt(connector->helper);
 	date_questions(connector, &cn);
 	if (cn.what != PROC_EVENT_EXEC && !fork_is_doubtful(connector, &cn))

@@ -86,9 +86,10 @@ int netlink_receive(int fd, struct netlink_arena *arena, netlink_fn fn, void *us
 
 	/* The kernel returns ENOBUFS once, before the messages that are still queued: the next call continues. */
 	while ((n = recvmmsg(fd, arena->headers, NETLINK_BATCH, MSG_DONTWAIT, NULL)) < 0) {
-		if (errno == ENOBUFS)
+		if (errno == ENOBUFS) {
 			drain->overrun = true;
-		else if (errno == EAGAIN)
+			drain->overrun_nsec = monotonic_nsec();
+		} else if (errno == EAGAIN)
 			return 0;
 		else if (errno != EINTR)
 			return -errno;

@@ -28,6 +28,11 @@ struct netlink_arena {
 struct netlink_drain {
 	unsigned int datagrams;
 	bool overrun; /* the kernel dropped messages because the socket was full */
+	/*
+	 * CLOCK_MONOTONIC, when that was noticed: the socket still drops every message, until it is empty. Messages that it
+	 * held are older, later ones are younger.
+	 */
+	uint64_t overrun_nsec;
 };
 
 typedef void (*netlink_fn)(const struct nlmsghdr *message, void *userdata);

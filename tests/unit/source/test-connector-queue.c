@@ -50,7 +50,7 @@ static void test_order(void **state)
 	for (uint32_t round = 0; round < 3; round++) {
 		for (uint32_t i = 0; connector_queue_room(&queue) > 0; i++) {
 			push(0, round * QUEUE_MAX + i, i);
-			connector_queue_peek(&queue, 0)->lost = true;
+			connector_queue_peek(&queue, 0)->gap = true;
 		}
 		assert_int_equal(connector_queue_peek(&queue, 5)->cn.nsec, 5);
 		assert_null(connector_queue_peek(&queue, QUEUE_MAX));
@@ -61,26 +61,26 @@ static void test_order(void **state)
 		assert_true(connector_queue_is_empty(&queue));
 	}
 	/* Nothing is left of the message that had the place before. */
-	assert_false(push(0, 3 * QUEUE_MAX, 1)->lost);
+	assert_false(push(0, 3 * QUEUE_MAX, 1)->gap);
 }
 
 /* A gap in the numbers of a CPU is exactly the number of dropped messages; there is none before the first message of each. */
 static void test_loss(void **state)
 {
 	(void)state;
-	assert_false(push(0, 100, 10)->lost);
-	assert_false(push(1, 7, 11)->lost);
-	assert_false(push(0, 101, 12)->lost);
+	assert_false(push(0, 100, 10)->gap);
+	assert_false(push(1, 7, 11)->gap);
+	assert_false(push(0, 101, 12)->gap);
 	assert_loss(0, 0, 0);
 
-	assert_true(push(0, 104, 30)->lost);
-	assert_true(push(1, 9, 25)->lost);
-	assert_false(push(1, 10, 40)->lost);
+	assert_true(push(0, 104, 30)->gap);
+	assert_true(push(1, 9, 25)->gap);
+	assert_false(push(1, 10, 40)->gap);
 	/* From the last message before the first gap to the first message after the last gap. */
 	assert_loss(3, 11, 30);
 	assert_loss(0, 0, 0);
 
-	assert_true(push(1, 12, 50)->lost);
+	assert_true(push(1, 12, 50)->gap);
 	assert_loss(1, 40, 50);
 }
 
@@ -88,18 +88,18 @@ static void test_loss(void **state)
 static void test_numbers(void **state)
 {
 	(void)state;
-	assert_false(push(0, UINT32_MAX - 1, 1)->lost);
-	assert_false(push(0, UINT32_MAX, 2)->lost);
-	assert_false(push(0, 0, 3)->lost);
-	assert_true(push(0, 2, 4)->lost);
+	assert_false(push(0, UINT32_MAX - 1, 1)->gap);
+	assert_false(push(0, UINT32_MAX, 2)->gap);
+	assert_false(push(0, 0, 3)->gap);
+	assert_true(push(0, 2, 4)->gap);
 	assert_loss(1, 3, 4);
-	assert_false(push(0, 1, 5)->lost);
-	assert_false(push(0, 2, 6)->lost);
+	assert_false(push(0, 1, 5)->gap);
+	assert_false(push(0, 2, 6)->gap);
 	assert_loss(0, 0, 0);
 	/* More CPUs than are counted. */
-	assert_false(push(QUEUE_CPUS_MAX, 1, 7)->lost);
-	assert_false(push(QUEUE_CPUS_MAX, 9, 8)->lost);
-	assert_false(push(UINT32_MAX, 9, 8)->lost);
+	assert_false(push(QUEUE_CPUS_MAX, 1, 7)->gap);
+	assert_false(push(QUEUE_CPUS_MAX, 9, 8)->gap);
+	assert_false(push(UINT32_MAX, 9, 8)->gap);
 	assert_loss(0, 0, 0);
 }
 
@@ -129,11 +129,38 @@ static void test_drops(void **state)
 	assert_int_equal(connector_drops_take(&drops), 1);
 }
 
+/* The first message that is younger than an overrun comes after it; what the socket still held is older. */
+static void test_overruns(void **state)
+{
+	struct connector_drops drops = {};
+
+	(void)state;
+	assert_int_equal(connector_drops_pass(&drops, 5), 0);
+	connector_drops_begin(&drops, 10);
+	assert_int_equal(connector_drops_pass(&drops, 9), 0);
+	assert_int_equal(connector_drops_pass(&drops, 10), 10);
+	assert_int_equal(connector_drops_pass(&drops, 11), 0);
+	/* Two before the next message: whatever came between comes after the first one. */
+	connector_drops_begin(&drops, 20);
+	connector_drops_begin(&drops, 30);
+	assert_int_equal(connector_drops_pass(&drops, 19), 0);
+	assert_int_equal(connector_drops_pass(&drops, 25), 20);
+	assert_int_equal(connector_drops_pass(&drops, 26), 20);
+	assert_int_equal(connector_drops_pass(&drops, 31), 30);
+	assert_int_equal(connector_drops_pass(&drops, 32), 0);
+
+	connector_drops_place(&drops, 30, 7);
+	connector_drops_place(&drops, 40, 9);
+	assert_true(drops.pending);
+	assert_int_equal(drops.at, 7);
+	assert_int_equal(drops.lost_nsec, 40);
+}
+
 int main(void)
 {
 #define TEST(_test) cmocka_unit_test_setup_teardown(_test, setup, teardown)
 	const struct CMUnitTest tests[] = { TEST(test_order), TEST(test_loss), TEST(test_numbers),
-					    TEST(test_drops) };
+					    TEST(test_drops), TEST(test_overruns) };
 
 	return cmocka_run_group_tests_name("connector-queue", tests, NULL, NULL);
 }

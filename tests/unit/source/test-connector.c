@@ -427,9 +427,7 @@ static void test_overrun(void **state)
 	say_fork(PARENT, CHILD, CHILD);
 	cycle();
 	say_fork(PARENT, CHILD + 1, CHILD + 1);
-	sequence += 5;
-	drops += 5;
-	overrun = true;
+	overflow(5);
 	cycle();
 	next_event(EVENT_FORK, &event);
 	next_event(EVENT_FORK, &event);
@@ -441,6 +439,48 @@ static void test_overrun(void **state)
 	cycle();
 	assert_false(has_event(EVENT_LOST));
 	assert_int_equal(connector->stats.lost_messages, 5);
+}
+
+/*
+ * What follows a loss in the same turn comes after it, whichever CPU sent it: the fork of a thread may be missing, so the end of
+ * another one is not the end of its process.
+ */
+static void test_overrun_within_turn(void **state)
+{
+	struct fb_event event;
+	uint64_t exit_seq;
+
+	(void)state;
+	old_process(PARENT, 1, 1000, "shell");
+	say_fork(PARENT, CHILD, CHILD);
+	say_fork(PARENT, CHILD + 1, CHILD + 1);
+	say_exit(CHILD + 1, PARENT, 1000, "shell");
+	cpu = 1;
+	overflow(5);
+	sequence = 0;
+	say(PROC_EVENT_EXIT, CHILD, CHILD);
+	say_fork(PARENT, CHILD + 2, CHILD + 2);
+	say_exit(CHILD + 2, PARENT, 1000, "shell");
+	cycle();
+	next_event(EVENT_EXIT, &event);
+	assert_int_equal(event.pid, CHILD + 1);
+	exit_seq = event.seq;
+	next_event(EVENT_LOST, &event);
+	assert_true(event.seq == exit_seq + 1);
+	assert_int_equal(event.count, 5);
+	next_event(EVENT_EXIT, &event);
+	assert_int_equal(event.pid, CHILD + 2);
+	assert_true(EVENT_HAS(&event, code) && EVENT_HAS(&event, start_usec));
+	assert_int_equal(groups_ending(connector->groups), 1);
+	assert_non_null(table_find(hub_table(connector->hub), CHILD));
+	/* The next message of the other CPU shows the same loss: this is no further one. */
+	cpu = 0;
+	sequence = 8;
+	say_fork(PARENT, CHILD + 3, CHILD + 3);
+	cycle();
+	assert_false(has_event(EVENT_LOST));
+	assert_true(group_is_certain(connector->groups, groups_find(connector->groups, CHILD + 3), now + 1));
+	assert_int_equal(groups_ending(connector->groups), 1);
 }
 
 int main(void)
@@ -463,6 +503,7 @@ int main(void)
 		TEST(test_silence),
 		TEST(test_no_silence),
 		TEST(test_overrun),
+		TEST(test_overrun_within_turn),
 	};
 
 	return cmocka_run_group_tests_name("connector", tests, NULL, NULL);
