@@ -12,11 +12,10 @@
 /* How many owners are added between two searches for those that can be forgotten. */
 #define SWEEP_EVERY 256
 
-/* The newest of the events of a process that are alike. */
+/* The newest of the events of a task that are alike. */
 struct kept {
 	enum event_type type;
-	uint64_t start_usec; /* 0: not known */
-	uint32_t tid;	     /* 0: of the process */
+	uint64_t start_usec; /* of its process; 0: not known */
 	uint64_t folded;     /* events that it stands for besides itself */
 	struct {
 		field_set has;
@@ -27,25 +26,25 @@ struct kept {
 	TAILQ_ENTRY(kept) link;
 };
 
-struct kept_process {
-	uint32_t pid;
+struct kept_task {
+	uint32_t number; /* fold_task() */
 	struct fold_owner *owner;
 	TAILQ_HEAD(, kept) events; /* by time, the oldest first */
-	TAILQ_ENTRY(kept_process) turn;
+	TAILQ_ENTRY(kept_task) turn;
 	UT_hash_handle hh;
 };
 
 struct fold_owner {
 	uint32_t id;
 	uint64_t free_usec; /* when it has made up for all of its events; it may be FOLD_BURST events ahead */
-	TAILQ_HEAD(, kept_process) processes;
+	TAILQ_HEAD(, kept_task) tasks;
 	TAILQ_ENTRY(fold_owner) turn; /* while there are some */
 	UT_hash_handle hh;
 };
 
 struct fold {
 	struct fold_owner *owners;
-	struct kept_process *processes;
+	struct kept_task *tasks;
 	TAILQ_HEAD(, fold_owner) waiting;
 	uint64_t now;	     /* the latest time */
 	struct kept *popped; /* the last, which its reader may still use */
@@ -71,15 +70,15 @@ static void kept_free(struct kept *kept)
 	free(kept);
 }
 
-static void process_free(struct fold *fold, struct kept_process *process)
+static void task_free(struct fold *fold, struct kept_task *task)
 {
-	struct fold_owner *owner = process->owner;
+	struct fold_owner *owner = task->owner;
 
-	TAILQ_REMOVE(&owner->processes, process, turn);
-	if (TAILQ_EMPTY(&owner->processes))
+	TAILQ_REMOVE(&owner->tasks, task, turn);
+	if (TAILQ_EMPTY(&owner->tasks))
 		TAILQ_REMOVE(&fold->waiting, owner, turn);
-	HASH_DEL(fold->processes, process);
-	free(process);
+	HASH_DEL(fold->tasks, task);
+	free(task);
 }
 
 struct fold *fold_free(struct fold *fold)
@@ -88,8 +87,8 @@ struct fold *fold_free(struct fold *fold)
 
 	if (!fold)
 		return NULL;
-	while (fold->processes)
-		(void)fold_pop(fold, fold->processes->pid, &event);
+	while (fold->tasks)
+		(void)fold_pop(fold, fold->tasks->number, &event);
 	kept_free(fold->popped);
 	while (fold->owners) {
 		struct fold_owner *owner = fold->owners;
@@ -110,7 +109,7 @@ static void sweep(struct fold *fold, uint64_t now)
 
 	for (owner = fold->owners; owner; owner = next) {
 		next = owner->hh.next;
-		if (owner->free_usec > now || !TAILQ_EMPTY(&owner->processes))
+		if (owner->free_usec > now || !TAILQ_EMPTY(&owner->tasks))
 			continue;
 		HASH_DEL(fold->owners, owner);
 		free(owner);
@@ -131,7 +130,7 @@ static struct fold_owner *owner_get(struct fold *fold, uint32_t id, uint64_t now
 	if (!owner)
 		return NULL;
 	owner->id = id;
-	TAILQ_INIT(&owner->processes);
+	TAILQ_INIT(&owner->tasks);
 	HASH_ADD(hh, fold->owners, id, sizeof(id), owner);
 	if (oom) {
 		free(owner);
@@ -155,35 +154,35 @@ static void spend(struct fold_owner *owner, uint64_t now)
 		owner->free_usec = latest;
 }
 
-/* Processes, and their events */
+/* Tasks, and their events */
 
-static struct kept_process *process_find(const struct fold *fold, uint32_t pid)
+static struct kept_task *task_find(const struct fold *fold, uint32_t number)
 {
-	struct kept_process *process;
+	struct kept_task *task;
 
-	HASH_FIND(hh, fold->processes, &pid, sizeof(pid), process);
-	return process;
+	HASH_FIND(hh, fold->tasks, &number, sizeof(number), task);
+	return task;
 }
 
-static struct kept_process *process_new(struct fold *fold, uint32_t pid, struct fold_owner *owner)
+static struct kept_task *task_new(struct fold *fold, uint32_t number, struct fold_owner *owner)
 {
-	struct kept_process *process = calloc(1, sizeof(*process));
+	struct kept_task *task = calloc(1, sizeof(*task));
 	bool oom = false;
 
-	if (!process)
+	if (!task)
 		return NULL;
-	process->pid = pid;
-	process->owner = owner;
-	TAILQ_INIT(&process->events);
-	HASH_ADD(hh, fold->processes, pid, sizeof(pid), process);
+	task->number = number;
+	task->owner = owner;
+	TAILQ_INIT(&task->events);
+	HASH_ADD(hh, fold->tasks, number, sizeof(number), task);
 	if (oom) {
-		free(process);
+		free(task);
 		return NULL;
 	}
-	if (TAILQ_EMPTY(&owner->processes))
+	if (TAILQ_EMPTY(&owner->tasks))
 		TAILQ_INSERT_TAIL(&fold->waiting, owner, turn);
-	TAILQ_INSERT_TAIL(&owner->processes, process, turn);
-	return process;
+	TAILQ_INSERT_TAIL(&owner->tasks, task, turn);
+	return task;
 }
 
 static uint64_t start_of(const struct fb_event *event)
@@ -191,25 +190,19 @@ static uint64_t start_of(const struct fb_event *event)
 	return EVENT_HAS(event, start_usec) ? event->start_usec : 0;
 }
 
-static uint32_t tid_of(const struct fb_event *event)
-{
-	return EVENT_HAS(event, tid) ? event->tid : 0;
-}
-
-static struct kept *kept_find(const struct kept_process *process, const struct fb_event *event)
+static struct kept *kept_find(const struct kept_task *task, const struct fb_event *event)
 {
 	struct kept *kept;
 
-	TAILQ_FOREACH(kept, &process->events, link)
-		if (kept->type == event->type && kept->start_usec == start_of(event) &&
-		    kept->tid == tid_of(event))
+	TAILQ_FOREACH(kept, &task->events, link)
+		if (kept->type == event->type && kept->start_usec == start_of(event))
 			return kept;
 	return NULL;
 }
 
 #define OLD_IDS (EVENT_BIT(old_uid) | EVENT_BIT(old_gid) | EVENT_BIT(old_euid) | EVENT_BIT(old_egid))
 
-static struct kept *kept_new(struct kept_process *process, const struct fb_event *event)
+static struct kept *kept_new(struct kept_task *task, const struct fb_event *event)
 {
 	struct kept *kept = calloc(1, sizeof(*kept));
 
@@ -217,13 +210,12 @@ static struct kept *kept_new(struct kept_process *process, const struct fb_event
 		return NULL;
 	kept->type = event->type;
 	kept->start_usec = start_of(event);
-	kept->tid = tid_of(event);
 	kept->old.has = event->has & OLD_IDS;
 	kept->old.uid = event->old_uid;
 	kept->old.gid = event->old_gid;
 	kept->old.euid = event->old_euid;
 	kept->old.egid = event->old_egid;
-	TAILQ_INSERT_TAIL(&process->events, kept, link);
+	TAILQ_INSERT_TAIL(&task->events, kept, link);
 	return kept;
 }
 
@@ -246,28 +238,28 @@ static int kept_set(struct kept *kept, const struct fb_event *event)
 }
 
 /* Return: 0 or -ENOMEM: then nothing has changed. */
-static int keep(struct fold *fold, struct fold_owner *owner, struct kept_process *process,
+static int keep(struct fold *fold, struct fold_owner *owner, struct kept_task *task,
 		const struct fb_event *event)
 {
-	struct kept *kept = process ? kept_find(process, event) : NULL;
+	struct kept *kept = task ? kept_find(task, event) : NULL;
 	bool is_new = !kept;
 
-	if (!process)
-		process = process_new(fold, event->pid, owner);
-	if (process && is_new)
-		kept = kept_new(process, event);
+	if (!task)
+		task = task_new(fold, fold_task(event), owner);
+	if (task && is_new)
+		kept = kept_new(task, event);
 	if (kept && kept_set(kept, event) == 0) {
 		kept->folded += !is_new;
-		TAILQ_REMOVE(&process->events, kept, link);
-		TAILQ_INSERT_TAIL(&process->events, kept, link);
+		TAILQ_REMOVE(&task->events, kept, link);
+		TAILQ_INSERT_TAIL(&task->events, kept, link);
 		return 0;
 	}
 	if (kept && is_new) {
-		TAILQ_REMOVE(&process->events, kept, link);
+		TAILQ_REMOVE(&task->events, kept, link);
 		kept_free(kept);
 	}
-	if (process && TAILQ_EMPTY(&process->events))
-		process_free(fold, process);
+	if (task && TAILQ_EMPTY(&task->events))
+		task_free(fold, task);
 	return -ENOMEM;
 }
 
@@ -278,35 +270,35 @@ static void note_time(struct fold *fold, uint64_t now)
 		fold->now = now;
 }
 
-bool fold_take(struct fold *fold, uint32_t id, const struct fb_event *event, uint32_t *pid)
+bool fold_take(struct fold *fold, uint32_t id, const struct fb_event *event, uint32_t *task_due)
 {
 	uint64_t now = event->boot_usec;
-	struct kept_process *process;
+	struct kept_task *task;
 	struct fold_owner *owner;
 
-	*pid = 0;
+	*task_due = 0;
 	if (!EVENT_HAS(event, boot_usec) || !EVENT_HAS(event, pid))
 		return false;
 	note_time(fold, now);
 	owner = owner_get(fold, id, now);
 	if (!owner)
 		return false;
-	process = process_find(fold, event->pid);
-	/* An event that others of its process wait before would be out of order. */
-	if (!process && TAILQ_EMPTY(&owner->processes) && may_publish(owner, now)) {
+	task = task_find(fold, fold_task(event));
+	/* An event that others of its task wait before would be out of order. */
+	if (!task && TAILQ_EMPTY(&owner->tasks) && may_publish(owner, now)) {
 		spend(owner, now);
 		return false;
 	}
-	if (keep(fold, owner, process, event) < 0)
+	if (keep(fold, owner, task, event) < 0)
 		return false;
-	if (may_publish(owner, now) && !TAILQ_EMPTY(&owner->processes))
-		*pid = TAILQ_FIRST(&owner->processes)->pid;
+	if (may_publish(owner, now) && !TAILQ_EMPTY(&owner->tasks))
+		*task_due = TAILQ_FIRST(&owner->tasks)->number;
 	return true;
 }
 
 bool fold_waits(const struct fold *fold)
 {
-	return fold->processes != NULL;
+	return fold->tasks != NULL;
 }
 
 uint32_t fold_due(struct fold *fold, uint64_t boot_usec)
@@ -316,13 +308,13 @@ uint32_t fold_due(struct fold *fold, uint64_t boot_usec)
 	note_time(fold, boot_usec);
 	TAILQ_FOREACH(owner, &fold->waiting, turn)
 		if (may_publish(owner, boot_usec))
-			return TAILQ_FIRST(&owner->processes)->pid;
+			return TAILQ_FIRST(&owner->tasks)->number;
 	return 0;
 }
 
 uint32_t fold_any(const struct fold *fold)
 {
-	return fold->processes ? fold->processes->pid : 0;
+	return fold->tasks ? fold->tasks->number : 0;
 }
 
 static void unpack(const struct kept *kept, struct fb_event *event)
@@ -341,20 +333,20 @@ static void unpack(const struct kept *kept, struct fb_event *event)
 	event->old_egid = kept->old.egid;
 }
 
-bool fold_pop(struct fold *fold, uint32_t pid, struct fb_event *event)
+bool fold_pop(struct fold *fold, uint32_t number, struct fb_event *event)
 {
-	struct kept_process *process = process_find(fold, pid);
+	struct kept_task *task = task_find(fold, number);
 	struct kept *kept;
 
-	if (!process)
+	if (!task)
 		return false;
-	kept = TAILQ_FIRST(&process->events);
+	kept = TAILQ_FIRST(&task->events);
 	unpack(kept, event);
-	spend(process->owner, fold->now);
-	TAILQ_REMOVE(&process->events, kept, link);
+	spend(task->owner, fold->now);
+	TAILQ_REMOVE(&task->events, kept, link);
 	kept_free(fold->popped);
 	fold->popped = kept;
-	if (TAILQ_EMPTY(&process->events))
-		process_free(fold, process);
+	if (TAILQ_EMPTY(&task->events))
+		task_free(fold, task);
 	return true;
 }

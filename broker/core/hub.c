@@ -179,12 +179,12 @@ static void publish(struct hub *hub, struct fb_event *event)
 	append(hub, event);
 }
 
-/* Publish the events of a process that were kept. */
-static void unfold(struct hub *hub, uint32_t pid)
+/* Publish the events of a task that were kept. */
+static void unfold(struct hub *hub, uint32_t task)
 {
 	struct fb_event event;
 
-	while (fold_pop(hub->fold, pid, &event)) {
+	while (fold_pop(hub->fold, task, &event)) {
 		EVENT_SET(&event, seq, log_next(hub->log));
 		/* Its place in the source is not that of the events around it. */
 		EVENT_CLEAR(&event, instance);
@@ -211,19 +211,19 @@ static bool is_limited(const struct fb_event *event)
 /* Return: whether the event is kept, to be published later. */
 static bool fold(struct hub *hub, const struct fb_event *event)
 {
-	uint32_t uid = uid_of(event), pid;
+	uint32_t uid = uid_of(event), due;
 
-	if (!fold_take(hub->fold, hub->owners ? owners_find(hub->owners, uid) : uid, event, &pid))
+	if (!fold_take(hub->fold, hub->owners ? owners_find(hub->owners, uid) : uid, event, &due))
 		return false;
-	unfold(hub, pid);
+	unfold(hub, due);
 	return true;
 }
 
-/* Before another event of a process, those of it that were kept. */
+/* Before another event of a task, those of it that were kept. */
 static void unfold_before(struct hub *hub, const struct fb_event *event)
 {
 	if (EVENT_HAS(event, pid))
-		unfold(hub, event->pid);
+		unfold(hub, fold_task(event));
 	if (event->type == EVENT_FORK && EVENT_HAS(event, ppid))
 		unfold(hub, event->ppid);
 }
@@ -260,10 +260,10 @@ int hub_begin_fold(struct hub *hub, const struct owners *owners)
 
 void hub_unfold_at(struct hub *hub, uint64_t boot_usec)
 {
-	uint32_t pid;
+	uint32_t task;
 
-	while (hub->fold && (pid = fold_due(hub->fold, boot_usec)))
-		unfold(hub, pid);
+	while (hub->fold && (task = fold_due(hub->fold, boot_usec)))
+		unfold(hub, task);
 }
 
 void hub_unfold(struct hub *hub)

@@ -141,17 +141,36 @@ static void events_of_a_process_keep_their_order(void **state)
 		make(&event, types[i], 7, START + i);
 		assert_true(fold_take(fold, OWNER, &event, &pid));
 	}
-	/* A thread's name is another. */
-	make_comm(&event, 7, START + 9, 9);
-	EVENT_SET(&event, tid, 77);
-	assert_true(fold_take(fold, OWNER, &event, &pid));
 	for (size_t i = 0; i < ARRAY_SIZE(expected); i++) {
 		assert_true(fold_pop(fold, 7, &event));
 		assert_int_equal(event.type, expected[i]);
 		assert_int_equal(EVENT_HAS(&event, folded), event.type == EVENT_COMM);
 	}
-	assert_true(fold_pop(fold, 7, &event));
-	assert_int_equal(event.tid, 77);
+	assert_false(fold_pop(fold, 7, &event));
+}
+
+/* A process may have thousands of threads: each of their names counts, as that of a process does. */
+static void threads_wait_by_themselves(void **state)
+{
+	struct fb_event event;
+	uint32_t task;
+
+	(void)state;
+	use_up(OWNER, START);
+	for (uint32_t i = 0; i < 100; i++) {
+		make_comm(&event, 7, START, i);
+		EVENT_SET(&event, tid, 7 + i % 50);
+		assert_true(fold_take(fold, OWNER, &event, &task));
+	}
+	for (uint32_t i = 0; i < 50; i++) {
+		assert_int_equal(fold_due(fold, START + (i + 1) * FOLD_USEC - 1), 0);
+		assert_int_equal(fold_due(fold, START + (i + 1) * FOLD_USEC), 7 + i);
+		assert_true(fold_pop(fold, 7 + i, &event));
+		assert_int_equal(event.tid, 7 + i);
+		assert_int_equal(event.folded, 1);
+		assert_false(fold_pop(fold, 7 + i, &event));
+	}
+	assert_false(fold_waits(fold));
 }
 
 /* What waits must not be overtaken, even if its owner may make an event again. */
@@ -359,6 +378,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(one_that_stands_for_itself_is_not_marked, setup, teardown),
 		cmocka_unit_test_setup_teardown(other_owners_are_not_affected, setup, teardown),
 		cmocka_unit_test_setup_teardown(events_of_a_process_keep_their_order, setup, teardown),
+		cmocka_unit_test_setup_teardown(threads_wait_by_themselves, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_one_that_waits_longest_is_next, setup, teardown),
 		cmocka_unit_test_setup_teardown(ids_are_those_before_all_that_are_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_has_no_time_is_not_kept, setup, teardown),
