@@ -228,6 +228,18 @@ static void unfold_before(struct hub *hub, const struct fb_event *event)
 		unfold(hub, event->ppid);
 }
 
+/* Return: whether the event is kept. If not, for lack of memory, those that were kept come before it. */
+static bool keep_limited(struct hub *hub, struct fb_event *event)
+{
+	if (fold(hub, event))
+		return true;
+	if (fold_waits(hub->fold)) {
+		unfold_before(hub, event);
+		EVENT_SET(event, seq, log_next(hub->log));
+	}
+	return false;
+}
+
 void hub_publish(struct hub *hub, struct fb_event *event)
 {
 	bool limited = hub->fold && is_limited(event);
@@ -238,7 +250,7 @@ void hub_publish(struct hub *hub, struct fb_event *event)
 	table_mark(hub->table, event);
 	/* Without memory for a process, it is only missing from snapshots and trees; its events are in the log. */
 	(void)table_apply(hub->table, event);
-	if (limited && fold(hub, event))
+	if (limited && keep_limited(hub, event))
 		return;
 	publish(hub, event);
 }

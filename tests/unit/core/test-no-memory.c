@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Where memory runs out in the middle of something: what was begun must neither be left half done nor be out of order. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "core/fold.h"
+#include "tests/unit/allocations.h"
+#include "tests/unit/stage.h"
+#include "tests/unit/support.h"
+
+static struct stage stage;
+
+static int setup(void **state)
+{
+	(void)state;
+	test_dir_make();
+	stage_open(&stage, 64, 16 << 20, 4, 3);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	allocations_until_failure = 0;
+	stage_close(&stage);
+	test_dir_remove();
+	return 0;
+}
+
+static void publish_comm(const char *comm)
+{
+	struct fb_event event;
+
+	fb_event_init(&event, EVENT_COMM);
+	EVENT_SET(&event, boot_usec, USEC_PER_SEC);
+	EVENT_SET(&event, pid, 7);
+	EVENT_SET(&event, start_usec, 5);
+	EVENT_SET(&event, uid, 1000);
+	EVENT_SET(&event, comm, event_text(comm));
+	hub_publish(stage.hub, &event);
+}
+
+/* What cannot be kept is published, but not before what was kept already. */
+static void names_stay_in_order(void **state)
+{
+	struct log_place place;
+	struct fb_event event;
+	uint64_t next;
+
+	(void)state;
+	assert_int_equal(hub_begin_fold(stage.hub, NULL), 0);
+	for (unsigned int i = 0; i < FOLD_BURST; i++)
+		publish_comm("first");
+	next = log_next(hub_log(stage.hub));
+	publish_comm("kept");
+	assert_int_equal(log_next(hub_log(stage.hub)), next);
+	allocations_until_failure = allocations_can_fail() ? 1 : 0;
+	publish_comm("too long for that");
+	allocations_until_failure = 0;
+	hub_unfold_at(stage.hub, 100 * USEC_PER_SEC);
+	assert_int_equal(log_seek(hub_log(stage.hub), log_next(hub_log(stage.hub)) - 1, &place), 0);
+	assert_int_equal(log_read(hub_log(stage.hub), &place, &event), 0);
+	assert_true(event_text_equal(event.comm, event_text("too long for that")));
+	assert_int_equal(log_next(hub_log(stage.hub)), next + (allocations_can_fail() ? 2 : 1));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(names_stay_in_order, setup, teardown),
+	};
+
+	return cmocka_run_group_tests_name("no-memory", tests, NULL, NULL);
+}
