@@ -4,7 +4,6 @@
 
 #include "base/clock.h"
 #include "core/cursor.h"
-#include "core/past.h"
 #include "core/slice.h"
 
 /* A snapshot is sent in pieces of about this many bytes, or of what one slice finds. */
@@ -201,15 +200,12 @@ static int join_view(struct cursor *cursor, struct request *request, struct visi
 
 	if (request->filter->has_tree)
 		r = hub_get_label(hub, &label, request->filter->tree);
-	if (r == 0 && label && cursor->next < label->since) {
-		r = past_get(label, hub_log(hub));
-		cursor->has_past = r == 0;
-	}
+	if (r == 0 && label && cursor->next < label->since)
+		r = past_get(label, hub_log(hub), &cursor->past, cursor->account);
 	if (r == 0)
 		r = view_get(&view, hub_views(hub), request->filter, visibility, encoding, label);
 	if (r < 0) {
-		if (cursor->has_past)
-			past_put(label);
+		past_put(&cursor->past);
 		label_put(hub_labels(hub), label);
 		return r;
 	}
@@ -247,18 +243,11 @@ int cursor_init(struct cursor *cursor, struct hub *hub, struct request *request,
 	return r;
 }
 
-static void drop_past(struct cursor *cursor)
-{
-	if (cursor->has_past)
-		past_put(cursor->reader.view->label);
-	cursor->has_past = false;
-}
-
 void cursor_done(struct cursor *cursor)
 {
 	if (!cursor->reader.view)
 		return;
-	drop_past(cursor);
+	past_put(&cursor->past);
 	view_leave(&cursor->reader);
 	drop_own(cursor);
 	give_budget(cursor);
@@ -328,16 +317,30 @@ static void pass_over_quiet(struct cursor *cursor)
 /* Find the past of the tree, a slice of it. Return: as past_read(). */
 static int rebuild(struct cursor *cursor)
 {
-	struct label *label = cursor->reader.view->label;
-	int r = past_read(label, cursor->account, hub_labels(cursor->hub), hub_log(cursor->hub),
+	int r = past_read(&cursor->past, hub_labels(cursor->hub), hub_log(cursor->hub),
 			  hub_table(cursor->hub));
 
-	if (r < 0)
-		return r;
-	views_begin(label);
-	if (past_is_lost(label->past))
-		cursor->known = label->since;
-	return 0;
+	if (r == 0)
+		views_begin(cursor->past.label);
+	return r;
+}
+
+/* The past of the tree is needed as far as it is known, and until everything from before its label is read. */
+static int use_past(struct cursor *cursor)
+{
+	const struct label *label = cursor->past.label;
+	uint64_t from = cursor->next;
+
+	if (!label)
+		return 0;
+	if (from >= label->since) {
+		past_put(&cursor->past);
+		return 0;
+	}
+	if (!past_is_lost(label->past))
+		return 0;
+	cursor->next = label->since;
+	return set_own_lost(cursor, "expired", from, cursor->next - 1);
 }
 
 /* Make the next own lines, if they are due. Return: 0, or -EAGAIN for another turn, or -ENOMEM. */
@@ -349,7 +352,7 @@ static int fill_own(struct cursor *cursor)
 
 	switch (cursor->phase) {
 	case CURSOR_REBUILD:
-		if (cursor->has_past) {
+		if (cursor->past.label) {
 			int r = rebuild(cursor);
 
 			if (r < 0)
@@ -375,14 +378,7 @@ static int fill_own(struct cursor *cursor)
 	}
 	if (cursor->gap_reason)
 		return set_own_lost(cursor, cursor->gap_reason, 1, 0);
-	if (cursor->next < cursor->known) {
-		from = cursor->next;
-		cursor->next = cursor->known;
-		return set_own_lost(cursor, "expired", from, cursor->next - 1);
-	}
-	if (cursor->has_past && cursor->next >= cursor->reader.view->label->since)
-		drop_past(cursor);
-	return 0;
+	return use_past(cursor);
 }
 
 ssize_t cursor_peek(struct cursor *cursor, const char **data)

@@ -12,6 +12,7 @@
 
 #include "budget.h"
 #include "hub.h"
+#include "past.h"
 #include "request.h"
 #include "view.h"
 
@@ -29,12 +30,10 @@ struct cursor {
 	struct view_reader reader;
 	enum cursor_phase phase;
 	bool snapshot;
-	uint64_t next;	   /* the sequence number that it gets next */
-	uint64_t position; /* the log's end when it began */
-	bool has_past;	   /* a reference to the past of the view's label */
-	uint64_t
-		known; /* the records before this one cannot be read, since it is not known which are in the tree */
-	size_t slot; /* CURSOR_SNAPSHOT: in the table */
+	uint64_t next;		 /* the sequence number that it gets next */
+	uint64_t position;	 /* the log's end when it began */
+	struct past_reader past; /* of the view's label, until it has read so far */
+	size_t slot;		 /* CURSOR_SNAPSHOT: in the table */
 
 	/* Events that were already missing at the start: reported once, after ready. */
 	const char *gap_reason; /* NULL: none */

@@ -255,6 +255,12 @@ static void mark_remove(struct labels *labels, struct mark *mark)
 	free(mark);
 }
 
+void label_unmark(struct labels *labels, struct label *label)
+{
+	while (!LIST_EMPTY(&label->marks))
+		mark_remove(labels, LIST_FIRST(&label->marks));
+}
+
 void label_simplify(struct labels *labels, struct label *label)
 {
 	struct mark *mark, *next;
@@ -335,8 +341,7 @@ struct label *label_put(struct labels *labels, struct label *label)
 {
 	if (!label || --label->references > 0)
 		return NULL;
-	while (!LIST_EMPTY(&label->marks))
-		mark_remove(labels, LIST_FIRST(&label->marks));
+	label_unmark(labels, label);
 	if (label->awaits)
 		labels->lineage->n_awaiting--;
 	HASH_DEL(labels->by_root, label);

@@ -76,6 +76,9 @@ struct label *label_put(struct labels *labels, struct label *label);
 /* label_mark() - give it to a process and its descendants. Return: 0 or -ENOMEM. */
 int label_mark(struct labels *labels, struct label *label, struct line *line);
 
+/* label_unmark() - take it from all processes */
+void label_unmark(struct labels *labels, struct label *label);
+
 /* label_simplify() - remove the marks that have no number yet, and are below another one of the same label */
 void label_simplify(struct labels *labels, struct label *label);
 

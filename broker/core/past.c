@@ -14,10 +14,12 @@
 
 enum phase { PAST_NEW, PAST_LIVING, PAST_ENDED, PAST_READING, PAST_COMPLETE };
 
+LIST_HEAD(past_reader_list, past_reader);
+
 struct past {
-	unsigned int references;
+	struct past_reader_list readers;
 	enum phase phase;
-	int error; /* the account has no room, or there is no memory */
+	int error; /* of this slice: the account has no room, or there is no memory */
 	bool lost;
 	uint64_t first;	    /* the log's oldest record when it began */
 	uint64_t began;	    /* time of that record, CLOCK_BOOTTIME */
@@ -27,11 +29,12 @@ struct past {
 	struct members members;
 	uint8_t *bits; /* from @first on */
 	size_t size;
-	struct budget_account *account; /* a reference */
+	struct budget_account *account; /* of one of the readers */
 	size_t counted;			/* bytes taken from it */
 };
 
-int past_get(struct label *label, const struct log *log)
+int past_get(struct label *label, const struct log *log, struct past_reader *reader,
+	     struct budget_account *account)
 {
 	struct past *past = label->past;
 
@@ -39,10 +42,13 @@ int past_get(struct label *label, const struct log *log)
 		past = calloc(1, sizeof(*past));
 		if (!past)
 			return -ENOMEM;
+		LIST_INIT(&past->readers);
 		past->first = log_first(log);
 		label->past = past;
 	}
-	past->references++;
+	reader->label = label;
+	reader->account = account;
+	LIST_INSERT_HEAD(&past->readers, reader, link);
 	return 0;
 }
 
@@ -59,14 +65,26 @@ static void count(struct past *past)
 		past->counted = size;
 }
 
-static void clear(struct past *past)
+static void forget(struct past *past)
 {
 	members_done(&past->members);
 	free(past->bits);
+	past->bits = NULL;
+	past->size = 0;
 	budget_give(past->account, BUDGET_LABELS, past->counted);
-	if (past->account)
-		budget_account_put(past->account);
-	*past = (struct past){ .references = past->references, .first = past->first };
+	past->counted = 0;
+	past->account = NULL;
+}
+
+/* The next reader begins again. */
+static void reset(struct past *past)
+{
+	forget(past);
+	past->phase = PAST_NEW;
+	past->error = 0;
+	past->lost = past->root_is_found = false;
+	past->slot = 0;
+	past->next = 0;
 }
 
 /* The time of the first record that has one. Without it, any process may be older. */
@@ -84,27 +102,56 @@ static uint64_t time_of(const struct log *log, uint64_t seq)
 	return BEGAN_UNKNOWN;
 }
 
-/* Begin, or begin again for another account. */
 static void start(struct past *past, const struct label *label, struct budget_account *account,
 		  const struct log *log)
 {
-	clear(past);
 	past->first = log_first(log);
-	past->account = account ? budget_account_ref(account) : NULL;
+	past->account = account;
 	past->phase = PAST_LIVING;
 	past->began = time_of(log, past->first);
 	past->error = members_add(&past->members, label->root);
 }
 
-void past_put(struct label *label)
+/* The reader in whose account it was counted has gone. */
+static void pass_on(struct past *past)
 {
-	struct past *past = label->past;
+	struct past_reader *reader;
+	size_t counted = past->counted;
 
-	if (--past->references > 0)
+	LIST_FOREACH(reader, &past->readers, link)
+		if (reader->account == past->account)
+			return;
+	LIST_FOREACH(reader, &past->readers, link)
+		if (budget_take(reader->account, BUDGET_LABELS, counted) == 0)
+			break;
+	if (reader) {
+		budget_give(past->account, BUDGET_LABELS, counted);
+		past->account = reader->account;
+	} else if (past->phase == PAST_COMPLETE) {
+		forget(past);
+		past->lost = true;
+	} else {
+		reset(past);
+	}
+}
+
+void past_put(struct past_reader *reader)
+{
+	struct label *label = reader->label;
+	struct past *past;
+
+	if (!label)
 		return;
-	clear(past);
-	free(past);
-	label->past = NULL;
+	past = label->past;
+	LIST_REMOVE(reader, link);
+	if (LIST_EMPTY(&past->readers)) {
+		forget(past);
+		free(past);
+		label->past = NULL;
+	} else if (past->phase != PAST_NEW && past->account == reader->account) {
+		pass_on(past);
+	}
+	*reader = (struct past_reader){};
 }
 
 bool past_is_lost(const struct past *past)
@@ -286,9 +333,11 @@ static void begin(struct past *past, struct label *label, struct labels *labels,
 		    label_mark(labels, label, process->line) < 0)
 			past->error = -ENOMEM;
 	}
-	label_simplify(labels, label);
-	if (past->error)
+	if (past->error) {
+		label_unmark(labels, label);
 		return;
+	}
+	label_simplify(labels, label);
 	label_begin(label, log_next(log));
 	if (!past->root_is_found)
 		label_await(labels, label);
@@ -315,6 +364,8 @@ static void read_slice(struct past *past, struct label *label, struct labels *la
 			break;
 		if (!begun)
 			begin(past, label, labels, log, table);
+		if (past->error)
+			break;
 		members_done(&past->members);
 		past->phase = PAST_COMPLETE;
 		break;
@@ -323,20 +374,23 @@ static void read_slice(struct past *past, struct label *label, struct labels *la
 	}
 }
 
-int past_read(struct label *label, struct budget_account *account, struct labels *labels,
-	      const struct log *log, const struct table *table)
+int past_read(const struct past_reader *reader, struct labels *labels, const struct log *log,
+	      const struct table *table)
 {
+	struct label *label = reader->label;
 	struct past *past = label->past;
+	int r;
 
 	if (past->phase == PAST_COMPLETE)
 		return 0;
-	if (past->phase == PAST_NEW || (past->error && past->account != account))
-		start(past, label, account, log);
+	if (past->phase == PAST_NEW)
+		start(past, label, reader->account, log);
 	if (!past->error)
 		read_slice(past, label, labels, log, table);
 	if (!past->error)
 		count(past);
-	if (past->error)
-		return past->error;
-	return past->phase == PAST_COMPLETE ? 0 : -EAGAIN;
+	r = past->error;
+	if (r < 0)
+		reset(past);
+	return r < 0 ? r : past->phase == PAST_COMPLETE ? 0 : -EAGAIN;
 }

@@ -16,21 +16,33 @@
 #include "core/log.h"
 #include "core/table.h"
 
-/* past_get() - one reference more to the past of a label. Return: 0 or -ENOMEM. */
-int past_get(struct label *label, const struct log *log);
-void past_put(struct label *label);
+/* The part of a subscriber that the past of its label knows. Zeroed while it reads none. */
+struct past_reader {
+	struct label *label;
+	struct budget_account *account; /* NULL: nothing is counted */
+	LIST_ENTRY(past_reader) link;
+};
+
+/*
+ * past_get() - share the past of a label
+ * Its memory is counted in the account of one of its readers: the first one, and when the last one of that account has gone,
+ * another one that has room.
+ * @account: must outlive the reader. Return: 0 or -ENOMEM.
+ */
+int past_get(struct label *label, const struct log *log, struct past_reader *reader,
+	     struct budget_account *account);
+/* A zeroed reader is allowed, and it is zeroed. */
+void past_put(struct past_reader *reader);
 
 /*
  * past_read() - read on, a bounded number of records
- * The label has a past, of which the caller has a reference.
- * @account: of the caller. Its memory is counted in that of the first one who reads; NULL: not at all.
- * Return: 0 when it is complete, and the label has begun; else -EAGAIN; -EDQUOT if the account has no room, or -ENOMEM: then
- * another reader may go on.
+ * Return: 0 when it is complete, and the label has begun; else -EAGAIN; -EDQUOT if the reader's account has no room, or
+ * -ENOMEM: then another reader begins again.
  */
-int past_read(struct label *label, struct budget_account *account, struct labels *labels,
-	      const struct log *log, const struct table *table);
+int past_read(const struct past_reader *reader, struct labels *labels, const struct log *log,
+	      const struct table *table);
 
-/* past_is_lost() - is it unknown, since the log was overwritten before it was read? */
+/* past_is_lost() - is it unknown? The log was overwritten before it was read, or none of its readers has room for it. */
 bool past_is_lost(const struct past *past);
 
 /* past_has() - is a record from before the label began about a member? NULL: no. */

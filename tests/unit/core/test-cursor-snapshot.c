@@ -288,18 +288,12 @@ static ssize_t peek(struct cursor *cursor)
 	return n;
 }
 
-/* The past of a tree is counted for who asks for it; one who has no room fails alone, though the past is shared. */
-static void test_tree_budget(void **state)
+/* A tree whose processes are all in the log. Return: its root. */
+static const struct world_process *make_tree(void)
 {
-	struct budget_account *poor, *rich;
-	struct filter_error error = { 0 };
-	struct budget *budget;
-	struct cursor a, b, c;
-	struct fb_event event;
 	const struct world_process *root;
-	char live[100], past[100];
+	struct fb_event event;
 
-	(void)state;
 	stage_run(&stage, 300, 100);
 	root = world_fork(&stage.world, &event, world_pick(&stage.world));
 	stage_publish(&stage, &event, root);
@@ -311,6 +305,21 @@ static void test_tree_budget(void **state)
 		world_exit(&stage.world, &event, world_find(&stage.world, child->pid, 0));
 		stage_publish(&stage, &event, child);
 	}
+	return root;
+}
+
+/* The past of a tree is counted for who asks for it; one who has no room fails alone, though the past is shared. */
+static void test_tree_budget(void **state)
+{
+	struct budget_account *poor, *rich;
+	struct filter_error error = { 0 };
+	struct budget *budget;
+	struct cursor a, b, c;
+	const struct world_process *root;
+	char live[100], past[100];
+
+	(void)state;
+	root = make_tree();
 	snprintf(live, sizeof(live), "{\"tree\":%u}", root->pid);
 	snprintf(past, sizeof(past), "{\"tree\":%u,\"since\":\"-500000h\",\"types\":\"exit\"}", root->pid);
 
@@ -345,13 +354,67 @@ static void test_tree_budget(void **state)
 	budget_free(budget);
 }
 
+/* Who has gone pays no more for what others go on reading. If they have no room for it either, it is lost for them. */
+static void test_tree_payer(void **state)
+{
+	struct budget_account *first, *second, *poor;
+	struct filter_error error = { 0 };
+	struct budget *budget;
+	struct cursor a, a_too, b, c;
+	char past[100];
+	const char *data;
+	ssize_t n;
+
+	(void)state;
+	snprintf(past, sizeof(past), "{\"tree\":%u,\"since\":\"-500000h\",\"types\":\"exit\"}",
+		 make_tree()->pid);
+	assert_int_equal(budget_new(&budget), 0);
+	first = budget_account_get(budget, 1001, false);
+	second = budget_account_get(budget, 1002, false);
+	poor = budget_account_get(budget, 1003, false);
+	assert_int_equal(begin_counted(&a, past, first, &error), 0);
+	assert_int_equal(begin_counted(&b, past, second, &error), 0);
+	assert_int_equal(begin_counted(&c, past, poor, &error), 0);
+	assert_true(peek(&a) > 0);
+	assert_true(peek(&b) > 0);
+	assert_true(peek(&c) > 0);
+	assert_int_equal(begin_counted(&a_too, past, first, &error), 0);
+	assert_true(budget_taken(first, BUDGET_LABELS) > 2 * 512 + 4000);
+	assert_int_equal(budget_taken(second, BUDGET_LABELS), 512);
+
+	cursor_done(&a);
+	assert_true(budget_taken(first, BUDGET_LABELS) > 512 + 4000);
+	budget_set(budget, BUDGET_LABELS, UINT64_MAX, 8000);
+	assert_int_equal(budget_take(poor, BUDGET_LABELS, 7000), 0);
+	cursor_done(&a_too);
+	assert_int_equal(budget_taken(first, BUDGET_LABELS), 0);
+	assert_true(budget_taken(second, BUDGET_LABELS) > 512 + 4000);
+	assert_int_equal(budget_taken(poor, BUDGET_LABELS), 512 + 7000);
+
+	cursor_done(&b);
+	assert_int_equal(budget_taken(second, BUDGET_LABELS), 0);
+	assert_int_equal(budget_taken(poor, BUDGET_LABELS), 512 + 7000);
+	n = cursor_peek(&c, &data);
+	assert_true(n > 0 && memmem(data, (size_t)n, "\"ready\"", 7));
+	assert_int_equal(cursor_sent(&c, (size_t)n), 0);
+	n = peek(&c);
+	assert_true(n > 0 && memmem(c.own, (size_t)n, "\"expired\"", 9));
+	cursor_done(&c);
+	budget_give(poor, BUDGET_LABELS, 7000);
+	assert_int_equal(budget_used(budget, BUDGET_LABELS), 0);
+	budget_account_put(first);
+	budget_account_put(second);
+	budget_account_put(poor);
+	budget_free(budget);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		STAGE_TEST(test_snapshot, large),    STAGE_TEST(test_snapshot_filter, large),
 		STAGE_TEST(test_tree, large),	     STAGE_TEST(test_tree, no_cache),
 		STAGE_TEST(test_tree_late, large),   STAGE_TEST(test_tree_of_the_dead, large),
-		STAGE_TEST(test_tree_budget, large),
+		STAGE_TEST(test_tree_budget, large), STAGE_TEST(test_tree_payer, large),
 	};
 
 	return cmocka_run_group_tests_name("cursor-snapshot", tests, NULL, NULL);

@@ -71,10 +71,71 @@ static void names_stay_in_order(void **state)
 	assert_int_equal(log_next(hub_log(stage.hub)), next + (allocations_can_fail() ? 2 : 1));
 }
 
+/* A process in the world, published. */
+static struct world_process *fork_from(struct world_process *father)
+{
+	struct fb_event event;
+	struct world_process *child = world_fork(&stage.world, &event, father);
+
+	stage_publish(&stage, &event, child);
+	return child;
+}
+
+static void end(struct world_process *process)
+{
+	struct fb_event event;
+
+	world_exit(&stage.world, &event, process);
+	stage_publish(&stage, &event, process);
+}
+
+/* All allocations of a subscriber who finds the tree of an ended process, one after the other: another one finds it. */
+static void a_tree_is_found_by_the_next(void **state)
+{
+	struct subscriber one, other;
+	struct world_process *root, *children[10];
+	char request[100];
+	const char *data;
+	bool failed = allocations_can_fail();
+	unsigned int failures = 0;
+	ssize_t n;
+
+	(void)state;
+	stage_run(&stage, 50, 20);
+	root = fork_from(stage.world.living[0]);
+	for (unsigned int i = 0; i < 10; i++)
+		children[i] = fork_from(root);
+	end(root);
+	snprintf(request, sizeof(request), "{\"tree\":{\"pid\":%u,\"startUsec\":%llu}}", root->pid,
+		 (unsigned long long)root->start_usec);
+	for (unsigned long nth = 1; failed; nth++) {
+		assert_int_equal(subscribe(&one, &stage, request, SEE_ALL, NULL), 0);
+		assert_int_equal(subscribe(&other, &stage, request, SEE_ALL, NULL), 0);
+		allocations_until_failure = nth;
+		do
+			n = cursor_peek(&one.cursor, &data);
+		while (n == -EAGAIN);
+		failed = allocations_until_failure == 0;
+		allocations_until_failure = 0;
+		assert_true(n > 0 || (n == -ENOMEM && failed));
+		failures += n == -ENOMEM;
+		unsubscribe(&one);
+		subscriber_read_all(&other);
+		for (unsigned int i = 0; i < 10; i++)
+			end(fork_from(children[i]));
+		subscriber_read_all(&other);
+		subscriber_check(&other);
+		assert_int_equal(other.n_events, 20);
+		unsubscribe(&other);
+	}
+	assert_true(failures > 10 || !allocations_can_fail());
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(names_stay_in_order, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_tree_is_found_by_the_next, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("no-memory", tests, NULL, NULL);
