@@ -76,6 +76,11 @@ size_t labels_numbers(const struct labels *labels)
 	return labels->n;
 }
 
+uint64_t labels_new_cover(struct labels *labels)
+{
+	return ++labels->lineage->covers;
+}
+
 /* Numbers */
 
 static struct number *number_at(const struct labels *labels, uint32_t number)
@@ -259,24 +264,6 @@ void label_unmark(struct labels *labels, struct label *label)
 {
 	while (!LIST_EMPTY(&label->marks))
 		mark_remove(labels, LIST_FIRST(&label->marks));
-}
-
-void label_simplify(struct labels *labels, struct label *label)
-{
-	struct mark *mark, *next;
-
-	/* All are looked at before one is removed: each removal makes the lineage forget which marks are near. */
-	LIST_FOREACH(mark, &label->marks, link) {
-		next = mark_next(labels, mark);
-		while (next && next->label != label)
-			next = mark_next(labels, next);
-		mark->needless = next && mark->number == 0;
-	}
-	for (mark = LIST_FIRST(&label->marks); mark; mark = next) {
-		next = LIST_NEXT(mark, link);
-		if (mark->needless)
-			mark_remove(labels, mark);
-	}
 }
 
 /* Labels */

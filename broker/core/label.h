@@ -31,7 +31,6 @@ struct mark {
 	struct mark *beside; /* the next one on the same line */
 	uint32_t number;     /* in records, 0: none */
 	uint64_t numbered;   /* the record for which it got that number */
-	bool needless;
 	LIST_ENTRY(mark) link;
 };
 
@@ -62,6 +61,9 @@ struct labels *labels_free(struct labels *labels);
 size_t labels_count(const struct labels *labels);
 size_t labels_numbers(const struct labels *labels);
 
+/* labels_new_cover() - a number that no line has, for cover.h */
+uint64_t labels_new_cover(struct labels *labels);
+
 /*
  * label_get() - the label of a process and its descendants: an existing or a new one
  * @line: of that process, or NULL if it has ended: then a new label has not begun; see label_mark(), label_begin()
@@ -78,9 +80,6 @@ int label_mark(struct labels *labels, struct label *label, struct line *line);
 
 /* label_unmark() - take it from all processes */
 void label_unmark(struct labels *labels, struct label *label);
-
-/* label_simplify() - remove the marks that have no number yet, and are below another one of the same label */
-void label_simplify(struct labels *labels, struct label *label);
 
 /* label_begin() - all members are marked: records from @next on have it */
 void label_begin(struct label *label, uint64_t next);

@@ -22,8 +22,11 @@ struct line {
 	struct mark *marks; /* on this line, the latest first: see label.h */
 	struct mark *near;  /* the first one on the way up, if near_at is the lineage's number of changes */
 	uint64_t near_at;
-	bool joined; /* it has had a parent: it gets no other */
-	bool ended;
+	uint64_t cover : 60;  /* see cover.h: the last one in which it was noted */
+	uint64_t covered : 1; /* then: it has the label, by a mark on it or above */
+	uint64_t split : 1;   /* then: not all of its branches were noted */
+	uint64_t joined : 1;  /* it has had a parent: it gets no other */
+	uint64_t ended : 1;
 };
 
 /* Zeroed, except for @changes, which begins at 1. */
@@ -32,6 +35,7 @@ struct lineage {
 	size_t n;	  /* lines */
 	size_t n_marks;
 	size_t n_awaiting; /* labels whose root was not seen yet */
+	uint64_t covers;   /* given to covers */
 	struct line *spare;
 	unsigned int n_spare;
 };

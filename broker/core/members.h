@@ -17,6 +17,12 @@ void members_done(struct members *members);
 /* members_size() - its memory, in bytes */
 size_t members_size(const struct members *members);
 
+/* members_end() - how many places there are; those of members have a pid */
+static inline size_t members_end(const struct members *members)
+{
+	return members->slots ? (size_t)1 << members->bits : 0;
+}
+
 /* members_add() - Return: 0 or -ENOMEM. */
 int members_add(struct members *members, struct process_id id);
 

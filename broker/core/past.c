@@ -4,6 +4,7 @@
 
 #include "core/past.h"
 
+#include "core/cover.h"
 #include "core/members.h"
 #include "core/slice.h"
 
@@ -12,7 +13,11 @@
 
 #define BEGAN_UNKNOWN (UINT64_MAX / 2)
 
-enum phase { PAST_NEW, PAST_LIVING, PAST_ENDED, PAST_READING, PAST_COMPLETE };
+/*
+ * PAST_LIVING, PAST_ENDED: the members that lived when the label began, if it has begun. PAST_NOTING, PAST_MARKING: if it has
+ * not, the living ones get it, after which the log is read again as far as it has grown.
+ */
+enum phase { PAST_NEW, PAST_LIVING, PAST_ENDED, PAST_READING, PAST_NOTING, PAST_MARKING, PAST_COMPLETE };
 
 LIST_HEAD(past_reader_list, past_reader);
 
@@ -23,10 +28,12 @@ struct past {
 	bool lost;
 	uint64_t first;	    /* the log's oldest record when it began */
 	uint64_t began;	    /* time of that record, CLOCK_BOOTTIME */
-	size_t slot;	    /* PAST_LIVING: in the table */
+	size_t slot;	    /* PAST_LIVING: in the table; PAST_NOTING, PAST_MARKING: in the members */
 	uint64_t next;	    /* PAST_ENDED, PAST_READING: the record to read */
 	bool root_is_found; /* the root's own start is known */
+	bool marks;	    /* PAST_READING: the living members have the label, and so do new ones */
 	struct members members;
+	struct cover cover;
 	uint8_t *bits; /* from @first on */
 	size_t size;
 	struct budget_account *account; /* of one of the readers */
@@ -82,7 +89,7 @@ static void reset(struct past *past)
 	forget(past);
 	past->phase = PAST_NEW;
 	past->error = 0;
-	past->lost = past->root_is_found = false;
+	past->lost = past->root_is_found = past->marks = false;
 	past->slot = 0;
 	past->next = 0;
 }
@@ -296,7 +303,26 @@ static bool take(struct past *past, const struct label *label, const struct fb_e
 	return true;
 }
 
-static bool read_on(struct past *past, struct label *label, const struct log *log)
+/* The line of a process that lives, or NULL. */
+static struct line *line_of(const struct table *table, struct process_id id)
+{
+	const struct process *process = id.pid != 0 ? table_find(table, id.pid) : NULL;
+
+	return process && process_id_equal(process->id, id) ? process->line : NULL;
+}
+
+/* A fork by a member that has the label, or will have it. */
+static void mark_new(struct past *past, struct label *label, struct labels *labels, const struct table *table,
+		     const struct fb_event *event)
+{
+	struct line *line = event->type == EVENT_FORK ? line_of(table, id_of(event)) : NULL;
+
+	if (line && cover_mark(&past->cover, labels, label, line) < 0)
+		past->error = -ENOMEM;
+}
+
+static bool read_on(struct past *past, struct label *label, struct labels *labels, const struct log *log,
+		    const struct table *table)
 {
 	uint64_t until = label->since < log_next(log) ? label->since : log_next(log);
 	struct slice slice = slice_begin(SLICE_NSEC);
@@ -313,34 +339,56 @@ static bool read_on(struct past *past, struct label *label, const struct log *lo
 	while (place.seq < until && !slice_is_over(&slice, SLICE_CHEAP)) {
 		if (log_read(log, &place, &event) != 0)
 			break;
-		if (take(past, label, &event))
-			set_bit(past, event.seq);
+		if (!take(past, label, &event))
+			continue;
+		set_bit(past, event.seq);
+		if (past->marks)
+			mark_new(past, label, labels, table, &event);
 	}
 	past->next = place.seq;
 	return past->next >= until;
 }
 
-/* The members that live now are those of the label from now on. */
-static void begin(struct past *past, struct label *label, struct labels *labels, const struct log *log,
-		  const struct table *table)
+/* Note or mark the living members, a slice of them. Return: whether it was the last. */
+static bool cover_slice(struct past *past, struct label *label, struct labels *labels,
+			const struct table *table)
 {
 	const struct members *members = &past->members;
+	size_t end = members_end(members);
+	struct slice slice = slice_begin(SLICE_NSEC);
 
-	for (size_t i = 0; members->slots && i < (size_t)1 << members->bits; i++) {
-		const struct process *process = table_find(table, members->slots[i].pid);
+	for (; past->slot < end && !past->error && !slice_is_over(&slice, SLICE_CHEAP); past->slot++) {
+		struct line *line = line_of(table, members->slots[past->slot]);
 
-		if (process && process->line && process_id_equal(process->id, members->slots[i]) &&
-		    label_mark(labels, label, process->line) < 0)
+		if (line && past->phase == PAST_NOTING)
+			cover_note(&past->cover, line);
+		else if (line && cover_mark(&past->cover, labels, label, line) < 0)
 			past->error = -ENOMEM;
 	}
-	if (past->error) {
-		label_unmark(labels, label);
-		return;
-	}
-	label_simplify(labels, label);
+	return past->slot == end;
+}
+
+/* Everything is read, and all members that live now have the label. */
+static void begin(struct past *past, struct label *label, struct labels *labels, const struct log *log)
+{
 	label_begin(label, log_next(log));
 	if (!past->root_is_found)
 		label_await(labels, label);
+}
+
+/* The log is read as far as it goes now. */
+static void end_reading(struct past *past, struct label *label, struct labels *labels, const struct log *log)
+{
+	if (label->since == LABEL_NOT_BEGUN && !past->marks) {
+		cover_begin(&past->cover, labels);
+		past->slot = 0;
+		past->phase = PAST_NOTING;
+		return;
+	}
+	if (label->since == LABEL_NOT_BEGUN)
+		begin(past, label, labels, log);
+	members_done(&past->members);
+	past->phase = PAST_COMPLETE;
 }
 
 static void read_slice(struct past *past, struct label *label, struct labels *labels, const struct log *log,
@@ -360,14 +408,20 @@ static void read_slice(struct past *past, struct label *label, struct labels *la
 		past->next = past->first;
 		break;
 	case PAST_READING:
-		if (!read_on(past, label, log) || past->error)
-			break;
-		if (!begun)
-			begin(past, label, labels, log, table);
-		if (past->error)
-			break;
-		members_done(&past->members);
-		past->phase = PAST_COMPLETE;
+		if (read_on(past, label, labels, log, table) && !past->error)
+			end_reading(past, label, labels, log);
+		break;
+	case PAST_NOTING:
+		if (cover_slice(past, label, labels, table)) {
+			past->slot = 0;
+			past->phase = PAST_MARKING;
+		}
+		break;
+	case PAST_MARKING:
+		if (cover_slice(past, label, labels, table)) {
+			past->marks = true;
+			past->phase = PAST_READING;
+		}
 		break;
 	default:
 		break;
@@ -390,7 +444,10 @@ int past_read(const struct past_reader *reader, struct labels *labels, const str
 	if (!past->error)
 		count(past);
 	r = past->error;
-	if (r < 0)
+	if (r < 0) {
+		if (label->since == LABEL_NOT_BEGUN)
+			label_unmark(labels, label);
 		reset(past);
+	}
 	return r < 0 ? r : past->phase == PAST_COMPLETE ? 0 : -EAGAIN;
 }
