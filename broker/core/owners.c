@@ -108,7 +108,7 @@ static const char *line_end(const char *at, const char *end)
 
 /* Ranges */
 
-/* OWNER:FIRST:COUNT */
+/* OWNER:FIRST:COUNT. Uid 0 is in no range, so no owner is root. */
 static bool range_parse(struct range *range, const char *at, const char *end)
 {
 	struct part owner = part_take(&at, end), first = part_take(&at, end), count = part_take(&at, end);
@@ -119,6 +119,10 @@ static bool range_parse(struct range *range, const char *at, const char *end)
 	if (!part_number(first, &range->first) || !part_number(count, &number) || number == 0)
 		return false;
 	range->last = number - 1 > UINT32_MAX - range->first ? UINT32_MAX : range->first + (number - 1);
+	if (range->first == 0)
+		range->first = 1;
+	if (range->first > range->last)
+		return false;
 	range->name = NULL;
 	if (!part_number(owner, &range->owner)) {
 		range->owner = range->first;
@@ -251,9 +255,6 @@ uint32_t owners_find(const struct owners *owners, uint32_t uid)
 {
 	size_t low = 0, high = owners->n;
 
-	/* Root is never another's, whatever the file says. */
-	if (uid == 0)
-		return 0;
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 		const struct range *range = &owners->ranges[middle];

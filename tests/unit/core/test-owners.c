@@ -103,6 +103,26 @@ static void each_range_of_root_is_an_owner(void **state)
 	owners_free(owners);
 }
 
+/* Nobody else is root, whatever range has uid 0: an account of root has no limits. */
+static void a_range_of_all_uids_is_not_root(void **state)
+{
+	struct owners *owners;
+
+	(void)state;
+	owners = owners_of("root:0:65536\nnobody-knows:70000:1\n");
+	assert_int_equal(owners_find(owners, 0), 0);
+	assert_int_equal(owners_find(owners, 1), 1);
+	assert_int_equal(owners_find(owners, 1000), 1);
+	owners_free(owners);
+	owners = owners_of("nobody-knows:0:2000\n");
+	assert_int_equal(owners_find(owners, 1000), 1);
+	owners_free(owners);
+	owners = owners_of("0:0:1\n");
+	assert_int_equal(owners_find(owners, 1), 1);
+	assert_int_equal(owners_find(owners, 2), 2);
+	owners_free(owners);
+}
+
 static void ranges_that_overlap_are_cut(void **state)
 {
 	struct owners *owners = owners_of("1:1000:100\n2:1050:100\n3:1060:10\n4:4294967290:100\n5:1000:1\n");
@@ -188,6 +208,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(without_files_each_uid_owns_itself, setup, teardown),
 		cmocka_unit_test_setup_teardown(ranges_belong_to_numbers_and_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(each_range_of_root_is_an_owner, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_range_of_all_uids_is_not_root, setup, teardown),
 		cmocka_unit_test_setup_teardown(ranges_that_overlap_are_cut, setup, teardown),
 		cmocka_unit_test_setup_teardown(other_lines_are_ignored, setup, teardown),
 		cmocka_unit_test_setup_teardown(any_content_is_survived, setup, teardown),
