@@ -7,6 +7,8 @@
 #include "core/fold.h"
 #include "hub.h"
 
+_Static_assert(VIEW_THREADS == HUB_ARMED_THREADS, "what views want is armed");
+
 struct hub {
 	struct log *log;	     /* owned */
 	struct table *table;	     /* owned */
@@ -16,11 +18,7 @@ struct hub {
 	struct fold *fold;	     /* owned; NULL: every event is published at once */
 	const struct owners *owners; /* for @fold; NULL: every uid is its own */
 	struct hub_stats stats;
-	uint32_t supported; /* HUB_ARMED_ALWAYS until hub_set_supported() */
-	uint32_t armed;
-	uint32_t wanted; /* hub_set_wanted() */
-	uint64_t
-		disarm_usec; /* CLOCK_MONOTONIC: when to disarm what is no longer wanted; 0: all that is armed is wanted */
+	struct arming arming;
 
 	/* Arguments of the last hub_source_changed(). */
 	char source[32];
@@ -49,7 +47,7 @@ int hub_new(struct hub **ret, struct log *log, size_t cache_size)
 
 	if (!hub)
 		return -ENOMEM;
-	hub->supported = hub->armed = HUB_ARMED_ALWAYS;
+	arming_init(&hub->arming);
 	r = table_new(&hub->table);
 	if (r == 0) {
 		hub->lineage = table_lineage(hub->table);
@@ -403,16 +401,7 @@ field_set hub_find_process(const struct hub *hub, uint32_t pid, struct visibilit
 
 const char *hub_armed_print(const struct hub *hub, char buf[static EVENT_TEXT_MAX])
 {
-	size_t at = 0;
-
-	buf[0] = '\0';
-	for (enum event_type type = EVENT_NONE + 1; type < _EVENT_TYPE_MAX; type++)
-		if (hub->armed & EVENT_TYPE_BIT(type))
-			at += (size_t)snprintf(buf + at, EVENT_TEXT_MAX - at, "%s%s", at ? " " : "",
-					       event_type_name(type));
-	if (hub->armed & HUB_ARMED_THREADS)
-		snprintf(buf + at, EVENT_TEXT_MAX - at, " threads");
-	return buf;
+	return arming_print(&hub->arming, buf);
 }
 
 /* @from may be @to. */
@@ -436,7 +425,7 @@ void hub_source_changed(struct hub *hub, const char *source, const char *reason,
 	char armed[EVENT_TEXT_MAX];
 	struct fb_event event;
 
-	if (hub->outage && hub->armed)
+	if (hub->outage && hub->arming.armed)
 		outage_end(hub);
 	keep(hub->source, sizeof(hub->source), source);
 	keep(hub->source_detail, sizeof(hub->source_detail), detail);
@@ -499,57 +488,26 @@ bool hub_has_outage(const struct hub *hub)
 	return hub->outage;
 }
 
-uint32_t hub_supported(const struct hub *hub)
-{
-	return hub->supported;
-}
-
 uint32_t hub_armed(const struct hub *hub)
 {
-	return hub->armed;
-}
-
-static uint32_t armed_of(const struct hub *hub)
-{
-	uint32_t wanted = hub->wanted | views_wanted(hub->views);
-
-	return (HUB_ARMED_ALWAYS | (wanted & HUB_ARMED_EXTRA)) & hub->supported;
+	return hub->arming.armed;
 }
 
 void hub_set_supported(struct hub *hub, uint32_t supported)
 {
-	hub->supported = supported;
-	hub->armed = armed_of(hub);
-	hub->disarm_usec = 0;
-}
-
-static void set_armed(struct hub *hub, uint32_t armed)
-{
-	if (armed == hub->armed)
-		return;
-	hub->armed = armed;
-	if (hub->ops && hub->ops->armed)
-		hub->ops->armed(hub->userdata);
+	arming_set_supported(&hub->arming, supported, views_wanted(hub->views));
 }
 
 void hub_rearm_at(struct hub *hub, uint64_t now_usec)
 {
-	uint32_t wanted = armed_of(hub);
 	bool later = hub->ops && hub->ops->rearm;
+	uint64_t wait_usec;
+	bool changed = arming_update(&hub->arming, views_wanted(hub->views), later, now_usec, &wait_usec);
 
-	if (!(hub->armed & ~wanted)) {
-		hub->disarm_usec = 0;
-		set_armed(hub, wanted);
-	} else if (!later || (hub->disarm_usec > 0 && now_usec >= hub->disarm_usec)) {
-		hub->disarm_usec = 0;
-		set_armed(hub, wanted);
-	} else {
-		if (hub->disarm_usec == 0) {
-			hub->disarm_usec = now_usec + HUB_DISARM_USEC;
-			hub->ops->rearm(hub->userdata, HUB_DISARM_USEC);
-		}
-		set_armed(hub, hub->armed | wanted);
-	}
+	if (wait_usec > 0)
+		hub->ops->rearm(hub->userdata, wait_usec);
+	if (changed && hub->ops && hub->ops->armed)
+		hub->ops->armed(hub->userdata);
 }
 
 void hub_rearm(struct hub *hub)
@@ -559,6 +517,6 @@ void hub_rearm(struct hub *hub)
 
 void hub_set_wanted(struct hub *hub, uint32_t wanted)
 {
-	hub->wanted = wanted;
+	hub->arming.wanted = wanted;
 	hub_rearm(hub);
 }

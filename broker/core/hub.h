@@ -7,6 +7,7 @@
  */
 
 #include "base/clock.h"
+#include "core/arming.h"
 #include "core/label.h"
 #include "event.h"
 #include "log.h"
@@ -14,24 +15,6 @@
 #include "process-id.h"
 #include "table.h"
 #include "view.h"
-
-/*
- * Event types that are always armed, because the history and the table need them. Filters of subscribers that see all can
- * add chroot, coredump and ptrace, and events of threads, which do not have a separate type; so can the configuration.
- */
-#define HUB_ARMED_ALWAYS                                                                        \
-	(EVENT_TYPE_BIT(EVENT_FORK) | EVENT_TYPE_BIT(EVENT_EXEC) | EVENT_TYPE_BIT(EVENT_EXIT) | \
-	 EVENT_TYPE_BIT(EVENT_ID) | EVENT_TYPE_BIT(EVENT_COMM) | EVENT_TYPE_BIT(EVENT_SESSION))
-#define HUB_ARMED_THREADS VIEW_THREADS
-#define HUB_ARMED_EXTRA                                                                                 \
-	(EVENT_TYPE_BIT(EVENT_CHROOT) | EVENT_TYPE_BIT(EVENT_COREDUMP) | EVENT_TYPE_BIT(EVENT_PTRACE) | \
-	 HUB_ARMED_THREADS)
-
-/*
- * How long a type stays armed when nobody wants it any more. So filters that come and go, however often, cause at most one
- * source event for each type, and one for disarming, in this time.
- */
-#define HUB_DISARM_USEC (10 * USEC_PER_SEC)
 
 struct hub;
 
@@ -176,8 +159,7 @@ void hub_begin_outage(struct hub *hub, const char *reason, const char *detail, u
 void hub_cancel_outage(struct hub *hub);
 bool hub_has_outage(const struct hub *hub);
 
-/* Masks of event types, and HUB_ARMED_THREADS: the types that the source supports, and those of them that are wanted now. */
-uint32_t hub_supported(const struct hub *hub);
+/* A mask of event types, and HUB_ARMED_THREADS: what the source should report now (core/arming.h). */
 uint32_t hub_armed(const struct hub *hub);
 
 /* The armed types as words, separated by spaces, as in source events. Return: @buf. */
