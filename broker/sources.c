@@ -160,10 +160,11 @@ static void enter_no_source(struct sources *sources)
 
 	if (sources->wanted == CONFIG_SOURCE_AUTO)
 		evtimer_add(sources->again, &again);
+	/* While something is armed, the next source event would say that the outage is over. */
+	hub_set_supported(sources->hub, 0);
 	if (strcmp(hub_source(sources->hub), "none") == 0)
 		return;
 	msg_warning("source: none, until the kernel module is loaded again");
-	hub_set_supported(sources->hub, 0);
 	hub_source_changed(sources->hub, "none", "gone", "until the kernel module is loaded again");
 	hub_flush(sources->hub);
 }
