@@ -436,8 +436,8 @@ void hub_source_changed(struct hub *hub, const char *source, const char *reason,
 	EVENT_SET(&event, source, event_text(source));
 	EVENT_SET(&event, armed, event_text(hub_armed_print(hub, armed)));
 	EVENT_SET(&event, reason, event_text(reason));
-	if (detail)
-		EVENT_SET(&event, detail, event_text(detail));
+	if (hub->source_detail[0] != '\0')
+		EVENT_SET(&event, detail, event_text(hub->source_detail));
 	hub_publish(hub, &event);
 }
 

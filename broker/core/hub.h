@@ -130,7 +130,7 @@ field_set hub_find_process(const struct hub *hub, uint32_t pid, struct visibilit
 
 /*
  * hub_source_changed() - publish which source reports events from now on, what it arms, and why it changed
- * @detail: NULL, or a text for people; may be hub_source_detail().
+ * @detail: NULL or "", or a text for people; may be hub_source_detail().
  * The source must already receive events, so that there is no gap after the outage. If nothing is armed, the outage continues.
  */
 void hub_source_changed(struct hub *hub, const char *source, const char *reason, const char *detail);

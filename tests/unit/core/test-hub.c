@@ -294,6 +294,9 @@ static void test_source(void **state)
 	assert_string_equal(hub_source(stage.hub), "connector");
 	assert_string_equal(hub_source_detail(stage.hub), "");
 	assert_int_equal(hub_source_since(stage.hub), event.time_usec);
+	hub_source_changed(stage.hub, hub_source(stage.hub), "armed", hub_source_detail(stage.hub));
+	latest(&event);
+	assert_false(EVENT_HAS(&event, detail));
 	hub_source_changed(stage.hub, "replay", "armed", "from a file");
 	assert_string_equal(hub_source(stage.hub), "replay");
 	assert_string_equal(hub_source_detail(stage.hub), "from a file");
