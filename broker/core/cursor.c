@@ -311,7 +311,11 @@ static void pass_over_quiet(struct cursor *cursor)
 	uint64_t next = view_next(cursor->reader.view, cursor->next);
 	uint64_t end = shown_end(cursor->hub);
 
-	cursor->next = next < end ? next : end;
+	if (next > end)
+		next = end;
+	if (next > cursor->next)
+		view_pass_over(cursor->reader.view, cursor->next, next);
+	cursor->next = next;
 }
 
 /* Find the past of the tree, a slice of it. Return: as past_read(). */

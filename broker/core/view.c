@@ -518,6 +518,17 @@ static void fill(struct view *view, struct chunk *chunk, uint64_t limit)
 	chunk->next = place.seq < limit ? place.seq : limit;
 }
 
+void view_pass_over(struct view *view, uint64_t from, uint64_t to)
+{
+	struct chunk *chunk = chunk_find(&view->chunks, from);
+	uint64_t limit;
+
+	if (!chunk || chunk->open || chunk->next != from)
+		return;
+	limit = chunk_limit(&view->chunks, from);
+	chunk->next = to < limit ? to : limit;
+}
+
 void view_read(struct view *view, uint64_t seq, struct view_lines *lines)
 {
 	struct chunk_pool *pool = view->views->pool;

@@ -152,3 +152,6 @@ static inline uint64_t view_next(const struct view *view, uint64_t seq)
 		return UINT64_MAX;
 	return seq > view->quiet_after && seq < view->quiet_until ? view->quiet_until : seq;
 }
+
+/* view_pass_over() - no event in [@from, @to) matches: readers can use one chunk for what is before and after them */
+void view_pass_over(struct view *view, uint64_t from, uint64_t to);

@@ -110,24 +110,22 @@ static void test_patterns_of_others(void **state)
 	unsubscribe(&plain);
 }
 
-/* What its readers have read and what is published next share a chunk, so that a few chunks last for one who is behind. */
-static void test_few_chunks(void **state)
+static struct subscriber all, first, behind;
+
+/* One of two equal subscribers reads all, again and again, and then the other one. Nothing is encoded twice. */
+static void check_few_chunks(const char *filter, unsigned int rounds, unsigned int events)
 {
-	enum { ROUNDS = 12, EVENTS = 1000 };
-	static const char *const few = "{\"types\":[\"id\"],\"uids\":[1000]}";
 	const struct views_stats *stats = views_stats(hub_views(stage.hub));
-	static struct subscriber all, first, behind;
 	uint64_t before;
 
-	(void)state;
 	assert_int_equal(subscribe(&all, &stage, "{\"threads\":true}", SEE_ALL, NULL), 0);
-	assert_int_equal(subscribe(&first, &stage, few, SEE_ALL, NULL), 0);
-	assert_int_equal(subscribe(&behind, &stage, few, SEE_ALL, NULL), 0);
+	assert_int_equal(subscribe(&first, &stage, filter, SEE_ALL, NULL), 0);
+	assert_int_equal(subscribe(&behind, &stage, filter, SEE_ALL, NULL), 0);
 	subscriber_read_all(&all);
 	subscriber_read_all(&first);
 	subscriber_read_all(&behind);
-	for (int i = 0; i < ROUNDS; i++) {
-		stage_run(&stage, EVENTS, EVENTS);
+	for (unsigned int i = 0; i < rounds; i++) {
+		stage_run(&stage, events, events);
 		subscriber_read_all(&all);
 		subscriber_check(&all);
 		subscriber_read_all(&first);
@@ -142,6 +140,20 @@ static void test_few_chunks(void **state)
 	unsubscribe(&behind);
 }
 
+/* What its readers have read and what is published next share a chunk. */
+static void test_chunks_of_bursts(void **state)
+{
+	(void)state;
+	check_few_chunks("{\"types\":[\"id\"],\"uids\":[1000]}", 12, 1000);
+}
+
+/* So do events with others between that do not match, though only readers match these events. */
+static void test_chunks_of_few(void **state)
+{
+	(void)state;
+	check_few_chunks("{\"types\":[\"id\"],\"comm\":[\"a*\",\"b*\",\"c*\",\"*d\",\"*\"]}", 200, 10);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -149,7 +161,8 @@ int main(void)
 		STAGE_TEST(test_left_to_reader, large),
 		STAGE_TEST(test_too_much, large),
 		STAGE_TEST(test_patterns_of_others, large),
-		STAGE_TEST(test_few_chunks, small),
+		STAGE_TEST(test_chunks_of_bursts, small),
+		STAGE_TEST(test_chunks_of_few, small),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
