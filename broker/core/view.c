@@ -250,6 +250,7 @@ void view_set_caught_up(struct view_reader *reader)
 {
 	struct view *view = reader->view;
 
+	view->is_behind = false;
 	if (reader->caught_up == view->last)
 		return;
 	reader->caught_up = view->last;
@@ -380,6 +381,7 @@ static void leave_to_readers(struct view *view, const struct fb_event *event)
 {
 	close_open(view, event);
 	view->since = event->seq + 1;
+	view->is_behind = true;
 	note_match(view, event);
 }
 
@@ -408,6 +410,7 @@ static void offer(struct view *view, const struct fb_event *event)
 	/* The other events are not offered yet: its readers have to read them. */
 	if (view->label && view->label->since == LABEL_NOT_BEGUN) {
 		view->since = event->seq + 1;
+		view->is_behind = true;
 		return;
 	}
 	if (!may_offer(views, view)) {
@@ -418,7 +421,7 @@ static void offer(struct view *view, const struct fb_event *event)
 	fields = view_match(view, event);
 	if (fields == 0)
 		return;
-	if (view->n_live > 0) {
+	if (view->n_live > 0 && !view->is_behind) {
 		count_offer(views, view, OFFER_ENCODED);
 		encode(view, open_chunk(view, event), event, fields);
 	} else {

@@ -43,6 +43,7 @@ struct view {
 	const struct encoding *encoding;
 	struct label *label; /* a reference of its own: that of the filter's tree; NULL: it has none */
 	bool is_dear;	     /* to match: only its readers do that */
+	bool is_behind;	     /* an event was left to its readers, none of which has received all since */
 	unsigned int references;
 
 	uint64_t since; /* every event from here on was offered to it */

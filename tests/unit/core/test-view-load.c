@@ -14,7 +14,7 @@
 #include "tests/unit/stage-test.h"
 
 static struct stage_size large = { 64, 16 << 20, 3 };
-static struct stage_size small = { 64, 512 * 1024, 3 };
+static struct stage_size small = { 64, 1 << 20, 3 };
 
 /* The first step is always made; after that the clock decides, which is read at intervals. */
 static void test_slice(void **state)
@@ -125,7 +125,7 @@ static void check_few_chunks(const char *filter, unsigned int rounds, unsigned i
 	subscriber_read_all(&first);
 	subscriber_read_all(&behind);
 	for (unsigned int i = 0; i < rounds; i++) {
-		stage_run(&stage, events, events);
+		stage_run(&stage, 2 * events, events);
 		subscriber_read_all(&all);
 		subscriber_check(&all);
 		subscriber_read_all(&first);
