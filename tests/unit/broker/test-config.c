@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <errno.h>
-#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -14,56 +13,7 @@
 
 #include "config.h"
 #include "core/hub.h"
-
-static char path[] = "/tmp/forkbus-config-XXXXXX";
-static int real_stderr = -1;
-static FILE *said;
-static char got[4096];
-
-static int setup(void **state)
-{
-	int fd;
-
-	(void)state;
-	strcpy(path, "/tmp/forkbus-config-XXXXXX");
-	fd = mkstemp(path);
-	said = tmpfile();
-	if (fd < 0 || !said)
-		return -1;
-	close(fd);
-	unsetenv("JOURNAL_STREAM");
-	real_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10);
-	return dup2(fileno(said), STDERR_FILENO) < 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	dup2(real_stderr, STDERR_FILENO);
-	close(real_stderr);
-	fclose(said);
-	return unlink(path);
-}
-
-static void file_write(const char *content)
-{
-	FILE *file = fopen(path, "w");
-
-	assert_non_null(file);
-	fputs(content, file);
-	fclose(file);
-}
-
-/* The messages since the last time. */
-static const char *heard(void)
-{
-	ssize_t len = pread(fileno(said), got, sizeof(got) - 1, 0);
-
-	got[len > 0 ? len : 0] = '\0';
-	assert_int_equal(ftruncate(fileno(said), 0), 0);
-	lseek(fileno(said), 0, SEEK_SET);
-	return got;
-}
+#include "tests/unit/config-test.h"
 
 static void assert_defaults(const struct config *config)
 {
@@ -92,7 +42,7 @@ static void test_defaults(void **state)
 	memset(&config, 0xff, sizeof(config));
 	config_init(&config);
 	assert_defaults(&config);
-	file_write("");
+	config_write("");
 	assert_int_equal(config_load(&config, path, true), 0);
 	assert_defaults(&config);
 }
@@ -103,29 +53,29 @@ static void test_all(void **state)
 
 	(void)state;
 	config_init(&config);
-	file_write("# a comment\n"
-		   "\n"
-		   "[Broker]\n"
-		   "RuntimeDirectory = /tmp/x y ; another comment\n"
-		   "LogLevel=debug\r\n"
-		   "HeartbeatSec=1h\n"
-		   "[Source]\n"
-		   "Source=replay:/tmp/a@b.json@2.5\n"
-		   "CoalesceSec=0\n"
-		   "SocketBuffer=65536\n"
-		   "Armed=ptrace  threads\n"
-		   "[Log]\n"
-		   "Size=1G\n"
-		   "[Access]\n"
-		   "Group=\n"
-		   "[Limits]\n"
-		   "Connections=1\n"
-		   "ConnectionsPerUser=1000000\n"
-		   "RequestSize=1K\n"
-		   "RequestTimeoutSec=500ms\n"
-		   "EncodingCache=1M\n"
-		   "[Log]\n"
-		   "Size=2G");
+	config_write("# a comment\n"
+		     "\n"
+		     "[Broker]\n"
+		     "RuntimeDirectory = /tmp/x y ; another comment\n"
+		     "LogLevel=debug\r\n"
+		     "HeartbeatSec=1h\n"
+		     "[Source]\n"
+		     "Source=replay:/tmp/a@b.json@2.5\n"
+		     "CoalesceSec=0\n"
+		     "SocketBuffer=65536\n"
+		     "Armed=ptrace  threads\n"
+		     "[Log]\n"
+		     "Size=1G\n"
+		     "[Access]\n"
+		     "Group=\n"
+		     "[Limits]\n"
+		     "Connections=1\n"
+		     "ConnectionsPerUser=1000000\n"
+		     "RequestSize=1K\n"
+		     "RequestTimeoutSec=500ms\n"
+		     "EncodingCache=1M\n"
+		     "[Log]\n"
+		     "Size=2G");
 	assert_int_equal(config_load(&config, path, true), 0);
 	assert_string_equal(heard(), "");
 	assert_string_equal(config.runtime_directory, "/tmp/x y");
@@ -186,7 +136,7 @@ static void test_errors(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		snprintf(content, sizeof(content), "[Log]\nSize=1M\n%s\n[Log]\nSize=nothing\n",
 			 cases[i].line);
-		file_write(content);
+		config_write(content);
 		assert_int_equal(config_load(&config, path, true), CONFIG_E_INVALID);
 		assert_non_null(strstr(heard(), cases[i].words));
 		snprintf(content, sizeof(content), "forkbusd: %s:4: ", path);
@@ -207,7 +157,7 @@ static void test_long_lines(void **state)
 	memset(content, 0, sizeof(content));
 	strcpy(content, "[Log]\nSize=1M\n#");
 	memset(content + strlen(content), 'x', 4000);
-	file_write(content);
+	config_write(content);
 	assert_int_equal(config_load(&config, path, true), CONFIG_E_INVALID);
 	assert_non_null(strstr(heard(), ":3: a line has at most"));
 	assert_defaults(&config);
@@ -216,11 +166,11 @@ static void test_long_lines(void **state)
 	memset(content, 0, sizeof(content));
 	strcpy(content, "[Broker]\nRuntimeDirectory=/");
 	memset(content + strlen(content), 'x', CONFIG_DIRECTORY_MAX - 1);
-	file_write(content);
+	config_write(content);
 	assert_int_equal(config_load(&config, path, true), 0);
 	assert_int_equal(strlen(config.runtime_directory), CONFIG_DIRECTORY_MAX);
 	strcat(content, "x");
-	file_write(content);
+	config_write(content);
 	assert_int_equal(config_load(&config, path, true), CONFIG_E_INVALID);
 	assert_int_equal(strlen(config.runtime_directory), CONFIG_DIRECTORY_MAX);
 	assert_int_equal(config.log_size, 64 << 20);
@@ -347,15 +297,9 @@ static void test_group(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_defaults, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_all, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_long_lines, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_nul, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_no_file, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_source, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_set, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_group, setup, teardown),
+		CONFIG_TEST(test_defaults),   CONFIG_TEST(test_all), CONFIG_TEST(test_errors),
+		CONFIG_TEST(test_long_lines), CONFIG_TEST(test_nul), CONFIG_TEST(test_no_file),
+		CONFIG_TEST(test_source),     CONFIG_TEST(test_set), CONFIG_TEST(test_group),
 	};
 
 	return cmocka_run_group_tests_name("config", tests, NULL, NULL);

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -12,57 +11,7 @@
 
 #include "base/message.h"
 #include "clients/notify/rules.h"
-
-static char path[64];
-static int real_stderr = -1;
-static FILE *said;
-static char got[8192];
-
-static int setup(void **state)
-{
-	int fd;
-
-	(void)state;
-	strcpy(path, "/tmp/forkbus-notify-XXXXXX");
-	fd = mkstemp(path);
-	said = tmpfile();
-	if (fd < 0 || !said)
-		return -1;
-	close(fd);
-	msg_set_name("forkbus-notify");
-	unsetenv("JOURNAL_STREAM");
-	real_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10);
-	return dup2(fileno(said), STDERR_FILENO) < 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	dup2(real_stderr, STDERR_FILENO);
-	close(real_stderr);
-	fclose(said);
-	return unlink(path);
-}
-
-static void file_write(const char *content)
-{
-	FILE *file = fopen(path, "w");
-
-	assert_non_null(file);
-	fputs(content, file);
-	fclose(file);
-}
-
-/* Return: what was logged since the last call. */
-static const char *heard(void)
-{
-	ssize_t len = pread(fileno(said), got, sizeof(got) - 1, 0);
-
-	got[len > 0 ? len : 0] = '\0';
-	assert_int_equal(ftruncate(fileno(said), 0), 0);
-	lseek(fileno(said), 0, SEEK_SET);
-	return got;
-}
+#include "tests/unit/config-test.h"
 
 static bool matches(const struct globs *globs, const char *text)
 {
@@ -103,7 +52,7 @@ static void test_defaults(void **state)
 	assert_int_equal(notify_config_init(&config), 0);
 	assert_defaults(&config);
 	notify_config_done(&config);
-	file_write("# nothing\n");
+	config_write("# nothing\n");
 	assert_int_equal(notify_config_load(&config, path, true), 0);
 	assert_defaults(&config);
 	notify_config_done(&config);
@@ -122,32 +71,32 @@ static void test_all(void **state)
 	struct notify_config config;
 
 	(void)state;
-	file_write("[Commands]\n"
-		   "Show=stopped  failure ; a comment\n"
-		   "Scope=terminal\n"
-		   "MinElapsedSec=1min 30s\n"
-		   "StoppedCodes=1 255\n"
-		   "SuccessUrgency=critical\n"
-		   "FailureUrgency=low\n"
-		   "IgnoreComm=mine\n"
-		   "IgnoreExe=/opt/* /srv/*\n"
-		   "IgnoreExe=/home/*\n"
-		   "OnlyCgroup=*/app.slice/*\n"
-		   "[Crashes]\n"
-		   "Show=no\n"
-		   "Urgency=normal\n"
-		   "IgnoreComm=a*\n"
-		   "OnlyExe=/usr/*\n"
-		   "OnlyComm=b?\n"
-		   "IgnoreCgroup=/x\n"
-		   "[Notifications]\n"
-		   "OnScreen=20\n"
-		   "QuietHours=22:00-07:30\n"
-		   "QuietCrashes=yes\n"
-		   "[Commands]\n"
-		   "OnlyComm=first\n"
-		   "OnlyComm=\n"
-		   "OnlyComm=second\n");
+	config_write("[Commands]\n"
+		     "Show=stopped  failure ; a comment\n"
+		     "Scope=terminal\n"
+		     "MinElapsedSec=1min 30s\n"
+		     "StoppedCodes=1 255\n"
+		     "SuccessUrgency=critical\n"
+		     "FailureUrgency=low\n"
+		     "IgnoreComm=mine\n"
+		     "IgnoreExe=/opt/* /srv/*\n"
+		     "IgnoreExe=/home/*\n"
+		     "OnlyCgroup=*/app.slice/*\n"
+		     "[Crashes]\n"
+		     "Show=no\n"
+		     "Urgency=normal\n"
+		     "IgnoreComm=a*\n"
+		     "OnlyExe=/usr/*\n"
+		     "OnlyComm=b?\n"
+		     "IgnoreCgroup=/x\n"
+		     "[Notifications]\n"
+		     "OnScreen=20\n"
+		     "QuietHours=22:00-07:30\n"
+		     "QuietCrashes=yes\n"
+		     "[Commands]\n"
+		     "OnlyComm=first\n"
+		     "OnlyComm=\n"
+		     "OnlyComm=second\n");
 	assert_int_equal(notify_config_load(&config, path, true), 0);
 	assert_string_equal(heard(), "");
 	assert_int_equal(config.show, 1 << KIND_STOPPED | 1 << KIND_FAILURE);
@@ -181,7 +130,7 @@ static void test_empty(void **state)
 	struct notify_config config;
 
 	(void)state;
-	file_write("[Commands]\nShow=\nStoppedCodes=\nIgnoreComm=\n[Notifications]\nQuietHours=\n");
+	config_write("[Commands]\nShow=\nStoppedCodes=\nIgnoreComm=\n[Notifications]\nQuietHours=\n");
 	assert_int_equal(notify_config_load(&config, path, true), 0);
 	assert_int_equal(config.show, 0);
 	assert_false(config.stopped[130]);
@@ -226,12 +175,12 @@ static void test_errors(void **state)
 	struct notify_config config;
 
 	(void)state;
-	file_write("");
+	config_write("");
 	assert_int_equal(notify_config_load(&config, path, true), 0);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		snprintf(content, sizeof(content), "[Commands]\nScope=all\n%s\n[Commands]\nScope=nothing\n",
 			 cases[i].line);
-		file_write(content);
+		config_write(content);
 		assert_int_equal(notify_config_load(&config, path, true), CONFIG_E_INVALID);
 		assert_non_null(strstr(heard(), cases[i].words));
 		snprintf(content, sizeof(content), "forkbus-notify: %s:4: ", path);
@@ -250,7 +199,7 @@ static void test_bounds(void **state)
 
 	(void)state;
 	memset(at, 'x', 4000);
-	file_write(content);
+	config_write(content);
 	assert_int_equal(notify_config_load(&config, path, true), CONFIG_E_INVALID);
 	assert_non_null(strstr(heard(), ":2: a line has at most "));
 
@@ -258,11 +207,11 @@ static void test_bounds(void **state)
 	at = content + strlen(content);
 	for (int i = 0; i < GLOBS_MAX + 1; i++)
 		at += sprintf(at, "OnlyComm=a%d\n", i);
-	file_write(content);
+	config_write(content);
 	assert_int_equal(notify_config_load(&config, path, true), CONFIG_E_INVALID);
 	assert_non_null(strstr(heard(), "there are too many globs in this list"));
 	strstr(content, "OnlyComm=a1\n")[0] = '#';
-	file_write(content);
+	config_write(content);
 	assert_int_equal(notify_config_load(&config, path, true), 0);
 	assert_int_equal(config.commands.only[ABOUT_COMM].n, GLOBS_MAX);
 	notify_config_done(&config);
@@ -276,13 +225,11 @@ static void test_bounds(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_defaults, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_all, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_empty, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_bounds, setup, teardown),
+		CONFIG_TEST(test_defaults), CONFIG_TEST(test_all),    CONFIG_TEST(test_empty),
+		CONFIG_TEST(test_errors),   CONFIG_TEST(test_bounds),
 	};
 
+	msg_set_name("forkbus-notify");
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests_name("notify-config", tests, NULL, NULL);
 }
