@@ -9,19 +9,11 @@ use File::Temp ();
 use FindBin '$Bin';
 use lib $Bin;
 use Forkbus qw(run slow);
+use Forkbus::Children;
 use POSIX ();
 use Test::More;
 
 my $listen = Forkbus->helper('listen');
-my %running;
-
-END {
-    my $status = $?;
-    kill 'KILL', keys %running;
-    waitpid $_, 0 for keys %running;
-    $? = $status;
-}
-
 # Start a subscriber, which writes its events to a file.
 sub listener {
     my ($dir, @arguments) = @_;

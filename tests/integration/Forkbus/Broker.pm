@@ -6,20 +6,12 @@ package Forkbus::Broker;
 use strict;
 use warnings;
 use Fcntl;
+use Forkbus::Children;
 use IO::Socket::UNIX;
 use POSIX ();
 use Test::More ();
 use Text::ParseWords 'shellwords';
 use Time::HiRes ();
-
-my %running;    # brokers by pid
-
-END {
-    my $status = $?;
-    kill 'KILL', keys %running;
-    waitpid $_, 0 for keys %running;
-    $? = $status;
-}
 
 # The default options of every test's broker: frequent heartbeats, because tests wait for them, and a group with which an ordinary
 # user who runs the tests sees the same as root.

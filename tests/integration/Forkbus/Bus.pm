@@ -16,21 +16,13 @@ use Carp 'confess';
 use Fcntl;
 use File::Basename 'dirname';
 use File::Spec;
+use Forkbus::Children;
 use IO::Socket::UNIX;
 use POSIX ();
 use Socket;
 use Test::More ();
 
 my $top = File::Spec->rel2abs(dirname(__FILE__) . '/../../..');
-my %running;
-
-END {
-    my $status = $?;
-    kill 'KILL', keys %running;
-    waitpid $_, 0 for keys %running;
-    $? = $status;
-}
-
 my @all = qw(dbus-daemon dbus-broker);
 
 # The buses that can be started here; FORKBUS_BUS selects one.
@@ -266,6 +258,8 @@ sub gdbus {
 # --- programs that others wrote --------------------------------------------------------------------------------------
 
 package Forkbus::Bus::Program;
+
+use Forkbus::Children;
 
 my $count = 0;
 

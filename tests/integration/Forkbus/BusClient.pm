@@ -12,20 +12,12 @@ use strict;
 use warnings;
 use Carp 'confess';
 use Exporter 'import';
+use Forkbus::Children;
 use IO::Handle;
 use POSIX ();
 use Time::HiRes ();
 
 our @EXPORT_OK = qw(plain typed);
-
-my %running;
-
-END {
-    my $status = $?;
-    kill 'KILL', keys %running;
-    waitpid $_, 0 for keys %running;
-    $? = $status;
-}
 
 # Values without the types of variants.
 sub plain {

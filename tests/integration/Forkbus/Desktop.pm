@@ -12,17 +12,9 @@ package Forkbus::Desktop;
 use strict;
 use warnings;
 use Carp 'confess';
+use Forkbus::Children;
 use IO::Handle;
 use POSIX ();
-
-my %running;
-
-END {
-    my $status = $?;
-    kill 'KILL', keys %running;
-    waitpid $_, 0 for keys %running;
-    $? = $status;
-}
 
 # A child. Return: its pid.
 sub spawn {

@@ -11,21 +11,13 @@ use strict;
 use warnings;
 use File::Basename 'dirname';
 use File::Spec;
+use Forkbus::Children;
 use POSIX ();
 
 use constant { NAME => 'org.freedesktop.PolicyKit1', ACTION => 'org.forkbus1.observe-all',
     ACTIONS => '/usr/share/polkit-1/actions' };
 
 my $top = File::Spec->rel2abs(dirname(__FILE__) . '/../../..');
-my %running;
-
-END {
-    my $status = $?;
-    kill 'KILL', keys %running;
-    waitpid $_, 0 for keys %running;
-    $? = $status;
-}
-
 # The policies that allow it on the bus.
 sub policies {
     return join '', map { sprintf qq(<policy %s="%s"><allow %s="%s"/></policy>\n), @$_ }

@@ -6,17 +6,9 @@ package Forkbus::Workload;
 use strict;
 use warnings;
 use Carp 'confess';
+use Forkbus::Children;
 use IO::Handle;
 use POSIX ();
-
-my %running;
-
-END {
-    my $status = $?;
-    kill 'KILL', keys %running;
-    waitpid $_, 0 for keys %running;
-    $? = $status;
-}
 
 # start($program, arguments => […], uid => , groups => [])
 # It waits for go() before it does anything.
