@@ -42,6 +42,8 @@ int forkbus_ring_alloc(void (*wake)(unsigned long delay))
 {
 	u32 size = roundup_pow_of_two(clamp(ring_kib, 64U, 1024U * 1024U)) * 1024;
 
+	/* Whatever HZ is: a delay of 0 would wake readers for every record. */
+	BUILD_BUG_ON(msecs_to_jiffies(PACE_MSEC) == 0);
 	ring.wake = wake;
 	ring.loss = ring.loss ?: forkbus_record_alloc();
 	ring.data = ring.data ?: vmalloc(size + FORKBUS_RECORD_MAX);
