@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "core/slice.h"
 
 /*
  * Only a turn that took longer is worth a question to the kernel. The answer from before the turn may be as old, so that a
@@ -64,6 +65,7 @@ static uint64_t own_time(struct turn *turn, uint64_t took, uint64_t now)
 void turn_watch(struct turn *turn)
 {
 	watched = turn;
+	slice_turn_began = 0;
 	if (!turn)
 		return;
 	*turn = (struct turn){ .schedstat = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC) };
@@ -72,6 +74,7 @@ void turn_watch(struct turn *turn)
 void turn_done(struct turn *turn)
 {
 	watched = NULL;
+	slice_turn_began = 0;
 	turn->schedstat = close_fd(turn->schedstat);
 }
 
@@ -82,7 +85,7 @@ void turn_forget_recent(struct turn *turn)
 
 void turn_begin(struct turn *turn, uint64_t now)
 {
-	turn->began = now;
+	slice_turn_began = turn->began = now;
 	turn->cpu_nsec = read_usage(&turn->blocked);
 	if (now - turn->delayed_at > LONG_NSEC)
 		read_delayed(turn, now);

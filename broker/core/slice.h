@@ -22,6 +22,17 @@
 #define SLICE_CHEAP 1
 #define SLICE_DEAR  SLICE_STEPS
 
+/* After this, a turn of the loop begins no more work that can wait. */
+#define SLICE_TURN_NSEC (2 * SLICE_NSEC)
+
+/* CLOCK_MONOTONIC when the turn began; 0: nobody measures it. */
+extern uint64_t slice_turn_began;
+
+static inline bool slice_turn_is_over(uint64_t now)
+{
+	return slice_turn_began && now - slice_turn_began >= SLICE_TURN_NSEC;
+}
+
 struct slice {
 	uint64_t until;	    /* CLOCK_MONOTONIC, in ns */
 	unsigned int steps; /* since the clock was read */

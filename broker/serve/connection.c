@@ -48,6 +48,7 @@ static void release(struct connection *connection)
 
 	connection_unsubscribe(connection);
 	outbox_done(&connection->outbox);
+	late_drop(&all->late, &connection->late, LATE_READ | LATE_WRITE);
 	if (all->tick_next == connection)
 		all->tick_next = LIST_NEXT(connection, link);
 	LIST_REMOVE(connection, link);
@@ -142,39 +143,57 @@ static void receive(struct connection *connection, int fd)
 	}
 	if (n == 0) {
 		connection->input_ended = true;
-		event_del(connection->readable);
+		connection_watch(connection, false);
 	}
 	if (!connection->input_dropped)
 		connection->input_size += (size_t)n;
 	ops->received(connection, data, (size_t)n);
 }
 
-/* Return: whether the connection has to wait for its turn. */
-static bool comes_later(struct connection *connection, uint64_t now)
+static bool is_late(const struct connection *connection, uint64_t now_usec)
 {
-	int priority = budget_priority(connection->account, now / NSEC_PER_USEC);
-	int before = event_get_priority(connection->readable);
+	return budget_wait(connection->account, now_usec) > 0;
+}
 
-	if (priority == before || event_priority_set(connection->readable, priority) < 0)
-		return false;
-	return priority > before;
+static void read_now(struct connection *connection, uint64_t began)
+{
+	struct budget_account *account = budget_account_ref(connection->account);
+	uint64_t ended;
+
+	receive(connection, connection->fd);
+	ended = monotonic_nsec();
+	budget_spend(account, (ended - began + NSEC_PER_USEC / 2) / NSEC_PER_USEC, ended / NSEC_PER_USEC);
+	budget_account_put(account);
+}
+
+/* Its input stays in the socket. */
+static void read_later(struct connection *connection)
+{
+	event_del(connection->readable);
+	late_add(&connection->all->late, &connection->late, LATE_READ);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *userdata)
 {
 	struct connection *connection = userdata;
-	uint64_t began = monotonic_nsec(), ended;
-	struct budget_account *account;
+	uint64_t now = monotonic_nsec();
 
-	(void)what;
-	/* Its input stays in the socket, so that the loop calls again. */
-	if (comes_later(connection, began))
+	(void)fd, (void)what;
+	if (is_late(connection, now / NSEC_PER_USEC))
+		read_later(connection);
+	else if (!slice_turn_is_over(now)) /* otherwise the next turn calls again */
+		read_now(connection, now);
+}
+
+void connection_watch(struct connection *connection, bool watch)
+{
+	if (watch && connection->late.what & LATE_READ)
 		return;
-	account = budget_account_ref(connection->account);
-	receive(connection, fd);
-	ended = monotonic_nsec();
-	budget_spend(account, (ended - began + NSEC_PER_USEC / 2) / NSEC_PER_USEC, ended / NSEC_PER_USEC);
-	budget_account_put(account);
+	late_drop(&connection->all->late, &connection->late, LATE_READ);
+	if (watch)
+		event_add(connection->readable, NULL);
+	else
+		event_del(connection->readable);
 }
 
 char *connection_take_input(struct connection *connection)
@@ -210,16 +229,17 @@ static void on_deadline(evutil_socket_t fd, short what, void *userdata)
 
 bool connection_waits(const struct connection *connection)
 {
-	return event_pending(connection->writable, EV_WRITE, NULL);
+	return connection->late.what & LATE_WRITE || event_pending(connection->writable, EV_WRITE, NULL);
 }
 
 void connection_wait(struct connection *connection, bool full)
 {
 	if (full && connection->has_cursor)
 		cursor_block(&connection->cursor);
-	event_priority_set(connection->writable,
-			   budget_priority(connection->account, clock_usec(CLOCK_MONOTONIC)));
-	event_add(connection->writable, NULL);
+	if (full || !is_late(connection, clock_usec(CLOCK_MONOTONIC)))
+		event_add(connection->writable, NULL);
+	else
+		late_add(&connection->all->late, &connection->late, LATE_WRITE);
 }
 
 void connection_wake(struct connection *connection)
@@ -244,7 +264,7 @@ void connection_close_after(struct connection *connection, char *message, size_t
 	connection->last = message;
 	connection->last_at = 0;
 	connection->last_end = size;
-	event_del(connection->readable);
+	connection_watch(connection, false);
 	connection_start_deadline(connection);
 	outbox_due(&connection->outbox);
 }
@@ -254,7 +274,23 @@ static void on_writable(evutil_socket_t fd, short what, void *userdata)
 	struct connection *connection = userdata;
 
 	(void)fd, (void)what;
-	connection->all->ops->writable(connection);
+	if (is_late(connection, clock_usec(CLOCK_MONOTONIC)))
+		late_add(&connection->all->late, &connection->late, LATE_WRITE);
+	else
+		connection->all->ops->writable(connection);
+}
+
+static void on_late(struct late_entry *entry, unsigned int what)
+{
+	struct connection *connection =
+		(struct connection *)((char *)entry - offsetof(struct connection, late));
+
+	if (what == LATE_WRITE) {
+		connection->all->ops->writable(connection);
+		return;
+	}
+	event_add(connection->readable, NULL);
+	read_now(connection, monotonic_nsec());
 }
 
 static struct connection *connection_of(struct outbox *outbox)
@@ -404,15 +440,23 @@ void connection_new(struct connections *all, int fd, const struct peer *peer, st
 	event_priority_set(connection->readable, PRIORITY_REQUEST);
 	event_priority_set(connection->writable, PRIORITY_REQUEST);
 	event_priority_set(connection->deadline, PRIORITY_REQUEST);
-	event_add(connection->readable, NULL);
+	if (is_late(connection, clock_usec(CLOCK_MONOTONIC)))
+		late_add(&all->late, &connection->late, LATE_READ);
+	else
+		event_add(connection->readable, NULL);
 	all->ops->begin(connection);
 }
 
 int connections_init(struct connections *all, const struct connection_ops *ops,
 		     const struct face_context *context)
 {
+	int r;
+
 	*all = (struct connections){ .ops = ops, .context = *context };
 	LIST_INIT(&all->list);
+	r = late_init(&all->late, context->base, on_late);
+	if (r < 0)
+		return r;
 	return outboxes_new(&all->outboxes, context->base, context->hub, &all->context.options, &outbox_ops);
 }
 
@@ -425,4 +469,5 @@ void connections_done(struct connections *all)
 		connection_free(LIST_FIRST(&all->list));
 	all->outboxes = outboxes_free(all->outboxes);
 	all->closer = closer_free(all->closer);
+	late_done(&all->late);
 }

@@ -11,6 +11,7 @@
 #include "core/access.h"
 #include "core/cursor.h"
 #include "serve/face.h"
+#include "serve/late.h"
 #include "serve/send-batch.h"
 
 struct closer;
@@ -48,6 +49,7 @@ struct connections {
 	struct face_stats stats;
 	struct outboxes *outboxes;
 	struct closer *closer; /* NULL: not needed yet */
+	struct late late;
 	LIST_HEAD(, connection) list;
 	struct connection *tick_next; /* NULL: the last tick is complete */
 };
@@ -76,6 +78,7 @@ struct connection {
 	size_t last_at, last_end;
 
 	struct outbox outbox;
+	struct late_entry late;
 };
 
 /* connections_init() - @all: becomes empty, in this context. Return: 0 or -ENOMEM. */
@@ -100,6 +103,8 @@ void connection_free(struct connection *connection);
 
 /* connection_start_deadline() - start the time limit for a request, or for a last message */
 void connection_start_deadline(struct connection *connection);
+/* connection_watch() - is input wanted now? At the beginning it is. */
+void connection_watch(struct connection *connection, bool watch);
 /* connection_take_input() - all input, as a string to free(); later input is dropped */
 char *connection_take_input(struct connection *connection);
 

@@ -15,6 +15,7 @@
 #include "core/hub.h"
 #include "core/log.h"
 #include "core/priority.h"
+#include "core/slice.h"
 #include "core/view.h"
 
 #define FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL)
@@ -25,8 +26,9 @@
 #define PARTS		10
 /* With fewer sends, a long time is only chance. */
 #define MANY		16
-/* What sending may take of one turn of the loop. */
+/* What sending may take of one turn of the loop, and sending to users who had their share of the time while there are others. */
 #define TURN_NSEC	(2 * NSEC_PER_MSEC)
+#define LATE_NSEC	(250 * NSEC_PER_USEC)
 /* A shorter wait is useless: timers of the loop have a resolution of milliseconds. */
 #define WAIT_MIN_USEC	500
 /*
@@ -176,17 +178,24 @@ struct sender {
 	UT_hash_handle hh;
 };
 
+/* How many there were, and how long they took. */
+struct sends {
+	unsigned int n;
+	uint64_t nsec;
+};
+
 struct outboxes {
 	const struct outbox_ops *ops;
 	const struct hub *hub;
 	const struct face_options *options;
 	struct send_batch *batch;
 	struct event *turn;  /* after everything else in this turn of the loop, or in a later one */
+	bool scheduled;	     /* for either */
 	bool at_once;	     /* in this one */
 	uint64_t next_usec;  /* CLOCK_MONOTONIC: until then new events wait */
 	uint64_t sent_until; /* the log's end when all was sent last */
-	unsigned int sends;  /* since all was sent, and how long they took */
-	uint64_t took_usec;
+	struct sends timely,
+		late;	    /* to users who have time left, since all was sent to these; and to the others */
 	struct event *rest; /* in a later turn, after requests */
 	struct sender *by_account;
 	TAILQ_HEAD(, sender) senders; /* in the order of their turns */
@@ -313,7 +322,7 @@ static void run_at_once(struct outboxes *outboxes)
 {
 	if (!outboxes->at_once)
 		event_active(outboxes->turn, EV_TIMEOUT, 0);
-	outboxes->at_once = true;
+	outboxes->scheduled = outboxes->at_once = true;
 }
 
 static void run_later(struct outboxes *outboxes)
@@ -326,6 +335,16 @@ static void run_later(struct outboxes *outboxes)
 		run_at_once(outboxes);
 	else
 		event_add(outboxes->turn, &time);
+	outboxes->scheduled = true;
+}
+
+/* In a later turn of the loop, after requests. */
+static void run_rest(struct outboxes *outboxes, const struct sender *sender, uint64_t now_usec)
+{
+	if (event_pending(outboxes->rest, EV_TIMEOUT, NULL))
+		return;
+	event_priority_set(outboxes->rest, budget_priority(sender->account, now_usec));
+	event_active(outboxes->rest, EV_TIMEOUT, 0);
 }
 
 static void begin_turn(struct outbox *outbox)
@@ -338,7 +357,12 @@ static void begin_turn(struct outbox *outbox)
 
 void outbox_due(struct outbox *outbox)
 {
-	run_at_once(outbox->outboxes);
+	uint64_t now = clock_usec(CLOCK_MONOTONIC);
+
+	if (budget_wait(outbox->sender->account, now) == 0)
+		run_at_once(outbox->outboxes);
+	else
+		run_rest(outbox->outboxes, outbox->sender, now);
 	begin_turn(outbox);
 }
 
@@ -348,7 +372,7 @@ void outbox_wake(struct outbox *outbox)
 
 	if (log_next(hub_log(outboxes->hub)) - outboxes->sent_until > WAIT_MAX_EVENTS)
 		run_at_once(outboxes);
-	else if (TAILQ_EMPTY(&outboxes->senders))
+	else if (!outboxes->scheduled)
 		run_later(outboxes); /* the first event sets the time for all */
 	begin_turn(outbox);
 }
@@ -404,21 +428,27 @@ static void round_ask(struct round *round, struct outbox *outbox)
 		round->of[round->n++] = outbox;
 }
 
-/* The user whose turn it is: the first who has time left, or the first. */
-static struct sender *next_sender(const struct outboxes *outboxes, uint64_t now_usec)
+/* The user whose turn it is: the first who has time left, or the first. NULL: none. @late: has no time left */
+static struct sender *next_sender(const struct outboxes *outboxes, uint64_t now, bool *late)
 {
 	struct sender *sender;
 
+	*late = false;
 	TAILQ_FOREACH(sender, &outboxes->senders, turn)
-		if (budget_wait(sender->account, now_usec) == 0)
+		if (budget_wait(sender->account, now / NSEC_PER_USEC) == 0)
 			return sender;
+	*late = true;
 	return TAILQ_FIRST(&outboxes->senders);
 }
 
-/* One piece of the user whose turn it is, who is then the last. Return: the time. */
-static uint64_t ask_next(struct outboxes *outboxes, struct round *round, uint64_t now)
+static void spend(const struct sender *sender, uint64_t nsec, uint64_t now)
 {
-	struct sender *sender = next_sender(outboxes, now / NSEC_PER_USEC);
+	budget_spend(sender->account, (nsec + NSEC_PER_USEC / 2) / NSEC_PER_USEC, now / NSEC_PER_USEC);
+}
+
+/* One piece of a user, who is the last then. Return: the time. */
+static uint64_t ask(struct outboxes *outboxes, struct round *round, struct sender *sender, uint64_t now)
+{
 	struct outbox *outbox = TAILQ_FIRST(&sender->due);
 	uint64_t ended;
 
@@ -428,79 +458,114 @@ static uint64_t ask_next(struct outboxes *outboxes, struct round *round, uint64_
 	}
 	round_ask(round, outbox);
 	ended = monotonic_nsec();
-	budget_spend(sender->account, (ended - now + NSEC_PER_USEC / 2) / NSEC_PER_USEC,
-		     ended / NSEC_PER_USEC);
+	spend(sender, ended - now, ended);
 	return ended;
 }
 
-/*
- * Send one piece for each of some outboxes. None is closed before all have sent: closing one frees its view, which the send
- * of another one may point into, and can make the source publish an event because it is asked for fewer types. Return: how
- * many there were.
- */
-static unsigned int run_round(struct outboxes *outboxes, unsigned int max, uint64_t until)
+/* Each user pays a part of the time. Return: the time. */
+static uint64_t send_all(struct outboxes *outboxes, struct round *round, uint64_t now)
 {
-	uint64_t now = monotonic_nsec();
+	unsigned int same = 0;
+	uint64_t ended;
+
+	if (round->n == 0)
+		return now;
+	send_batch_run(outboxes->batch, round->ops, round->n);
+	ended = monotonic_nsec();
+	for (unsigned int i = 0; i < round->n; i++) {
+		same++;
+		if (i + 1 < round->n && round->of[i + 1]->sender == round->of[i]->sender)
+			continue;
+		spend(round->of[i]->sender, (ended - now) * same / round->n, ended);
+		same = 0;
+	}
+	return ended;
+}
+
+/* What was sent is taken from all of them before any is closed. */
+static void finish_round(struct outboxes *outboxes, struct round *round)
+{
+	for (unsigned int i = 0; i < round->n; i++)
+		if (on_sent(round->of[i], &round->ops[i]) < 0)
+			round->closed[round->n_closed++] = round->of[i];
+	for (unsigned int i = 0; i < round->n_closed; i++)
+		outboxes->ops->close(round->closed[i]);
+}
+
+/*
+ * Send one piece for each of some outboxes, of users who have time left or of the others, and at least one. None is closed
+ * before all have sent: closing one frees its view, which the send of another one may point into, and can make the source
+ * publish an event because it is asked for fewer types.
+ */
+static void run_round(struct outboxes *outboxes, uint64_t until)
+{
+	unsigned int max = views_kept(hub_views(outboxes->hub));
+	uint64_t began = monotonic_nsec(), now = began;
+	bool late, other;
+	struct sender *sender = next_sender(outboxes, now, &late);
+	struct sends *sends = late ? &outboxes->late : &outboxes->timely;
 	struct round round;
 
 	round.n = round.n_closed = 0;
-	for (unsigned int i = 0; i < max && !TAILQ_EMPTY(&outboxes->senders) && (i == 0 || now < until); i++)
-		now = ask_next(outboxes, &round, now);
-	send_batch_run(outboxes->batch, round.ops, round.n);
-	for (unsigned int i = 0; i < round.n; i++)
-		if (on_sent(round.of[i], &round.ops[i]) < 0)
-			round.closed[round.n_closed++] = round.of[i];
-	for (unsigned int i = 0; i < round.n_closed; i++)
-		outboxes->ops->close(round.closed[i]);
-	return round.n;
+	if (max > SENDS_MAX)
+		max = SENDS_MAX;
+	for (unsigned int i = 0; i < max && sender; i++) {
+		now = ask(outboxes, &round, sender, now);
+		sender = next_sender(outboxes, now, &other);
+		if (now >= until || other != late)
+			break;
+	}
+	now = send_all(outboxes, &round, now);
+	finish_round(outboxes, &round);
+	sends->n += round.n;
+	sends->nsec += now - began;
 }
 
-/* New events wait in proportion to the time that sending took. */
+/*
+ * New events wait in proportion to the time that sending took; for users who have time left they do not wait because of what the
+ * others are sent.
+ */
 static void set_next(struct outboxes *outboxes, uint64_t now_usec)
 {
-	uint64_t wait = outboxes->sends < MANY ? 0 : outboxes->took_usec * (PARTS - 1);
+	const struct sends *sends = outboxes->timely.n > 0 ? &outboxes->timely : &outboxes->late;
+	uint64_t wait = sends->n < MANY ? 0 : sends->nsec / NSEC_PER_USEC * (PARTS - 1);
 
 	if (wait > outboxes->options->coalesce_usec)
 		wait = outboxes->options->coalesce_usec;
 	outboxes->next_usec = wait < WAIT_MIN_USEC ? 0 : now_usec + wait;
 	outboxes->sent_until = log_next(hub_log(outboxes->hub));
-	outboxes->sends = 0;
-	outboxes->took_usec = 0;
+	outboxes->timely = outboxes->late = (struct sends){ 0 };
+}
+
+/* When sending has to end that began then: who has had the share does not keep others waiting. */
+static uint64_t end_of(const struct outboxes *outboxes, uint64_t began, bool late)
+{
+	return began + (late && HASH_COUNT(outboxes->by_account) > 1 ? LATE_NSEC : TURN_NSEC);
 }
 
 /* Send until nothing is due, or the time has come. */
-static void run_until(struct outboxes *outboxes, uint64_t until)
+static void run_turn(struct outboxes *outboxes)
 {
-	uint64_t began = clock_usec(CLOCK_MONOTONIC), ended;
-	unsigned int max = views_kept(hub_views(outboxes->hub));
+	uint64_t began = monotonic_nsec(), now = began;
+	const struct sender *rest;
+	bool late;
 
-	do {
-		outboxes->sends += run_round(outboxes, max < SENDS_MAX ? max : SENDS_MAX, until);
-	} while (!TAILQ_EMPTY(&outboxes->senders) && monotonic_nsec() < until);
-	outboxes->at_once = false;
-	ended = clock_usec(CLOCK_MONOTONIC);
-	outboxes->took_usec += ended - began;
-	if (TAILQ_EMPTY(&outboxes->senders))
-		set_next(outboxes, ended);
+	outboxes->scheduled = outboxes->at_once = true;
+	while ((rest = next_sender(outboxes, now, &late)) && now < end_of(outboxes, began, late)) {
+		run_round(outboxes, end_of(outboxes, began, late));
+		now = monotonic_nsec();
+	}
+	outboxes->scheduled = outboxes->at_once = false;
+	if (!rest || late)
+		set_next(outboxes, now / NSEC_PER_USEC);
+	if (rest)
+		run_rest(outboxes, rest, now / NSEC_PER_USEC);
 }
 
 void outboxes_run(struct outboxes *outboxes)
 {
-	run_until(outboxes, UINT64_MAX);
-}
-
-static void run_turn(struct outboxes *outboxes)
-{
-	uint64_t now_usec;
-
-	run_until(outboxes, monotonic_nsec() + TURN_NSEC);
-	if (TAILQ_EMPTY(&outboxes->senders))
-		return;
-	now_usec = clock_usec(CLOCK_MONOTONIC);
-	event_del(outboxes->rest);
-	event_priority_set(outboxes->rest,
-			   budget_priority(next_sender(outboxes, now_usec)->account, now_usec));
-	event_active(outboxes->rest, EV_TIMEOUT, 0);
+	while (!TAILQ_EMPTY(&outboxes->senders))
+		run_round(outboxes, UINT64_MAX);
 }
 
 static void on_turn(evutil_socket_t fd, short what, void *userdata)
@@ -511,6 +576,11 @@ static void on_turn(evutil_socket_t fd, short what, void *userdata)
 
 static void on_rest(evutil_socket_t fd, short what, void *userdata)
 {
+	struct outboxes *outboxes = userdata;
+
 	(void)fd, (void)what;
-	run_turn(userdata);
+	if (slice_turn_is_over(monotonic_nsec()))
+		event_active(outboxes->rest, EV_TIMEOUT, 0);
+	else
+		run_turn(outboxes);
 }

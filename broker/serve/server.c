@@ -19,7 +19,8 @@
 #include "serve/closer.h"
 
 #define BACKLOG	      1024
-#define PAUSE_USEC    (1 * USEC_PER_MSEC) /* for what comes after accepting, if there is always more to accept */
+#define ACCEPT_NSEC   (2 * SLICE_NSEC)
+#define PAUSE_USEC    (1 * USEC_PER_MSEC) /* until it accepts again, even if more important work never ends */
 #define DENIED_MAX    32		  /* so many peers wait for a second look */
 #define TICKS_A_BEAT  4			  /* how often an interval of heartbeats is checked for silence */
 #define TICK_MIN_USEC (50 * USEC_PER_MSEC)
@@ -39,7 +40,8 @@ struct server {
 	int directory; /* of its own socket; -1: another program opened the socket and owns it */
 	char *name;    /* there */
 	struct event *acceptable;
-	struct event *pause; /* the time until it accepts again */
+	struct event *pause; /* the time until it accepts again at the latest */
+	struct event *idle;  /* everything else had a turn */
 	struct event *tick;
 	struct event *again; /* the second look */
 	struct denied denied[DENIED_MAX];
@@ -65,6 +67,7 @@ static void server_done(struct server *server)
 	connections_done(&server->connections);
 	free_event(server->acceptable);
 	free_event(server->pause);
+	free_event(server->idle);
 	free_event(server->tick);
 	free_event(server->again);
 	/* Otherwise the kernel closes it when the broker has ended, with what peers sent to connections that nobody accepted. */
@@ -129,32 +132,38 @@ static void on_again(evutil_socket_t fd, short what, void *userdata)
 		admit_or_refuse(server, &server->denied[i]);
 }
 
-static void admit(struct server *server, int fd)
+static void admit(struct server *server, const struct denied *asked)
+{
+	int r = budget_take(asked->account, BUDGET_CONNECTIONS, 1);
+
+	if (r == 0) {
+		connection_new(&server->connections, asked->fd, &asked->peer, asked->account);
+	} else if (server->n_denied < DENIED_MAX) {
+		look_again(server, asked);
+	} else {
+		refuse(server, asked->fd, asked->account, r);
+		drop_denied(server, asked);
+	}
+}
+
+static void take(struct server *server, int fd)
 {
 	const struct face_context *context = &server->connections.context;
+	uint64_t began = monotonic_nsec(), ended;
+	struct denied asked = { .fd = fd };
 	struct budget_account *account = NULL;
-	struct denied denied;
-	struct peer peer;
-	int r;
 
-	if (peer_from_socket(&peer, fd, context->options.group) == 0)
-		account = budget_account_get(context->budget, peer.uid, access_of(&peer).all);
+	if (peer_from_socket(&asked.peer, fd, context->options.group) == 0)
+		account = budget_account_get(context->budget, asked.peer.uid, access_of(&asked.peer).all);
 	if (!account) {
 		connections_close(&server->connections, fd);
 		return;
 	}
-	r = budget_take(account, BUDGET_CONNECTIONS, 1);
-	if (r == 0) {
-		connection_new(&server->connections, fd, &peer, account);
-		return;
-	}
-	denied = (struct denied){ fd, peer, account };
-	if (server->n_denied < DENIED_MAX) {
-		look_again(server, &denied);
-		return;
-	}
-	refuse(server, fd, account, r);
-	drop_denied(server, &denied);
+	asked.account = budget_account_ref(account);
+	admit(server, &asked);
+	ended = monotonic_nsec();
+	budget_spend(account, (ended - began + NSEC_PER_USEC / 2) / NSEC_PER_USEC, ended / NSEC_PER_USEC);
+	budget_account_put(account);
 }
 
 static void pause_for(struct server *server, uint64_t usec)
@@ -168,14 +177,14 @@ static void pause_for(struct server *server, uint64_t usec)
 static void on_acceptable(evutil_socket_t fd, short what, void *userdata)
 {
 	struct server *server = userdata;
-	struct slice slice = slice_begin(SLICE_NSEC);
+	struct slice slice = slice_begin(ACCEPT_NSEC);
 
 	(void)what;
 	while (!slice_is_over(&slice, SLICE_DEAR)) {
 		int peer = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (peer >= 0) {
-			admit(server, peer);
+			take(server, peer);
 			continue;
 		}
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
@@ -188,6 +197,7 @@ static void on_acceptable(evutil_socket_t fd, short what, void *userdata)
 			return;
 	}
 	pause_for(server, PAUSE_USEC);
+	event_active(server->idle, EV_TIMEOUT, 0);
 }
 
 static void on_pause_over(evutil_socket_t fd, short what, void *userdata)
@@ -195,6 +205,8 @@ static void on_pause_over(evutil_socket_t fd, short what, void *userdata)
 	struct server *server = userdata;
 
 	(void)fd, (void)what;
+	event_del(server->pause);
+	event_del(server->idle);
 	event_add(server->acceptable, NULL);
 }
 
@@ -282,13 +294,15 @@ static int listen_on(struct server *server, const char *name, const char *path, 
 		server->ops->listening(fd, path);
 	server->acceptable = event_new(base, fd, EV_READ | EV_PERSIST, on_acceptable, server);
 	server->pause = event_new(base, -1, 0, on_pause_over, server);
+	server->idle = event_new(base, -1, 0, on_pause_over, server);
 	server->tick = event_new(base, -1, EV_PERSIST, on_tick, server);
 	server->again = event_new(base, -1, 0, on_again, server);
-	if (!server->acceptable || !server->pause || !server->tick || !server->again)
+	if (!server->acceptable || !server->pause || !server->idle || !server->tick || !server->again)
 		return -ENOMEM;
 	/* The users in the backlog are unknown. So it must not become long, whatever those ask for who are connected. */
 	event_priority_set(server->acceptable, PRIORITY_DELIVERY);
 	event_priority_set(server->pause, PRIORITY_DELIVERY);
+	event_priority_set(server->idle, PRIORITY_LATE);
 	event_priority_set(server->tick, PRIORITY_REQUEST);
 	event_priority_set(server->again, PRIORITY_LATE);
 	event_add(server->acceptable, NULL);

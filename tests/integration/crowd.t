@@ -10,7 +10,7 @@ use strict;
 use warnings;
 use FindBin '$Bin';
 use lib $Bin;
-use Forkbus qw(parse run slow);
+use Forkbus qw(json parse run slow);
 use Test::More;
 use Time::HiRes 'time';
 
@@ -31,8 +31,8 @@ my $seconds     = $ENV{FORKBUS_LONG} ? 60 : 5;
 my $each   = int((slow() ? 20_000 : $seconds * 1_000_000 / STEP) / (2 * (USERS + 1))) * 2;
 my $events = $each * (USERS + 1);
 
-# What the budget leaves to one user of forkbusd.conf(5)'s memory for connections, 2000 of 8K for filters, 32K for requests and 16K
-# for trees, is at most a quarter; its sockets and what allocators keep are as much again.
+# One user gets at most a quarter of the memory for 2000 connections (see BUDGET in forkbusd.conf(5)): 8 KiB each for filters, 32
+# for requests and unsent lines, 16 for trees.
 use constant ATTACKER => 2000 * (8 + 32 + 16) / 4;
 
 sub crowd {
@@ -54,9 +54,9 @@ sub crowd {
     is($status, 0, "log of $log_size: the crowd has what it waits for") or diag($err);
     my $totals = parse($out);
     my $memory = $broker->memory - $before;
-    my $state  = $broker->status;
-    diag(sprintf '%d events in %.1f s with connecting, memory grown by %d KiB, turns up to %d µs: %s', $events, time - $began,
-        $memory, $state->{longestTurn}{sinceStartUsec}, Forkbus::json($totals));
+    my $took = time - $began;
+    diag(sprintf '%d events in %.1f s with connecting, memory grown by %d KiB, turns up to %d µs: %s', $events, $took, $memory,
+        $broker->status->{longestTurn}{sinceStartUsec}, json($totals));
     my $attacks = $attack->stop;
     cmp_ok($attacks->{$_}, '>', 0, "attacks: $_") for grep { $_ ne 'descriptors' } sort keys %$attacks;
     return ($broker, $totals, $memory);

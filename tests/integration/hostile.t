@@ -10,7 +10,7 @@ use lib $Bin;
 use Forkbus;
 use Test::More;
 
-use constant { CONNECTIONS => 512, BURST => 200, TURN_USEC => 50_000 };
+use constant { BURST => 200, TURN_USEC => 50_000 };
 
 # As in /run: a file system on a disk may take long to write a page of the log again.
 $ENV{TMPDIR} = '/dev/shm' if -w '/dev/shm';
@@ -22,20 +22,12 @@ sub files { return Forkbus->read_file("/proc/$_[0]{pid}/status") =~ /^FDSize:\s+
 
 my $times = $ENV{FORKBUS_LONG} ? 300 : 8;
 my ($hostile, $other) = Forkbus::nobody();
-my $dir     = Forkbus->directory;
-my $program = Forkbus->installed(Forkbus->helper('hostile'), $dir);
-my $work    = Forkbus->installed(Forkbus->helper('workload'), $dir);
-mkdir "$dir/own" and chown $hostile, $hostile, "$dir/own" or die "$dir/own: $!\n";
+my $work = Forkbus->installed(Forkbus->helper('workload'), Forkbus->directory);
 
 my $broker = Forkbus->broker(source => 'connector', config => { Broker => { HeartbeatSec => '15s' } });
 my $room   = files($broker);
-my $attack = Forkbus::Workload->start(
-    program   => $program,
-    arguments => [$broker->dir, CONNECTIONS, "$dir/own"],
-    uid       => $hostile,
-);
-ok($attack->next->{ready}, 'an attack by ' . CONNECTIONS . ' connections has begun');
-cmp_ok($broker->status->{connections}, '>=', CONNECTIONS / 4, 'many of them are open');
+my $attack = Forkbus::Attack->start($broker, uid => $hostile);
+cmp_ok($broker->status->{connections}, '>=', Forkbus::Attack::CONNECTIONS / 4, 'an attack has begun, by many connections');
 
 my $reader = $broker->subscribe({ types => ['exit'] }, uid => $other);
 $reader->wait_ready;
@@ -56,7 +48,7 @@ SKIP: {
     cmp_ok($status->{longestTurn}{sinceStartUsec}, '<=', TURN_USEC, 'no turn was long');
 }
 is(files($broker), $room, 'the table of descriptors has not grown, which may take long');
-my ($done) = $attack->finish;
+my $done = $attack->stop;
 cmp_ok($done->{$_}, '>', 0, "attacks: $_") for grep { $_ ne 'descriptors' } sort keys %$done;
 diag(Forkbus::json({ longestTurn => $status->{longestTurn}, attacks => $done }));
 $broker->stop;

@@ -63,10 +63,9 @@ static void watch_input(struct link *link)
 /* The calls that wait for the current one to end are limited. */
 static void watch_socket(struct connection *connection)
 {
-	if (connection->input_ended || connection->input_size > connection->all->context.options.request_max)
-		event_del(connection->readable);
-	else
-		event_add(connection->readable, NULL);
+	connection_watch(connection,
+			 !connection->input_ended &&
+				 connection->input_size <= connection->all->context.options.request_max);
 }
 
 /* Return: whether there is more to do at once. */

@@ -15,11 +15,13 @@
 
 #include "base/clock.h"
 #include "core/budget.h"
+#include "core/priority.h"
 #include "serve/send-batch.h"
 #include "tests/unit/stage.h"
 #include "tests/unit/support.h"
 
-#define MANY 40
+#define MANY	40
+#define REQUEST 9 /* in the order */
 
 struct talker {
 	struct outbox outbox;
@@ -73,6 +75,7 @@ static int set_up(void **state)
 	test_dir_make();
 	stage_open(&stage, 4, 16 << 20, 1, 3);
 	base = event_base_new();
+	assert_int_equal(event_base_priority_init(base, _PRIORITY_MAX), 0);
 	assert_int_equal(outboxes_new(&outboxes, base, stage.hub, &options, &ops), 0);
 	assert_int_equal(budget_new(&budget), 0);
 	budget_set_time(budget, 10, 20 * USEC_PER_SEC);
@@ -101,7 +104,7 @@ static int tear_down(void **state)
 }
 
 /* Another connection of a user, with one word to say. */
-static void add(uint32_t uid)
+static struct outbox *connect_user(uint32_t uid)
 {
 	struct talker *talker = &talkers[n_talkers++];
 	int fds[2];
@@ -109,7 +112,12 @@ static void add(uint32_t uid)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
 	*talker = (struct talker){ .theirs = fds[1], .uid = uid, .words = 1 };
 	assert_int_equal(outbox_init(&talker->outbox, outboxes, fds[0], accounts[uid]), 0);
-	outbox_due(&talker->outbox);
+	return &talker->outbox;
+}
+
+static void add(uint32_t uid)
+{
+	outbox_due(connect_user(uid));
 }
 
 static void test_turns(void **state)
@@ -145,6 +153,33 @@ static void test_over_share(void **state)
 		assert_int_equal(order[i], i < 10 ? 1 : 0);
 }
 
+static void on_request(evutil_socket_t fd, short what, void *userdata)
+{
+	(void)fd, (void)what, (void)userdata;
+	order[n_order++] = REQUEST;
+}
+
+/* Nor do they delay what is new for others: that is sent before anything that is asked for. */
+static void test_new_events(void **state)
+{
+	struct event *request = event_new(base, -1, 0, on_request, NULL);
+
+	(void)state;
+	event_priority_set(request, PRIORITY_REQUEST);
+	event_active(request, EV_TIMEOUT, 0);
+	budget_spend(accounts[0], 3600 * USEC_PER_SEC, clock_usec(CLOCK_MONOTONIC));
+	for (int i = 0; i < MANY; i++)
+		add(0);
+	outbox_wake(connect_user(1));
+	while (event_base_get_num_events(base, EVENT_BASE_COUNT_ACTIVE) > 0)
+		event_base_loop(base, EVLOOP_NONBLOCK);
+	assert_int_equal(n_order, MANY + 2);
+	assert_int_equal(order[0], 1);
+	/* In the same turn, for a while. */
+	assert_int_equal(order[1], 0);
+	event_free(request);
+}
+
 static void test_done(void **state)
 {
 	(void)state;
@@ -162,6 +197,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_turns, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_over_share, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_new_events, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_done, set_up, tear_down),
 	};
 
