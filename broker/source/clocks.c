@@ -4,6 +4,9 @@
 #define TRIES	  8
 #define GOOD_NSEC (5 * NSEC_PER_USEC)
 
+/* No suspend is shorter; a correction of the offset may be as large. */
+#define SUSPEND_MIN_NSEC (1 * NSEC_PER_MSEC)
+
 static uint64_t read_nsec(clockid_t clock)
 {
 	struct timespec now;
@@ -31,8 +34,31 @@ void clocks_read_offset(uint64_t *offset_nsec, clockid_t clock, clockid_t base)
 		*offset_nsec = offset;
 }
 
+void clocks_note(struct clocks *clocks, uint64_t now, uint64_t boot_offset_nsec)
+{
+	if (clocks->read_nsec && boot_offset_nsec > clocks->boot_offset_nsec + SUSPEND_MIN_NSEC) {
+		clocks->suspended_nsec = clocks->read_nsec + (now - clocks->read_nsec) / 2;
+		clocks->old_offset_nsec = clocks->boot_offset_nsec;
+	}
+	clocks->boot_offset_nsec = boot_offset_nsec;
+	clocks->read_nsec = now;
+}
+
+uint64_t clocks_monotonic_nsec(const struct clocks *clocks, uint64_t boot_nsec)
+{
+	uint64_t nsec = boot_nsec > clocks->boot_offset_nsec ? boot_nsec - clocks->boot_offset_nsec : 0;
+
+	if (nsec >= clocks->suspended_nsec)
+		return nsec;
+	nsec = boot_nsec > clocks->old_offset_nsec ? boot_nsec - clocks->old_offset_nsec : 0;
+	return nsec < clocks->suspended_nsec ? nsec : clocks->suspended_nsec;
+}
+
 void clocks_read(struct clocks *clocks)
 {
-	clocks_read_offset(&clocks->boot_offset_nsec, CLOCK_BOOTTIME, CLOCK_MONOTONIC);
+	uint64_t offset = clocks->boot_offset_nsec;
+
+	clocks_read_offset(&offset, CLOCK_BOOTTIME, CLOCK_MONOTONIC);
+	clocks_note(clocks, monotonic_nsec(), offset);
 	clocks_read_offset(&clocks->real_offset_nsec, CLOCK_REALTIME, CLOCK_BOOTTIME);
 }

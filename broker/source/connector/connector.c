@@ -461,6 +461,7 @@ static void run_tick(void *userdata)
 	struct connector *connector = userdata;
 	uint64_t now = monotonic_nsec();
 
+	clocks_read(&connector->clocks);
 	(void)run_check(connector);
 	check_quiet(connector, now);
 	report_unarmed_now(connector, now);

@@ -60,10 +60,44 @@ static void test_conversions(void **state)
 			  clock_usec(CLOCK_REALTIME)) < USEC_PER_SEC);
 }
 
+/* What happened before a suspend, and is read after it, has the time of before. */
+static void test_suspend(void **state)
+{
+	const uint64_t hour = 3600 * NSEC_PER_SEC, msec = NSEC_PER_MSEC;
+	struct clocks clocks = {};
+
+	(void)state;
+	/* The first offset is no suspend, nor is a more exact one. */
+	clocks_note(&clocks, 1000 * msec, 5 * hour);
+	clocks_note(&clocks, 2000 * msec, 5 * hour + 1000);
+	assert_int_equal(clocks.suspended_nsec, 0);
+	assert_int_equal(clocks_boot_nsec(&clocks, 10), 5 * hour + 1010);
+	clocks_note(&clocks, 2000 * msec, 5 * hour);
+
+	/* At 2200 ms, for an hour. */
+	clocks_note(&clocks, 2600 * msec, 6 * hour);
+	assert_int_equal(clocks_boot_nsec(&clocks, 1500 * msec), 5 * hour + 1500 * msec);
+	assert_int_equal(clocks_boot_nsec(&clocks, 2010 * msec), 5 * hour + 2010 * msec);
+	assert_int_equal(clocks_boot_nsec(&clocks, 2590 * msec), 6 * hour + 2590 * msec);
+	assert_int_equal(clocks_monotonic_nsec(&clocks, 5 * hour + 2010 * msec), 2010 * msec);
+	assert_int_equal(clocks_monotonic_nsec(&clocks, 6 * hour + 2590 * msec), 2590 * msec);
+	/* A time within the suspend. */
+	assert_int_equal(clocks_monotonic_nsec(&clocks, 5 * hour + hour / 2), 2300 * msec);
+	assert_int_equal(clocks_monotonic_nsec(&clocks, 4 * hour), 0);
+
+	/* Reading again changes nothing, another suspend does. */
+	clocks_note(&clocks, 2700 * msec, 6 * hour);
+	assert_int_equal(clocks_boot_nsec(&clocks, 2010 * msec), 5 * hour + 2010 * msec);
+	clocks_note(&clocks, 3700 * msec, 7 * hour);
+	assert_int_equal(clocks_boot_nsec(&clocks, 2710 * msec), 6 * hour + 2710 * msec);
+	assert_int_equal(clocks_boot_nsec(&clocks, 3690 * msec), 7 * hour + 3690 * msec);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_offset), cmocka_unit_test(test_itself),
-					    cmocka_unit_test(test_conversions) };
+					    cmocka_unit_test(test_conversions),
+					    cmocka_unit_test(test_suspend) };
 
 	return cmocka_run_group_tests_name("clocks", tests, NULL, NULL);
 }
