@@ -406,6 +406,26 @@ static struct event_base *new_base(void)
 	return base;
 }
 
+static void on_gone(void *userdata, const char *path)
+{
+	struct broker *broker = userdata;
+
+	msg_err("%s was removed, so clients do not find this broker any more; ending, to be started again",
+		path);
+	broker->result = -ENOENT;
+	event_base_loopbreak(broker->base);
+}
+
+/* Without it the broker works as well, and nobody knows why it is not found. */
+static void watch_place(struct broker *broker)
+{
+	int r = place_new(&broker->place, broker->base, broker->config.runtime_directory, on_gone, broker);
+
+	if (r < 0)
+		msg_warning("cannot watch %s: %s; if it is removed, nobody will notice",
+			    broker->config.runtime_directory, strerror(-r));
+}
+
 static int begin(struct broker *broker)
 {
 	const struct config *config = &broker->config;
@@ -423,7 +443,11 @@ static int begin(struct broker *broker)
 	if (r == 0) {
 		r = sources_new(&broker->sources, config, broker->hub, broker->base);
 	}
-	return r == 0 ? begin_faces(broker) : r;
+	if (r == 0)
+		r = begin_faces(broker);
+	if (r == 0)
+		watch_place(broker);
+	return r;
 }
 
 static void free_event(struct event *event)
@@ -434,6 +458,7 @@ static void free_event(struct event *event)
 
 static void end(struct broker *broker)
 {
+	place_free(broker->place);
 	faces_free(broker->faces);
 	sources_free(broker->sources);
 	hub_free(broker->hub);
@@ -448,7 +473,7 @@ static void end(struct broker *broker)
 		event_base_free(broker->base);
 }
 
-/* Until a signal ends it. */
+/* Until a signal ends it, or its sockets are gone. */
 static void loop(struct broker *broker)
 {
 	turn_watch(&broker->turn);
@@ -475,6 +500,7 @@ int broker_run(const struct options *options, const struct config *config, void 
 			ready();
 		loop(&broker);
 		service_stopping();
+		r = broker.result;
 	} else if (r == -ENOMEM) {
 		msg_err("out of memory");
 	}

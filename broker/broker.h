@@ -13,6 +13,7 @@
 #include "core/owners.h"
 #include "faces.h"
 #include "options.h"
+#include "place.h"
 #include "service.h"
 #include "sources.h"
 #include "turn.h"
@@ -30,6 +31,8 @@ struct broker {
 	struct sources *sources;
 	struct faces *faces;
 	struct service *service;
+	struct place *place; /* NULL: not watched */
+	int result;	     /* why the loop has ended: 0 or a negative errno */
 
 	struct event *flush, *wake, *rearm, *unfold; /* hub_flush(), hub_wake(), hub_rearm(), hub_unfold() */
 	struct turn turn;
@@ -42,7 +45,7 @@ struct broker {
 char *status_print(struct broker *broker, bool forget);
 
 /*
- * broker_run() - begin, report readiness, serve until SIGTERM or SIGINT, end cleanly
+ * broker_run() - begin, report readiness, serve until SIGTERM or SIGINT, or until its sockets are removed, end cleanly
  * @ready: called once clients can connect
  * Return: 0, or a negative errno after logging why.
  */

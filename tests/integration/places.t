@@ -9,6 +9,7 @@ use File::Path 'remove_tree';
 use FindBin '$Bin';
 use lib $Bin;
 use Forkbus qw(json nobody run);
+use IO::Socket::UNIX;
 use Test::More;
 
 my $base      = Forkbus->directory;
@@ -93,16 +94,49 @@ SKIP: {
     is_deeply([glob "$base/foreign/*"], [], 'nothing was made there');
 }
 
+# --- a directory or a socket that is removed ------------------------------------------------------------------------------
+
+# Do something to a running broker's directory, which it has to notice.
+sub is_noticed {
+    my ($name, $socket, $code) = @_;
+    my $broker = Forkbus->broker(@replay);
+    my $stream = $broker->subscribe({});
+    $stream->wait_ready;
+    $code->($broker->dir);
+    ok(Forkbus->wait_until(sub { $broker->ended }), "$name: the broker ends");
+    is($broker->{status} >> 8, 1, 'with a failure, so that a service manager starts it again');
+    like($broker->stderr, qr/\Q${\$broker->dir}\E\/$socket was removed, so clients do not find this broker any more; ending/,
+        'and says why');
+    $broker->restart;
+    is($broker->status->{pid}, $broker->pid, 'that works');
+    $broker->stop("again after $name");
+}
+
+is_noticed('the directory is removed', '(?:stream|org\.forkbus1)', sub { remove_tree($_[0]) });
+is_noticed('it is renamed', 'stream', sub { rename $_[0], "$_[0].old" or die "$_[0]: $!\n" });
+is_noticed('a socket is removed', 'org\.forkbus1', sub { unlink "$_[0]/org.forkbus1" or die "$_[0]: $!\n" });
+is_noticed('another socket has its name', 'stream', sub {
+    my $other = IO::Socket::UNIX->new(Type => SOCK_STREAM, Local => "$_[0]/other", Listen => 1) or die "socket: $!\n";
+    rename "$_[0]/other", "$_[0]/stream" or die "$_[0]: $!\n";
+});
+
+# What else happens there is nothing to it.
+$broker = Forkbus->broker(@replay);
+Forkbus->write_file($broker->dir . '/file', 'anything');
+unlink $broker->dir . '/file';
+unlink $broker->dir . '/log';
+is($broker->status->{pid}, $broker->pid, 'other files, and the log, may be removed');
+$broker->stop;
+
 # --- a successor in the same place --------------------------------------------------------------------------------------
 
-my $old    = Forkbus->broker(@replay);
-my $stream = $old->subscribe({});
-$stream->wait_ready;
+my $old = Forkbus->broker(@replay);
+$old->signal('STOP');
 remove_tree($old->dir);
 my $new = Forkbus->broker(@replay, dir => $old->{base});
 is($new->status->{pid}, $new->pid, 'after the directory was removed, another broker begins in a new one of that name');
-$stream->wait_for(sub { $_->{type} eq 'heartbeat' }, 'the old broker serves its subscriber');
-is($old->end('TERM'), 0, 'the old broker ends');
+$old->signal('CONT');
+ok(Forkbus->wait_until(sub { $old->ended }), 'the old broker ends');
 is($new->status->{pid}, $new->pid, 'the sockets of the new one are still there');
 ok(-S $new->dir . '/org.forkbus1', 'both of them');
 $new->stop('the successor');
