@@ -123,8 +123,9 @@ static char *input_room(struct connection *connection, size_t *room)
 	return connection->input + connection->input_size;
 }
 
-static void receive(struct connection *connection, int fd)
+static void receive(struct connection *connection)
 {
+	int fd = connection->fd;
 	const struct connection_ops *ops = connection->all->ops;
 	size_t room;
 	char *data = input_room(connection, &room);
@@ -155,12 +156,13 @@ static bool is_late(const struct connection *connection, uint64_t now_usec)
 	return budget_wait(connection->account, now_usec) > 0;
 }
 
-static void read_now(struct connection *connection, uint64_t began)
+/* Do something that may free the connection, on its account. */
+static void do_now(struct connection *connection, void (*what)(struct connection *connection), uint64_t began)
 {
 	struct budget_account *account = budget_account_ref(connection->account);
 	uint64_t ended;
 
-	receive(connection, connection->fd);
+	what(connection);
 	ended = monotonic_nsec();
 	budget_spend(account, (ended - began + NSEC_PER_USEC / 2) / NSEC_PER_USEC, ended / NSEC_PER_USEC);
 	budget_account_put(account);
@@ -178,11 +180,17 @@ static void on_readable(evutil_socket_t fd, short what, void *userdata)
 	struct connection *connection = userdata;
 	uint64_t now = monotonic_nsec();
 
-	(void)fd, (void)what;
-	if (is_late(connection, now / NSEC_PER_USEC))
+	(void)what;
+	if (!is_late(connection, now / NSEC_PER_USEC)) {
+		/* Otherwise the next turn calls again. */
+		if (!slice_turn_is_over(now))
+			do_now(connection, receive, now);
+	} else if (peer_has_left(fd)) {
+		/* Its place is free at once, for who leaves and comes again. */
+		do_now(connection, connection_free, now);
+	} else {
 		read_later(connection);
-	else if (!slice_turn_is_over(now)) /* otherwise the next turn calls again */
-		read_now(connection, now);
+	}
 }
 
 void connection_watch(struct connection *connection, bool watch)
@@ -290,7 +298,7 @@ static void on_late(struct late_entry *entry, unsigned int what)
 		return;
 	}
 	event_add(connection->readable, NULL);
-	read_now(connection, monotonic_nsec());
+	do_now(connection, receive, monotonic_nsec());
 }
 
 static struct connection *connection_of(struct outbox *outbox)
@@ -440,10 +448,7 @@ void connection_new(struct connections *all, int fd, const struct peer *peer, st
 	event_priority_set(connection->readable, PRIORITY_REQUEST);
 	event_priority_set(connection->writable, PRIORITY_REQUEST);
 	event_priority_set(connection->deadline, PRIORITY_REQUEST);
-	if (is_late(connection, clock_usec(CLOCK_MONOTONIC)))
-		late_add(&all->late, &connection->late, LATE_READ);
-	else
-		event_add(connection->readable, NULL);
+	event_add(connection->readable, NULL);
 	all->ops->begin(connection);
 }
 
