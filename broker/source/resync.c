@@ -153,6 +153,8 @@ static void take_entry(struct taking *taking, struct proc_entry *entry)
 
 	if (is_outdated(taking, &entry->event, process))
 		return;
+	if (resync->ops->begins_later && resync->ops->begins_later(resync->userdata, &entry->event))
+		return;
 	if (process && !procfs_start_matches(entry->event.start_usec, process->id.start_usec)) {
 		/* The pid was reused. */
 		resync->ops->gone(resync->userdata, entry->event.pid, taking->snapshot->end_nsec);

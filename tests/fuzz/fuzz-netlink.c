@@ -146,7 +146,7 @@ static void small_count(struct run *run, const uint8_t *data)
 
 	switch (data[0] & 3) {
 	case 0:
-		groups_count_begin(run->groups);
+		groups_count_begin(run->groups, 0, UINT64_MAX);
 		for (group = groups_first(run->groups); group; group = group_next(group))
 			group->missing = true;
 		break;

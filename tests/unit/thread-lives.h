@@ -51,6 +51,7 @@ struct record {
 	bool has_group;
 	uint16_t version;
 	const char *comm;
+	uint64_t heard_nsec; /* 0: now */
 };
 
 static inline void recorded(struct groups *groups, struct record from)
@@ -67,6 +68,7 @@ static inline void recorded(struct groups *groups, struct record from)
 		.has_group = from.has_group,
 		.cpu = from.cpu,
 		.arrival_nsec = now,
+		.heard_nsec = from.heard_nsec ? from.heard_nsec : now,
 		.comm = "name",
 		.ppid = 10,
 		.uid = 1000,

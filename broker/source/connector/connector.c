@@ -30,19 +30,27 @@ static void cover(struct connector *connector)
 	silence_cover(&connector->silence, monotonic_nsec());
 }
 
+/* The same for those of a socket that was full. */
+static void cover_overrun(struct connector *connector)
+{
+	cover(connector);
+	silence_crowd(&connector->silence, connector->silence.covered_nsec);
+}
+
 /* Publishing */
 
 static void report_lost(struct connector *connector, uint64_t since_nsec, uint64_t until_nsec)
 {
 	uint64_t count = connector_drops_take(&connector->drops);
 
+	connector->noted_nsec = monotonic_nsec();
 	resync_want(connector->resync);
 	if (count == 0)
 		return;
 	connector->stats.lost_messages += count;
 	hub_lost(connector->hub, "netlink", count, connector_time_usec(connector, since_nsec),
 		 connector_time_usec(connector, until_nsec), "proc connector");
-	cover(connector);
+	cover_overrun(connector);
 }
 
 /* Report all gaps in the queue as one loss, unless they are those of an overrun that was reported. */
@@ -234,7 +242,7 @@ static void note_drops(struct connector *connector, bool empty)
 	}
 	proc_helper_doubt(connector->helper);
 	resync_want(connector->resync);
-	cover(connector);
+	cover_overrun(connector);
 }
 
 /*
@@ -312,6 +320,7 @@ static void report_unarmed(struct connector *connector, uint64_t since_nsec, con
 	uint64_t now = monotonic_nsec();
 
 	groups_lost(connector->groups, now);
+	connector->noted_nsec = now;
 	resync_want(connector->resync);
 	cover(connector);
 	if (!connector->unarmed_since_nsec)

@@ -6,18 +6,20 @@
  *
  *   source.c         probe, start, describe, stop
  *   connector.c      the cycle
- *   receive.c        messages go into the queue, records to their thread groups, and questions to the helper
  *   pace.c           when to run it
  *   silence.c        does the kernel still send events?
  *   exit.c           publish the end of threads and processes, by a message or a scan
  *   publish.c        publish all other messages
+ *   receive.c        messages go into the queue, records to their thread groups, and questions to the helper
  *   answers.c        what /proc says: to which program and process it belongs, and what is asked later
  *   heritage.c       what a new process has from the one that made it
  *   tty.c            does a process still have its terminal?
  *   queue.c          messages that are not published yet; how many are missing
  *   verdict.c        ask the kernel how a process ended
  *   thread-groups.c  count the threads of each process, add up their records (records.c)
- *   thread-code.c    which thread's code is the status of the process
+ *   thread-end.c     what is certain about the end of a process
+ *   thread-code.c    which thread's code is the status of the process, and the sums of their records
+ *   thread-count.c   which threads a scan has counted
  *   proc-event.c     messages of the proc connector, and its socket
  *   taskstats.c      records, and their sockets
  *
@@ -80,6 +82,7 @@ struct connector {
 
 	struct clocks clocks;
 	uint64_t published_nsec; /* of the last message that was published */
+	uint64_t noted_nsec;	 /* when a loss was last noted: older forks may be missing */
 	uint64_t heard_nsec;	 /* of the latest message that was read */
 	uint64_t drained_nsec;	 /* heard_nsec at the time of the last read of records */
 

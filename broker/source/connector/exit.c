@@ -119,7 +119,9 @@ static void set_elapsed(struct fb_event *event)
 static bool is_of_ended(const struct connector *connector, const struct cn_event *cn,
 			const struct group_exit *exit)
 {
-	uint64_t born = connector_boot_usec(connector, cn->nsec);
+	/* A record without a message can be much older than the time at which it was read. */
+	uint64_t born = connector_boot_usec(
+		connector, cn->unheard && connector->taskstats ? exit->record.heard_nsec : cn->nsec);
 
 	if (!exit->has_record)
 		return false;
@@ -163,22 +165,33 @@ static void publish_stray(struct connector *connector, const struct cn_event *cn
 	if (exit->has_record)
 		group_end_stray(exit, &end);
 	process = connector_begin(connector, &event, EVENT_EXIT, cn->nsec, cn->tgid);
-	if (exit->has_record && !exit->record.has_group)
+	if (exit->has_record && !exit->record.has_group && !cn->unheard)
 		process = set_stray_start(&event, process, exit);
 	set_elapsed(&event);
 	publish_end(connector, &event, process, &end, cn->exit.parent_tgid);
 }
 
-static void settle_doubt(const struct group *group, uint64_t start_usec, struct group_end *end)
+/* Did the next process with this pid end, too? Its record came before its end shows in /proc; all of this one's were used. */
+static bool is_replaced(struct connector *connector, uint32_t tgid)
+{
+	connector_take_records(connector);
+	return groups_have_record(connector->groups, tgid);
+}
+
+static void settle_doubt(struct connector *connector, const struct group *group, uint64_t start_usec,
+			 struct group_end *end)
 {
 	uint32_t status;
 
-	if (!end->has_status || !end->in_doubt)
+	if (!end->in_doubt)
 		return;
-	if (verdict_ask(group->tgid, start_usec, &status) == 0 && group_had_code(group, status))
+	if (verdict_ask(group->tgid, start_usec, &status) == 0 &&
+	    (!end->heard || group_had_code(group, status)) && !is_replaced(connector, group->tgid)) {
 		end->status = status;
-	else
-		end->has_status = !end->raced;
+		end->has_status = true;
+	} else if (end->raced) {
+		end->has_status = false;
+	}
 }
 
 /*
@@ -189,7 +202,10 @@ static bool ignore_uncertain(struct connector *connector, const struct cn_event 
 {
 	struct group *group = groups_find(connector->groups, cn->tgid);
 
-	if (group_is_certain(connector->groups, group, cn->nsec))
+	if (!group || group_is_younger(group, cn->nsec))
+		return false;
+	if (group_is_certain(connector->groups, group, cn->nsec) &&
+	    !(cn->unheard && groups_exit_is_doubtful(connector->groups, group, cn)))
 		return false;
 	groups_ignore_exit(connector->groups, group, cn);
 	return true;
@@ -214,7 +230,7 @@ void connector_publish_exit(struct connector *connector, const struct cn_event *
 		return;
 	process = connector_begin(connector, &event, EVENT_EXIT, cn->nsec, cn->tgid);
 	group_end(connector->groups, exit.group, &end);
-	settle_doubt(exit.group, EVENT_HAS(&event, start_usec) ? event.start_usec : 0, &end);
+	settle_doubt(connector, exit.group, EVENT_HAS(&event, start_usec) ? event.start_usec : 0, &end);
 	set_elapsed(&event);
 	publish_end(connector, &event, process, &end, cn->exit.parent_tgid);
 	groups_remove(connector->groups, exit.group);
@@ -222,29 +238,40 @@ void connector_publish_exit(struct connector *connector, const struct cn_event *
 
 /* Exits that were missed */
 
-static void publish_gone(struct connector *connector, uint32_t pid, uint64_t nsec, bool replaced)
+static void publish_missed(struct connector *connector, uint32_t pid, uint64_t nsec, struct group *group,
+			   const struct group_end *end)
 {
-	struct group *group = groups_find(connector->groups, pid);
-	struct group_end end = {};
 	struct fb_event event;
 	const struct process *process = connector_begin_known(connector, &event, EVENT_EXIT, nsec, pid);
 
-	/* The exit message was lost, but the records may have arrived: those of another process with its pid, too. */
-	if (group && !replaced && group_is_certain(connector->groups, group, nsec)) {
-		groups_settle(connector->groups, group, nsec);
-		group_end(connector->groups, group, &end);
-	} else if (group) {
-		groups_discard(connector->groups, group, nsec);
-	}
-	publish_end(connector, &event, process, &end, 0);
+	publish_end(connector, &event, process, end, 0);
 	if (group)
 		groups_remove(connector->groups, group);
 }
 
+/* The exit message was lost, but the records may have arrived: those of another process with its pid, too. */
+static void publish_gone(struct connector *connector, uint32_t pid, uint64_t nsec)
+{
+	struct group *group = groups_find(connector->groups, pid);
+	struct group_end end = {};
+
+	if (group && group_is_certain(connector->groups, group, nsec)) {
+		groups_settle(connector->groups, group, nsec);
+		group_end(connector->groups, group, &end);
+	}
+	publish_missed(connector, pid, nsec, group, &end);
+}
+
 void connector_end_replaced(struct connector *connector, const struct cn_event *fork)
 {
-	if (groups_replaced(connector->groups, fork))
-		publish_gone(connector, fork->tgid, fork->nsec, true);
+	struct group *group = groups_replaced(connector->groups, fork);
+	struct group_end end = {};
+
+	if (!group)
+		return;
+	if (groups_settle_replaced(connector->groups, group, fork))
+		group_end(connector->groups, group, &end);
+	publish_missed(connector, fork->tgid, fork->nsec, group, &end);
 }
 
 /* Processes that seem to have ended */
@@ -277,14 +304,14 @@ void connector_answer_alive(struct connector *connector, const struct proc_quest
 	if (!group || !group->ending_nsec || question->start_usec != group->ending_nsec)
 		return;
 	if (question->gone || is_another(connector, question))
-		publish_gone(connector, question->pid, question->read_nsec, false);
+		publish_gone(connector, question->pid, question->read_nsec);
 }
 
 /* The scan */
 
 static void on_gone(void *userdata, uint32_t pid, uint64_t nsec)
 {
-	publish_gone(userdata, pid, nsec, false);
+	publish_gone(userdata, pid, nsec);
 }
 
 static bool awaits_end(void *userdata, uint32_t pid)
@@ -294,13 +321,22 @@ static bool awaits_end(void *userdata, uint32_t pid)
 	return groups_find(connector->groups, pid);
 }
 
+/* Its fork is still to be published: then there is nothing to correct, and its pid can be that of another one until then. */
+static bool begins_later(void *userdata, const struct fb_event *entry)
+{
+	const struct connector *connector = userdata;
+	uint64_t born = clocks_monotonic_nsec(&connector->clocks, entry->start_usec * NSEC_PER_USEC);
+
+	return born > connector->published_nsec && born > connector->noted_nsec;
+}
+
 /* Mark groups as missing until the scan finds them, except groups that had messages since the scan began. */
 static void begin_scan(void *userdata, const struct proc_snapshot *snapshot)
 {
 	struct connector *connector = userdata;
 	struct group *group;
 
-	groups_count_begin(connector->groups);
+	groups_count_begin(connector->groups, snapshot->begin_nsec, snapshot->end_nsec);
 	for (group = groups_first(connector->groups); group; group = group_next(group)) {
 		group->old_count = true;
 		group->missing = snapshot->skipped == 0 && group->changed_nsec < snapshot->begin_nsec;
@@ -335,13 +371,14 @@ static void end_scan(void *userdata, uint64_t nsec)
 	for (group = groups_first(connector->groups); group; group = next) {
 		next = group_next(group);
 		if (group->missing && !table_find(hub_table(connector->hub), group->tgid))
-			publish_gone(connector, group->tgid, nsec, false);
+			publish_gone(connector, group->tgid, nsec);
 	}
 }
 
 const struct resync_ops connector_resync_ops = {
 	.gone = on_gone,
 	.awaits_end = awaits_end,
+	.begins_later = begins_later,
 	.begin = begin_scan,
 	.living = take_threads,
 	.settled = end_scan,

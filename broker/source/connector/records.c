@@ -173,6 +173,27 @@ const struct taskstats_record *records_peek(struct records *records, const struc
 	return records_find(records, exit, fork_nsec);
 }
 
+size_t records_number(struct records *records, const struct cn_event *exit, uint64_t fork_nsec)
+{
+	const struct taskstats_record *record;
+	size_t n = 0;
+
+	TAILQ_FOREACH(record, records_bucket(records, exit->tgid), link)
+		n += record_names(record, exit) && record->arrival_nsec >= fork_nsec &&
+		     record_fits(record, exit, fork_nsec);
+	return n;
+}
+
+bool records_have(struct records *records, uint32_t tgid)
+{
+	const struct taskstats_record *record;
+
+	TAILQ_FOREACH(record, records_bucket(records, tgid), link)
+		if (record->tgid == tgid)
+			return true;
+	return false;
+}
+
 void records_each(const struct records *records, records_fn fn, void *userdata)
 {
 	const struct taskstats_record *record;

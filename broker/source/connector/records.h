@@ -43,6 +43,12 @@ int records_take(struct records *records, const struct cn_event *exit, uint64_t 
 const struct taskstats_record *records_peek(struct records *records, const struct cn_event *exit,
 					    uint64_t fork_nsec);
 
+/* records_number() - how many records can be that of this exit? */
+size_t records_number(struct records *records, const struct cn_event *exit, uint64_t fork_nsec);
+
+/* records_have() - is there one with this tgid? */
+bool records_have(struct records *records, uint32_t tgid);
+
 /* records_each() - call a function for each record */
 typedef void (*records_fn)(const struct taskstats_record *record, void *userdata);
 void records_each(const struct records *records, records_fn fn, void *userdata);

@@ -78,6 +78,7 @@ static void find_end(const struct taskstats_record *record, void *userdata)
 				    .parent_tid = record->ppid,
 				    .parent_tgid = record->ppid } },
 	};
+	end->exit.unheard = record->arrival_nsec <= finding->silence->crowded_nsec;
 	if (record->arrival_nsec <= finding->silence->covered_nsec)
 		return;
 	keep_earliest(&unheard->since_nsec, record->heard_nsec);
@@ -130,4 +131,10 @@ void silence_init(struct silence *silence, uint64_t now)
 void silence_cover(struct silence *silence, uint64_t now)
 {
 	silence->covered_nsec = now;
+}
+
+void silence_crowd(struct silence *silence, uint64_t now)
+{
+	silence_cover(silence, now);
+	silence->crowded_nsec = now;
 }

@@ -17,6 +17,8 @@ struct silence {
 	uint64_t quiet_since_nsec;
 	uint64_t
 		covered_nsec; /* a silence before this time is already reported: older records do not show another one */
+	uint64_t
+		crowded_nsec; /* then messages came faster than they were read: older records were read late */
 };
 
 /* Records whose messages have not come. */
@@ -48,6 +50,8 @@ void silence_provoke(void);
 
 /* silence_cover() - all losses up to now are reported: the records that have arrived show no other one */
 void silence_cover(struct silence *silence, uint64_t now);
+/* silence_crowd() - the same, where the loss was that of a socket that was full */
+void silence_crowd(struct silence *silence, uint64_t now);
 
 /* Has the exit been missing for a second, so that it will not come any more? */
 bool unheard_is_overdue(const struct unheard_end *end, uint64_t now);

@@ -42,14 +42,15 @@ bool group_had_code(const struct group *group, uint32_t code)
 /*
  * The process has the code of the thread that began its end last, or that called exit_group(2) first. The messages show only
  * when the threads were done. The C library ends threads with 0, and processes by exit_group(2): a 0 followed by another code
- * is hardly a race.
+ * is hardly a race, nor is a 0 that comes after the thread with the flag of the last one.
  */
 static void group_compare_code(struct group *group, uint32_t code, uint64_t nsec)
 {
 	if (group->exited_nsec && code != group->last_code && nsec < group->exited_nsec + DISAGREE_NSEC) {
 		group->disagreed_nsec = nsec;
 		/* Without its record, a thread that ended with 0 may be a worker. */
-		if (group->last_code || group->mismatched)
+		if (group->mismatched ||
+		    !(group->last_code == 0 || (code == 0 && group->rank == GROUP_RANK_LAST)))
 			group->raced_nsec = nsec;
 	}
 	group->last_code = code;
@@ -170,22 +171,4 @@ void group_take_record(struct group *group, const struct taskstats_record *recor
 		group->has_all = true;
 		group->multithreaded = true;
 	}
-}
-
-void group_end_stray(const struct group_exit *exit, struct group_end *end)
-{
-	const struct taskstats_record *record = &exit->record;
-
-	*end = (struct group_end){
-		.has_status = !record->has_group,
-		.status = record->code & 0xffff,
-		.usage = record->usage,
-		.has = record->has_group ? 0 : USAGE_SUMS | EVENT_BIT(max_rss_kib),
-		.has_task = true,
-		.ppid = record->ppid,
-		.uid = record->uid,
-		.gid = record->gid,
-		.comm = record->comm,
-		.privileged = (record->flags & TASKSTATS_ASU) != 0,
-	};
 }

@@ -5,42 +5,32 @@
 
 #define HASH_NONFATAL_OOM	    1
 #define uthash_nonfatal_oom(_entry) (oom = true)
-#include "source/connector/thread-code.h"
+#include "source/connector/thread-groups.h"
 
 #include "base/cleanup.h"
-#include "source/recent.h"
+#include "source/connector/thread-code.h"
+#include "source/connector/thread-count.h"
+#include "source/connector/thread-end.h"
+#include "source/pool.h"
 
 #define GROUPS_MAX (4 * 1024 * 1024) /* the kernel's PID_MAX_LIMIT */
 
 /* /proc reports start times in clock ticks, and the kernel reports a fork some time after the start. */
 #define BORN_SLACK_NSEC UINT64_C(10000000)
 
-/* A thread whose exit was reported is no longer in /proc after this time. */
-#define EXITED_NSEC UINT64_C(1000000000)
-
 /* The exit of a process hardly comes so long after the fork of another one with its pid. */
 #define GHOST_NSEC UINT64_C(100000000)
 
-#define CHECK_FIRST_NSEC UINT64_C(1000000000)
+#define CHECK_FIRST_NSEC UINT64_C(50000000)
 #define CHECK_LAST_NSEC	 UINT64_C(60000000000)
 
 /* From this version on, the record of the thread that ended its process has a flag. */
 #define VERSION_AGROUP 12
 
-/* From this version on, what the kernel adds up for a process covers threads that have ended. */
-#define VERSION_ALL_RIGHT 16
-
-/* A thread that a scan counted, or that was forked since. */
-struct counted {
-	uint32_t tid;
-	UT_hash_handle hh;
-};
-
 TAILQ_HEAD(group_list, group);
 
 struct groups {
 	bool records;
-	bool counting;
 	uint64_t losses;      /* how many times messages were lost */
 	uint64_t lost_nsec;   /* when that was last */
 	struct group *groups; /* by tgid */
@@ -48,12 +38,9 @@ struct groups {
 	struct group_list ending;
 	size_t n_ending;
 	struct records *waiting;
-	struct recent
-		exited; /* threads, not leaders: by tid, with their tgid as the start; with time 0: the id is in use again */
-	uint32_t ghosts;	 /* threads of the group that the next fork replaces */
-	uint64_t latest_nsec;	 /* of the latest exit */
-	struct counted *counted; /* by tid, while counting */
-	struct pool counted_pool;
+	uint32_t ghosts; /* threads of the group that the next fork replaces */
+	bool mixed;	 /* and some records may be that one's */
+	struct thread_count count;
 };
 
 DEFINE_CLEANUP(struct groups, groups_free)
@@ -62,12 +49,11 @@ int groups_new(struct groups **ret, bool records)
 {
 	_cleanup_(groups_free_p) struct groups *groups = calloc(1, sizeof(*groups));
 
-	if (!groups || records_new(&groups->waiting) < 0 || recent_init(&groups->exited) < 0)
+	if (!groups || thread_count_init(&groups->count) < 0 || records_new(&groups->waiting) < 0)
 		return -ENOMEM;
 	groups->records = records;
 	TAILQ_INIT(&groups->ending);
 	pool_init(&groups->pool, sizeof(struct group), GROUPS_MAX);
-	pool_init(&groups->counted_pool, sizeof(struct counted), GROUPS_MAX);
 	*ret = steal(groups);
 	return 0;
 }
@@ -76,12 +62,10 @@ struct groups *groups_free(struct groups *groups)
 {
 	if (!groups)
 		return NULL;
-	HASH_CLEAR(hh, groups->counted);
 	HASH_CLEAR(hh, groups->groups);
-	pool_done(&groups->counted_pool);
 	pool_done(&groups->pool);
 	records_free(groups->waiting);
-	recent_done(&groups->exited);
+	thread_count_done(&groups->count);
 	free(groups);
 	return NULL;
 }
@@ -148,6 +132,13 @@ struct group *groups_adopt(struct groups *groups, uint32_t tgid, uint32_t alive,
 	group->unseen = true;
 	group->missing = group->old_count = false;
 	group->losses = groups->losses;
+	/* Threads that were forked after the scan may have been lost, and lost messages may have been noted before it is used. */
+	if (groups->count.active) {
+		group->counted_nsec = groups->count.begin_nsec;
+		group->scan = groups->count.number;
+		if (groups->lost_nsec > groups->count.begin_nsec)
+			group->losses = GROUP_UNCOUNTED;
+	}
 	group->multithreaded |= alive > 1;
 	return group;
 }
@@ -197,6 +188,11 @@ void groups_each_record(const struct groups *groups, records_fn fn, void *userda
 	records_each(groups->waiting, fn, userdata);
 }
 
+bool groups_have_record(const struct groups *groups, uint32_t tgid)
+{
+	return records_have(groups->waiting, tgid);
+}
+
 const struct taskstats_record *groups_peek(struct groups *groups, const struct cn_event *exit)
 {
 	const struct group *group = groups_find(groups, exit->tgid);
@@ -206,67 +202,22 @@ const struct taskstats_record *groups_peek(struct groups *groups, const struct c
 
 /* Counting */
 
-static struct counted *counted_find(const struct groups *groups, uint32_t tid)
+void groups_count_begin(struct groups *groups, uint64_t begin_nsec, uint64_t end_nsec)
 {
-	struct counted *counted;
-
-	HASH_FIND(hh, groups->counted, &tid, sizeof(tid), counted);
-	return counted;
-}
-
-static int counted_add(struct groups *groups, uint32_t tid)
-{
-	struct counted *counted = pool_take(&groups->counted_pool);
-	bool oom = false;
-
-	if (!counted)
-		return -ENOMEM;
-	counted->tid = tid;
-	HASH_ADD(hh, groups->counted, tid, sizeof(tid), counted);
-	if (oom) {
-		pool_give(&groups->counted_pool, counted);
-		return -ENOMEM;
-	}
-	return 0;
-}
-
-/* The kernel reports the exit of a thread before it removes the thread from /proc. */
-static bool thread_has_exited(const struct groups *groups, uint32_t tgid, uint32_t tid)
-{
-	const struct recent_entry *exit = recent_find(&groups->exited, tid, NULL);
-
-	return exit && exit->id.start_usec == tgid && exit->nsec + EXITED_NSEC >= groups->latest_nsec;
-}
-
-static void note_thread_exit(struct groups *groups, const struct cn_event *event)
-{
-	groups->latest_nsec = event->nsec;
-	if (event->tid != event->tgid)
-		recent_add(&groups->exited, (struct process_id){ event->tid, event->tgid }, event->nsec);
-}
-
-static void note_thread_fork(struct groups *groups, const struct cn_event *event)
-{
-	if (recent_find(&groups->exited, event->tid, NULL))
-		recent_add(&groups->exited, (struct process_id){ event->tid, event->tgid }, 0);
-}
-
-void groups_count_begin(struct groups *groups)
-{
-	groups_count_end(groups);
-	groups->counting = true;
+	thread_count_begin(&groups->count, begin_nsec, end_nsec);
 }
 
 int groups_count_thread(struct groups *groups, uint32_t tgid, uint32_t tid)
 {
+	struct thread_count *count = &groups->count;
 	struct group *group;
 
-	if (counted_find(groups, tid) || thread_has_exited(groups, tgid, tid))
+	if (thread_count_has(count, tgid, tid, 0) || thread_count_exited(count, tgid, tid))
 		return 0;
 	group = groups_find(groups, tgid);
 	if (!group)
 		group = groups_adopt(groups, tgid, 0, 0);
-	if (!group || counted_add(groups, tid) < 0)
+	if (!group || thread_count_add(count, tgid, tid) < 0)
 		return -ENOMEM;
 	group->alive++;
 	/* The names of threads that were not seen to begin are not known. */
@@ -277,14 +228,12 @@ int groups_count_thread(struct groups *groups, uint32_t tgid, uint32_t tid)
 
 void groups_count_end(struct groups *groups)
 {
-	HASH_CLEAR(hh, groups->counted);
-	pool_done(&groups->counted_pool);
-	groups->counting = false;
+	thread_count_end(&groups->count);
 }
 
 bool groups_counting(const struct groups *groups)
 {
-	return groups->counting;
+	return groups->count.active;
 }
 
 /* The life of a group */
@@ -305,6 +254,7 @@ struct group *groups_replaced(struct groups *groups, const struct cn_event *even
 	struct group *group;
 
 	groups->ghosts = 0;
+	groups->mixed = false;
 	if (event->tid != event->tgid)
 		return NULL;
 	group = groups_find(groups, event->tgid);
@@ -312,6 +262,18 @@ struct group *groups_replaced(struct groups *groups, const struct cn_event *even
 		return NULL;
 	groups->ghosts = group_is_certain(groups, group, event->nsec) ? group->alive : 0;
 	return group;
+}
+
+/* Can it be of a process that had its pid before, whose exit was lost? Then it was made before the loss. */
+static bool record_is_doubtful(const struct groups *groups, const struct group *group,
+			       const struct taskstats_record *record)
+{
+	uint64_t born = group->fork_nsec   ? group->fork_nsec
+			: group->born_nsec ? group->born_nsec
+					   : UINT64_MAX;
+
+	return record->heard_nsec < born &&
+	       (group->mixed || (groups->losses && record->heard_nsec <= groups->lost_nsec));
 }
 
 /* An exit of the process that had the pid before. Its record was used when this one replaced it. */
@@ -331,10 +293,11 @@ struct group *groups_fork(struct groups *groups, const struct cn_event *event)
 {
 	struct group *group = groups_find(groups, event->tgid);
 	bool leader = event->tid == event->tgid;
-	bool known = groups->counting && counted_find(groups, event->tid);
+	bool known = group && group->scan == groups->count.number &&
+		     thread_count_has(&groups->count, event->tgid, event->tid, event->nsec);
 	bool seen = group && leader && group->alive > 0;
 
-	note_thread_fork(groups, event);
+	thread_count_note_fork(&groups->count, event->tgid, event->tid);
 	if (group && known && group_is_younger(group, event->nsec))
 		return group;
 	if (!group) {
@@ -344,12 +307,14 @@ struct group *groups_fork(struct groups *groups, const struct cn_event *event)
 		/* The process is unknown, so its other threads are, too; at least one exists, which forked this one. */
 		group->unseen = !leader;
 		group->losses = leader ? groups->losses : GROUP_UNCOUNTED;
-		group->alive = !leader && !groups->counting;
+		group->alive = !leader && !groups->count.active;
 		group_is_known(group, event->nsec);
 	}
 	if (leader) {
 		group->ghosts = groups->ghosts;
+		group->mixed = groups->mixed;
 		groups->ghosts = 0;
+		groups->mixed = false;
 		group->fork_nsec = event->nsec;
 		group_is_known(group, event->nsec);
 		group->unseen = false;
@@ -361,29 +326,35 @@ struct group *groups_fork(struct groups *groups, const struct cn_event *event)
 	if (known || seen)
 		return group;
 	group->alive++;
-	if (groups->counting)
-		(void)counted_add(groups, event->tid);
+	if (groups->count.active)
+		(void)thread_count_add(&groups->count, event->tgid, event->tid);
 	return group;
 }
 
-/* Does this exit reduce the count of threads? A group that the scan did not find keeps its old count. */
-static bool exit_counts(struct groups *groups, const struct group *group, const struct cn_event *event)
+/*
+ * Does this exit reduce the count of threads? A group that the scan did not find keeps its old count. A thread that ended before
+ * the scan was not counted; when a thread ended whose message did not come is known from its record alone, and not exactly.
+ */
+static bool exit_counts(struct groups *groups, const struct group *group, const struct cn_event *event,
+			const struct taskstats_record *record)
 {
-	struct counted *counted;
+	uint64_t nsec = event->unheard && record ? record->heard_nsec : event->nsec;
+	bool counted = thread_count_drop(&groups->count, event->tgid, event->tid);
 
-	if (!groups->counting || (group && group->old_count))
-		return true;
-	counted = counted_find(groups, event->tid);
-	if (!counted)
-		return false;
-	HASH_DEL(groups->counted, counted);
-	pool_give(&groups->counted_pool, counted);
-	return true;
+	if (groups->count.active && !group->old_count)
+		return counted;
+	return nsec >= group->counted_nsec;
+}
+
+/* Was every thread counted, and no message lost since? */
+static bool group_is_exact(const struct groups *groups, const struct group *group)
+{
+	return group->losses == groups->losses;
 }
 
 /*
- * Have all its threads ended, and were all of them counted? The flag of the last thread decides. Where there is no flag, or
- * the record with the flag may be missing, the count is trusted, unless forks may have been lost.
+ * Have all its threads ended? The flag of the last thread decides. Where there is no flag, or the record with the flag may be
+ * missing, the count is trusted if it cannot be too low. Else /proc is asked.
  */
 static bool group_is_complete(const struct groups *groups, const struct group *group)
 {
@@ -391,9 +362,18 @@ static bool group_is_complete(const struct groups *groups, const struct group *g
 		return false;
 	if (group->last)
 		return true;
-	if (groups->records && group->has_record && !group->mismatched && group->version >= VERSION_AGROUP)
-		return false;
-	return !group->multithreaded || group->losses == groups->losses;
+	if (!groups->records || (group->has_record && group->version < VERSION_AGROUP))
+		return group_is_exact(groups, group);
+	return (!group->has_record || group->mismatched) && !group->unseen && group_is_exact(groups, group);
+}
+
+/* The record of a thread that ended. It is dropped if it may be of another process with this pid. */
+static bool take_record(struct groups *groups, const struct group *group, const struct cn_event *event,
+			struct taskstats_record *record)
+{
+	return groups->records &&
+	       records_take(groups->waiting, event, group ? group->fork_nsec : 0, record) == 0 &&
+	       !(group && record_is_doubtful(groups, group, record));
 }
 
 void groups_exit(struct groups *groups, const struct cn_event *event, struct group_exit *exit)
@@ -402,16 +382,15 @@ void groups_exit(struct groups *groups, const struct cn_event *event, struct gro
 	const struct taskstats_record *record;
 	bool counts;
 
-	note_thread_exit(groups, event);
+	thread_count_note_exit(&groups->count, event->tgid, event->tid, event->nsec);
 	if (group && (group_is_younger(group, event->nsec) ||
 		      (groups->records && exit_is_ghost(groups, group, event))))
 		group = NULL;
-	counts = group && exit_counts(groups, group, event);
 	exit->group = group;
 	exit->ended = false;
-	exit->has_record = groups->records && records_take(groups->waiting, event,
-							   group ? group->fork_nsec : 0, &exit->record) == 0;
+	exit->has_record = take_record(groups, group, event, &exit->record);
 	record = exit->has_record ? &exit->record : NULL;
+	counts = group && exit_counts(groups, group, event, record);
 	if (!group)
 		return;
 
@@ -432,36 +411,46 @@ void groups_exit(struct groups *groups, const struct cn_event *event, struct gro
 		group_set_ending(groups, group, true, event->nsec);
 }
 
+/* An exit that did not come */
+static struct cn_event exit_of(const struct group *group, uint64_t nsec)
+{
+	return (struct cn_event){ .what = PROC_EVENT_EXIT,
+				  .nsec = nsec,
+				  .cpu = RECORD_ANY_CPU,
+				  .tid = group->tgid,
+				  .tgid = group->tgid,
+				  .exit.code = RECORD_ANY_CODE };
+}
+
 void groups_settle(struct groups *groups, struct group *group, uint64_t nsec)
 {
-	struct cn_event exit = { .what = PROC_EVENT_EXIT,
-				 .nsec = nsec,
-				 .cpu = RECORD_ANY_CPU,
-				 .tid = group->tgid,
-				 .tgid = group->tgid,
-				 .exit.code = RECORD_ANY_CODE };
+	const struct cn_event exit = exit_of(group, nsec);
 	struct taskstats_record record;
 
-	while (!group_is_complete(groups, group) &&
-	       records_take(groups->waiting, &exit, group->fork_nsec, &record) == 0) {
+	while (!group_is_complete(groups, group) && take_record(groups, group, &exit, &record)) {
 		group_take_record(group, &record);
 		group_take_code(group, record.code, &record, nsec);
 		group->alive -= group->alive > 0;
 	}
 }
 
-void groups_discard(struct groups *groups, const struct group *group, uint64_t nsec)
+bool groups_settle_replaced(struct groups *groups, struct group *group, const struct cn_event *fork)
 {
-	struct cn_event exit = { .what = PROC_EVENT_EXIT,
-				 .nsec = nsec,
-				 .cpu = RECORD_ANY_CPU,
-				 .tid = group->tgid,
-				 .tgid = group->tgid,
-				 .exit.code = RECORD_ANY_CODE };
-	struct taskstats_record record;
+	const struct cn_event exit = exit_of(group, fork->nsec);
 
-	while (records_take(groups->waiting, &exit, group->fork_nsec, &record) == 0)
-		;
+	/* The next process may have ended, too: then there are more records than its threads. */
+	groups->mixed = records_number(groups->waiting, &exit, group->fork_nsec) != group->alive;
+	if (groups->mixed || !group_is_certain(groups, group, fork->nsec))
+		return false;
+	groups_settle(groups, group, fork->nsec);
+	return true;
+}
+
+bool groups_exit_is_doubtful(struct groups *groups, const struct group *group, const struct cn_event *exit)
+{
+	const struct taskstats_record *record = records_peek(groups->waiting, exit, group->fork_nsec);
+
+	return record && record_is_doubtful(groups, group, record);
 }
 
 void groups_exec(struct groups *groups, const struct cn_event *event)
@@ -476,8 +465,8 @@ void groups_exec(struct groups *groups, const struct cn_event *event)
 	group->named = group->own_ids = group->has_leader = false;
 	group->exited_nsec = group->disagreed_nsec = group->raced_nsec = group->worker_nsec = 0;
 	/* The thread that called exec has the leader's id now. */
-	if (groups->counting && !counted_find(groups, event->tgid))
-		(void)counted_add(groups, event->tgid);
+	if (groups->count.active)
+		(void)thread_count_add(&groups->count, event->tgid, event->tgid);
 	/* The leader may have ended because another thread called exec: the process goes on. */
 	group_set_ending(groups, group, false, 0);
 }
@@ -525,6 +514,7 @@ void groups_ignore_exit(struct groups *groups, struct group *group, const struct
 
 	/* Its message has come: nobody may take the record for one whose message the kernel does not send. */
 	(void)records_take(groups->waiting, event, 0, &record);
+	(void)thread_count_drop(&groups->count, event->tgid, event->tid);
 	group_set_ending(groups, group, true, event->nsec);
 }
 
@@ -544,56 +534,8 @@ struct group *groups_suspect(struct groups *groups, uint64_t now_nsec)
 	return NULL;
 }
 
-/* The end */
-
-/* Is the status certain? A signal's is. */
-static void end_judge(const struct groups *groups, const struct group *group, struct group_end *end)
-{
-	bool certain;
-
-	if (!end->has_status || group->rank > GROUP_RANK_LAST)
-		return;
-	end->raced = group_codes_raced(group) || (group->multithreaded && group->losses != groups->losses);
-	if (!group_worker_decides(group, &certain))
-		return;
-	end->in_doubt = true;
-	end->raced |= !certain && end->status;
-	end->status = 0;
-}
-
 void group_end(const struct groups *groups, const struct group *group, struct group_end *end)
 {
-	bool complete = group_is_complete(groups, group);
-	bool unseen = group->multithreaded && (group->unseen || group->losses != groups->losses);
-
-	*end = (struct group_end){
-		/* If exits are missing, the last thread's status is unknown; only a status of higher rank is certain. */
-		.has_status = group->rank > (complete ? GROUP_RANK_STRAY : GROUP_RANK_THREAD),
-		.status = group->code & 0xffff,
-		.in_doubt = group->rank <= GROUP_RANK_LAST && (unseen || group_codes_disagree(group)),
-		.has_task = group->has_record,
-		.ppid = group->ppid,
-		.uid = group->uid,
-		.gid = group->gid,
-		.comm = group->comm,
-		.privileged = group->privileged,
-	};
-	end_judge(groups, group, end);
-	if (!groups->records || !group->has_record || group->mismatched || !complete)
-		return;
-	end->usage = group->usage;
-	if (!group->has_rss)
-		end->usage.max_rss_kib = group->stray_rss_kib;
-	end->has = USAGE_SUMS | EVENT_BIT(max_rss_kib);
-	if (!unseen)
-		return;
-	/* Only the kernel's own sums include threads that ended unseen. */
-	end->has = EVENT_BIT(max_rss_kib);
-	if (group->has_all && group->version >= VERSION_ALL_RIGHT) {
-		end->usage.user_usec = group->all.user_usec;
-		end->usage.system_usec = group->all.system_usec;
-		end->usage.voluntary = group->all.voluntary;
-		end->usage.involuntary = group->all.involuntary;
-		end->has |= USAGE_CPU | USAGE_SWITCHES;
-	}
+	group_judge(group, group_is_exact(groups, group), group_is_complete(groups, group), groups->records,
+		    end);
 }

@@ -13,78 +13,10 @@
  * Pure: no system calls, no bus. Under steady load nothing is allocated here.
  */
 
-#include <uthash.h>
-
 #include "event.h"
 #include "source/connector/proc-event.h"
 #include "source/connector/records.h"
-#include "source/connector/taskstats.h"
-#include "source/pool.h"
-
-#define GROUP_NSEC_PER_USEC UINT64_C(1000)
-
-/* How good a thread's code is as the status of its process: higher is better. */
-enum group_rank {
-	GROUP_RANK_NONE,
-	GROUP_RANK_STRAY,  /* a thread of the kernel's, or one that an exec ended: killed, but with code 0 */
-	GROUP_RANK_THREAD, /* any thread's; the last one counts */
-	GROUP_RANK_LAST,   /* reported by the thread that ended the process */
-	GROUP_RANK_SIGNAL,
-	GROUP_RANK_CORE, /* reported only by the thread that dumped core */
-};
-
-#define GROUP_UNCOUNTED UINT64_MAX /* its first message was a thread's fork */
-
-struct group {
-	uint32_t tgid;
-	uint32_t alive;	      /* forks - exits */
-	uint64_t fork_nsec;   /* CLOCK_MONOTONIC of its fork; 0: older than the source */
-	uint64_t born_nsec;   /* earliest start; older messages belong to a previous process with this tgid */
-	uint64_t ending_nsec; /* when it seemed to end, though not all threads had exited; 0: it did not */
-	uint64_t check_nsec;  /* when to check that in /proc next */
-	bool unseen;	      /* some of its threads may have started and ended unreported */
-	bool mismatched;      /* an exit had no record: the sums are too low */
-	uint64_t losses;      /* groups->losses when all its threads were counted, or GROUP_UNCOUNTED */
-	bool last;	      /* the thread that ended the process has exited */
-	bool missing;	      /* the last scan of /proc did not find it */
-	bool old_count;	      /* the last scan did not count its threads */
-	uint64_t known_nsec;  /* it certainly had its pid then: at its fork, or when /proc showed it */
-	uint64_t changed_nsec; /* of its last message */
-	bool has_record;
-	enum group_rank rank;
-	uint32_t code;
-	uint32_t last_code;   /* of the thread that ended last, if any did */
-	uint64_t exited_nsec; /* when that was, 0: none has ended */
-	uint64_t
-		disagreed_nsec; /* when threads last ended with different codes shortly after one another, 0: never */
-	uint64_t raced_nsec;  /* as disagreed_nsec, and the earlier code was not 0 */
-	uint64_t worker_nsec; /* when a worker of io_uring last ended by itself, 0: never */
-	bool worker_certain;  /* it ended because its process did */
-	uint64_t codes;	      /* a bit for each code, by its hash */
-	struct taskstats_usage usage, all;
-	bool has_rss; /* usage.max_rss_kib is that of the running program */
-	uint64_t stray_rss_kib;
-	bool has_all;	    /* @all: the kernel's sums of all its threads */
-	uint32_t ghosts;    /* exits to come of the process that had its pid before */
-	bool multithreaded; /* it had more than one thread at some time */
-	bool privileged;    /* a thread used a capability */
-	bool named;	    /* a thread was named, or may have been, while there were several */
-	uint64_t adopted;   /* the number of the last orphan whose new parent it may be */
-	bool asked_later;   /* it is in the list of processes to be asked about */
-	bool own_ids;	    /* a thread had other ids than the leader */
-	uint16_t version;   /* of its records */
-	bool has_leader;    /* the following are of the leader's record, else of the last one */
-	uint32_t ppid, uid, gid;
-	char comm[TASKSTATS_COMM_MAX];
-	TAILQ_ENTRY(group) link; /* among those that seem to be ending */
-	UT_hash_handle hh;
-};
-
-/* Can its threads have different names? A child has the name of the thread that forked it. */
-static inline bool group_names_differ(const struct group *group)
-{
-	return group->multithreaded && group->named;
-}
+#include "source/connector/thread-group.h"
 
 struct groups;
 
@@ -94,20 +26,6 @@ struct group_exit {
 	bool ended;	     /* it was the group's last one: call group_end(), then groups_remove() */
 	bool has_record;
 	struct taskstats_record record; /* of the thread */
-};
-
-/* How a process ended, as far as is known. */
-struct group_end {
-	bool has_status;
-	bool in_doubt; /* threads ended with different codes at the same time: the status may be another one's */
-	bool raced;    /* and it is as likely that it is: without further proof there is no status */
-	uint32_t status; /* as a wait status */
-	field_set has;	 /* EVENT_BIT()s of the usage fields that are correct */
-	struct taskstats_usage usage;
-	bool has_task; /* the following */
-	uint32_t ppid, uid, gid;
-	const char *comm;
-	bool privileged; /* a thread used a capability */
 };
 
 /* groups_new() - @records: taskstats works, each exit has a record */
@@ -143,6 +61,8 @@ int groups_record(struct groups *groups, const struct taskstats_record *record);
 void groups_expire(struct groups *groups, uint64_t nsec);
 /* groups_each_record() - look at the records whose exits have not come */
 void groups_each_record(const struct groups *groups, records_fn fn, void *userdata);
+/* groups_have_record() - is there any record of a process with this id whose exit has not come? */
+bool groups_have_record(const struct groups *groups, uint32_t tgid);
 /* groups_peek() - the record that belongs to an exit; NULL: it has not arrived. */
 const struct taskstats_record *groups_peek(struct groups *groups, const struct cn_event *exit);
 
@@ -164,8 +84,14 @@ void groups_exit(struct groups *groups, const struct cn_event *event, struct gro
  */
 void groups_settle(struct groups *groups, struct group *group, uint64_t nsec);
 
-/* groups_discard() - the same, but the records may be another process': drop them */
-void groups_discard(struct groups *groups, const struct group *group, uint64_t nsec);
+/*
+ * groups_settle_replaced() - the same for the group that a fork replaces
+ * Return: whether that was done: not if the records may be another process'.
+ */
+bool groups_settle_replaced(struct groups *groups, struct group *group, const struct cn_event *fork);
+
+/* groups_exit_is_doubtful() - may the record of this exit be of a process that had its pid before? */
+bool groups_exit_is_doubtful(struct groups *groups, const struct group *group, const struct cn_event *exit);
 
 /*
  * groups_lost() - messages are missing before the next one
@@ -198,12 +124,11 @@ void group_end(const struct groups *groups, const struct group *group, struct gr
 void group_end_stray(const struct group_exit *exit, struct group_end *end);
 
 /*
- * groups_count_begin() - start to count threads by a scan of /proc, while events of the same time wait to be published.
- * The count takes these events into account: the fork of a thread that the scan counted is not counted again, and the
- * exit of a thread that was neither counted nor forked since is ignored. Call groups_count_thread() for each living thread,
- * and groups_count_end() when no event can be older than the scan any more.
+ * groups_count_begin() - start to count threads by a scan of /proc between these times (CLOCK_MONOTONIC), while events of the
+ * same time wait to be published. The count takes these events into account, see thread-count.h. Call groups_count_thread() for
+ * each living thread, and groups_count_end() when no event can be older than the scan any more.
  */
-void groups_count_begin(struct groups *groups);
+void groups_count_begin(struct groups *groups, uint64_t begin_nsec, uint64_t end_nsec);
 int groups_count_thread(struct groups *groups, uint32_t tgid, uint32_t tid);
 void groups_count_end(struct groups *groups);
 bool groups_counting(const struct groups *groups);

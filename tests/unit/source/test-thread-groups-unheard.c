@@ -15,7 +15,7 @@ static void test_adopted(void **state)
 	struct groups *groups = *state;
 	struct group_end end;
 
-	groups_count_begin(groups);
+	groups_count_begin(groups, 0, UINT64_MAX);
 	assert_int_equal(groups_count_thread(groups, 20, 20), 0);
 	assert_int_equal(groups_count_thread(groups, 20, 21), 0);
 	assert_int_equal(groups_count_thread(groups, 20, 23), 0);
@@ -99,7 +99,7 @@ static void test_counted_and_forked(void **state)
 	struct groups *groups = *state;
 	struct group_end end;
 
-	groups_count_begin(groups);
+	groups_count_begin(groups, 0, UINT64_MAX);
 	assert_int_equal(groups_count_thread(groups, 20, 20), 0);
 	assert_int_equal(groups_count_thread(groups, 20, 21), 0);
 	forked(groups, 20, 20);
@@ -123,7 +123,7 @@ static void test_counted_and_reused(void **state)
 	struct group_end end;
 
 	now += 100 * MSEC;
-	groups_count_begin(groups);
+	groups_count_begin(groups, 0, UINT64_MAX);
 	groups_adopt(groups, 20, 0, now);
 	assert_int_equal(groups_count_thread(groups, 20, 20), 0);
 	/* The exit of the first one, of which nothing is known. */
@@ -148,7 +148,7 @@ static void test_counted_and_exec(void **state)
 	struct groups *groups = *state;
 	struct group_end end;
 
-	groups_count_begin(groups);
+	groups_count_begin(groups, 0, UINT64_MAX);
 	assert_int_equal(groups_count_thread(groups, 20, 20), 0);
 	assert_int_equal(groups_count_thread(groups, 20, 21), 0);
 	assert_false(exited(
@@ -174,7 +174,7 @@ static void test_counted_too_few(void **state)
 
 	forked(groups, 20, 20);
 	forked(groups, 20, 21);
-	groups_count_begin(groups);
+	groups_count_begin(groups, 0, UINT64_MAX);
 	groups_adopt(groups, 20, 0, 0);
 	assert_int_equal(groups_count_thread(groups, 20, 20), 0);
 	assert_false(exited(groups, (struct record){ .tgid = 20, .tid = 20, .code = 0x500 }, &end));
@@ -237,7 +237,7 @@ static void test_scan_sees_exited_thread(void **state)
 	forked(groups, 20, 20);
 	forked(groups, 20, 21);
 	assert_false(exited_code(groups, 20, 21, 0, &end));
-	groups_count_begin(groups);
+	groups_count_begin(groups, 0, UINT64_MAX);
 	groups_adopt(groups, 20, 0, 0);
 	assert_int_equal(groups_count_thread(groups, 20, 20), 0);
 	assert_int_equal(groups_count_thread(groups, 20, 21), 0);
@@ -245,7 +245,7 @@ static void test_scan_sees_exited_thread(void **state)
 	assert_int_equal(groups_find(groups, 20)->alive, 1);
 
 	forked(groups, 20, 21);
-	groups_count_begin(groups);
+	groups_count_begin(groups, 0, UINT64_MAX);
 	groups_adopt(groups, 20, 0, 0);
 	assert_int_equal(groups_count_thread(groups, 20, 20), 0);
 	assert_int_equal(groups_count_thread(groups, 20, 21), 0);
@@ -274,17 +274,20 @@ static void test_lost_forks_and_records(void **state)
 	assert_false(exited_code(groups, 20, 21, 0, &end));
 	assert_false(exited_code(groups, 20, 22, 0, &end));
 	assert_int_equal(groups_ending(groups), 1);
-	/* A scan counts it. */
-	groups_count_begin(groups);
+	/* A scan can count too few. */
+	groups_count_begin(groups, now, now + MSEC);
 	groups_adopt(groups, 20, 0, 0);
 	assert_int_equal(groups_count_thread(groups, 20, 20), 0);
 	groups_count_end(groups);
-	assert_true(exited_code(groups, 20, 20, 0x100, &end));
-	assert_int_equal(end.status, 0x100);
+	assert_false(exited_code(groups, 20, 20, 0x100, &end));
+	groups_remove(groups, groups_suspect(groups, now + 100 * MSEC));
 
-	/* One that never had threads; one that is younger than the loss. */
-	assert_true(exited_code(groups, 30, 30, 0x200, &end));
-	assert_int_equal(end.status, 0x200);
+	/* One whose threads may be unknown; one that is younger than the loss. */
+	assert_false(exited_code(groups, 30, 30, 0x200, &end));
+	assert_ptr_equal(groups_suspect(groups, now + 100 * MSEC), groups_find(groups, 30));
+	group_end(groups, groups_find(groups, 30), &end);
+	assert_false(end.has_status);
+	groups_remove(groups, groups_find(groups, 30));
 	assert_false(exited_code(groups, 40, 40, 0x300, &end));
 	assert_true(exited_code(groups, 40, 41, 0x300, &end));
 	assert_int_equal(end.status, 0x300);
@@ -314,7 +317,7 @@ static void test_missing_in_scan(void **state)
 
 	forked(groups, 20, 20);
 	forked(groups, 20, 21);
-	groups_count_begin(groups);
+	groups_count_begin(groups, 0, UINT64_MAX);
 	groups_find(groups, 20)->missing = groups_find(groups, 20)->old_count = true;
 	assert_false(exited(groups, (struct record){ .tgid = 20, .tid = 21, .code = 0 }, &end));
 	assert_true(exited(
@@ -448,11 +451,11 @@ static void test_suspects(void **state)
 			.tgid = 20, .tid = 20, .code = 0x0f, .flags = TASKSTATS_AXSIG | TASKSTATS_AGROUP },
 		&end));
 	seen = now;
-	assert_null(groups_suspect(groups, seen + 500 * MSEC));
-	assert_ptr_equal(groups_suspect(groups, seen + 1500 * MSEC), groups_find(groups, 20));
-	assert_null(groups_suspect(groups, seen + 1500 * MSEC));
-	assert_null(groups_suspect(groups, seen + 3000 * MSEC));
-	assert_ptr_equal(groups_suspect(groups, seen + 5000 * MSEC), groups_find(groups, 20));
+	assert_null(groups_suspect(groups, seen + 30 * MSEC));
+	assert_ptr_equal(groups_suspect(groups, seen + 100 * MSEC), groups_find(groups, 20));
+	assert_null(groups_suspect(groups, seen + 100 * MSEC));
+	assert_null(groups_suspect(groups, seen + 290 * MSEC));
+	assert_ptr_equal(groups_suspect(groups, seen + 310 * MSEC), groups_find(groups, 20));
 	group_end(groups, groups_find(groups, 20), &end);
 	assert_true(end.has_status);
 	assert_int_equal(end.status, 0x0f);
