@@ -361,6 +361,8 @@ static int begin_hub(struct broker *broker)
 		return -ENOMEM;
 	event_priority_set(broker->flush, PRIORITY_SOURCE);
 	event_priority_set(broker->wake, PRIORITY_SOURCE);
+	event_priority_set(broker->rearm, PRIORITY_SOURCE);
+	event_priority_set(broker->unfold, PRIORITY_SOURCE);
 	r = open_log(&log, &broker->config, broker->group);
 	if (r < 0)
 		return r;
@@ -440,9 +442,8 @@ static int begin(struct broker *broker)
 		r = begin_hub(broker);
 	if (r == 0)
 		r = begin_budget(broker);
-	if (r == 0) {
+	if (r == 0)
 		r = sources_new(&broker->sources, config, broker->hub, broker->base);
-	}
 	if (r == 0)
 		r = begin_faces(broker);
 	if (r == 0)

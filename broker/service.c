@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/message.h"
+#include "core/priority.h"
 
 /* How often the service manager gets a new status line. */
 #define STATUS_SEC 5
@@ -145,6 +146,11 @@ int service_new(struct service **ret, struct event_base *base, const struct serv
 	if (!service->on_term || !service->on_int || !service->on_hup || !service->status ||
 	    !service->watchdog)
 		return -ENOMEM;
+	event_priority_set(service->on_term, PRIORITY_SOURCE);
+	event_priority_set(service->on_int, PRIORITY_SOURCE);
+	event_priority_set(service->on_hup, PRIORITY_SOURCE);
+	event_priority_set(service->status, PRIORITY_SOURCE);
+	event_priority_set(service->watchdog, PRIORITY_SOURCE);
 	event_add(service->on_term, NULL);
 	event_add(service->on_int, NULL);
 	event_add(service->on_hup, NULL);

@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/message.h"
+#include "core/priority.h"
 #include "source/netlink/genl.h"
 #include "source/surroundings.h"
 #include "sources.h"
@@ -286,6 +287,7 @@ static int watch_module(struct sources *sources)
 	sources->watch = event_new(sources->base, sources->watch_fd, EV_READ | EV_PERSIST, on_watch, sources);
 	if (!sources->watch)
 		return -ENOMEM;
+	event_priority_set(sources->watch, PRIORITY_SOURCE);
 	event_add(sources->watch, NULL);
 	return 0;
 }
@@ -316,6 +318,8 @@ int sources_new(struct sources **ret, const struct config *config, struct hub *h
 	sources->again = evtimer_new(base, on_again, sources);
 	if (!sources->overlap || !sources->again)
 		return -ENOMEM;
+	event_priority_set(sources->overlap, PRIORITY_SOURCE);
+	event_priority_set(sources->again, PRIORITY_SOURCE);
 	/* Before the search for the module, so that no change is missed. */
 	r = watch_module(sources);
 	if (r == 0)

@@ -7,9 +7,9 @@
  */
 
 enum {
-	PRIORITY_SOURCE,   /* events to publish, and signals */
-	PRIORITY_DELIVERY, /* published events to send; libevent's default */
-	PRIORITY_REQUEST,  /* what peers ask for, and sending the past */
-	PRIORITY_LATE,	   /* what users ask for who had their share of the time */
+	PRIORITY_SOURCE,   /* events to publish, signals, and the service manager */
+	PRIORITY_DELIVERY, /* published events to send */
+	PRIORITY_REQUEST, /* what peers ask for, and sending the past; libevent's default for four priorities */
+	PRIORITY_LATE,	  /* what users ask for who had their share of the time */
 	_PRIORITY_MAX,
 };
