@@ -218,7 +218,7 @@ $(UNIT): $(O)/tests/unit/%: $(O)/obj/tests/unit/%.o $(O)/libunit.a $(O)/libctl.a
 	$(link) $(UNIT_LIBS) $(PKG_LIBS)
 
 LIB_HELPERS := $(O)/tests/integration/listen
-BUS_HELPERS := $(O)/tests/integration/notifications $(O)/tests/integration/bus-client
+BUS_HELPERS := $(addprefix $(O)/tests/integration/,notifications bus-client hostile-bus)
 $(filter-out $(LIB_HELPERS) $(BUS_HELPERS),$(HELPERS)): $(O)/tests/%: $(O)/obj/tests/%.o $(O)/libhelper.a $(O)/libproto.a
 	$(link)
 

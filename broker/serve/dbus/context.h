@@ -59,15 +59,17 @@ struct dbus {
 
 	sd_bus *connection; /* NULL: there is none */
 	struct event *io, *timer, *reopen;
-	struct event *work; /* a job may have something to send */
-	short io_wants;	    /* the events that @io waits for; 0: none */
-	bool lost;	    /* the connection broke, which is handled before the loop's next wait */
-	bool again;	    /* there is more to do than fits into one turn */
+	struct event *work;  /* a job may have something to send */
+	struct event *later; /* the same for those that come later */
+	short io_wants;	     /* the events that @io waits for; 0: none */
+	bool lost;	     /* the connection broke, which is handled before the loop's next wait */
+	bool again;	     /* there is more to do than fits into one turn */
 	unsigned int attempts;
 	int reported; /* the errno of the last failure, which is reported once */
 
 	struct dbus_peer *peers;		 /* by name */
 	TAILQ_HEAD(dbus_jobs, dbus_job) ready;	 /* jobs that may have something to send */
+	struct dbus_jobs late;			 /* the same, of users who had their share of the time */
 	struct dbus_subscription *subscriptions; /* by number */
 	uint64_t last_subscription;
 

@@ -201,6 +201,15 @@ static void on_work(evutil_socket_t fd, short what, void *userdata)
 		run(dbus);
 }
 
+static void on_later(evutil_socket_t fd, short what, void *userdata)
+{
+	struct dbus *dbus = userdata;
+
+	(void)fd, (void)what;
+	if (dbus->connection && !dbus->lost)
+		dbus_jobs_run_late(dbus);
+}
+
 static void watch_socket(struct dbus *dbus)
 {
 	int events = sd_bus_get_events(dbus->connection), fd = sd_bus_get_fd(dbus->connection);
@@ -295,6 +304,8 @@ static void dbus_done(struct dbus *dbus)
 		event_free(dbus->reopen);
 	if (dbus->work)
 		event_free(dbus->work);
+	if (dbus->later)
+		event_free(dbus->later);
 	free(dbus);
 }
 
@@ -313,15 +324,18 @@ static int dbus_new(struct face **ret, const struct face_context *context)
 	dbus->face.ops = &dbus_face;
 	dbus->context = *context;
 	TAILQ_INIT(&dbus->ready);
+	TAILQ_INIT(&dbus->late);
 	TAILQ_INIT(&dbus->unasked);
 	dbus->io = event_new(context->base, -1, 0, on_turn, dbus);
 	dbus->timer = event_new(context->base, -1, 0, on_turn, dbus);
 	dbus->reopen = event_new(context->base, -1, 0, on_reopen, dbus);
 	dbus->work = event_new(context->base, -1, 0, on_work, dbus);
-	if (!dbus->io || !dbus->timer || !dbus->reopen || !dbus->work)
+	dbus->later = event_new(context->base, -1, 0, on_later, dbus);
+	if (!dbus->io || !dbus->timer || !dbus->reopen || !dbus->work || !dbus->later)
 		return -ENOMEM;
 	event_priority_set(dbus->timer, PRIORITY_REQUEST);
 	event_priority_set(dbus->work, PRIORITY_DELIVERY);
+	event_priority_set(dbus->later, PRIORITY_LATE);
 	dbus_pings_limit(dbus);
 	dbus_polkit_limit(dbus);
 	try_connect(dbus);

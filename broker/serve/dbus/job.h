@@ -11,8 +11,9 @@
 struct dbus_job {
 	struct dbus_peer *peer; /* its owner */
 	struct cursor cursor;
-	bool ready;   /* is in dbus.ready */
-	bool blocked; /* its peer must first read the signals that were sent */
+	struct dbus_jobs
+		*ready; /* the list that it is in: dbus.ready or dbus.late; NULL: it has nothing to send */
+	bool blocked;	/* its peer must first read the signals that were sent */
 	TAILQ_ENTRY(dbus_job) turn;
 	TAILQ_ENTRY(dbus_job) of_peer;
 	/*
@@ -44,3 +45,5 @@ void dbus_jobs_unblock(struct dbus_peer *peer);
 
 /* dbus_jobs_run() - run all in turn, within the limits of one turn of the loop; sets dbus.again if more is left */
 void dbus_jobs_run(struct dbus *dbus);
+/* dbus_jobs_run_late() - the same for those that come later, in a slice */
+void dbus_jobs_run_late(struct dbus *dbus);
