@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -24,16 +23,6 @@ static const char help[] =
 static const struct option options[] = {
 	CTL_OPTIONS, CTL_OPTIONS_JSON, FILTER_OPTIONS, { "lines", required_argument, NULL, 'n' }, {}
 };
-
-/* The file was truncated while it was mapped, which a broker never does. */
-static void truncated(int number)
-{
-	static const char message[] = "forkbusctl: the file was cut short while it was read\n";
-
-	(void)number;
-	(void)!write(STDERR_FILENO, message, sizeof(message) - 1);
-	_exit(CTL_FAILURE);
-}
 
 static void log_p(struct forkbus_log **log)
 {
@@ -124,7 +113,6 @@ int ctl_log(struct ctl *ctl, int argc, char *argv[])
 		return r;
 
 	output_catch_signals();
-	sigaction(SIGBUS, &(struct sigaction){ .sa_handler = truncated }, NULL);
 	r = open_log(&log, ctl, client, argv[optind]);
 	if (r != CTL_GO_ON)
 		return r;

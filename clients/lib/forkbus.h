@@ -527,8 +527,7 @@ int forkbus_open_ring(struct forkbus *client, uint64_t timeout_usec, int *fd);
 /*
  * forkbus_read_log() - read the file of a log from its oldest event on, whether or not a broker writes it
  * The handle's filter and since apply. A tree, a snapshot and a pid without its start are refused: only a broker knows which
- * processes live. A file that is truncated while it is read
- * is damaged.
+ * processes live. A file that is truncated while it is read is damaged.
  * @fd: stays the caller's, and may be closed. @ret: to be freed by forkbus_log_free()
  * Return: 0; -EBADMSG if it is not a log, -EPROTONOSUPPORT if it is of another version or machine, -ERANGE if the cursor is
  * of another log, -EINVAL for the filter (forkbus_get_error() has the reason), -ENOMEM, errors of pread(2).
