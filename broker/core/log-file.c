@@ -48,7 +48,7 @@ static void lock_file(int fd)
 	(void)fcntl(fd, F_OFD_SETLK, &all);
 }
 
-static struct log_file *protected;
+static struct log_file *guarded;
 
 /*
  * An instruction used a part of the mapping that the file no longer has, or that cannot be read. After this it is repeated.
@@ -56,7 +56,7 @@ static struct log_file *protected;
  */
 static void on_bus_error(int number, siginfo_t *info, void *context)
 {
-	struct log_file *file = protected;
+	struct log_file *file = guarded;
 	uintptr_t address = (uintptr_t)info->si_addr, begin = file ? (uintptr_t)file->header : 0;
 	int saved = errno;
 
@@ -79,7 +79,7 @@ static void protect(struct log_file *file)
 	sigemptyset(&action.sa_mask);
 	sigaction(SIGBUS, &action, NULL);
 	file->cut = false;
-	protected = file;
+	guarded = file;
 }
 
 /* Takes the descriptor on success. */
@@ -104,8 +104,8 @@ static int map_file(struct log_file *file, int *fd)
 
 static void unmap_file(struct log_file *file)
 {
-	if (protected == file)
-	protected = NULL;
+	if (guarded == file)
+		guarded = NULL;
 	if (file->header)
 		munmap(file->header, file->size);
 	file->header = NULL;

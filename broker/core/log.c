@@ -331,7 +331,7 @@ uint64_t log_last_time(const struct log *log)
 	return log->last_time;
 }
 
-/* The last block from [tail, head) for which @before does not hold; blocks are ordered. */
+/* The block with a sequence number that the log has; blocks are ordered. */
 static uint64_t find_block(const struct log *log, uint64_t seq)
 {
 	uint64_t low = log->tail / LOG_BLOCK_SIZE;
