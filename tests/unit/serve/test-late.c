@@ -96,13 +96,24 @@ static void test_drop(void **state)
 	assert_int_equal(done[0], 10 + LATE_WRITE);
 }
 
+static void on_end(evutil_socket_t fd, short what, void *userdata)
+{
+	(void)fd, (void)what, (void)userdata;
+	event_base_loopbreak(base);
+}
+
 /* In a turn of the loop that is long already, nothing is begun. */
 static void test_long_turn(void **state)
 {
+	struct event *end = event_new(base, -1, 0, on_end, NULL);
+
 	(void)state;
+	event_priority_set(end, PRIORITY_LATE);
 	late_add(&late, &entries[0], LATE_READ);
+	event_active(end, EV_TIMEOUT, 0);
 	slice_turn_began = monotonic_nsec() - SLICE_TURN_NSEC;
-	event_base_loop(base, EVLOOP_NONBLOCK);
+	event_base_loop(base, 0);
+	event_free(end);
 	assert_int_equal(n_done, 0);
 	slice_turn_began = 0;
 	event_base_loop(base, EVLOOP_NONBLOCK);
