@@ -418,7 +418,7 @@ static void on_gone(void *userdata, const char *path)
 	event_base_loopbreak(broker->base);
 }
 
-/* Without it the broker works as well, and nobody knows why it is not found. */
+/* The broker works without it, too. */
 static void watch_place(struct broker *broker)
 {
 	int r = place_new(&broker->place, broker->base, broker->config.runtime_directory, on_gone, broker);

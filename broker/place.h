@@ -3,7 +3,7 @@
 
 /*
  * Watches whether the broker's sockets are still where clients look for them. A socket whose file was removed cannot be found
- * any more, and a broker without the right to make the directory again can only end, so that it is started anew.
+ * any more, and a broker without the right to make the directory again can only end, so that it is started again.
  */
 
 struct event_base;

@@ -31,16 +31,16 @@ my $seconds     = $ENV{FORKBUS_LONG} ? 60 : 5;
 my $each   = int((slow() ? 20_000 : $seconds * 1_000_000 / STEP) / (2 * (USERS + 1))) * 2;
 my $events = $each * (USERS + 1);
 
-# One user gets at most a quarter of the memory for 2000 connections (see BUDGET in forkbusd.conf(5)): 8 KiB each for filters, 32
+# One user gets at most a quarter of the memory for 4096 connections (see BUDGET in forkbusd.conf(5)): 8 KiB each for filters, 32
 # for requests and unsent lines, 16 for trees.
-use constant ATTACKER => 2000 * (8 + 32 + 16) / 4;
+use constant ATTACKER => 4096 * (8 + 32 + 16) / 4;
 
 sub crowd {
     my ($log_size) = @_;
     my $feed = Forkbus::Feed->new(
         speed    => 1,
         log_size => $log_size,
-        config   => { Limits => { Connections => 2000, EncodingCache => '8M' } }
+        config   => { Limits => { Connections => 4096, EncodingCache => '8M' } }
     );
     my $broker = $feed->broker;
     my $before = $broker->memory;

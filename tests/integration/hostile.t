@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# One user with 512 connections, and on the message bus with 48, does what costs the broker most (hostile.c, hostile-bus.c). No turn
-# of the loop is long, the source loses nothing, and another user gets all events by each interface.
+# One user with 512 connections, and 48 on the message bus, does what costs the broker most (hostile.c, hostile-bus.c). No turn of
+# the loop is long, the source loses nothing, and another user gets all events by each interface.
 use strict;
 use warnings;
 use FindBin '$Bin';
@@ -20,7 +20,7 @@ Forkbus->needs_connector;
 # For how many descriptors the kernel has room.
 sub files { return Forkbus->read_file("/proc/$_[0]{pid}/status") =~ /^FDSize:\s+(\d+)/m ? $1 : undef }
 
-# What a client on the bus has got when its subscription has come to an event.
+# What a client on the bus has received when its subscription has come to an event.
 sub signals {
     my ($client, $path, $seq) = @_;
     Forkbus->wait_until(sub { (split /:/, $client->get('Cursor', $path))[1] >= $seq }) or die "no signals to $seq\n";

@@ -11,7 +11,7 @@
 #define MESSAGES_PER_TURN 100
 #define MESSAGES_PER_JOB  16
 #define TURN_NSEC	  (2 * NSEC_PER_MSEC)
-/* The most messages that wait until the bus reads them. More events wait in the log. Half of it is for users who have time left. */
+/* The most messages that wait until the bus reads them. More events wait in the log. Half is for users who have time left. */
 #define QUEUE_MAX	  1024
 #define QUEUE_MAX_LATE	  (QUEUE_MAX / 2)
 
