@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "core/slice.h"
 #include "source/recent.h"
 #include "source/subject.h"
 
@@ -15,9 +16,25 @@
 /* A scan that was interrupted for a long time does not delay the next one without limit. */
 #define PAUSE_MAX_NSEC (10 * NSEC_PER_SEC)
 
+/* There may be 200,000 processes. */
+#define WORK_NSEC (4 * NSEC_PER_MSEC)
+
 struct ids {
 	struct process_id *ids; /* owned */
 	size_t n;
+};
+
+enum stage { TAKE_ENTRIES, TAKE_PARENTS, TAKE_MISSING };
+
+/* A snapshot that is taken in, in slices. */
+struct taking {
+	const struct proc_snapshot *snapshot; /* NULL: there is none */
+	bool late;			      /* events were published since the scan began */
+	enum stage stage;
+	size_t at;	/* the next entry, for each stage that reads them */
+	uint32_t *pids; /* owned: of the entries, in ascending order */
+	size_t n;
+	size_t next, kept; /* of resync.missing: the next to look at, and how many stay */
 };
 
 struct resync {
@@ -30,10 +47,13 @@ struct resync {
 	uint64_t started_nsec, hold_until_nsec, allowed_nsec;
 	uint64_t started_seq; /* the log's next event then */
 	struct ids before;    /* in the table when the scan began */
+	struct taking taking;
 
 	struct ids missing; /* those of them that it did not find */
 	bool settling;	    /* events may be older than the scan */
-	uint64_t end_nsec;  /* of the scan that settles */
+	bool telling;	    /* they are being reported */
+	size_t told;
+	uint64_t end_nsec; /* of the scan that settles */
 
 	struct recent ended; /* ends that were reported: /proc shows a process for a moment longer */
 };
@@ -69,6 +89,7 @@ struct resync *resync_free(struct resync *resync)
 		return NULL;
 	ids_clear(&resync->before);
 	ids_clear(&resync->missing);
+	free(resync->taking.pids);
 	recent_done(&resync->ended);
 	free(resync);
 	return NULL;
@@ -114,29 +135,20 @@ bool resync_ended_after(const struct resync *resync, uint32_t pid, uint64_t boot
 
 /* Taking a snapshot in */
 
-struct taking {
-	struct resync *resync;
-	const struct proc_snapshot *snapshot;
-	bool late; /* events were published while it was taken */
-};
-
 /* Is the entry about an older process than the one in the table, or has it ended? */
-static bool is_outdated(const struct taking *taking, const struct fb_event *entry,
+static bool is_outdated(const struct resync *resync, const struct fb_event *entry,
 			const struct process *process)
 {
-	const struct resync *resync = taking->resync;
-
 	if (!process)
 		return find_start(&resync->ended, entry->pid, entry->start_usec) ||
-		       (taking->late && resync->ended.dropped);
+		       (resync->taking.late && resync->ended.dropped);
 	return (process->has & EVENT_BIT(start_usec)) && process->id.start_usec > entry->start_usec &&
 	       !procfs_start_matches(entry->start_usec, process->id.start_usec);
 }
 
 /* Names that were published first stay: that of the process, and of its parent. */
-static void learn(const struct taking *taking, struct proc_entry *entry, const struct process *process)
+static void learn(const struct resync *resync, struct proc_entry *entry, const struct process *process)
 {
-	const struct resync *resync = taking->resync;
 	const struct process *parent = table_find(hub_table(resync->hub), entry->event.ppid);
 
 	if (process)
@@ -146,12 +158,12 @@ static void learn(const struct taking *taking, struct proc_entry *entry, const s
 	(void)hub_learn(resync->hub, &entry->event);
 }
 
-static void take_entry(struct taking *taking, struct proc_entry *entry)
+static void take_entry(struct resync *resync, struct proc_entry *entry)
 {
-	const struct resync *resync = taking->resync;
 	const struct process *process = table_find(hub_table(resync->hub), entry->event.pid);
+	const struct taking *taking = &resync->taking;
 
-	if (is_outdated(taking, &entry->event, process))
+	if (is_outdated(resync, &entry->event, process))
 		return;
 	if (resync->ops->begins_later && resync->ops->begins_later(resync->userdata, &entry->event))
 		return;
@@ -166,31 +178,26 @@ static void take_entry(struct taking *taking, struct proc_entry *entry)
 			~((process->has | EVENT_BIT(privacy)) & ~(EVENT_BIT(pid) | EVENT_BIT(start_usec)));
 	if (resync->wanted)
 		EVENT_CLEAR(&entry->event, privacy);
-	learn(taking, entry, process);
+	learn(resync, entry, process);
 	if (resync->ops->living)
 		resync->ops->living(resync->userdata, taking->snapshot, entry);
 }
 
 /* When all entries are taken: parents may come after their children. */
-static void learn_parents(struct hub *hub, const struct proc_snapshot *snapshot)
+static void learn_parent(struct hub *hub, const struct proc_entry *entry)
 {
-	const struct process *process, *parent;
-	struct proc_entry entry;
+	const struct process *process = table_find(hub_table(hub), entry->event.pid);
+	const struct process *parent = table_find(hub_table(hub), entry->event.ppid);
 	struct fb_event event;
-	size_t at = 0;
 
-	while (proc_snapshot_next(snapshot, &at, &entry)) {
-		process = table_find(hub_table(hub), entry.event.pid);
-		parent = table_find(hub_table(hub), entry.event.ppid);
-		if (!process || !parent || process->has & EVENT_BIT(parent_start_usec))
-			continue;
-		fb_event_init(&event, EVENT_PROCESS);
-		EVENT_SET(&event, pid, process->id.pid);
-		EVENT_SET(&event, start_usec, process->id.start_usec);
-		EVENT_SET(&event, ppid, parent->id.pid);
-		EVENT_SET(&event, parent_start_usec, parent->id.start_usec);
-		(void)hub_learn(hub, &event);
-	}
+	if (!process || !parent || process->has & EVENT_BIT(parent_start_usec))
+		return;
+	fb_event_init(&event, EVENT_PROCESS);
+	EVENT_SET(&event, pid, process->id.pid);
+	EVENT_SET(&event, start_usec, process->id.start_usec);
+	EVENT_SET(&event, ppid, parent->id.pid);
+	EVENT_SET(&event, parent_start_usec, parent->id.start_usec);
+	(void)hub_learn(hub, &event);
 }
 
 /* Processes that end */
@@ -230,82 +237,158 @@ static bool awaits_end(const struct resync *resync, uint32_t pid)
 	return !resync->ops->awaits_end || resync->ops->awaits_end(resync->userdata, pid);
 }
 
-static void find_missing(struct resync *resync, const struct proc_snapshot *snapshot, const uint32_t *pids,
-			 size_t n)
+/* Of those that were in the table before, the next one. */
+static void look_for_one(struct resync *resync)
 {
-	struct ids *missing = &resync->missing;
-	size_t kept = 0;
+	struct taking *taking = &resync->taking;
+	struct process_id *ids = resync->missing.ids, id = ids[taking->next++];
 
-	ids_clear(missing);
-	*missing = resync->before;
-	resync->before = (struct ids){};
-	for (size_t i = 0; i < missing->n; i++) {
-		struct process_id id = missing->ids[i];
+	if (bsearch(&id.pid, taking->pids, taking->n, sizeof(id.pid), compare_pids) ||
+	    !is_in_table(resync, id))
+		return;
+	if (awaits_end(resync, id.pid))
+		ids[taking->kept++] = id;
+	else
+		resync->ops->gone(resync->userdata, id.pid, taking->snapshot->end_nsec);
+}
 
-		if (bsearch(&id.pid, pids, n, sizeof(*pids), compare_pids) || !is_in_table(resync, id))
-			continue;
-		if (awaits_end(resync, id.pid))
-			missing->ids[kept++] = id;
-		else
-			resync->ops->gone(resync->userdata, id.pid, snapshot->end_nsec);
+/* Begin the next stage. Return: false if there is none. */
+static bool next_stage(struct resync *resync)
+{
+	struct taking *taking = &resync->taking;
+
+	switch (taking->stage) {
+	case TAKE_ENTRIES:
+		taking->at = 0;
+		taking->stage = TAKE_PARENTS;
+		return true;
+	case TAKE_PARENTS:
+		ids_clear(&resync->missing);
+		/* A process that could not be read may live. */
+		if (taking->snapshot->skipped != 0)
+			return false;
+		resync->missing = resync->before;
+		resync->before = (struct ids){};
+		taking->stage = TAKE_MISSING;
+		return true;
+	case TAKE_MISSING:
+		resync->missing.n = taking->kept;
+		break;
 	}
-	missing->n = kept;
+	return false;
 }
 
-static size_t count_entries(const struct proc_snapshot *snapshot)
+/* Return: false at the end of a stage. */
+static bool take_one(struct resync *resync)
 {
+	struct taking *taking = &resync->taking;
 	struct proc_entry entry;
-	size_t at = 0, n = 0;
 
-	while (proc_snapshot_next(snapshot, &at, &entry))
-		n++;
-	return n;
+	if (taking->stage == TAKE_MISSING) {
+		if (taking->next == resync->missing.n)
+			return false;
+		look_for_one(resync);
+		return true;
+	}
+	if (!proc_snapshot_next(taking->snapshot, &taking->at, &entry))
+		return false;
+	if (taking->stage == TAKE_PARENTS) {
+		learn_parent(resync->hub, &entry);
+	} else {
+		taking->pids[taking->n++] = entry.event.pid;
+		take_entry(resync, &entry);
+	}
+	return true;
 }
 
-/* @before is the list of processes at the start of the scan. */
-static int take_snapshot(struct resync *resync, const struct proc_snapshot *snapshot, bool late)
+/* A refusal is permanent; other errors may not be. */
+static bool is_worth_repeating(int r)
 {
-	struct taking taking = { resync, snapshot, late };
-	_cleanup_free_ uint32_t *pids = calloc(count_entries(snapshot) + 1, sizeof(*pids));
-	struct proc_entry entry;
-	size_t at = 0, n = 0;
+	return r < 0 && r != -EPERM && r != -EACCES;
+}
 
-	if (!pids)
-		return -ENOMEM;
+static void end_scan(struct resync *resync, int result)
+{
+	resync->scanning = false;
+	recent_keep(&resync->ended, false);
+	ids_clear(&resync->before);
+	free(resync->taking.pids);
+	resync->taking = (struct taking){ 0 };
+	if (result < 0)
+		resync->wanted = true;
+}
+
+int resync_begin_taking(struct resync *resync, const struct proc_snapshot *snapshot, int result,
+			uint64_t now_nsec)
+{
+	uint64_t pause = PAUSE_NSEC + PAUSE_SHARE * (now_nsec - resync->started_nsec);
+	uint32_t *pids = NULL;
+
+	resync->allowed_nsec = now_nsec + (pause < PAUSE_MAX_NSEC ? pause : PAUSE_MAX_NSEC);
+	if (result == 0) {
+		pids = calloc(snapshot->n + 1, sizeof(*pids));
+		result = pids ? 0 : -ENOMEM;
+	}
+	if (result < 0) {
+		end_scan(resync, result);
+		return result;
+	}
+	resync->taking = (struct taking){ .snapshot = snapshot, .pids = pids };
 	if (resync->ops->begin)
 		resync->ops->begin(resync->userdata, snapshot);
-	while (proc_snapshot_next(snapshot, &at, &entry)) {
-		pids[n++] = entry.event.pid;
-		take_entry(&taking, &entry);
-	}
-	learn_parents(resync->hub, snapshot);
-	ids_clear(&resync->missing);
-	/* A process that could not be read may live. */
-	if (snapshot->skipped == 0) {
-		qsort(pids, n, sizeof(*pids), compare_pids);
-		find_missing(resync, snapshot, pids, n);
-	}
-	resync->settling = true;
-	resync->end_nsec = snapshot->end_nsec;
 	return 0;
+}
+
+static bool go_on(struct resync *resync, struct slice slice, uint64_t now_nsec)
+{
+	struct taking *taking = &resync->taking;
+
+	taking->late |= !resync_holds(resync, now_nsec);
+	do {
+		if (slice_is_over(&slice, SLICE_CHEAP))
+			return false;
+	} while (take_one(resync) || next_stage(resync));
+	resync->settling = true;
+	resync->end_nsec = taking->snapshot->end_nsec;
+	end_scan(resync, is_worth_repeating(taking->snapshot->skipped) ? -EAGAIN : 0);
+	return true;
+}
+
+bool resync_go_on_taking(struct resync *resync)
+{
+	return go_on(resync, slice_begin(WORK_NSEC), monotonic_nsec());
+}
+
+/* Report some of the missing. */
+static void tell(struct resync *resync)
+{
+	struct slice slice = slice_begin(WORK_NSEC);
+
+	while (resync->told < resync->missing.n) {
+		struct process_id id = resync->missing.ids[resync->told];
+
+		if (slice_is_over(&slice, SLICE_CHEAP))
+			return;
+		resync->told++;
+		if (is_in_table(resync, id))
+			resync->ops->gone(resync->userdata, id.pid, resync->end_nsec);
+	}
+	resync->telling = false;
+	ids_clear(&resync->missing);
+	if (resync->ops->settled)
+		resync->ops->settled(resync->userdata, resync->end_nsec);
 }
 
 void resync_settle(struct resync *resync, uint64_t newest_nsec, bool idle)
 {
 	uint64_t until = resync->end_nsec + RESYNC_LATE_NSEC;
-	struct ids missing;
 
 	if (!resync->settling || (newest_nsec <= until && !(idle && monotonic_nsec() > until)))
 		return;
 	resync->settling = false;
-	missing = resync->missing;
-	resync->missing = (struct ids){};
-	for (size_t i = 0; i < missing.n; i++)
-		if (is_in_table(resync, missing.ids[i]))
-			resync->ops->gone(resync->userdata, missing.ids[i].pid, resync->end_nsec);
-	ids_clear(&missing);
-	if (resync->ops->settled)
-		resync->ops->settled(resync->userdata, resync->end_nsec);
+	resync->telling = true;
+	resync->told = 0;
+	tell(resync);
 }
 
 /* The scan */
@@ -358,39 +441,40 @@ void resync_begin(struct resync *resync, struct proc_helper *helper)
 		resync_started(resync, now);
 }
 
-/* A refusal is permanent; other errors may not be. */
-static bool is_worth_repeating(int r)
-{
-	return r < 0 && r != -EPERM && r != -EACCES;
-}
-
 int resync_take(struct resync *resync, const struct proc_snapshot *snapshot, int result, uint64_t now_nsec)
 {
-	uint64_t pause = PAUSE_NSEC + PAUSE_SHARE * (now_nsec - resync->started_nsec);
-	bool late = !resync_holds(resync, now_nsec);
+	int r = resync_begin_taking(resync, snapshot, result, now_nsec);
 
-	resync->allowed_nsec = now_nsec + (pause < PAUSE_MAX_NSEC ? pause : PAUSE_MAX_NSEC);
-	resync->scanning = false;
-	if (result == 0)
-		result = take_snapshot(resync, snapshot, late);
-	recent_keep(&resync->ended, false);
-	ids_clear(&resync->before);
-	if (result < 0 || is_worth_repeating(snapshot->skipped))
-		resync->wanted = true;
-	return result;
+	if (r == 0)
+		(void)go_on(resync, (struct slice){ .until = UINT64_MAX }, now_nsec);
+	return r;
 }
 
-bool resync_collect(struct resync *resync, struct proc_helper *helper)
+int resync_collect(struct resync *resync, struct proc_helper *helper)
 {
+	const struct proc_snapshot *snapshot;
 	int result;
-	const struct proc_snapshot *snapshot = proc_helper_scanned(helper, &result);
 
-	return snapshot && resync_take(resync, snapshot, result, monotonic_nsec()) == 0;
+	if (resync->telling) {
+		tell(resync);
+		return RESYNC_PART;
+	}
+	if (!resync->taking.snapshot) {
+		snapshot = proc_helper_scanned(helper, &result);
+		if (!snapshot || resync_begin_taking(resync, snapshot, result, monotonic_nsec()) < 0)
+			return RESYNC_NOTHING;
+	}
+	return resync_go_on_taking(resync) ? RESYNC_ALL : RESYNC_PART;
+}
+
+bool resync_is_busy(const struct resync *resync)
+{
+	return resync->taking.snapshot || resync->telling;
 }
 
 bool resync_holds(const struct resync *resync, uint64_t now_nsec)
 {
-	return resync->scanning && now_nsec <= resync->hold_until_nsec;
+	return resync->telling || (resync->scanning && now_nsec <= resync->hold_until_nsec);
 }
 
 bool resync_is_wanted(const struct resync *resync)
@@ -401,4 +485,6 @@ bool resync_is_wanted(const struct resync *resync)
 void resync_release(struct resync *resync)
 {
 	resync->hold_until_nsec = 0;
+	while (resync->telling)
+		tell(resync);
 }

@@ -9,6 +9,8 @@
  * a process had an event since, the table is newer. Processes that were in the table when the scan began, and that it did
  * not find, have ended. The events of their end may still be queued, so the broker waits for these first.
  *
+ * With many processes, both are done in slices of a few milliseconds.
+ *
  * All times are of CLOCK_MONOTONIC. struct resync_ops has the functions that differ between sources.
  */
 
@@ -51,17 +53,28 @@ void resync_hurry(struct resync *resync);
 
 /* resync_begin() - let the helper scan /proc, if a scan is wanted and allowed now */
 void resync_begin(struct resync *resync, struct proc_helper *helper);
-/* resync_collect() - merge the scan if it is complete. Return: whether it was merged. */
-bool resync_collect(struct resync *resync, struct proc_helper *helper);
+/* resync_collect() - merge a part of the scan if it is complete, or report some of the missing processes */
+enum { RESYNC_NOTHING, RESYNC_PART, RESYNC_ALL };
+int resync_collect(struct resync *resync, struct proc_helper *helper);
+/* resync_is_busy() - resync_collect() has more to do at once */
+bool resync_is_busy(const struct resync *resync);
 
-/* resync_started(), resync_take() - the steps of the two above that do not use the helper; @result: of the scan */
+/*
+ * The steps of the two above that do not use the helper; @result: of the scan
+ * resync_begin_taking() - Return: 0, or a negative errno: the scan is repeated
+ * resync_go_on_taking() - Return: whether all of it is merged. The snapshot stays the caller's, and as it is until then.
+ * resync_take() - both, all of it at once
+ */
 void resync_started(struct resync *resync, uint64_t now_nsec);
+int resync_begin_taking(struct resync *resync, const struct proc_snapshot *snapshot, int result,
+			uint64_t now_nsec);
+bool resync_go_on_taking(struct resync *resync);
 int resync_take(struct resync *resync, const struct proc_snapshot *snapshot, int result, uint64_t now_nsec);
 
-/* resync_holds() - events wait for a scan */
+/* resync_holds() - events wait for a scan, or until missing processes are reported */
 bool resync_holds(const struct resync *resync, uint64_t now_nsec);
 bool resync_is_wanted(const struct resync *resync);
-/* resync_release() - events do not wait for this scan any longer */
+/* resync_release() - events do not wait any longer */
 void resync_release(struct resync *resync);
 
 /*

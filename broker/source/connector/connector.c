@@ -245,6 +245,16 @@ static void note_drops(struct connector *connector, bool empty)
 	cover_overrun(connector);
 }
 
+/* It goes on in the next cycle, at once. */
+static void merge_scan(struct connector *connector)
+{
+	int r = resync_collect(connector->resync, connector->helper);
+
+	connector->stats.resyncs += r == RESYNC_ALL;
+	if (r != RESYNC_NOTHING)
+		hub_flush(connector->hub);
+}
+
 /*
  * Read all messages, then all records, then publish these messages. The order matters: the kernel sends the record of a
  * thread before its exit message.
@@ -256,10 +266,7 @@ static unsigned int run_cycle(void *userdata)
 	int r = 1;
 
 	*drain = (struct netlink_drain){};
-	if (resync_collect(connector->resync, connector->helper)) {
-		connector->stats.resyncs++;
-		hub_flush(connector->hub);
-	}
+	merge_scan(connector);
 	collect_answers(connector);
 	while (r > 0 && connector_queue_room(&connector->queue) >= QUEUE_RESERVE)
 		r = netlink_receive(connector->fd, connector->arena, connector_take_message, connector,
@@ -272,6 +279,8 @@ static unsigned int run_cycle(void *userdata)
 	use_late(connector);
 	connector_ask_due(connector, connector->heard_nsec);
 	resync_begin(connector->resync, connector->helper);
+	if (resync_is_busy(connector->resync))
+		pace_hold(&connector->pace, 0);
 	return drain->datagrams;
 }
 
@@ -477,6 +486,8 @@ static void run_tick(void *userdata)
 	report_lost_records(connector);
 	connector_ask_due(connector, now);
 	resync_settle(connector->resync, 0, connector_queue_is_empty(&connector->queue));
+	if (resync_is_busy(connector->resync))
+		pace_hold(&connector->pace, 0);
 	connector_check_suspects(connector, now);
 	if (now > connector->expired_nsec + RECORD_AGE_NSEC) {
 		connector->expired_nsec = now;

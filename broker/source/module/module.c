@@ -91,7 +91,7 @@ static void listen_to(struct module *module, int progress)
 
 	if (progress == MODULE_HELD)
 		event_add(module->hold, &hold);
-	else if (progress == MODULE_BUSY)
+	else if (progress == MODULE_BUSY || resync_is_busy(module->resync))
 		event_add(module->hold, &pause);
 	if (reads && live)
 		event_add(module->live, NULL);
@@ -112,8 +112,7 @@ static void run(struct module *module)
 	if (module->cgroups)
 		cgroups_collect(module->cgroups);
 	(void)proc_helper_collect(module->helper);
-	if (resync_collect(module->resync, module->helper))
-		module->stats.resyncs++;
+	module->stats.resyncs += resync_collect(module->resync, module->helper) == RESYNC_ALL;
 	if (!scan_holds(module)) {
 		progress = module_stream_run(&module->stream, BATCH);
 		resync_settle(module->resync,

@@ -308,6 +308,13 @@ static int read_one(int proc, uint32_t pid, struct fb_event *event, struct procf
 	return tids->n > 0 ? 0 : PROCFS_E_GONE;
 }
 
+static int compare_numbers(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
 static bool is_lasting(int r)
 {
 	return r == 0 || r == -EPERM || r == -EACCES;
@@ -324,6 +331,8 @@ int procfs_scan(int proc, procfs_scan_fn fn, void *userdata, int *skipped)
 	if (!text)
 		return -ENOMEM;
 	r = numbers_read_at(&pids, proc, ".");
+	if (r == 0 && pids.n > 0)
+		qsort(pids.values, pids.n, sizeof(*pids.values), compare_numbers);
 	for (size_t i = 0; r == 0 && i < pids.n; i++) {
 		got = read_one(proc, pids.values[i], &event, text, &tids);
 		if (got == 0)

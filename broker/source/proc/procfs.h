@@ -105,7 +105,7 @@ int procfs_read(int proc, uint32_t pid, uint64_t start_usec, field_set fields, s
 		struct procfs_text *text, struct procfs_stat *stat);
 
 /*
- * procfs_scan() - call @fn for each living process, with the ids of its living threads
+ * procfs_scan() - call @fn for each living process, by ascending pid, with the ids of its living threads
  * @skipped: 0, or the error why processes that may live could not be read: a negative errno, preferably a temporary one
  * Return: 0, what @fn returned if not 0 (the scan ends there), or a negative errno.
  */

@@ -53,6 +53,7 @@ static int snapshot_add(const struct fb_event *event, const uint32_t *tids, size
 	at += sizeof(header) + padded(header.packed);
 	memcpy(at, tids, n_tids * sizeof(*tids));
 	snapshot->size = (size_t)(at - snapshot->data) + n_tids * sizeof(*tids);
+	snapshot->n++;
 	return 0;
 }
 
@@ -60,7 +61,7 @@ int proc_snapshot_take(struct proc_snapshot *snapshot, int proc)
 {
 	int r;
 
-	snapshot->size = 0;
+	snapshot->size = snapshot->n = 0;
 	snapshot->begin_nsec = monotonic_nsec();
 	r = procfs_scan(proc, snapshot_add, snapshot, &snapshot->skipped);
 	snapshot->end_nsec = monotonic_nsec();

@@ -14,6 +14,7 @@
 struct proc_snapshot {
 	unsigned char *data; /* owned: the structs that proc_snapshot_next() reads, one after the other */
 	size_t size, max;
+	size_t n;		       /* processes */
 	int skipped;		       /* not all are in it: see procfs_scan() */
 	uint64_t begin_nsec, end_nsec; /* CLOCK_MONOTONIC */
 };

@@ -24,6 +24,12 @@
 
 #define SECOND UINT64_C(1000000)
 
+/* As many processes as there may be, and the kinds of them; in valgrind fewer. */
+#define MANY	  200000
+#define MANY_SLOW 2000
+#define KINDS	  4
+#define TURN_NSEC (50 * NSEC_PER_MSEC)
+
 static struct hub *hub;
 static struct resync *resync;
 static const struct clocks clocks;
@@ -295,6 +301,94 @@ static void test_incomplete(void **state)
 	assert_true(resync_is_wanted(resync));
 }
 
+static uint64_t cpu_nsec(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return (uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec;
+}
+
+static void note_time(uint64_t *longest, uint64_t began)
+{
+	uint64_t took = cpu_nsec() - began;
+
+	if (took > *longest)
+		*longest = took;
+}
+
+/* Another process like one that is there, started at the same time. */
+static void live_like(uint32_t pid, uint32_t other)
+{
+	char target[16], path[16];
+
+	snprintf(target, sizeof(target), "%u", other);
+	snprintf(path, sizeof(path), "%u", pid);
+	assert_int_equal(symlinkat(target, proc, path), 0);
+}
+
+/*
+ * A table of many processes is repaired, in slices of the loop's time. Of each six, two have another name now, one was missed, of
+ * one the pid is used again, one has ended, and one never was.
+ */
+static void test_many(void **state)
+{
+	const uint32_t many = in_valgrind() ? MANY_SLOW : MANY, first = 100;
+	unsigned int slices = 0, told = 0;
+	uint64_t longest = 0;
+	size_t living = KINDS;
+
+	(void)state;
+	for (uint32_t i = 0; i < KINDS; i++)
+		live(first + i, 100 + i, "a");
+	for (uint32_t i = KINDS; i < many; i++) {
+		uint32_t pid = first + i;
+
+		if (i % 3 != 2) {
+			live_like(pid, first + i % KINDS);
+			living++;
+		}
+		if (i % 3 == 0)
+			know(pid, 100 + i % KINDS, "old");
+		else if (i % 6 > 2)
+			know(pid, 50, "before");
+	}
+	begin(1);
+	assert_int_equal(snapshot.n, living);
+	assert_int_equal(resync_begin_taking(resync, &snapshot, 0, 2), 0);
+	for (bool all = false; !all; slices++) {
+		uint64_t began = cpu_nsec();
+
+		all = resync_go_on_taking(resync);
+		note_time(&longest, began);
+	}
+	for (; told == 0 || resync_is_busy(resync); told++) {
+		uint64_t began = cpu_nsec();
+
+		if (told == 0)
+			settle();
+		else
+			assert_int_equal(resync_collect(resync, NULL), RESYNC_PART);
+		note_time(&longest, began);
+		/* Events wait until all are reported. */
+		assert_int_equal(resync_holds(resync, UINT64_MAX), resync_is_busy(resync));
+	}
+	print_message("%u processes: %u and %u slices, the longest %llu us\n", many, slices, told,
+		      (unsigned long long)(longest / NSEC_PER_USEC));
+	assert_true(in_valgrind() || (slices > 1 && told > 1 && longest < TURN_NSEC));
+	assert_int_equal(table_count(hub_table(hub)), snapshot.n);
+	for (uint32_t i = 0; i < many; i++) {
+		const struct process *process = find(first + i);
+
+		assert_int_equal(process != NULL, i < KINDS || i % 3 != 2);
+		if (!process)
+			continue;
+		assert_string_equal(process->comm, "a");
+		assert_true(procfs_start_matches((100 + i % KINDS) * SECOND, process->id.start_usec));
+	}
+	assert_false(resync_is_wanted(resync));
+}
+
 static void test_recent(void **state)
 {
 	struct recent recent;
@@ -332,8 +426,13 @@ int main(void)
 {
 #define TEST(_name) cmocka_unit_test_setup_teardown(_name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_scan), TEST(test_missing_ends), TEST(test_late),
-		TEST(test_rest), TEST(test_incomplete),	  cmocka_unit_test(test_recent),
+		TEST(test_scan),
+		TEST(test_missing_ends),
+		TEST(test_late),
+		TEST(test_rest),
+		TEST(test_incomplete),
+		TEST(test_many),
+		cmocka_unit_test(test_recent),
 	};
 
 	return cmocka_run_group_tests_name("resync", tests, NULL, NULL);
