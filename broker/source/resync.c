@@ -51,8 +51,8 @@ struct resync {
 
 	struct ids missing; /* those of them that it did not find */
 	bool settling;	    /* events may be older than the scan */
-	bool telling;	    /* they are being reported */
-	size_t told;
+	bool reporting;	    /* they are being reported */
+	size_t reported;
 	uint64_t end_nsec; /* of the scan that settles */
 
 	struct recent ended; /* ends that were reported: /proc shows a process for a moment longer */
@@ -360,20 +360,20 @@ bool resync_go_on_taking(struct resync *resync)
 }
 
 /* Report some of the missing. */
-static void tell(struct resync *resync)
+static void report_some(struct resync *resync)
 {
 	struct slice slice = slice_begin(WORK_NSEC);
 
-	while (resync->told < resync->missing.n) {
-		struct process_id id = resync->missing.ids[resync->told];
+	while (resync->reported < resync->missing.n) {
+		struct process_id id = resync->missing.ids[resync->reported];
 
 		if (slice_is_over(&slice, SLICE_CHEAP))
 			return;
-		resync->told++;
+		resync->reported++;
 		if (is_in_table(resync, id))
 			resync->ops->gone(resync->userdata, id.pid, resync->end_nsec);
 	}
-	resync->telling = false;
+	resync->reporting = false;
 	ids_clear(&resync->missing);
 	if (resync->ops->settled)
 		resync->ops->settled(resync->userdata, resync->end_nsec);
@@ -386,9 +386,9 @@ void resync_settle(struct resync *resync, uint64_t newest_nsec, bool idle)
 	if (!resync->settling || (newest_nsec <= until && !(idle && monotonic_nsec() > until)))
 		return;
 	resync->settling = false;
-	resync->telling = true;
-	resync->told = 0;
-	tell(resync);
+	resync->reporting = true;
+	resync->reported = 0;
+	report_some(resync);
 }
 
 /* The scan */
@@ -455,8 +455,8 @@ int resync_collect(struct resync *resync, struct proc_helper *helper)
 	const struct proc_snapshot *snapshot;
 	int result;
 
-	if (resync->telling) {
-		tell(resync);
+	if (resync->reporting) {
+		report_some(resync);
 		return RESYNC_PART;
 	}
 	if (!resync->taking.snapshot) {
@@ -469,12 +469,12 @@ int resync_collect(struct resync *resync, struct proc_helper *helper)
 
 bool resync_is_busy(const struct resync *resync)
 {
-	return resync->taking.snapshot || resync->telling;
+	return resync->taking.snapshot || resync->reporting;
 }
 
 bool resync_holds(const struct resync *resync, uint64_t now_nsec)
 {
-	return resync->telling || (resync->scanning && now_nsec <= resync->hold_until_nsec);
+	return resync->reporting || (resync->scanning && now_nsec <= resync->hold_until_nsec);
 }
 
 bool resync_is_wanted(const struct resync *resync)
@@ -485,6 +485,6 @@ bool resync_is_wanted(const struct resync *resync)
 void resync_release(struct resync *resync)
 {
 	resync->hold_until_nsec = 0;
-	while (resync->telling)
-		tell(resync);
+	while (resync->reporting)
+		report_some(resync);
 }

@@ -334,7 +334,7 @@ static void live_like(uint32_t pid, uint32_t other)
 static void test_many(void **state)
 {
 	const uint32_t many = in_valgrind() ? MANY_SLOW : MANY, first = 100;
-	unsigned int slices = 0, told = 0;
+	unsigned int slices = 0, reported = 0;
 	uint64_t longest = 0;
 	size_t living = KINDS;
 
@@ -362,10 +362,10 @@ static void test_many(void **state)
 		all = resync_go_on_taking(resync);
 		note_time(&longest, began);
 	}
-	for (; told == 0 || resync_is_busy(resync); told++) {
+	for (; reported == 0 || resync_is_busy(resync); reported++) {
 		uint64_t began = cpu_nsec();
 
-		if (told == 0)
+		if (reported == 0)
 			settle();
 		else
 			assert_int_equal(resync_collect(resync, NULL), RESYNC_PART);
@@ -373,9 +373,9 @@ static void test_many(void **state)
 		/* Events wait until all are reported. */
 		assert_int_equal(resync_holds(resync, UINT64_MAX), resync_is_busy(resync));
 	}
-	print_message("%u processes: %u and %u slices, the longest %llu us\n", many, slices, told,
+	print_message("%u processes: %u and %u slices, the longest %llu us\n", many, slices, reported,
 		      (unsigned long long)(longest / NSEC_PER_USEC));
-	assert_true(in_valgrind() || (slices > 1 && told > 1 && longest < TURN_NSEC));
+	assert_true(in_valgrind() || (slices > 1 && reported > 1 && longest < TURN_NSEC));
 	assert_int_equal(table_count(hub_table(hub)), snapshot.n);
 	for (uint32_t i = 0; i < many; i++) {
 		const struct process *process = find(first + i);
