@@ -144,14 +144,22 @@ static uint32_t number_new(struct labels *labels, struct mark *mark, uint64_t se
 	return number;
 }
 
+/* Without memory it keeps the number that it has. */
 static void mark_renumber(struct labels *labels, struct mark *mark, uint64_t seq)
 {
 	uint32_t number = number_new(labels, mark, seq);
 
+	if (number == 0)
+		return;
 	if (mark->number != 0)
-		number_at(labels, mark->number)->to = number ? (uintptr_t)number << 1 | 1 : NOTHING;
+		number_at(labels, mark->number)->to = (uintptr_t)number << 1 | 1;
 	mark->number = number;
 	mark->numbered = seq;
+}
+
+static bool is_newer(const struct labels *labels, const struct mark *mark, const struct mark *than)
+{
+	return mark->number != 0 && mark->number - labels->oldest >= than->number - labels->oldest;
 }
 
 /* The number of a mark that goes means the next mark from now on, by a number that is newer and so not forgotten before. */
@@ -164,10 +172,10 @@ static void number_pass_on(struct labels *labels, const struct mark *mark)
 	number->to = NOTHING;
 	if (!next)
 		return;
-	if (next->number == 0 || next->number - labels->oldest < mark->number - labels->oldest)
+	if (!is_newer(labels, next, mark))
 		mark_renumber(labels, next, used);
 	/* The ring may have moved. */
-	if (next->number != 0)
+	if (is_newer(labels, next, mark))
 		number_at(labels, mark->number)->to = (uintptr_t)next->number << 1 | 1;
 }
 

@@ -78,8 +78,8 @@ void lineage_join(struct lineage *lineage, struct line *line, struct line *paren
 		return;
 	link_below(line, parent);
 	line->joined = true;
-	/* What hangs on it may remember that no mark is above. */
-	if (line->children || line->near_at == lineage->changes)
+	/* What hangs on it, and the labels of its marks, may remember that no mark is above. */
+	if (line->children || line->marks || line->near_at == lineage->changes)
 		lineage->changes++;
 }
 

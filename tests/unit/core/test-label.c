@@ -305,6 +305,23 @@ static void test_numbers(void **state)
 	release(0);
 }
 
+/* The answers about numbers that were given before the parent was known are not repeated. */
+static void test_join_late(void **state)
+{
+	struct process *above = do_fork(NULL), *process = do_fork(NULL);
+	struct label *label = hold(above);
+	uint32_t number;
+
+	(void)state;
+	hold(process);
+	number = do_record(process);
+	assert_false(label_is_in(model.labels, label, number));
+	lineage_join(&model.lineage, process->line, above->line);
+	assert_true(label_is_in(model.labels, label, number));
+	release(1);
+	release(0);
+}
+
 /* The parent of a line is decided once, and there are no circles. */
 static void test_join(void **state)
 {
@@ -336,6 +353,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_shared, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_numbers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_join, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_join_late, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("label", tests, NULL, NULL);

@@ -131,11 +131,44 @@ static void a_tree_is_found_by_the_next(void **state)
 	assert_true(failures >= 4 || !allocations_can_fail());
 }
 
+/* A label keeps the records that it has, although its number cannot be replaced by a newer one. */
+static void numbers_keep_their_meaning(void **state)
+{
+	struct lineage lineage = { .changes = 1 };
+	struct labels *labels;
+	struct label *outer, *inner;
+	struct line *root = lineage_add(&lineage), *child = lineage_add(&lineage);
+	uint64_t seq = 1;
+	bool failed = false;
+
+	(void)state;
+	assert_int_equal(labels_new(&labels, &lineage), 0);
+	lineage_join(&lineage, child, root);
+	assert_int_equal(label_get(&outer, labels, (struct process_id){ 1, 1 }, root, 1), 0);
+	while (!failed && seq < 2000) {
+		uint32_t first = labels_number(labels, root, seq++, 1), second;
+
+		assert_int_equal(label_get(&inner, labels, (struct process_id){ 2, 2 }, child, seq), 0);
+		second = labels_number(labels, child, seq++, 1);
+		allocations_until_failure = allocations_can_fail() ? 1 : 0;
+		label_put(labels, inner);
+		failed = allocations_can_fail() && labels_find(labels, second) == NULL;
+		allocations_until_failure = 0;
+		assert_true(label_is_in(labels, outer, first));
+	}
+	label_put(labels, outer);
+	(void)lineage_end(&lineage, child);
+	(void)lineage_end(&lineage, root);
+	labels_free(labels);
+	lineage_done(&lineage);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(names_stay_in_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_tree_is_found_by_the_next, setup, teardown),
+		cmocka_unit_test_setup_teardown(numbers_keep_their_meaning, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("no-memory", tests, NULL, NULL);
