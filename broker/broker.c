@@ -130,7 +130,6 @@ static void set_budget(const struct broker *broker)
 	budget_set(budget, BUDGET_CACHED_BYTES, at_least(all * CACHED_BYTES, BYTES_MIN), UINT64_MAX);
 }
 
-/* The options that can change while the broker runs; the others keep their values from the start. */
 static void apply(struct broker *broker)
 {
 	const struct config *config = &broker->config;
@@ -154,8 +153,7 @@ static void on_reload(void *userdata)
 			msg_warning(
 				"Group= is read when the broker starts: '%s' sees all processes until then",
 				broker->config.group);
-		memcpy(config.group, broker->config.group, sizeof(config.group));
-		broker->config = config;
+		config_reload(&broker->config, &config);
 		apply(broker);
 		msg_info("configuration reloaded");
 	} else {
@@ -418,7 +416,7 @@ static void on_gone(void *userdata, const char *path)
 	event_base_loopbreak(broker->base);
 }
 
-/* The broker works without it, too. */
+/* Without it the broker works as well, but if it is not found, the reason stays unknown. */
 static void watch_place(struct broker *broker)
 {
 	int r = place_new(&broker->place, broker->base, broker->config.runtime_directory, on_gone, broker);

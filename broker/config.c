@@ -299,6 +299,17 @@ int config_load(struct config *config, const char *path, bool must_exist)
 	return r == INI_E_INVALID ? CONFIG_E_INVALID : r;
 }
 
+void config_reload(struct config *config, const struct config *loaded)
+{
+	config->log_level = loaded->log_level;
+	config->heartbeat_usec = loaded->heartbeat_usec;
+	config->armed = loaded->armed;
+	config->connections = loaded->connections;
+	config->connections_per_user = loaded->connections_per_user;
+	config->request_size = loaded->request_size;
+	config->request_timeout_usec = loaded->request_timeout_usec;
+}
+
 int config_group(const struct config *config, gid_t *gid)
 {
 	const struct group *group;

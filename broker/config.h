@@ -112,6 +112,12 @@ void config_init(struct config *config);
 int config_load(struct config *config, const char *path, bool must_exist);
 
 /*
+ * config_reload() - take those options of @loaded that can change while the broker runs; the others keep their values
+ * Parts of the broker keep pointers to these.
+ */
+void config_reload(struct config *config, const struct config *loaded);
+
+/*
  * config_set() - set one option, as a line of the file would
  * @expected: set to a description of valid values, for people, on failure
  * Return: 0, CONFIG_E_INVALID, CONFIG_E_UNKNOWN; on failure @config is unchanged.

@@ -96,6 +96,27 @@ static void test_all(void **state)
 	assert_int_equal(config.encoding_cache, 1 << 20);
 }
 
+/* The others are read when the broker starts, and parts of it point to them. */
+static void test_reload(void **state)
+{
+	struct config config, loaded;
+
+	(void)state;
+	config_init(&config);
+	memset(&loaded, 0x11, sizeof(loaded));
+	config_reload(&config, &loaded);
+	assert_int_equal(config.log_level, loaded.log_level);
+	assert_int_equal(config.armed, loaded.armed);
+	assert_int_equal(config.heartbeat_usec, loaded.heartbeat_usec);
+	assert_int_equal(config.connections, loaded.connections);
+	assert_int_equal(config.connections_per_user, loaded.connections_per_user);
+	assert_int_equal(config.request_size, loaded.request_size);
+	assert_int_equal(config.request_timeout_usec, loaded.request_timeout_usec);
+	config_init(&loaded);
+	config_reload(&config, &loaded);
+	assert_memory_equal(&config, &loaded, sizeof(config));
+}
+
 /* Each is refused, with a message that names the line, and earlier lines of the file have no effect either. */
 static void test_errors(void **state)
 {
@@ -300,6 +321,7 @@ int main(void)
 		CONFIG_TEST(test_defaults),   CONFIG_TEST(test_all), CONFIG_TEST(test_errors),
 		CONFIG_TEST(test_long_lines), CONFIG_TEST(test_nul), CONFIG_TEST(test_no_file),
 		CONFIG_TEST(test_source),     CONFIG_TEST(test_set), CONFIG_TEST(test_group),
+		CONFIG_TEST(test_reload),
 	};
 
 	return cmocka_run_group_tests_name("config", tests, NULL, NULL);
