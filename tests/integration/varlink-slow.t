@@ -9,6 +9,7 @@ use warnings;
 use FindBin '$Bin';
 use lib $Bin;
 use Forkbus qw(now_usec slow true);
+use Forkbus::Exact;
 use Test::More;
 
 use constant {
@@ -59,7 +60,8 @@ my $before = $broker->memory;
 my $log     = $broker->status->{log};
 my $per_lap = ($log->{nextSeq} - $log->{firstSeq}) * LOG / $log->{used};
 my $times   = int(LAPS * $per_lap / BLOCK) + 1;
-my $goal    = $log->{nextSeq} - 1 + $times * BLOCK;
+my $filled  = $log->{nextSeq} - 1;
+my $goal    = $filled + $times * BLOCK;
 $pid = $feed->write_beside(block(BLOCK), $times);
 my @reported = $reader->catch_up($broker, $goal);
 waitpid $pid, 0;
@@ -105,17 +107,20 @@ is($next, $goal + 1, 'and all else up to the end');
 $feed->write(split /\n/, block(10));
 my $end = $feed->settle;
 is(scalar($stuck[0]->forget->catch_up($broker, $end)), 10, 'then it gets current events');
-@wrong = ();
-for my $one (@stuck[1 .. $#stuck]) {
-    my @events = $one->catch_up($broker, $end);
-    my @losses = grep { $_->{type} eq 'lost' } @events;
-    my @numbers = map { $_->{seq} // () } @events;
-    push @wrong, @losses . ' losses' if @losses > 1;
-    push @wrong, 'out of order' if "@numbers" ne join ' ', sort { $a <=> $b } @numbers;
-    push @wrong, 'an event that was reported as lost'
-      if @losses && grep { $_ >= $losses[0]{from} && $_ <= $losses[0]{to} } @numbers;
+
+sub comm_at {
+    my ($seq) = @_;
+    return 'number ' . (2 * BLOCK + $seq - $goal) if $seq > $goal;
+    return 'number ' . (($seq > $filled ? BLOCK : 0) + 1 + ($seq - $place - 1) % BLOCK);
 }
-is_deeply(\@wrong, [], 'so it is with all ' . STUCK);
+
+# One with a costly pattern can also lose events before its socket is full, where the feed is faster than its search of the log.
+for my $i (1 .. $#stuck) {
+    my $pattern = $i % 2 ? qr/@{[$i + 1]}/ : qr//;
+    my @events = map { $_->{seq} // ($_->{type} eq 'lost' ? $_ : ()) } $stuck[$i]->catch_up($broker, $end);
+    @wrong = inexact($place + 1, $end, sub { comm_at($_[0]) =~ $pattern }, @events);
+    is_deeply(\@wrong, [], 'so it is with the others: ' . ($i + 1));
+}
 
 # The calling client gets complete answers to all accepted calls.
 my $whole = int($asked / length $info);
