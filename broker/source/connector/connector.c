@@ -79,6 +79,19 @@ static void report_overrun(struct connector *connector)
 	report_lost(connector, connector->published_nsec, monotonic_nsec());
 }
 
+/* Before the messages of the same turn: the exits without records are among them. */
+static void report_lost_records(struct connector *connector)
+{
+	char detail[64];
+
+	connector->stats.lost_records += connector->records_lost;
+	snprintf(detail, sizeof(detail), "taskstats: usage of %llu threads is missing",
+		 (unsigned long long)connector->records_lost);
+	hub_lost(connector->hub, "netlink", connector->records_lost, connector->records_since_usec,
+		 clock_usec(CLOCK_REALTIME), detail);
+	connector->records_lost = connector->records_since_usec = 0;
+}
+
 static void translate(struct connector *connector, const struct connector_message *message)
 {
 	const struct cn_event *cn = &message->cn;
@@ -153,6 +166,10 @@ static void process_queue(struct connector *connector, bool now)
 
 	if (!connector_queue_is_empty(queue) || connector->drops.pending)
 		clocks_read(&connector->clocks);
+	if (connector->records_lost > 0) {
+		report_lost_records(connector);
+		any = true;
+	}
 	if (!resync_holds(connector->resync, nsec) && connector->drops.pending) {
 		report_overrun(connector);
 		any = true;
@@ -289,23 +306,6 @@ static unsigned int run_cycle(void *userdata)
 static bool scan_holds(const struct connector *connector)
 {
 	return resync_holds(connector->resync, monotonic_nsec());
-}
-
-static void report_lost_records(struct connector *connector)
-{
-	uint64_t now = clock_usec(CLOCK_REALTIME);
-	char detail[64];
-
-	if (connector->records_lost > 0) {
-		connector->stats.lost_records += connector->records_lost;
-		snprintf(detail, sizeof(detail), "taskstats: usage of %llu threads is missing",
-			 (unsigned long long)connector->records_lost);
-		hub_lost(connector->hub, "netlink", connector->records_lost, connector->records_since_usec,
-			 now, detail);
-		hub_flush(connector->hub);
-		connector->records_lost = 0;
-	}
-	connector->records_since_usec = now;
 }
 
 static void report_unarmed_now(struct connector *connector, uint64_t now)
@@ -483,7 +483,6 @@ static void run_tick(void *userdata)
 	(void)run_check(connector);
 	check_quiet(connector, now);
 	report_unarmed_now(connector, now);
-	report_lost_records(connector);
 	connector_ask_due(connector, now);
 	resync_settle(connector->resync, 0, connector_queue_is_empty(&connector->queue));
 	if (resync_is_busy(connector->resync))
@@ -529,7 +528,7 @@ int connector_run(struct connector *connector)
 
 	connector->published_nsec = monotonic_nsec();
 	silence_init(&connector->silence, connector->published_nsec);
-	connector->records_since_usec = clock_usec(CLOCK_REALTIME);
+	connector->records_read_usec = clock_usec(CLOCK_REALTIME);
 	clocks_read(&connector->clocks);
 	connector->heard_nsec = connector->published_nsec;
 	cover(connector);

@@ -82,14 +82,17 @@ struct connector {
 
 	struct clocks clocks;
 	uint64_t published_nsec; /* of the last message that was published */
+	uint64_t scanned_nsec;	 /* the end of the last scan: the table may have what older messages say */
 	uint64_t noted_nsec;	 /* when a loss was last noted: older forks may be missing */
 	uint64_t heard_nsec;	 /* of the latest message that was read */
 	uint64_t drained_nsec;	 /* heard_nsec at the time of the last read of records */
 
 	/* Losses and silence */
 	struct connector_drops drops;
-	uint64_t records_lost, records_since_usec;
-	uint64_t expired_nsec; /* when old records were last dropped */
+	uint64_t records_lost, records_since_usec; /* not reported yet */
+	uint64_t
+		records_read_usec; /* CLOCK_REALTIME: those that were lost before were noticed in the last read */
+	uint64_t expired_nsec;	   /* when old records were last dropped */
 	struct silence silence;
 	struct unheard unheard;
 	bool answered; /* the kernel has answered a request since the last check */

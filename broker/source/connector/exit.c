@@ -336,6 +336,7 @@ static void begin_scan(void *userdata, const struct proc_snapshot *snapshot)
 	struct connector *connector = userdata;
 	struct group *group;
 
+	connector->scanned_nsec = snapshot->end_nsec;
 	groups_count_begin(connector->groups, snapshot->begin_nsec, snapshot->end_nsec);
 	for (group = groups_first(connector->groups); group; group = group_next(group)) {
 		group->old_count = true;
@@ -349,7 +350,8 @@ static void take_threads(void *userdata, const struct proc_snapshot *snapshot, c
 	struct group *group = groups_find(connector->groups, entry->event.pid);
 	uint64_t born = entry->event.start_usec * NSEC_PER_USEC;
 
-	if (group && group->changed_nsec >= snapshot->begin_nsec) {
+	if (group &&
+	    (group->changed_nsec >= snapshot->begin_nsec || groups_heard_all(connector->groups, group))) {
 		group_is_known(group, snapshot->begin_nsec);
 		return;
 	}

@@ -104,12 +104,16 @@ static void on_record(const struct taskstats_record *arrived, void *userdata)
 
 unsigned int connector_take_records(struct connector *connector)
 {
+	uint64_t before = connector->records_read_usec;
 	unsigned int n;
 
 	if (!connector->taskstats)
 		return 0;
+	connector->records_read_usec = clock_usec(CLOCK_REALTIME);
 	n = taskstats_sockets_drain(connector->taskstats, connector->arena, on_record, connector,
 				    &connector->records_lost);
 	connector->drained_nsec = connector->heard_nsec;
+	if (connector->records_lost > 0 && !connector->records_since_usec)
+		connector->records_since_usec = before;
 	return n;
 }

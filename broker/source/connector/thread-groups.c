@@ -352,6 +352,11 @@ static bool group_is_exact(const struct groups *groups, const struct group *grou
 	return group->losses == groups->losses;
 }
 
+bool groups_heard_all(const struct groups *groups, const struct group *group)
+{
+	return group_is_exact(groups, group) && !group->unseen && groups->lost_nsec <= group->known_nsec;
+}
+
 /*
  * Have all its threads ended? The flag of the last thread decides. Where there is no flag, or the record with the flag may be
  * missing, the count is trusted if it cannot be too low. Else /proc is asked.
@@ -438,9 +443,12 @@ bool groups_settle_replaced(struct groups *groups, struct group *group, const st
 {
 	const struct cn_event exit = exit_of(group, fork->nsec);
 
+	/* After a loss, record_is_doubtful() knows which they are. */
+	if (!group_is_certain(groups, group, fork->nsec))
+		return false;
 	/* The next process may have ended, too: then there are more records than its threads. */
 	groups->mixed = records_number(groups->waiting, &exit, group->fork_nsec) != group->alive;
-	if (groups->mixed || !group_is_certain(groups, group, fork->nsec))
+	if (groups->mixed)
 		return false;
 	groups_settle(groups, group, fork->nsec);
 	return true;

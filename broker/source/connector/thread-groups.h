@@ -106,6 +106,8 @@ void groups_lost(struct groups *groups, uint64_t nsec);
 bool group_is_certain(const struct groups *groups, const struct group *group, uint64_t nsec);
 /* group_is_younger() - does a message of this time belong to an earlier process with the same tgid? */
 bool group_is_younger(const struct group *group, uint64_t nsec);
+/* groups_heard_all() - all messages about it were heard: a scan has nothing to add */
+bool groups_heard_all(const struct groups *groups, const struct group *group);
 /* group_is_known() - it had its pid at this time */
 void group_is_known(struct group *group, uint64_t nsec);
 /* groups_ignore_exit() - an exit that may be of another process with its pid: drop its record, and check whether it lives */
