@@ -261,6 +261,12 @@ static void publish_exec(struct connector *connector, const struct connector_mes
 				    CONNECTOR_DESCRIBE);
 }
 
+/* A message of something that was so before says nothing new, unless the table had it from a scan that came later. */
+static bool is_old_news(const struct connector *connector, const struct cn_event *cn, bool equal)
+{
+	return equal && cn->nsec > connector->scanned_nsec;
+}
+
 static void publish_comm(struct connector *connector, const struct cn_event *cn)
 {
 	struct event_text comm = { cn->comm, strnlen(cn->comm, sizeof(cn->comm)) };
@@ -274,7 +280,8 @@ static void publish_comm(struct connector *connector, const struct cn_event *cn)
 		return;
 	process = connector_begin(connector, &event, EVENT_COMM, cn->nsec, cn->tgid);
 	if (process && (process->has & EVENT_BIT(comm)) &&
-	    event_text_equal(comm, (struct event_text){ process->comm, process->comm_len }))
+	    is_old_news(connector, cn,
+			event_text_equal(comm, (struct event_text){ process->comm, process->comm_len })))
 		return;
 	EVENT_SET(&event, comm, comm);
 	connector_describe(connector, process, &event, ~FIELDS_IMAGE);
@@ -307,7 +314,7 @@ static void note_own_ids(struct connector *connector, const struct cn_event *cn)
 
 static void publish_id(struct connector *connector, const struct cn_event *cn)
 {
-	bool user = cn->what == PROC_EVENT_UID;
+	bool user = cn->what == PROC_EVENT_UID, equal;
 	const struct process *process;
 	struct fb_event event, old;
 
@@ -320,12 +327,14 @@ static void publish_id(struct connector *connector, const struct cn_event *cn)
 	fb_event_init(&old, EVENT_NONE);
 	if (process)
 		process_describe(process, &old, PROCFS_IDS);
-	if (user && EVENT_HAS(&old, uid) && EVENT_HAS(&old, euid) && old.uid == cn->id.real &&
-	    old.euid == cn->id.effective)
+	equal = user ? EVENT_HAS(&old, uid) && EVENT_HAS(&old, euid) && old.uid == cn->id.real &&
+				old.euid == cn->id.effective
+		     : EVENT_HAS(&old, gid) && EVENT_HAS(&old, egid) && old.gid == cn->id.real &&
+				old.egid == cn->id.effective;
+	if (is_old_news(connector, cn, equal))
 		return;
-	if (!user && EVENT_HAS(&old, gid) && EVENT_HAS(&old, egid) && old.gid == cn->id.real &&
-	    old.egid == cn->id.effective)
-		return;
+	if (equal)
+		fb_event_init(&old, EVENT_NONE);
 
 	if (user) {
 		EVENT_SET(&event, uid, cn->id.real);

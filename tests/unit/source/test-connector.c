@@ -483,6 +483,61 @@ static void test_overrun_within_turn(void **state)
 	assert_int_equal(groups_ending(connector->groups), 1);
 }
 
+/* A scan has put what a message says into the table before the message is published: it is published all the same. */
+static void test_scan_before_message(void **state)
+{
+	struct proc_event name = { .what = PROC_EVENT_COMM };
+	struct proc_snapshot snapshot = {};
+	struct fb_event event;
+
+	(void)state;
+	old_process(CHILD, 1, 1000, "new");
+	name.event_data.comm.process_pid = name.event_data.comm.process_tgid = CHILD;
+	strcpy(name.event_data.comm.comm, "new");
+	for (int scanned = 1; scanned >= 0; scanned--) {
+		say_id(PROC_EVENT_UID, CHILD, 1000);
+		say_id(PROC_EVENT_GID, CHILD, 1000);
+		push(&name);
+		if (scanned) {
+			snapshot.begin_nsec = snapshot.end_nsec = now;
+			connector_resync_ops.begin(connector, &snapshot);
+		}
+		cycle();
+		assert_int_equal(has_event(EVENT_ID), scanned);
+		assert_int_equal(has_event(EVENT_COMM), scanned);
+		if (!scanned)
+			continue;
+		next_event(EVENT_ID, &event);
+		assert_int_equal(event.uid, 1000);
+		/* What it was before is not known. */
+		assert_false(EVENT_HAS(&event, old_uid));
+		next_event(EVENT_ID, &event);
+		assert_int_equal(event.gid, 1000);
+		next_event(EVENT_COMM, &event);
+	}
+}
+
+/* A scan has found a process whose fork is still to be published: there is nothing to learn from it. */
+static void test_scan_before_fork(void **state)
+{
+	struct fb_event entry;
+
+	(void)state;
+	cycle();
+	connector->published_nsec = now;
+	fb_event_init(&entry, EVENT_PROCESS);
+	EVENT_SET(&entry, pid, CHILD);
+	EVENT_SET(&entry, start_usec, connector_boot_usec(connector, now) + 1000);
+	assert_true(connector_resync_ops.begins_later(connector, &entry));
+	EVENT_SET(&entry, start_usec, connector_boot_usec(connector, now) - 1000);
+	assert_false(connector_resync_ops.begins_later(connector, &entry));
+	/* Its fork may have been lost. */
+	EVENT_SET(&entry, start_usec, connector_boot_usec(connector, now) + 1000);
+	overflow(1);
+	cycle();
+	assert_false(connector_resync_ops.begins_later(connector, &entry));
+}
+
 int main(void)
 {
 #define TEST(_test) cmocka_unit_test_setup_teardown(_test, setup, teardown)
@@ -504,6 +559,8 @@ int main(void)
 		TEST(test_no_silence),
 		TEST(test_overrun),
 		TEST(test_overrun_within_turn),
+		TEST(test_scan_before_message),
+		TEST(test_scan_before_fork),
 	};
 
 	return cmocka_run_group_tests_name("connector", tests, NULL, NULL);
