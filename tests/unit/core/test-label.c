@@ -322,6 +322,32 @@ static void test_join_late(void **state)
 	release(0);
 }
 
+/* Of processes that have ended the numbers are kept for a while, as long as they mean something. */
+static void test_ended(void **state)
+{
+	const struct process_id id = { 20, 1000123 }, next = { 20, 3000456 };
+	struct process *root = do_fork(NULL);
+	struct label *label = hold(root);
+	uint32_t number = do_record(root);
+
+	(void)state;
+	assert_int_not_equal(number, 0);
+	assert_int_equal(labels_number_of_ended(model.labels, id, model.next), 0);
+	labels_note_end(model.labels, id, number);
+	assert_int_equal(labels_number_of_ended(model.labels, id, model.next), number);
+	assert_true(label_is_in(model.labels, label, number));
+	assert_int_equal(labels_number_of_ended(model.labels, next, model.next), 0);
+	assert_int_equal(labels_number_of_ended(model.labels, (struct process_id){ 21, 1000123 }, model.next),
+			 0);
+	/* Many others end: then it is forgotten, and no other's number is found instead. */
+	for (uint32_t pid = 100; pid < 1100; pid++)
+		labels_note_end(model.labels, (struct process_id){ pid, 1000 }, number);
+	assert_int_equal(labels_number_of_ended(model.labels, id, model.next), 0);
+	assert_int_equal(labels_number_of_ended(model.labels, (struct process_id){ 1099, 1000 }, model.next),
+			 number);
+	release(0);
+}
+
 /* The parent of a line is decided once, and there are no circles. */
 static void test_join(void **state)
 {
@@ -352,6 +378,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_chain, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_shared, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_numbers, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_ended, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_join, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_join_late, setup, teardown),
 	};
