@@ -411,16 +411,8 @@ static const struct kind {
 
 /* Starting and reaping */
 
-/*
- * Pids that are free again. Used at once, they would have two processes for the kernel's messages, too: it reports an exit after
- * the parent can wait for it. By itself it takes them in a circle.
- */
-#define REUSE_USEC 50000
-
-static struct {
-	pid_t pid;
-	uint64_t usec;
-} gone[REUSE_MAX];
+/* Pids that are free again. By itself the kernel takes them in a circle. */
+static pid_t gone[REUSE_MAX];
 static unsigned int n_gone;
 
 static long clone_process(pid_t wanted)
@@ -439,7 +431,7 @@ static pid_t random_gone(void)
 	if (n_gone == 0)
 		return 0;
 	i = below(n_gone < REUSE_MAX ? n_gone : REUSE_MAX);
-	return clock_usec(CLOCK_BOOTTIME) > gone[i].usec + REUSE_USEC ? gone[i].pid : 0;
+	return gone[i];
 }
 
 static void start_one(struct slot *slot, bool has_brother)
@@ -491,8 +483,7 @@ static void reap_one(void)
 			 slot->lived_usec);
 		say(&slot->made, status, &usage);
 		slot->used = false;
-		gone[n_gone % REUSE_MAX].pid = pid;
-		gone[n_gone++ % REUSE_MAX].usec = clock_usec(CLOCK_BOOTTIME);
+		gone[n_gone++ % REUSE_MAX] = pid;
 		return;
 	}
 	die("an unknown child");

@@ -447,7 +447,8 @@ bool groups_settle_replaced(struct groups *groups, struct group *group, const st
 	if (!group_is_certain(groups, group, fork->nsec))
 		return false;
 	/* The next process may have ended, too: then there are more records than its threads. */
-	groups->mixed = records_number(groups->waiting, &exit, group->fork_nsec) != group->alive;
+	groups->mixed =
+		group->alive > 0 && records_number(groups->waiting, &exit, group->fork_nsec) != group->alive;
 	if (groups->mixed)
 		return false;
 	groups_settle(groups, group, fork->nsec);
