@@ -13,7 +13,7 @@
 
 #include "base/cleanup.h"
 
-/* Of the directory and of what is in it. Its own removal is reported only when the broker no longer has it open. */
+/* Of the directory and of what is in it. There is none for its own removal as long as the broker has it open. */
 #define CHANGES \
 	(IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_CREATE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
 
