@@ -4,11 +4,10 @@
 
 #define HASH_NONFATAL_OOM	    1
 #define uthash_nonfatal_oom(_entry) (oom = true)
-#include "core/view.h"
+#include "core/view-parts.h"
 
 #include "base/cleanup.h"
 #include "core/past.h"
-#include "core/slice.h"
 
 /* A filter whose patterns cost more is not matched while a source publishes. */
 #define COST_MAX      4
@@ -22,19 +21,6 @@
 #define OFFER_MATCHED 1
 #define OFFER_PATTERN 4 /* for each unit of cost */
 #define OFFER_ENCODED 4
-
-struct views {
-	const struct log *log;
-	struct labels *labels;
-	struct chunk_pool *pool;
-	struct view_index *index;
-	struct view *by_key;
-	unsigned int n_wanting[_EVENT_TYPE_MAX]; /* views that name a type; EVENT_NONE: threads */
-	LIST_HEAD(, view) dirty;
-	unsigned int offers;	     /* since the last flush: see OFFERS_MAX */
-	unsigned int pattern_offers; /* of them: to views with patterns */
-	struct views_stats stats;
-};
 
 DEFINE_CLEANUP(struct views, views_free)
 DEFINE_CLEANUP(struct view, view_put)
@@ -311,27 +297,10 @@ field_set view_match_process(const struct view *view, const struct fb_event *eve
 	return match_shown(view, event, fields) ? fields : 0;
 }
 
-static void encode(struct view *view, struct chunk *chunk, const struct fb_event *event, field_set fields)
-{
-	size_t before = chunk_size(chunk);
-
-	chunk_add(chunk, view->encoding, event->seq, event, fields);
-	view->views->stats.encoded++;
-	view->views->stats.encoded_bytes += chunk_size(chunk) - before;
-}
-
-/* Another view may own it now; then it stays there. */
-static struct chunk *find_open(const struct view *view)
-{
-	struct chunk *chunk = view->open;
-
-	return chunk && chunk->owner == &view->chunks && chunk->open ? chunk : NULL;
-}
-
 /* The chunk for @event, the newest in the log. */
 static struct chunk *open_chunk(struct view *view, const struct fb_event *event)
 {
-	struct chunk *chunk = find_open(view);
+	struct chunk *chunk = view_find_open(view);
 	/* No event between the last match and this one matched: the chunk covers these, too. */
 	uint64_t first = view->last >= view->since ? view->last + 1 : view->since;
 
@@ -356,7 +325,7 @@ static struct chunk *open_chunk(struct view *view, const struct fb_event *event)
 /* Later events are in another chunk. */
 static void close_open(struct view *view, const struct fb_event *event)
 {
-	struct chunk *chunk = find_open(view);
+	struct chunk *chunk = view_find_open(view);
 
 	if (!chunk)
 		return;
@@ -423,7 +392,7 @@ static void offer(struct view *view, const struct fb_event *event)
 		return;
 	if (view->n_live > 0 && !view->is_behind) {
 		count_offer(views, view, OFFER_ENCODED);
-		encode(view, open_chunk(view, event), event, fields);
+		view_encode(view, open_chunk(view, event), event, fields);
 	} else {
 		close_open(view, event);
 	}
@@ -478,110 +447,6 @@ void views_flush(struct views *views)
 		}
 		view_put(view);
 	}
-}
-
-/* The users whose events can match a view, as a mask of log_uid_bit(). */
-static uint64_t wanted_uids(const struct view *view)
-{
-	const struct filter *filter = view->filter;
-	uint64_t uids = 0;
-
-	if (view->visibility.all && filter->n_uids == 0)
-		return UINT64_MAX;
-	if (!view->visibility.all)
-		return log_uid_bit(view->visibility.uid);
-	for (size_t i = 0; i < filter->n_uids; i++)
-		uids |= log_uid_bit(filter->uids[i]);
-	return uids;
-}
-
-/* Encode events of the log from the end of a chunk on, until @limit, for at most one slice. */
-static void fill(struct view *view, struct chunk *chunk, uint64_t limit)
-{
-	const struct log *log = view->views->log;
-	uint64_t uids = wanted_uids(view);
-	uint32_t types = view->filter->types ? view->filter->types : UINT32_MAX;
-	struct slice slice = slice_begin(SLICE_NSEC);
-	unsigned int weight = view->is_dear ? SLICE_DEAR : SLICE_CHEAP;
-	struct log_place place;
-	struct fb_event event;
-	field_set fields;
-
-	if (log_seek(log, chunk->next, &place) != 0)
-		return;
-	while (place.seq < limit && !chunk_is_full(chunk) && !slice_is_over(&slice, weight)) {
-		if (log_skip(log, &place, types, uids))
-			continue;
-		if (log_read(log, &place, &event) != 0)
-			break;
-		fields = view_match(view, &event);
-		if (fields)
-			encode(view, chunk, &event, fields);
-	}
-	chunk->next = place.seq < limit ? place.seq : limit;
-}
-
-void view_pass_over(struct view *view, uint64_t from, uint64_t to)
-{
-	struct chunk *chunk = chunk_find(&view->chunks, from);
-	uint64_t limit;
-
-	if (!chunk || chunk->open || chunk->next != from)
-		return;
-	limit = chunk_limit(&view->chunks, from);
-	chunk->next = to < limit ? to : limit;
-}
-
-void view_read(struct view *view, uint64_t seq, struct view_lines *lines)
-{
-	struct chunk_pool *pool = view->views->pool;
-	uint64_t end = log_next(view->views->log);
-	struct chunk *chunk = find_open(view);
-
-	/* Usually these are the events that were just published. */
-	if (!chunk || chunk->first > seq)
-		chunk = chunk_find(&view->chunks, seq);
-	if (!chunk)
-		chunk = chunk_take(pool, &view->chunks, seq);
-	if (!chunk->open && chunk->next <= seq) {
-		uint64_t limit = chunk_limit(&view->chunks, seq);
-
-		fill(view, chunk, limit < end ? limit : end);
-	}
-	chunk_use(pool, chunk);
-
-	lines->chunk = chunk;
-	lines->line = chunk_line_from(chunk, seq);
-	lines->data = chunk->data + (lines->line ? chunk->lines[lines->line - 1].end : 0);
-	lines->size = chunk_size(chunk) - (size_t)(lines->data - chunk->data);
-	lines->next = chunk->open ? end : chunk->next;
-	if (chunk->n_lines == 0)
-		chunk_drop(pool, chunk);
-}
-
-/* Each call uses one chunk, and takes the least recently used one. */
-unsigned int views_kept(const struct views *views)
-{
-	return chunk_pool_size(views->pool) - 1;
-}
-
-uint64_t view_lines_taken(const struct view_lines *lines, size_t size, const char **rest, size_t *rest_size)
-{
-	const struct chunk *chunk = lines->chunk;
-	size_t taken = (size_t)(lines->data - chunk->data) + size;
-	unsigned int line = lines->line;
-
-	*rest_size = 0;
-	if (size >= lines->size)
-		return lines->next;
-	while (line < chunk->n_lines && chunk->lines[line].end <= taken)
-		line++;
-	*rest = chunk->data + taken;
-	if (taken > (line ? chunk->lines[line - 1].end : 0)) {
-		*rest_size = chunk->lines[line].end - taken;
-		line++;
-	}
-	return line < chunk->n_lines ? chunk->lines[line].seq : lines->next;
 }
 
 void views_begin(const struct label *label)
