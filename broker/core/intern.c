@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <errno.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
 
-#define HASH_NONFATAL_OOM	    1
-#define uthash_nonfatal_oom(_entry) (oom = true)
-#include <uthash.h>
+#include "core/hash-text.h"
 
 #include "core/intern.h"
 

@@ -2,8 +2,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define HASH_NONFATAL_OOM	    1
-#define uthash_nonfatal_oom(_entry) (oom = true)
+#include "core/hash-text.h"
+
 #include "core/view-parts.h"
 
 #include "base/cleanup.h"
