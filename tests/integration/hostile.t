@@ -34,19 +34,20 @@ my ($hostile, $other) = grep { defined } map { scalar getpwnam $_ } qw(nobody ga
 plan(skip_all => 'there are no two ordinary users with names') if !defined $other;
 my $work = Forkbus->installed(Forkbus->helper('workload'), Forkbus->directory);
 
-my ($kind) = Forkbus::Bus->kinds;
-my $bus    = Forkbus::Bus->start($kind);
-my $broker = Forkbus->broker(source => 'connector', bus => 'system', env => $bus->env,
+# In a tool the broker is too slow to answer by D-Bus in time.
+my ($kind) = Forkbus::slow() ? () : Forkbus::Bus->kinds;
+my $bus    = $kind && Forkbus::Bus->start($kind);
+my $broker = Forkbus->broker(source => 'connector', $bus ? (bus => 'system', env => $bus->env) : (),
     config => { Broker => { HeartbeatSec => '15s' } });
-$bus->has_owner;
+$bus->has_owner if $bus;
 my $room   = files($broker);
 my $attack = Forkbus::Attack->start($broker, uid => $hostile, bus => $bus);
 cmp_ok($broker->status->{connections}, '>=', Forkbus::Attack::CONNECTIONS / 4, 'an attack has begun, by many connections');
 
 my $reader = $broker->subscribe({ types => ['exit'] }, uid => $other);
 $reader->wait_ready;
-my $client  = $bus->client(uid => $other);
-my $signals = $client->subscribe({ types => ['exit'] });
+my $client  = $bus && $bus->client(uid => $other);
+my $signals = $client && $client->subscribe({ types => ['exit'] });
 my %made;
 for (1 .. $times) {
     my @made = Forkbus::Workload->start(program => $work, arguments => ['burst=' . BURST], uid => $other)->go->finish;
@@ -54,7 +55,7 @@ for (1 .. $times) {
 }
 my %got = (
     'the stream' => [$reader->catch_up($broker)],
-    'D-Bus'      => [signals($client, $signals, $broker->last_seq)],
+    $client ? ('D-Bus' => [signals($client, $signals, $broker->last_seq)]) : (),
 );
 for my $by (sort keys %got) {
     my %ends;
