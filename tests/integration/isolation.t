@@ -8,7 +8,7 @@ use strict;
 use warnings;
 use FindBin '$Bin';
 use lib $Bin;
-use Forkbus qw(json parse true);
+use Forkbus qw(json parse slow true);
 use Test::More;
 use Time::HiRes 'time';
 
@@ -233,17 +233,21 @@ sub round {
 # Without what they are compared with.
 sub checked { my $sum = 0; $sum += $checked{$_} for grep { $_ ne 'all by root' } keys %checked; return $sum }
 
+# In a tool the programs have ended before the broker asks for their paths.
+my @private = slow() ? 'readChars' : qw(exe readChars);
+
 my $begin = time;
 my $at = $broker->status->{cursor};
 my $rounds = 0;
 do {
     $at = round($at);
     $rounds++;
-} until %wrong || (time - $begin >= $seconds && checked() >= $enough);
+} until %wrong || $rounds > 100
+  || (time - $begin >= $seconds && checked() >= $enough && !grep { !$withheld{$_} } @private);
 diag(sprintf '%d events and processes in %d rounds, %.0f s: %s', checked(), $rounds, time - $begin, json(\%checked));
 diag('withheld: ' . json(\%withheld) . ', lost: ' . json($broker->status->{lost}));
 is_deeply(\%wrong, {}, 'each user gets the own events with their values, and nothing of others');
-ok($withheld{$_}, "$_ of privileged programs is withheld") for qw(exe readChars);
+ok($withheld{$_}, "$_ of privileged programs is withheld") for @private;
 is_deeply([grep { !$checked{$_} } keys %checked], [], 'by each way');
 $broker->stop;
 done_testing;
