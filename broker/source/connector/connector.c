@@ -272,6 +272,22 @@ static void merge_scan(struct connector *connector)
 		hub_flush(connector->hub);
 }
 
+/* After an overrun the counter can have messages of the next one already, whose time would not be reported. So look again. */
+static void read_messages(struct connector *connector)
+{
+	struct netlink_drain *drain = &connector->drain;
+	int r;
+
+	do {
+		r = 1;
+		drain->overrun = false;
+		while (r > 0 && connector_queue_room(&connector->queue) >= QUEUE_RESERVE)
+			r = netlink_receive(connector->fd, connector->arena, connector_take_message,
+					    connector, drain);
+		note_drops(connector, r == 0);
+	} while (drain->overrun && r == 0);
+}
+
 /*
  * Read all messages, then all records, then publish these messages. The order matters: the kernel sends the record of a
  * thread before its exit message.
@@ -280,17 +296,13 @@ static unsigned int run_cycle(void *userdata)
 {
 	struct connector *connector = userdata;
 	struct netlink_drain *drain = &connector->drain;
-	int r = 1;
 
 	*drain = (struct netlink_drain){};
 	merge_scan(connector);
 	collect_answers(connector);
-	while (r > 0 && connector_queue_room(&connector->queue) >= QUEUE_RESERVE)
-		r = netlink_receive(connector->fd, connector->arena, connector_take_message, connector,
-				    drain);
+	read_messages(connector);
 	if (drain->datagrams > 0)
 		connector_take_records(connector);
-	note_drops(connector, r == 0);
 	repeat_early(connector);
 	process_queue(connector, false);
 	use_late(connector);
