@@ -298,8 +298,8 @@ static void end_among_threads(void)
 	int n = 5 + (int)below(60);
 
 	self->made.threads = 2;
+	plans[0] = (struct plan){ .act = ACT_EXIT, .code = 0 };
 	for (int i = 0; i < n; i++) {
-		plans[0] = (struct plan){ .act = ACT_EXIT, .code = 0 };
 		pthread_detach(add_thread(follow_plan, &plans[0]));
 		if (below(4) == 0)
 			nap(below(500));
