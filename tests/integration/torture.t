@@ -103,7 +103,7 @@ sub is_mixed {
 
 # Their threads end with different codes at once, by exit(2). Which of them began to do so last decides, and only /proc shows
 # that, as long as the parent does not wait for the process.
-my %may_lack_status = map { $_ => 1 } qw(race-exit race-exit-and-group leader-first ring);
+my %may_lack_status = map { $_ => 1 } qw(race-exit race-exit-and-group leader-first ring among-threads);
 
 sub status_of {
     my ($made) = @_;

@@ -432,7 +432,8 @@ void groups_settle(struct groups *groups, struct group *group, uint64_t nsec)
 	const struct cn_event exit = exit_of(group, nsec);
 	struct taskstats_record record;
 
-	while (!group_is_complete(groups, group) && take_record(groups, group, &exit, &record)) {
+	/* When all its exits were heard, what is left is of the next process with its pid. */
+	while (group->alive > 0 && take_record(groups, group, &exit, &record)) {
 		group_take_record(group, &record);
 		group_take_code(group, record.code, &record, nsec);
 		group->alive -= group->alive > 0;

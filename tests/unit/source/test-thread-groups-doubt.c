@@ -293,6 +293,21 @@ static void test_zero_after_the_last(void **state)
 	assert_empty(groups);
 }
 
+/* All exits were heard, but the record with the flag is missing. The one that is there is of the next process with the pid. */
+static void test_settle_takes_no_more(void **state)
+{
+	struct groups *groups = *state;
+	struct group_end end;
+
+	groups_adopt(groups, 20, 1, 0);
+	assert_false(exited_code(groups, 20, 20, 0x100, &end));
+	recorded(groups, (struct record){ .tgid = 20, .tid = 20, .code = 0x300, .flags = TASKSTATS_AGROUP });
+	groups_settle(groups, groups_find(groups, 20), tick());
+	group_end(groups, groups_find(groups, 20), &end);
+	assert_false(end.has_status || end.has_task);
+	assert_int_equal(groups_records(groups), 1);
+}
+
 int main(void)
 {
 #define TEST(_test) cmocka_unit_test_setup_teardown(_test, setup, teardown)
@@ -307,6 +322,7 @@ int main(void)
 		TEST(test_counted_ids_again),
 		TEST(test_proof),
 		TEST(test_zero_after_the_last),
+		TEST(test_settle_takes_no_more),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
