@@ -364,7 +364,7 @@ check-thread: ## readers of the log while it is written, with ThreadSanitizer
 
 # Valgrind writes its findings to files, since not every test checks the exit status of its broker.
 VALGRIND = valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,indirect,possible \
-           --log-file=$(abspath $(O))/valgrind/%p
+           --suppressions=$(abspath tests/valgrind.supp) --log-file=$(abspath $(O))/valgrind/%p
 
 # Valgrind does not support futex_waitv(2) and pidfd_open(2): it prints five lines and lets the call fail. Both are optional.
 VALGRIND_KNOWN = -e 'WARNING: unhandled .* syscall: \(434\|449\)$$' -e 'You may be able to write your own handler' \

@@ -174,9 +174,8 @@ static void test_new_events(void **state)
 	while (event_base_get_num_events(base, EVENT_BASE_COUNT_ACTIVE) > 0)
 		event_base_loop(base, EVLOOP_NONBLOCK);
 	assert_int_equal(n_order, MANY + 2);
+	/* How much of the rest is sent in the same turn is a matter of time. */
 	assert_int_equal(order[0], 1);
-	/* In the same turn, for a while. */
-	assert_int_equal(order[1], 0);
 	event_free(request);
 }
 
