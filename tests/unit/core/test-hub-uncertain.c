@@ -8,30 +8,19 @@
 #include <cmocka.h>
 
 #include "log-format.h"
-#include "tests/unit/stage.h"
-#include "tests/unit/support.h"
+#include "tests/unit/stage-test.h"
 
 #define PID   50
 #define START UINT64_C(1000123)
 
-static struct stage stage;
 static struct label *label;
 
-static int setup(void **state)
-{
-	(void)state;
-	test_dir_make();
-	stage_open(&stage, 64, 16 << 20, 4, 3);
-	return 0;
-}
+static struct stage_size size = { 64, 16 << 20, 4 };
 
 static int teardown(void **state)
 {
-	(void)state;
 	label = label_put(hub_labels(stage.hub), label);
-	stage_close(&stage);
-	test_dir_remove();
-	return 0;
+	return stage_teardown(state);
 }
 
 static void latest(struct fb_event *event)
@@ -133,8 +122,9 @@ static void test_thread_after_process(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_uncertain, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_thread_after_process, setup, teardown),
+		cmocka_unit_test_prestate_setup_teardown(test_uncertain, stage_setup, teardown, &size),
+		cmocka_unit_test_prestate_setup_teardown(test_thread_after_process, stage_setup, teardown,
+							 &size),
 	};
 
 	return cmocka_run_group_tests_name("hub-uncertain", tests, NULL, NULL);

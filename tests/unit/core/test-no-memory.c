@@ -12,26 +12,14 @@
 #include "base/clock.h"
 #include "core/fold.h"
 #include "tests/unit/allocations.h"
-#include "tests/unit/stage.h"
-#include "tests/unit/support.h"
+#include "tests/unit/stage-test.h"
 
-static struct stage stage;
-
-static int setup(void **state)
-{
-	(void)state;
-	test_dir_make();
-	stage_open(&stage, 64, 16 << 20, 4, 3);
-	return 0;
-}
+static struct stage_size size = { 64, 16 << 20, 4 };
 
 static int teardown(void **state)
 {
-	(void)state;
 	allocations_until_failure = 0;
-	stage_close(&stage);
-	test_dir_remove();
-	return 0;
+	return stage_teardown(state);
 }
 
 static void publish_comm(const char *comm)
@@ -166,9 +154,11 @@ static void numbers_keep_their_meaning(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(names_stay_in_order, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_tree_is_found_by_the_next, setup, teardown),
-		cmocka_unit_test_setup_teardown(numbers_keep_their_meaning, setup, teardown),
+		cmocka_unit_test_prestate_setup_teardown(names_stay_in_order, stage_setup, teardown, &size),
+		cmocka_unit_test_prestate_setup_teardown(a_tree_is_found_by_the_next, stage_setup, teardown,
+							 &size),
+		cmocka_unit_test_prestate_setup_teardown(numbers_keep_their_meaning, stage_setup, teardown,
+							 &size),
 	};
 
 	return cmocka_run_group_tests_name("no-memory", tests, NULL, NULL);
