@@ -75,12 +75,20 @@ static bool answer_is_of_program(struct connector *connector, const struct proc_
 	return cn && connector_find_end(connector, cn, &end) && !(end.changed & EVENT_BIT(exe));
 }
 
+/* Is the answer about the process with this start? Not about an earlier one with its pid, which may have the same start in /proc. */
+static bool answer_is_of(const struct connector *connector, const struct proc_question *question,
+			 uint64_t start_usec)
+{
+	return question->found && procfs_start_matches(question->event.start_usec, start_usec) &&
+	       connector_boot_usec(connector, question->read_nsec) >= start_usec;
+}
+
 bool connector_answer_fits(struct connector *connector, struct proc_question *question, uint64_t start_usec,
 			   const struct cn_event *cn)
 {
 	struct fb_event *event = &question->event;
 
-	if (!question->found || !procfs_start_matches(event->start_usec, start_usec))
+	if (!answer_is_of(connector, question, start_usec))
 		return false;
 	if (!answer_is_of_program(connector, question, cn))
 		event->has &= ~(FIELDS_IMAGE | EVENT_BIT(privacy));
@@ -124,8 +132,7 @@ void connector_answer_parent(struct connector *connector, const struct proc_ques
 	struct fb_event event;
 
 	connector->adopted++;
-	if (!process || !question->found ||
-	    !procfs_start_matches(question->event.start_usec, process->id.start_usec))
+	if (!process || !answer_is_of(connector, question, process->id.start_usec))
 		return;
 	fb_event_init(&event, EVENT_PROCESS);
 	EVENT_SET(&event, pid, process->id.pid);

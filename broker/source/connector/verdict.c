@@ -12,9 +12,6 @@
 #include "base/cleanup.h"
 #include "source/proc/procfs.h"
 
-/* The broker reads two clocks, one after the other. */
-#define CLOCK_USEC 1000
-
 /* Only who may trace a process sees its status in /proc; others see 0. */
 static bool may_trace(void)
 {
@@ -24,10 +21,13 @@ static bool may_trace(void)
 	return syscall(SYS_capget, &header, data) == 0 && data[0].effective & (1U << CAP_SYS_PTRACE);
 }
 
-/* Not of a process that got its pid soon after: start times in /proc are cut, never later than they were. */
-static bool is_start(uint64_t in_stat, uint64_t start_usec)
+/*
+ * Once it has been waited for, its line can still be read for a moment: then it has no threads, and shows the code of its leader,
+ * which is not always that of the process.
+ */
+static bool has_status(const struct procfs_stat *stat)
 {
-	return procfs_start_matches(in_stat, start_usec) && in_stat <= start_usec + CLOCK_USEC;
+	return (stat->state == 'Z' || stat->state == 'X') && stat->threads > 0;
 }
 
 /* Return: whether there is such a process. */
@@ -48,8 +48,9 @@ int verdict_ask(uint32_t pid, uint64_t start_usec, uint32_t *status)
 {
 	struct procfs_stat stat;
 
-	if (!read_stat(&stat, pid) || (stat.state != 'Z' && stat.state != 'X') ||
-	    (start_usec && !is_start(stat.start_usec, start_usec)) || (!stat.status && !may_trace()))
+	if (!read_stat(&stat, pid) || !has_status(&stat) ||
+	    (start_usec && !procfs_start_matches(stat.start_usec, start_usec)) ||
+	    (!stat.status && !may_trace()))
 		return VERDICT_E_UNKNOWN;
 	*status = stat.status & 0xffff;
 	return 0;

@@ -16,6 +16,9 @@
 #define PID_TEXT_MAX   24
 #define LOGIN_UID_NONE UINT32_MAX
 
+/* A source reads two clocks, one after the other. */
+#define CLOCK_USEC 1000
+
 int procfs_open(void)
 {
 	int fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -60,7 +63,7 @@ bool procfs_start_matches(uint64_t in_stat, uint64_t start_usec)
 {
 	const uint64_t tick = 10 * USEC_PER_MSEC;
 
-	return in_stat <= start_usec + tick && start_usec < in_stat + 2 * tick;
+	return in_stat <= start_usec + CLOCK_USEC && start_usec < in_stat + 2 * tick;
 }
 
 static int read_stat(int dir, struct procfs_stat *stat, struct fb_event *event, struct procfs_text *text)

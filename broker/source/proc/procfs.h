@@ -55,7 +55,7 @@ enum {
 
 /*
  * procfs_start_matches() - can a process with this start time be the one of this stat?
- * The start is cut to a tick in /proc, and a source may have read its clock on either side of it.
+ * The start is cut to a tick in /proc, so it is never later; a source may have read its clock some time after it.
  */
 bool procfs_start_matches(uint64_t in_stat, uint64_t start_usec);
 
