@@ -35,6 +35,12 @@ static inline uint64_t tick(void)
 	return now += MSEC;
 }
 
+/* A loss that lasted for a millisecond. */
+static inline void messages_lost(struct groups *groups, uint64_t nsec)
+{
+	groups_lost(groups, nsec - MSEC, nsec);
+}
+
 static inline void forked(struct groups *groups, uint32_t tgid, uint32_t tid)
 {
 	struct cn_event event = { .what = PROC_EVENT_FORK, .nsec = tick(), .tgid = tgid, .tid = tid };
@@ -46,12 +52,12 @@ static inline void forked(struct groups *groups, uint32_t tgid, uint32_t tid)
 struct record {
 	uint32_t tgid, tid, code;
 	uint8_t flags;
-	uint64_t elapsed_usec, rss;
+	uint64_t elapsed_usec, life_usec, rss;
 	unsigned int cpu;
 	bool has_group;
 	uint16_t version;
 	const char *comm;
-	uint64_t heard_nsec; /* 0: now */
+	uint64_t after_nsec; /* 0: now */
 };
 
 static inline void recorded(struct groups *groups, struct record from)
@@ -63,12 +69,14 @@ static inline void recorded(struct groups *groups, struct record from)
 		.code = from.code,
 		.flags = from.flags,
 		.elapsed_usec = from.elapsed_usec,
+		.life_usec = from.life_usec,
 		.usage = { 1, 1, from.rss, 1, 1, 1, 1, 1, 1, 1, 1 },
 		.group = { 50, 60, 0, 0, 0, 70, 80, 0, 0, 0, 0 },
 		.has_group = from.has_group,
 		.cpu = from.cpu,
 		.arrival_nsec = now,
-		.heard_nsec = from.heard_nsec ? from.heard_nsec : now,
+		.after_nsec = from.after_nsec ? from.after_nsec : now,
+		.heard_nsec = from.after_nsec ? from.after_nsec : now,
 		.comm = "name",
 		.ppid = 10,
 		.uid = 1000,

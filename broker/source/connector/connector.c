@@ -39,10 +39,8 @@ static void cover_overrun(struct connector *connector)
 
 /* Publishing */
 
-static void report_lost(struct connector *connector, uint64_t since_nsec, uint64_t until_nsec)
+static void report_lost(struct connector *connector, uint64_t count, uint64_t since_nsec, uint64_t until_nsec)
 {
-	uint64_t count = connector_drops_take(&connector->drops);
-
 	connector->noted_nsec = monotonic_nsec();
 	resync_want(connector->resync);
 	if (count == 0)
@@ -53,17 +51,20 @@ static void report_lost(struct connector *connector, uint64_t since_nsec, uint64
 	cover_overrun(connector);
 }
 
-/* Report all gaps in the queue as one loss, unless they are those of an overrun that was reported. */
-static void report_gaps(struct connector *connector)
+/*
+ * Report what is missing before this message, unless the socket counted it: that overrun was reported, and this CPU had no message
+ * since.
+ */
+static void report_gap(struct connector *connector, const struct connector_message *message)
 {
-	struct connector_loss loss = connector_queue_take_loss(&connector->queue);
-	struct connector_drops *drops = &connector->drops;
+	uint64_t count;
 
-	drops->by_gaps += loss.count;
-	if (!loss.count || !connector_drops_are_new(drops))
+	connector->drops.by_gaps += message->gap;
+	count = connector_drops_take_gaps(&connector->drops);
+	if (!count)
 		return;
-	drops->gaps_until = connector->queue.head;
-	report_lost(connector, loss.since_nsec, loss.until_nsec);
+	groups_lost(connector->groups, message->gap_nsec, message->cn.nsec);
+	report_lost(connector, count, message->gap_nsec, message->cn.nsec);
 }
 
 /*
@@ -75,8 +76,9 @@ static void report_overrun(struct connector *connector)
 	if (!connector->drops.pending || connector->queue.tail < connector->drops.at)
 		return;
 	connector->drops.pending = false;
-	groups_lost(connector->groups, connector->drops.lost_nsec);
-	report_lost(connector, connector->published_nsec, monotonic_nsec());
+	groups_lost(connector->groups, connector->published_nsec, connector->drops.lost_nsec);
+	report_lost(connector, connector_drops_take(&connector->drops), connector->published_nsec,
+		    monotonic_nsec());
 }
 
 /* Before the messages of the same turn: the exits without records are among them. */
@@ -105,22 +107,19 @@ static void translate(struct connector *connector, const struct connector_messag
 	connector_publish_message(connector, message);
 }
 
-/* Each loss is noted at its place, although the first one reports all of them: each may hide other forks. */
+/* Each overrun is noted at its place, although the first one reports all of them: each may hide other forks. */
 static void take_losses(struct connector *connector, const struct connector_message *message)
 {
 	if (message->overrun_nsec)
-		groups_lost(connector->groups, message->overrun_nsec);
-	if (!message->gap)
-		return;
-	report_gaps(connector);
-	if (connector->queue.tail < connector->drops.gaps_until)
-		groups_lost(connector->groups, message->cn.nsec);
+		groups_lost(connector->groups, connector->published_nsec, message->overrun_nsec);
+	report_gap(connector, message);
 }
 
-static void publish_one(struct connector *connector, const struct connector_message *message)
+static void publish_one(struct connector *connector, struct connector_message *message)
 {
 	struct proc_question *question = message->question;
 
+	message->cn.reused = connector_queue_may_fork(&connector->queue, message->cn.tgid);
 	take_losses(connector, message);
 	resync_settle(connector->resync, message->cn.nsec, false);
 	translate(connector, message);
@@ -242,15 +241,15 @@ static void use_late(struct connector *connector)
 
 /*
  * An overflowing socket drops each message until it is empty, and says so only once: read its counter until then. A message
- * that is dropped after this counter was read, and after the socket was empty, is another overrun.
+ * that is dropped after this counter was read, and after the socket was empty, is another overrun. Return: whether it was read.
  */
-static void note_drops(struct connector *connector, bool empty)
+static bool note_drops(struct connector *connector, bool empty)
 {
 	struct connector_drops *drops = &connector->drops;
 
 	connector_take_overrun(connector);
 	if (!connector->drain.overrun && !drops->open)
-		return;
+		return false;
 	drops->open = !empty;
 	drops->by_socket += netlink_count_drops(connector->fd, &drops->socket_count);
 	if (empty && drops->first_nsec) {
@@ -260,6 +259,7 @@ static void note_drops(struct connector *connector, bool empty)
 	proc_helper_doubt(connector->helper);
 	resync_want(connector->resync);
 	cover_overrun(connector);
+	return true;
 }
 
 /* It goes on in the next cycle, at once. */
@@ -284,8 +284,7 @@ static void read_messages(struct connector *connector)
 		while (r > 0 && connector_queue_room(&connector->queue) >= QUEUE_RESERVE)
 			r = netlink_receive(connector->fd, connector->arena, connector_take_message,
 					    connector, drain);
-		note_drops(connector, r == 0);
-	} while (drain->overrun && r == 0);
+	} while (note_drops(connector, r == 0) && r == 0);
 }
 
 /*
@@ -340,7 +339,7 @@ static void report_unarmed(struct connector *connector, uint64_t since_nsec, con
 {
 	uint64_t now = monotonic_nsec();
 
-	groups_lost(connector->groups, now);
+	groups_lost(connector->groups, since_nsec, now);
 	connector->noted_nsec = now;
 	resync_want(connector->resync);
 	cover(connector);
@@ -541,6 +540,7 @@ int connector_run(struct connector *connector)
 	connector->published_nsec = monotonic_nsec();
 	silence_init(&connector->silence, connector->published_nsec);
 	connector->records_read_usec = clock_usec(CLOCK_REALTIME);
+	connector->records_read_nsec = monotonic_nsec();
 	clocks_read(&connector->clocks);
 	connector->heard_nsec = connector->published_nsec;
 	cover(connector);

@@ -86,12 +86,13 @@ struct connector {
 	uint64_t noted_nsec;	 /* when a loss was last noted: older forks may be missing */
 	uint64_t heard_nsec;	 /* of the latest message that was read */
 	uint64_t drained_nsec;	 /* heard_nsec at the time of the last read of records */
+	uint64_t after_nsec;	 /* records that are read from now on were made after this time */
 
 	/* Losses and silence */
 	struct connector_drops drops;
 	uint64_t records_lost, records_since_usec; /* not reported yet */
-	uint64_t
-		records_read_usec; /* CLOCK_REALTIME: those that were lost before were noticed in the last read */
+	/* When the last read began, by CLOCK_REALTIME and CLOCK_MONOTONIC: what was lost before was noticed in it. */
+	uint64_t records_read_usec, records_read_nsec;
 	uint64_t expired_nsec;	   /* when old records were last dropped */
 	struct silence silence;
 	struct unheard unheard;

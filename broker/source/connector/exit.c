@@ -348,17 +348,18 @@ static void take_threads(void *userdata, const struct proc_snapshot *snapshot, c
 {
 	struct connector *connector = userdata;
 	struct group *group = groups_find(connector->groups, entry->event.pid);
-	uint64_t born = entry->event.start_usec * NSEC_PER_USEC;
+	uint64_t born = clocks_monotonic_nsec(&connector->clocks, entry->event.start_usec * NSEC_PER_USEC);
+	uint64_t tick_end = born + EVENT_START_SLACK_USEC * NSEC_PER_USEC;
+	bool known = !group || group_was_seen(connector->groups, group, tick_end, snapshot->begin_nsec);
+	bool counted = group && (group->changed_nsec >= snapshot->begin_nsec ||
+				 groups_heard_all(connector->groups, group));
 
-	if (group &&
-	    (group->changed_nsec >= snapshot->begin_nsec || groups_heard_all(connector->groups, group))) {
+	if (!counted)
+		group = groups_adopt(connector->groups, entry->event.pid, 0, born);
+	if (group && known)
 		group_is_known(group, snapshot->begin_nsec);
+	if (counted)
 		return;
-	}
-	group = groups_adopt(connector->groups, entry->event.pid, 0,
-			     clocks_monotonic_nsec(&connector->clocks, born));
-	if (group)
-		group_is_known(group, snapshot->begin_nsec);
 	for (size_t i = 0; i < entry->n_tids; i++)
 		(void)groups_count_thread(connector->groups, entry->event.pid, entry->tids[i]);
 }

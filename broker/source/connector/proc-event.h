@@ -22,6 +22,7 @@ struct cn_event {
 	uint32_t seq; /* counts the messages of a CPU, answers included; wraps */
 	uint32_t tid, tgid;
 	bool unheard; /* an exit that is known from its record only, which was read late: its time is not exact */
+	bool reused;  /* an exit: another process may have got its pid since */
 	union {
 		struct {
 			uint32_t parent_tid, parent_tgid;

@@ -6,6 +6,8 @@
 
 #include "base/clock.h"
 
+#define FORKS_MAX 4096
+
 struct connector_cpu {
 	bool counting;
 	uint32_t next;
@@ -17,49 +19,53 @@ int connector_queue_init(struct connector_queue *queue)
 	*queue = (struct connector_queue){
 		.messages = calloc(QUEUE_MAX, sizeof(*queue->messages)),
 		.cpus = calloc(QUEUE_CPUS_MAX, sizeof(*queue->cpus)),
+		.forks = calloc(FORKS_MAX, sizeof(*queue->forks)),
 	};
-	return queue->messages && queue->cpus ? 0 : -ENOMEM;
+	return queue->messages && queue->cpus && queue->forks ? 0 : -ENOMEM;
 }
 
 void connector_queue_done(struct connector_queue *queue)
 {
 	free(queue->messages);
 	free(queue->cpus);
+	free(queue->forks);
 	*queue = (struct connector_queue){};
 }
 
 /* Sequence numbers count each CPU's messages, so a gap is exactly the number of dropped messages. */
-static bool count_lost(struct connector_queue *queue, const struct cn_event *cn)
+static void count_gap(struct connector_queue *queue, struct connector_message *message)
 {
-	struct connector_loss *loss = &queue->loss;
+	const struct cn_event *cn = &message->cn;
 	struct connector_cpu *cpu;
 	uint32_t gap;
-	bool lost;
 
+	message->gap = 0;
 	if (cn->cpu >= QUEUE_CPUS_MAX)
-		return false;
+		return;
 	cpu = &queue->cpus[cn->cpu];
 	gap = cn->seq - cpu->next;
-	lost = cpu->counting && gap > 0 && gap < UINT32_MAX / 2;
-	if (lost) {
-		if (!loss->count || cpu->last_nsec < loss->since_nsec)
-			loss->since_nsec = cpu->last_nsec;
-		if (!loss->count || cn->nsec > loss->until_nsec)
-			loss->until_nsec = cn->nsec;
-		loss->count += gap;
+	if (cpu->counting && gap < UINT32_MAX / 2) {
+		message->gap = gap;
+		message->gap_nsec = cpu->last_nsec;
 	}
 	cpu->counting = true;
 	cpu->next = cn->seq + 1;
 	cpu->last_nsec = cn->nsec;
-	return lost;
+}
+
+static bool is_fork(const struct cn_event *cn)
+{
+	return cn->what == PROC_EVENT_FORK && cn->tid == cn->tgid;
 }
 
 struct connector_message *connector_queue_push(struct connector_queue *queue, const struct cn_event *cn)
 {
 	struct connector_message *message = &queue->messages[queue->head++ % QUEUE_MAX];
 
+	if (is_fork(cn))
+		queue->forks[cn->tgid % FORKS_MAX]++;
 	message->cn = *cn;
-	message->gap = count_lost(queue, cn);
+	count_gap(queue, message);
 	message->overrun_nsec = 0;
 	message->read_nsec = monotonic_nsec();
 	message->question = NULL;
@@ -71,31 +77,35 @@ struct connector_message *connector_queue_peek(const struct connector_queue *que
 	return n < queue->head - queue->tail ? &queue->messages[(queue->tail + n) % QUEUE_MAX] : NULL;
 }
 
-struct connector_loss connector_queue_take_loss(struct connector_queue *queue)
+void connector_queue_drop(struct connector_queue *queue)
 {
-	struct connector_loss loss = queue->loss;
+	const struct cn_event *cn = &queue->messages[queue->tail++ % QUEUE_MAX].cn;
 
-	queue->loss = (struct connector_loss){};
-	return loss;
+	if (is_fork(cn))
+		queue->forks[cn->tgid % FORKS_MAX]--;
 }
 
-static uint64_t drops_found(const struct connector_drops *drops)
+bool connector_queue_may_fork(const struct connector_queue *queue, uint32_t pid)
 {
-	return drops->by_gaps > drops->by_socket ? drops->by_gaps : drops->by_socket;
+	return queue->forks[pid % FORKS_MAX] > 0;
 }
 
-bool connector_drops_are_new(const struct connector_drops *drops)
+static uint64_t drops_report(struct connector_drops *drops, uint64_t found)
 {
-	return drops_found(drops) > drops->reported;
+	uint64_t count = found > drops->reported ? found - drops->reported : 0;
+
+	drops->reported += count;
+	return count;
 }
 
 uint64_t connector_drops_take(struct connector_drops *drops)
 {
-	uint64_t found = drops_found(drops);
-	uint64_t count = found - drops->reported;
+	return drops_report(drops, drops->by_gaps > drops->by_socket ? drops->by_gaps : drops->by_socket);
+}
 
-	drops->reported = found;
-	return count;
+uint64_t connector_drops_take_gaps(struct connector_drops *drops)
+{
+	return drops_report(drops, drops->by_gaps);
 }
 
 void connector_drops_begin(struct connector_drops *drops, uint64_t nsec)

@@ -15,17 +15,12 @@
 
 struct connector_message {
 	struct cn_event cn;
-	bool gap; /* messages of this CPU are missing before it */
+	uint64_t gap;	   /* so many messages of this CPU are missing before it */
+	uint64_t gap_nsec; /* after this time, of the CPU's last message before them */
 	uint64_t
 		overrun_nsec; /* messages of all CPUs are missing before it: when that was noticed; 0: none */
 	uint64_t read_nsec;
 	struct proc_question *question; /* NULL: no question was asked, or asking failed */
-};
-
-/* Messages that the kernel dropped. Times are of CLOCK_MONOTONIC. */
-struct connector_loss {
-	uint64_t count; /* 0: none */
-	uint64_t since_nsec, until_nsec;
 };
 
 /*
@@ -42,17 +37,14 @@ struct connector_drops {
 	uint64_t lost_nsec; /* when that was noticed */
 	uint64_t
 		at; /* the number of the message before which that loss is reported, see connector_queue.head */
-	uint64_t
-		gaps_until; /* gaps before messages with smaller numbers are no part of a loss that was reported */
 	/* When overruns were noticed that no message came after yet: the first and the last one. 0: none. */
 	uint64_t first_nsec, last_nsec;
 };
 
-/* connector_drops_are_new() - are there dropped messages that are not reported yet? */
-bool connector_drops_are_new(const struct connector_drops *drops);
-
 /* connector_drops_take() - how many dropped messages are not reported yet; they count as reported from now on */
 uint64_t connector_drops_take(struct connector_drops *drops);
+/* connector_drops_take_gaps() - the same for what the gaps alone show: the socket may have counted a later loss already */
+uint64_t connector_drops_take_gaps(struct connector_drops *drops);
 
 /* connector_drops_begin() - an overrun was noticed at this time */
 void connector_drops_begin(struct connector_drops *drops, uint64_t nsec);
@@ -68,7 +60,7 @@ struct connector_queue {
 	struct connector_message *messages; /* owned */
 	uint64_t head, tail;		    /* count up; modulo the size they are places */
 	struct connector_cpu *cpus;	    /* owned */
-	struct connector_loss loss;	    /* not reported yet */
+	uint16_t *forks;		    /* owned; of processes in the queue, by a hash of their pid */
 };
 
 /* connector_queue_init() - Return: 0 or -ENOMEM; call connector_queue_done() in either case. */
@@ -91,10 +83,8 @@ struct connector_message *connector_queue_push(struct connector_queue *queue, co
 /* connector_queue_peek() - the nth message; the first one is 0; NULL: there are fewer */
 struct connector_message *connector_queue_peek(const struct connector_queue *queue, uint64_t n);
 
-static inline void connector_queue_drop(struct connector_queue *queue)
-{
-	queue->tail++;
-}
+/* connector_queue_drop() - remove the first one */
+void connector_queue_drop(struct connector_queue *queue);
 
-/* connector_queue_take_loss() - the sum of all gaps since the last call */
-struct connector_loss connector_queue_take_loss(struct connector_queue *queue);
+/* connector_queue_may_fork() - may the fork of a process with this pid be in the queue? If not, it is not. */
+bool connector_queue_may_fork(const struct connector_queue *queue, uint32_t pid);

@@ -97,6 +97,7 @@ static void on_record(const struct taskstats_record *arrived, void *userdata)
 	struct taskstats_record record = *arrived;
 	struct connector *connector = userdata;
 
+	record.after_nsec = connector->after_nsec;
 	record.heard_nsec = connector->drained_nsec;
 	if (groups_record(connector->groups, &record) < 0)
 		connector->records_lost++;
@@ -104,15 +105,21 @@ static void on_record(const struct taskstats_record *arrived, void *userdata)
 
 unsigned int connector_take_records(struct connector *connector)
 {
-	uint64_t before = connector->records_read_usec;
+	uint64_t before = connector->records_read_usec, lost = connector->records_lost;
+	uint64_t since = connector->records_read_nsec;
 	unsigned int n;
 
 	if (!connector->taskstats)
 		return 0;
 	connector->records_read_usec = clock_usec(CLOCK_REALTIME);
+	connector->records_read_nsec = monotonic_nsec();
 	n = taskstats_sockets_drain(connector->taskstats, connector->arena, on_record, connector,
 				    &connector->records_lost);
 	connector->drained_nsec = connector->heard_nsec;
+	/* While the other socket is full, the exits of later records are lost, too: only what was heard is certain. */
+	connector->after_nsec = connector->drops.open ? connector->heard_nsec : connector->records_read_nsec;
+	if (connector->records_lost > lost)
+		groups_records_lost(connector->groups, since, monotonic_nsec());
 	if (connector->records_lost > 0 && !connector->records_since_usec)
 		connector->records_since_usec = before;
 	return n;

@@ -84,13 +84,17 @@ static bool record_fits(const struct taskstats_record *record, const struct cn_e
 	       (record->code == exit->exit.code || exit->exit.code == RECORD_ANY_CODE);
 }
 
+bool record_outlives(const struct taskstats_record *record, const struct cn_event *exit, uint64_t fork_nsec)
+{
+	return fork_nsec + record->elapsed_usec * 1000 > exit->nsec + LIFE_SLACK_NSEC;
+}
+
 /* How well does the record fit the exit? Best: same thread, a lifetime that is not too long, same CPU. */
 static unsigned int record_score(const struct taskstats_record *record, const struct cn_event *exit,
 				 uint64_t fork_nsec)
 {
-	bool life = fork_nsec + record->elapsed_usec * 1000 <= exit->nsec + LIFE_SLACK_NSEC;
-
-	return (record->tid == exit->tid ? 4 : 0) + (life ? 2 : 0) + (record->cpu == exit->cpu ? 1 : 0);
+	return (record->tid == exit->tid ? 4 : 0) + (record_outlives(record, exit, fork_nsec) ? 0 : 2) +
+	       (record->cpu == exit->cpu ? 1 : 0);
 }
 
 static uint64_t record_distance(const struct taskstats_record *record, const struct cn_event *exit,
@@ -173,14 +177,51 @@ const struct taskstats_record *records_peek(struct records *records, const struc
 	return records_find(records, exit, fork_nsec);
 }
 
-size_t records_number(struct records *records, const struct cn_event *exit, uint64_t fork_nsec)
+/*
+ * The process was as old as the record says, or older when its fork was reported. A record that was made later than that is of
+ * the next one, as is one that was made after the next one's fork.
+ */
+static bool record_may_be_older(const struct taskstats_record *record, uint32_t tgid, uint64_t fork_nsec,
+				uint64_t next_nsec)
 {
-	const struct taskstats_record *record;
+	uint64_t life = (record->life_usec + 1) * 1000;
+
+	if ((record->tgid ? record->tgid : record->tid) != tgid || record->arrival_nsec < fork_nsec ||
+	    record->after_nsec >= next_nsec)
+		return false;
+	return !fork_nsec || !record->life_usec || fork_nsec + life >= record->after_nsec;
+}
+
+int records_take_older(struct records *records, uint32_t tgid, uint64_t fork_nsec, uint64_t next_nsec,
+		       struct taskstats_record *ret)
+{
+	struct taskstats_record *record;
+
+	TAILQ_FOREACH(record, records_bucket(records, tgid), link)
+		if (record_may_be_older(record, tgid, fork_nsec, next_nsec)) {
+			*ret = *record;
+			records_drop(records, record);
+			return 0;
+		}
+	return RECORD_E_NONE;
+}
+
+/* A socket keeps the order. */
+size_t records_count_older(struct records *records, uint32_t tgid, uint64_t fork_nsec, uint64_t next_nsec,
+			   bool *in_order)
+{
+	const struct taskstats_record *record, *first = NULL;
 	size_t n = 0;
 
-	TAILQ_FOREACH(record, records_bucket(records, exit->tgid), link)
-		n += record_names(record, exit) && record->arrival_nsec >= fork_nsec &&
-		     record_fits(record, exit, fork_nsec);
+	*in_order = true;
+	TAILQ_FOREACH(record, records_bucket(records, tgid), link) {
+		if (!record_may_be_older(record, tgid, fork_nsec, next_nsec))
+			continue;
+		if (!first)
+			first = record;
+		*in_order &= record->cpu == first->cpu;
+		n++;
+	}
 	return n;
 }
 

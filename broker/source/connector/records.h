@@ -43,8 +43,19 @@ int records_take(struct records *records, const struct cn_event *exit, uint64_t 
 const struct taskstats_record *records_peek(struct records *records, const struct cn_event *exit,
 					    uint64_t fork_nsec);
 
-/* records_number() - how many records can be that of this exit? */
-size_t records_number(struct records *records, const struct cn_event *exit, uint64_t fork_nsec);
+/*
+ * records_take_older() - the oldest record that can be of a process that was forked at @fork_nsec, and whose pid another one got
+ * at @next_nsec
+ * Return: 0 or RECORD_E_NONE.
+ */
+int records_take_older(struct records *records, uint32_t tgid, uint64_t fork_nsec, uint64_t next_nsec,
+		       struct taskstats_record *ret);
+/* records_count_older() - how many there are; @in_order: whether the order of all of them is known */
+size_t records_count_older(struct records *records, uint32_t tgid, uint64_t fork_nsec, uint64_t next_nsec,
+			   bool *in_order);
+
+/* record_outlives() - is it of a thread that lived longer than a process that was forked at this time, up to this exit? */
+bool record_outlives(const struct taskstats_record *record, const struct cn_event *exit, uint64_t fork_nsec);
 
 /* records_have() - is there one with this tgid? */
 bool records_have(struct records *records, uint32_t tgid);

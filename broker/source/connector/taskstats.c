@@ -53,8 +53,9 @@ static bool taskstats_load(struct taskstats *stats, const struct nlattr *attr)
 		taskstats_copy(stats, comm, data, size, comm + TASKSTATS_SHIFT_COMM,
 			       offsetof(struct taskstats, freepages_count));
 		stats->ac_tgid = 0;
+		stats->ac_tgetime = 0;
 		taskstats_copy(stats, tgid, data, size, tgid + TASKSTATS_SHIFT_TGID,
-			       tgid + sizeof(stats->ac_tgid));
+			       offsetof(struct taskstats, ac_exe_dev));
 	}
 	return true;
 }
@@ -87,6 +88,7 @@ static void taskstats_fill(struct taskstats_record *record, const struct tasksta
 	record->uid = stats->ac_uid;
 	record->gid = stats->ac_gid;
 	record->elapsed_usec = stats->ac_etime;
+	record->life_usec = stats->ac_tgetime;
 	memcpy(record->comm, stats->ac_comm, sizeof(record->comm));
 	record->comm[sizeof(record->comm) - 1] = '\0';
 	taskstats_fill_usage(&record->usage, stats);

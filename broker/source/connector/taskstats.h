@@ -45,6 +45,7 @@ struct taskstats_record {
 	uint32_t ppid, uid, gid;
 	char comm[TASKSTATS_COMM_MAX];
 	uint64_t elapsed_usec;
+	uint64_t life_usec; /* the same of its process; 0: unknown, before version 12 */
 	struct taskstats_usage usage;
 	/*
 	 * With @has_group, sums over all threads that the process ever had: CPU times and switches. Correct from version
@@ -55,7 +56,9 @@ struct taskstats_record {
 	/* Set by the receiver */
 	unsigned int cpu;      /* the first CPU of the socket */
 	uint64_t arrival_nsec; /* CLOCK_MONOTONIC */
-	uint64_t heard_nsec;   /* last message of the proc connector before the record was made */
+	uint64_t
+		after_nsec; /* it was made after this time, when the socket had no record, nor had messages been lost since */
+	uint64_t heard_nsec; /* last message of the proc connector before the record was made */
 	TAILQ_ENTRY(taskstats_record) link;
 };
 

@@ -21,6 +21,9 @@
 /* The exit of a process hardly comes so long after the fork of another one with its pid. */
 #define GHOST_NSEC UINT64_C(100000000)
 
+/* An exit is published soon after it was read: older losses of records do not matter. */
+#define RECORD_LOSSES 8
+
 #define CHECK_FIRST_NSEC UINT64_C(50000000)
 #define CHECK_LAST_NSEC	 UINT64_C(60000000000)
 
@@ -31,8 +34,14 @@ TAILQ_HEAD(group_list, group);
 
 struct groups {
 	bool records;
-	uint64_t losses;      /* how many times messages were lost */
-	uint64_t lost_nsec;   /* when that was last */
+	uint64_t losses;	  /* how many times messages were lost */
+	uint64_t lost_nsec;	  /* when that was last */
+	uint64_t lost_since_nsec; /* the first time of it since the last scan began; 0: none */
+	/* The last times between which records were made that are missing, a ring; 0: none */
+	struct {
+		uint64_t since_nsec, until_nsec;
+	} records_lost[RECORD_LOSSES];
+	unsigned int n_records_lost;
 	struct group *groups; /* by tgid */
 	struct pool pool;
 	struct group_list ending;
@@ -159,6 +168,13 @@ static void group_set_ending(struct groups *groups, struct group *group, bool en
 	}
 }
 
+/* An exit may have been its last one. */
+static void group_check_soon(struct groups *groups, struct group *group, uint64_t now_nsec)
+{
+	group_set_ending(groups, group, false, 0);
+	group_set_ending(groups, group, true, now_nsec);
+}
+
 void groups_remove(struct groups *groups, struct group *group)
 {
 	group_set_ending(groups, group, false, 0);
@@ -228,6 +244,8 @@ int groups_count_thread(struct groups *groups, uint32_t tgid, uint32_t tid)
 
 void groups_count_end(struct groups *groups)
 {
+	if (groups->lost_nsec < groups->count.begin_nsec)
+		groups->lost_since_nsec = 0;
 	thread_count_end(&groups->count);
 }
 
@@ -260,7 +278,7 @@ struct group *groups_replaced(struct groups *groups, const struct cn_event *even
 	group = groups_find(groups, event->tgid);
 	if (!group || group_is_seen(group, event))
 		return NULL;
-	groups->ghosts = group_is_certain(groups, group, event->nsec) ? group->alive : 0;
+	groups->ghosts = group->alive;
 	return group;
 }
 
@@ -272,20 +290,36 @@ static bool record_is_doubtful(const struct groups *groups, const struct group *
 			: group->born_nsec ? group->born_nsec
 					   : UINT64_MAX;
 
-	return record->heard_nsec < born &&
-	       (group->mixed || (groups->losses && record->heard_nsec <= groups->lost_nsec));
+	return record->after_nsec < born &&
+	       (group->mixed || (groups->losses && record->after_nsec <= groups->lost_nsec));
 }
 
-/* An exit of the process that had the pid before. Its record was used when this one replaced it. */
+/*
+ * Is this an exit of the process that had the pid before, or can it be? Its record was used when this process replaced it, unless
+ * the records of both are mixed. An exit of this process that is ignored here is found missing in /proc.
+ */
 static bool exit_is_ghost(struct groups *groups, struct group *group, const struct cn_event *event)
 {
-	if (!group->ghosts)
-		return false;
+	const struct taskstats_record *record;
+	struct taskstats_record dropped;
+	bool own;
+
 	if (event->nsec > group->fork_nsec + GHOST_NSEC)
 		group->ghosts = 0;
-	if (!group->ghosts || records_peek(groups->waiting, event, group->fork_nsec))
+	if (!group->ghosts)
 		return false;
-	group->ghosts--;
+	record = records_peek(groups->waiting, event, group->fork_nsec);
+	own = record && !record_outlives(record, event, group->fork_nsec) &&
+	      (event->tid == event->tgid || group->multithreaded);
+	if (own && (!group->mixed || record->after_nsec >= group->fork_nsec))
+		return false;
+	if (group->mixed)
+		(void)records_take(groups->waiting, event, group->fork_nsec, &dropped);
+	if (!own) {
+		group->ghosts--;
+		group->mixed &= group->ghosts > 0 || !record;
+	}
+	group_check_soon(groups, group, event->nsec);
 	return true;
 }
 
@@ -372,13 +406,27 @@ static bool group_is_complete(const struct groups *groups, const struct group *g
 	return (!group->has_record || group->mismatched) && !group->unseen && group_is_exact(groups, group);
 }
 
+/* Was the record of this exit lost, perhaps, and the one that is there made by the next process with this pid? */
+static bool record_is_later(const struct groups *groups, const struct group *group,
+			    const struct cn_event *event, const struct taskstats_record *record)
+{
+	if (!event->reused || record->arrival_nsec <= event->nsec)
+		return false;
+	for (unsigned int i = 0; i < RECORD_LOSSES; i++)
+		if (groups->records_lost[i].until_nsec > group->fork_nsec &&
+		    groups->records_lost[i].since_nsec <= event->nsec)
+			return true;
+	return false;
+}
+
 /* The record of a thread that ended. It is dropped if it may be of another process with this pid. */
 static bool take_record(struct groups *groups, const struct group *group, const struct cn_event *event,
 			struct taskstats_record *record)
 {
 	return groups->records &&
 	       records_take(groups->waiting, event, group ? group->fork_nsec : 0, record) == 0 &&
-	       !(group && record_is_doubtful(groups, group, record));
+	       !(group && (record_is_doubtful(groups, group, record) ||
+			   record_is_later(groups, group, event, record)));
 }
 
 void groups_exit(struct groups *groups, const struct cn_event *event, struct group_exit *exit)
@@ -388,11 +436,13 @@ void groups_exit(struct groups *groups, const struct cn_event *event, struct gro
 	bool counts;
 
 	thread_count_note_exit(&groups->count, event->tgid, event->tid, event->nsec);
-	if (group && (group_is_younger(group, event->nsec) ||
-		      (groups->records && exit_is_ghost(groups, group, event))))
+	exit->group = NULL;
+	exit->ended = exit->has_record = false;
+	if (group && group_is_younger(group, event->nsec))
 		group = NULL;
+	if (group && groups->records && exit_is_ghost(groups, group, event))
+		return;
 	exit->group = group;
-	exit->ended = false;
 	exit->has_record = take_record(groups, group, event, &exit->record);
 	record = exit->has_record ? &exit->record : NULL;
 	counts = group && exit_counts(groups, group, event, record);
@@ -427,32 +477,41 @@ static struct cn_event exit_of(const struct group *group, uint64_t nsec)
 				  .exit.code = RECORD_ANY_CODE };
 }
 
+static void settle_thread(struct group *group, const struct taskstats_record *record, uint64_t nsec)
+{
+	group_take_record(group, record);
+	group_take_code(group, record->code, record, nsec);
+	group->alive--;
+}
+
 void groups_settle(struct groups *groups, struct group *group, uint64_t nsec)
 {
 	const struct cn_event exit = exit_of(group, nsec);
 	struct taskstats_record record;
 
 	/* When all its exits were heard, what is left is of the next process with its pid. */
-	while (group->alive > 0 && take_record(groups, group, &exit, &record)) {
-		group_take_record(group, &record);
-		group_take_code(group, record.code, &record, nsec);
-		group->alive -= group->alive > 0;
-	}
+	while (group->alive > 0 && take_record(groups, group, &exit, &record))
+		settle_thread(group, &record, nsec);
 }
 
 bool groups_settle_replaced(struct groups *groups, struct group *group, const struct cn_event *fork)
 {
-	const struct cn_event exit = exit_of(group, fork->nsec);
+	struct taskstats_record record;
+	bool in_order;
+	size_t n = records_count_older(groups->waiting, group->tgid, group->fork_nsec, fork->nsec, &in_order);
 
-	/* After a loss, record_is_doubtful() knows which they are. */
-	if (!group_is_certain(groups, group, fork->nsec))
+	/* After a loss, there may have been other processes with this pid. */
+	groups->mixed = n > 0;
+	if (group->mixed || !group_is_certain(groups, group, fork->nsec))
 		return false;
 	/* The next process may have ended, too: then there are more records than its threads. */
-	groups->mixed =
-		group->alive > 0 && records_number(groups->waiting, &exit, group->fork_nsec) != group->alive;
+	groups->mixed = n > 0 && (n < group->alive || (n > group->alive && group->alive > 0 && !in_order));
 	if (groups->mixed)
 		return false;
-	groups_settle(groups, group, fork->nsec);
+	while (group->alive > 0 &&
+	       records_take_older(groups->waiting, group->tgid, group->fork_nsec, fork->nsec, &record) == 0 &&
+	       !record_is_doubtful(groups, group, &record))
+		settle_thread(group, &record, fork->nsec);
 	return true;
 }
 
@@ -498,11 +557,21 @@ void groups_own_ids(struct groups *groups, const struct cn_event *event)
 		group->own_ids = true;
 }
 
-void groups_lost(struct groups *groups, uint64_t nsec)
+void groups_lost(struct groups *groups, uint64_t since_nsec, uint64_t nsec)
 {
 	groups->losses++;
+	if (!groups->lost_since_nsec || since_nsec < groups->lost_since_nsec)
+		groups->lost_since_nsec = since_nsec;
 	if (nsec > groups->lost_nsec)
 		groups->lost_nsec = nsec;
+}
+
+void groups_records_lost(struct groups *groups, uint64_t since_nsec, uint64_t until_nsec)
+{
+	unsigned int i = groups->n_records_lost++ % RECORD_LOSSES;
+
+	groups->records_lost[i].since_nsec = since_nsec;
+	groups->records_lost[i].until_nsec = until_nsec;
 }
 
 bool group_is_certain(const struct groups *groups, const struct group *group, uint64_t nsec)
@@ -510,6 +579,12 @@ bool group_is_certain(const struct groups *groups, const struct group *group, ui
 	if (group && group_is_younger(group, nsec))
 		return false;
 	return !group || groups->lost_nsec <= group->known_nsec || nsec <= group->known_nsec;
+}
+
+bool group_was_seen(const struct groups *groups, const struct group *group, uint64_t from_nsec, uint64_t nsec)
+{
+	return group_is_certain(groups, group, nsec) || from_nsec <= groups->lost_since_nsec ||
+	       from_nsec <= group->known_nsec;
 }
 
 void group_is_known(struct group *group, uint64_t nsec)
@@ -525,7 +600,7 @@ void groups_ignore_exit(struct groups *groups, struct group *group, const struct
 	/* Its message has come: nobody may take the record for one whose message the kernel does not send. */
 	(void)records_take(groups->waiting, event, 0, &record);
 	(void)thread_count_drop(&groups->count, event->tgid, event->tid);
-	group_set_ending(groups, group, true, event->nsec);
+	group_check_soon(groups, group, event->nsec);
 }
 
 struct group *groups_suspect(struct groups *groups, uint64_t now_nsec)

@@ -94,10 +94,13 @@ bool groups_settle_replaced(struct groups *groups, struct group *group, const st
 bool groups_exit_is_doubtful(struct groups *groups, const struct group *group, const struct cn_event *exit);
 
 /*
- * groups_lost() - messages are missing before the next one
+ * groups_lost() - messages are missing before the next one, of the time between these
  * Forks may be among them: until the next scan, the counts of processes with threads may be too low.
  */
-void groups_lost(struct groups *groups, uint64_t nsec);
+void groups_lost(struct groups *groups, uint64_t since_nsec, uint64_t nsec);
+
+/* groups_records_lost() - records are missing that were made between these times */
+void groups_records_lost(struct groups *groups, uint64_t since_nsec, uint64_t until_nsec);
 
 /*
  * group_is_certain() - is a message of this time and with its tgid about this process? After a loss (@nsec of groups_lost():
@@ -108,6 +111,12 @@ bool group_is_certain(const struct groups *groups, const struct group *group, ui
 bool group_is_younger(const struct group *group, uint64_t nsec);
 /* groups_heard_all() - all messages about it were heard: a scan has nothing to add */
 bool groups_heard_all(const struct groups *groups, const struct group *group);
+/*
+ * group_was_seen() - is a process that began before @from_nsec, and that a scan saw at @nsec, this one? One that got its pid, while
+ * messages were lost, and that began in the same tick as it, looks the same.
+ */
+bool group_was_seen(const struct groups *groups, const struct group *group, uint64_t from_nsec,
+		    uint64_t nsec);
 /* group_is_known() - it had its pid at this time */
 void group_is_known(struct group *group, uint64_t nsec);
 /* groups_ignore_exit() - an exit that may be of another process with its pid: drop its record, and check whether it lives */

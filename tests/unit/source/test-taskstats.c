@@ -38,6 +38,7 @@ static struct taskstats make(uint16_t version)
 		.nvcsw = 5,
 		.nivcsw = 6,
 		.ac_tgid = 20,
+		.ac_tgetime = 7000,
 	};
 
 	return stats;
@@ -113,10 +114,11 @@ static void test_shifted(void **state)
 	memset(stats.data, 0xa5, stats.size);
 	memcpy(stats.data, &from, offsetof(struct taskstats, cpu_count));
 	memcpy(stats.data + comm + 6 * 8, (const char *)&from + comm, free_pages - comm);
-	memcpy(stats.data + tgid + 12 * 8, &from.ac_tgid, sizeof(from.ac_tgid));
+	memcpy(stats.data + tgid + 12 * 8, &from.ac_tgid, offsetof(struct taskstats, ac_exe_dev) - tgid);
 	assert_int_equal(decode(&record, &stats, false), 0);
 	check(&record, 15);
 	assert_int_equal(record.tgid, 20);
+	assert_int_equal(record.life_usec, 7000);
 }
 
 /* Before version 12 the thread group is not reported, and everything else is. */
@@ -131,6 +133,7 @@ static void test_old(void **state)
 	assert_int_equal(decode(&record, &stats, false), 0);
 	check(&record, 10);
 	assert_int_equal(record.tgid, 0);
+	assert_int_equal(record.life_usec, 0);
 	test_stats_init(&stats, &from, offsetof(struct taskstats, nivcsw) + 7);
 	assert_int_equal(decode(&record, &stats, false), TASKSTATS_E_MALFORMED);
 	stats.size = 0;

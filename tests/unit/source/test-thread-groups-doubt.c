@@ -50,28 +50,124 @@ static void test_replaced_settles(void **state)
 	assert_empty(groups);
 }
 
-/* Both have ended, and their records are there: no usage is better than the other one's. */
+/*
+ * A process, and the next one with its pid, which ends with 0x500: the records of both are read at once, after the next one's
+ * fork. They were made 5 ms before and after that.
+ */
+static void record_both(struct groups *groups, unsigned int next_cpu, uint64_t life_usec)
+{
+	struct record record = { .tgid = 20, .tid = 20, .code = 0x300, .flags = TASKSTATS_AGROUP };
+
+	forked(groups, 20, 20);
+	now += life_usec * 1000 + 5 * MSEC;
+	record.after_nsec = now - 10 * MSEC;
+	record.life_usec = record.elapsed_usec = life_usec;
+	recorded(groups, record);
+	record.code = 0x500;
+	record.cpu = next_cpu;
+	record.life_usec = record.elapsed_usec = 3000;
+	recorded(groups, record);
+	now -= 5 * MSEC;
+}
+
+/* No usage is better than the other one's, and it is open whose end an exit is: /proc shows when the next one is gone. */
 static void test_replaced_mixes(void **state)
 {
 	struct groups *groups = *state;
 	struct group_end end;
 
-	forked(groups, 20, 20);
-	now += 10 * MSEC;
-	for (uint32_t code = 0x300; code <= 0x500; code += 0x200)
-		recorded(groups, (struct record){ .tgid = 20,
-						  .tid = 20,
-						  .code = code,
-						  .flags = TASKSTATS_AGROUP,
-						  .heard_nsec = now - 10 * MSEC });
-	now -= 5 * MSEC;
+	record_both(groups, 1, 4000);
 	assert_false(replaced(groups, 20, &end));
 	assert_false(end.has_status);
 	assert_true(end.has == 0);
-	now += 20 * MSEC;
-	/* Which exit is whose is open, too. */
-	(void)exited_code(groups, 20, 20, 0x500, &end);
+	now += 5 * MSEC;
+	assert_false(exited_code(groups, 20, 20, 0x500, &end));
+	assert_false(exited_code(groups, 20, 20, 0x300, &end));
+	assert_ptr_equal(groups_suspect(groups, now + 100 * MSEC), groups_find(groups, 20));
+	groups_settle(groups, groups_find(groups, 20), now);
+	group_end(groups, groups_find(groups, 20), &end);
+	assert_false(end.has_status);
 	assert_true(end.has == 0);
+	assert_int_equal(groups_records(groups), 0);
+}
+
+/* An exit that comes too early for its record is that of the older one. Then the other exit and record are the next one's. */
+static void test_replaced_mixes_at_first(void **state)
+{
+	struct groups *groups = *state;
+	struct group_end end;
+
+	record_both(groups, 1, 4000);
+	assert_false(replaced(groups, 20, &end));
+	assert_false(exited_code(groups, 20, 20, 0x300, &end));
+	now += 5 * MSEC;
+	assert_true(exited_code(groups, 20, 20, 0x500, &end));
+	assert_end(&end, 0x500, 1);
+	assert_empty(groups);
+}
+
+/* A socket keeps the order; and a process is as old as its records say. */
+static void test_replaced_is_known(void **state)
+{
+	struct groups *groups = *state;
+	struct group_end end;
+
+	for (int old = 0; old < 2; old++) {
+		record_both(groups, old ? 1 : 0, old ? 40000 : 4000);
+		assert_true(replaced(groups, 20, &end));
+		assert_end(&end, 0x300, 1);
+		assert_false(exited_code(groups, 20, 20, 0x300, &end));
+		now += 5 * MSEC;
+		assert_true(exited_code(groups, 20, 20, 0x500, &end));
+		assert_end(&end, 0x500, 1);
+		assert_empty(groups);
+	}
+}
+
+/* Both end with the same code. The exit that comes too early for the record of the next one is that of the older one. */
+static void test_same_code(void **state)
+{
+	struct groups *groups = *state;
+	struct group_end end;
+
+	forked(groups, 20, 20);
+	recorded(groups, (struct record){ .tgid = 20, .tid = 20, .flags = TASKSTATS_AGROUP });
+	assert_true(replaced(groups, 20, &end));
+	now += 10 * MSEC;
+	recorded(groups,
+		 (struct record){ .tgid = 20, .tid = 20, .flags = TASKSTATS_AGROUP, .elapsed_usec = 10000 });
+	now -= 9 * MSEC;
+	assert_false(exited_code(groups, 20, 20, 0, &end));
+	now += 9 * MSEC;
+	assert_true(exited_code(groups, 20, 20, 0, &end));
+	assert_end(&end, 0, 1);
+	assert_empty(groups);
+}
+
+/* The record of a process was lost, and that of the next one with its pid was read before its exit was looked at. */
+static void test_record_of_the_next(void **state)
+{
+	struct cn_event exit = { .what = PROC_EVENT_EXIT, .tgid = 20, .tid = 20 };
+	struct groups *groups = *state;
+	struct group_exit result;
+
+	for (int lost = 0; lost < 3; lost++) {
+		forked(groups, 20, 20);
+		exit.nsec = tick();
+		/* One that was read before the exit was reported is its own. */
+		now = lost == 2 ? now - MSEC : now + MSEC;
+		recorded(groups,
+			 (struct record){
+				 .tgid = 20, .tid = 20, .flags = TASKSTATS_AGROUP, .after_nsec = now });
+		now += MSEC;
+		exit.reused = true;
+		if (lost)
+			groups_records_lost(groups, exit.nsec - 2 * MSEC, now);
+		groups_exit(groups, &exit, &result);
+		assert_int_equal(result.has_record, lost != 1);
+		assert_true(result.ended);
+		groups_remove(groups, result.group);
+	}
 }
 
 /* The exit of a process was lost with the fork of the next one, but not its record. */
@@ -85,9 +181,9 @@ static void test_record_from_before_loss(void **state)
 					  .tid = 20,
 					  .code = 0x300,
 					  .flags = TASKSTATS_AGROUP,
-					  .heard_nsec = now - 10 * MSEC });
+					  .after_nsec = now - 10 * MSEC });
 	now -= 5 * MSEC;
-	groups_lost(groups, tick());
+	messages_lost(groups, tick());
 	forked(groups, 20, 20);
 	assert_true(exited_code(groups, 20, 20, 0x300, &end));
 	assert_int_equal(end.status, 0x300);
@@ -112,7 +208,7 @@ static void test_ignored_exit(void **state)
 
 	forked(groups, 20, 20);
 	group = groups_find(groups, 20);
-	groups_lost(groups, tick());
+	messages_lost(groups, tick());
 	recorded(groups, (struct record){ .tgid = 20, .tid = 20, .code = 0x100, .flags = TASKSTATS_AGROUP });
 	exit.nsec = tick();
 	assert_false(group_is_certain(groups, group, exit.nsec));
@@ -137,12 +233,12 @@ static void test_doubtful_exit(void **state)
 					  .tid = 20,
 					  .code = 0x100,
 					  .flags = TASKSTATS_AGROUP,
-					  .heard_nsec = now - 10 * MSEC });
+					  .after_nsec = now - 10 * MSEC });
 	now -= 5 * MSEC;
 	forked(groups, 20, 20);
 	exit.nsec = now + 10 * MSEC;
 	assert_false(groups_exit_is_doubtful(groups, groups_find(groups, 20), &exit));
-	groups_lost(groups, now);
+	messages_lost(groups, now);
 	assert_true(groups_exit_is_doubtful(groups, groups_find(groups, 20), &exit));
 	/* Read in another turn than the loss. */
 	now += 10 * MSEC;
@@ -183,7 +279,7 @@ static void test_loss_during_scan(void **state)
 	struct group_end end;
 	uint64_t begin = tick();
 
-	groups_lost(groups, tick());
+	messages_lost(groups, tick());
 	groups_count_begin(groups, begin, tick());
 	groups_adopt(groups, 20, 0, 0);
 	assert_int_equal(groups_count_thread(groups, 20, 20), 0);
@@ -192,6 +288,33 @@ static void test_loss_during_scan(void **state)
 	assert_int_equal(groups_ending(groups), 1);
 	group_end(groups, groups_find(groups, 20), &end);
 	assert_false(end.has_status);
+}
+
+/* Is a process that a scan sees after a loss the known one, or another one that began in the same tick of /proc? */
+static void test_same_tick(void **state)
+{
+	struct groups *groups = *state;
+	struct group *group;
+	uint64_t tick_end;
+
+	forked(groups, 20, 20);
+	group = groups_find(groups, 20);
+	tick_end = now + 10 * MSEC;
+	assert_true(group_was_seen(groups, group, tick_end, tick()));
+	/* All was heard until the end of the tick. */
+	groups_lost(groups, tick_end, tick_end + MSEC);
+	assert_true(group_was_seen(groups, group, tick_end, tick_end + 2 * MSEC));
+	groups_lost(groups, tick_end - MSEC, tick_end + MSEC);
+	assert_false(group_was_seen(groups, group, tick_end, tick_end + 2 * MSEC));
+	/* It lived after that. */
+	group_is_known(group, tick_end);
+	assert_true(group_was_seen(groups, group, tick_end, tick_end + 2 * MSEC));
+	/* A later scan asks only for losses since. */
+	forked(groups, 21, 21);
+	groups_count_begin(groups, tick_end + 2 * MSEC, tick_end + 3 * MSEC);
+	groups_count_end(groups);
+	groups_lost(groups, tick_end + 5 * MSEC, tick_end + 6 * MSEC);
+	assert_true(group_was_seen(groups, groups_find(groups, 21), tick_end, tick_end + 7 * MSEC));
 }
 
 /* The ids of threads that a scan counted are used again, by the same process or another one. */
@@ -250,7 +373,7 @@ static void test_proof(void **state)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		forked(groups, 20, 20);
-		groups_lost(groups, tick());
+		messages_lost(groups, tick());
 		assert_true(exited(groups,
 				   (struct record){ .tgid = 20,
 						    .tid = 20,
@@ -314,11 +437,16 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_replaced_settles),
 		TEST(test_replaced_mixes),
+		TEST(test_replaced_mixes_at_first),
+		TEST(test_replaced_is_known),
+		TEST(test_same_code),
+		TEST(test_record_of_the_next),
 		TEST(test_record_from_before_loss),
 		TEST(test_ignored_exit),
 		TEST(test_doubtful_exit),
 		TEST(test_unheard_before_scan),
 		TEST(test_loss_during_scan),
+		TEST(test_same_tick),
 		TEST(test_counted_ids_again),
 		TEST(test_proof),
 		TEST(test_zero_after_the_last),

@@ -268,7 +268,7 @@ static void test_lost_forks_and_records(void **state)
 	forked(groups, 20, 20);
 	forked(groups, 20, 21);
 	forked(groups, 30, 30);
-	groups_lost(groups, tick());
+	messages_lost(groups, tick());
 	forked(groups, 40, 40);
 	forked(groups, 40, 41);
 	assert_false(exited_code(groups, 20, 21, 0, &end));
@@ -361,7 +361,7 @@ static void test_certain(void **state)
 	assert_true(group_is_certain(groups, group, later));
 	assert_false(group_is_certain(groups, group, fork));
 	lost = tick();
-	groups_lost(groups, lost);
+	messages_lost(groups, lost);
 	assert_false(group_is_certain(groups, group, tick()));
 	group_is_known(group, tick());
 	assert_true(group_is_certain(groups, group, tick()));
