@@ -110,10 +110,10 @@ static const struct fb_event *message_answer(struct connector *connector,
 
 	if (!question || !question->answered)
 		return NULL;
-	/* An unknown process is the one that /proc shows, unless that began later. */
+	/* An unknown process is the one that /proc shows, unless that can have begun later. */
 	if (!start_usec) {
 		start_usec = question->event.start_usec;
-		if (start_usec > connector_boot_usec(connector, message->cn.nsec))
+		if (start_usec + EVENT_START_SLACK_USEC > connector_boot_usec(connector, message->cn.nsec))
 			return NULL;
 	}
 	if (!connector_answer_fits(connector, question, start_usec, &message->cn))
