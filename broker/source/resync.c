@@ -30,6 +30,7 @@ enum stage { TAKE_ENTRIES, TAKE_PARENTS, TAKE_MISSING };
 struct taking {
 	const struct proc_snapshot *snapshot; /* NULL: there is none */
 	bool late;			      /* events were published since the scan began */
+	bool again;			      /* it does not show what some pids are now */
 	enum stage stage;
 	size_t at;	/* the next entry, for each stage that reads them */
 	uint32_t *pids; /* owned: of the entries, in ascending order */
@@ -158,17 +159,29 @@ static void learn(const struct resync *resync, struct proc_entry *entry, const s
 	(void)hub_learn(resync->hub, &entry->event);
 }
 
-static void take_entry(struct resync *resync, struct proc_entry *entry)
+static uint64_t published_usec(const struct resync *resync)
+{
+	return resync->ops->published ? resync->ops->published(resync->userdata) : UINT64_MAX;
+}
+
+/* Return: false if the process that the table has with this pid is missing. */
+static bool take_entry(struct resync *resync, struct proc_entry *entry)
 {
 	const struct process *process = table_find(hub_table(resync->hub), entry->event.pid);
-	const struct taking *taking = &resync->taking;
+	struct taking *taking = &resync->taking;
+	uint64_t published = published_usec(resync);
 
 	if (is_outdated(resync, &entry->event, process))
-		return;
-	if (resync->ops->begins_later && resync->ops->begins_later(resync->userdata, &entry->event))
-		return;
+		return true;
+	/* The event of its start is still to come. */
+	if (entry->event.start_usec > published)
+		return true;
 	if (process && !procfs_start_matches(entry->event.start_usec, process->id.start_usec)) {
-		/* The pid was reused. */
+		/* The pid was used again. Perhaps that is still to come: if not, the next scan takes the other process. */
+		if (entry->event.start_usec + EVENT_START_SLACK_USEC > published) {
+			taking->again = true;
+			return false;
+		}
 		resync->ops->gone(resync->userdata, entry->event.pid, taking->snapshot->end_nsec);
 		process = NULL;
 	}
@@ -181,6 +194,7 @@ static void take_entry(struct resync *resync, struct proc_entry *entry)
 	learn(resync, entry, process);
 	if (resync->ops->living)
 		resync->ops->living(resync->userdata, taking->snapshot, entry);
+	return true;
 }
 
 /* When all entries are taken: parents may come after their children. */
@@ -295,8 +309,8 @@ static bool take_one(struct resync *resync)
 	if (taking->stage == TAKE_PARENTS) {
 		learn_parent(resync->hub, &entry);
 	} else {
-		taking->pids[taking->n++] = entry.event.pid;
-		take_entry(resync, &entry);
+		if (take_entry(resync, &entry))
+			taking->pids[taking->n++] = entry.event.pid;
 	}
 	return true;
 }
@@ -350,7 +364,7 @@ static bool go_on(struct resync *resync, struct slice slice, uint64_t now_nsec)
 	} while (take_one(resync) || next_stage(resync));
 	resync->settling = true;
 	resync->end_nsec = taking->snapshot->end_nsec;
-	end_scan(resync, is_worth_repeating(taking->snapshot->skipped) ? -EAGAIN : 0);
+	end_scan(resync, taking->again || is_worth_repeating(taking->snapshot->skipped) ? -EAGAIN : 0);
 	return true;
 }
 

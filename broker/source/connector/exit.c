@@ -321,13 +321,12 @@ static bool awaits_end(void *userdata, uint32_t pid)
 	return groups_find(connector->groups, pid);
 }
 
-/* Its fork is still to be published: then there is nothing to correct, and its pid can be that of another one until then. */
-static bool begins_later(void *userdata, const struct fb_event *entry)
+static uint64_t published_until(void *userdata)
 {
 	const struct connector *connector = userdata;
-	uint64_t born = clocks_monotonic_nsec(&connector->clocks, entry->start_usec * NSEC_PER_USEC);
+	uint64_t published = connector->published_nsec, noted = connector->noted_nsec;
 
-	return born > connector->published_nsec && born > connector->noted_nsec;
+	return connector_boot_usec(connector, published > noted ? published : noted);
 }
 
 /* Mark groups as missing until the scan finds them, except groups that had messages since the scan began. */
@@ -381,7 +380,7 @@ static void end_scan(void *userdata, uint64_t nsec)
 const struct resync_ops connector_resync_ops = {
 	.gone = on_gone,
 	.awaits_end = awaits_end,
-	.begins_later = begins_later,
+	.published = published_until,
 	.begin = begin_scan,
 	.living = take_threads,
 	.settled = end_scan,
