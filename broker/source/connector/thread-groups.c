@@ -406,17 +406,22 @@ static bool group_is_complete(const struct groups *groups, const struct group *g
 	return (!group->has_record || group->mismatched) && !group->unseen && group_is_exact(groups, group);
 }
 
+/* May records be missing of a process that ended at @nsec? */
+static bool records_are_missing(const struct groups *groups, const struct group *group, uint64_t nsec)
+{
+	for (unsigned int i = 0; i < RECORD_LOSSES; i++)
+		if (groups->records_lost[i].until_nsec > group->fork_nsec &&
+		    groups->records_lost[i].since_nsec <= nsec)
+			return true;
+	return false;
+}
+
 /* Was the record of this exit lost, perhaps, and the one that is there made by the next process with this pid? */
 static bool record_is_later(const struct groups *groups, const struct group *group,
 			    const struct cn_event *event, const struct taskstats_record *record)
 {
-	if (!event->reused || record->arrival_nsec <= event->nsec)
-		return false;
-	for (unsigned int i = 0; i < RECORD_LOSSES; i++)
-		if (groups->records_lost[i].until_nsec > group->fork_nsec &&
-		    groups->records_lost[i].since_nsec <= event->nsec)
-			return true;
-	return false;
+	return event->reused && record->arrival_nsec > event->nsec &&
+	       records_are_missing(groups, group, event->nsec);
 }
 
 /* The record of a thread that ended. It is dropped if it may be of another process with this pid. */
@@ -466,17 +471,6 @@ void groups_exit(struct groups *groups, const struct cn_event *event, struct gro
 		group_set_ending(groups, group, true, event->nsec);
 }
 
-/* An exit that did not come */
-static struct cn_event exit_of(const struct group *group, uint64_t nsec)
-{
-	return (struct cn_event){ .what = PROC_EVENT_EXIT,
-				  .nsec = nsec,
-				  .cpu = RECORD_ANY_CPU,
-				  .tid = group->tgid,
-				  .tgid = group->tgid,
-				  .exit.code = RECORD_ANY_CODE };
-}
-
 static void settle_thread(struct group *group, const struct taskstats_record *record, uint64_t nsec)
 {
 	group_take_record(group, record);
@@ -484,35 +478,43 @@ static void settle_thread(struct group *group, const struct taskstats_record *re
 	group->alive--;
 }
 
-void groups_settle(struct groups *groups, struct group *group, uint64_t nsec)
+/*
+ * Use the records of the threads whose exits did not come. If the next process with the pid has ended, too, there are more records
+ * than these threads, and all of them may be that one's if some are missing. Return: false if that is not certain.
+ */
+static bool settle(struct groups *groups, struct group *group, uint64_t nsec)
 {
-	const struct cn_event exit = exit_of(group, nsec);
 	struct taskstats_record record;
+	bool in_order;
+	size_t n = records_count_older(groups->waiting, group->tgid, group->fork_nsec, nsec, &in_order);
 
 	/* When all its exits were heard, what is left is of the next process with its pid. */
-	while (group->alive > 0 && take_record(groups, group, &exit, &record))
+	if (group->alive == 0 || n == 0)
+		return true;
+	if (n < group->alive || (n > group->alive && !in_order) || records_are_missing(groups, group, nsec))
+		return false;
+	while (group->alive > 0 &&
+	       records_take_older(groups->waiting, group->tgid, group->fork_nsec, nsec, &record) == 0 &&
+	       !record_is_doubtful(groups, group, &record))
 		settle_thread(group, &record, nsec);
+	return true;
+}
+
+void groups_settle(struct groups *groups, struct group *group, uint64_t nsec)
+{
+	(void)settle(groups, group, nsec);
 }
 
 bool groups_settle_replaced(struct groups *groups, struct group *group, const struct cn_event *fork)
 {
-	struct taskstats_record record;
 	bool in_order;
-	size_t n = records_count_older(groups->waiting, group->tgid, group->fork_nsec, fork->nsec, &in_order);
 
 	/* After a loss, there may have been other processes with this pid. */
-	groups->mixed = n > 0;
-	if (group->mixed || !group_is_certain(groups, group, fork->nsec))
-		return false;
-	/* The next process may have ended, too: then there are more records than its threads. */
-	groups->mixed = n > 0 && (n < group->alive || (n > group->alive && group->alive > 0 && !in_order));
-	if (groups->mixed)
-		return false;
-	while (group->alive > 0 &&
-	       records_take_older(groups->waiting, group->tgid, group->fork_nsec, fork->nsec, &record) == 0 &&
-	       !record_is_doubtful(groups, group, &record))
-		settle_thread(group, &record, fork->nsec);
-	return true;
+	if (group_is_certain(groups, group, fork->nsec) && !group->mixed && settle(groups, group, fork->nsec))
+		return true;
+	groups->mixed = records_count_older(groups->waiting, group->tgid, group->fork_nsec, fork->nsec,
+					    &in_order) > 0;
+	return false;
 }
 
 bool groups_exit_is_doubtful(struct groups *groups, const struct group *group, const struct cn_event *exit)

@@ -416,6 +416,31 @@ static void test_zero_after_the_last(void **state)
 	assert_empty(groups);
 }
 
+/* A process is gone, and so is the next one with its pid: there are more records than it has threads, in no order. */
+static void test_settle_what_is_certain(void **state)
+{
+	struct groups *groups = *state;
+	struct group_end end;
+
+	for (unsigned int cpu = 0; cpu < 2; cpu++) {
+		record_both(groups, cpu, 4000);
+		now += 5 * MSEC;
+		groups_settle(groups, groups_find(groups, 20), tick());
+		group_end(groups, groups_find(groups, 20), &end);
+		assert_int_equal(end.has_status, cpu == 0);
+		assert_int_equal(groups_records(groups), cpu == 0 ? 1 : 2);
+		groups_remove(groups, groups_find(groups, 20));
+		groups_expire(groups, UINT64_MAX);
+	}
+	/* One of them may be of the next one, if others were lost. */
+	forked(groups, 20, 20);
+	recorded(groups, (struct record){ .tgid = 20, .tid = 20, .code = 0x300, .flags = TASKSTATS_AGROUP });
+	groups_records_lost(groups, now - MSEC, tick());
+	groups_settle(groups, groups_find(groups, 20), tick());
+	group_end(groups, groups_find(groups, 20), &end);
+	assert_false(end.has_status);
+}
+
 /* All exits were heard, but the record with the flag is missing. The one that is there is of the next process with the pid. */
 static void test_settle_takes_no_more(void **state)
 {
@@ -450,6 +475,7 @@ int main(void)
 		TEST(test_counted_ids_again),
 		TEST(test_proof),
 		TEST(test_zero_after_the_last),
+		TEST(test_settle_what_is_certain),
 		TEST(test_settle_takes_no_more),
 	};
 

@@ -405,7 +405,7 @@ static void test_settle(void **state)
 	group = groups_find(groups, 20);
 	recorded(groups, (struct record){ .tgid = 20, .tid = 21, .code = 0x100 });
 	groups_settle(groups, group, tick());
-	assert_int_equal(group->alive, 1);
+	assert_int_equal(group->alive, 2);
 	group_end(groups, group, &end);
 	assert_false(end.has_status);
 	assert_true(end.has == 0);
