@@ -170,18 +170,23 @@ static bool take_entry(struct resync *resync, struct proc_entry *entry)
 	const struct process *process = table_find(hub_table(resync->hub), entry->event.pid);
 	struct taking *taking = &resync->taking;
 	uint64_t published = published_usec(resync);
+	bool matches = process && procfs_start_matches(entry->event.start_usec, process->id.start_usec);
 
 	if (is_outdated(resync, &entry->event, process))
 		return true;
 	/* The event of its start is still to come. */
 	if (entry->event.start_usec > published)
 		return true;
-	if (process && !procfs_start_matches(entry->event.start_usec, process->id.start_usec)) {
-		/* The pid was used again. Perhaps that is still to come: if not, the next scan takes the other process. */
-		if (entry->event.start_usec + EVENT_START_SLACK_USEC > published) {
-			taking->again = true;
-			return false;
-		}
+	/*
+	 * Perhaps it is: the entry has its start cut to a tick. If it is about another process than the one in the table, the events
+	 * of that one's end may come, too. If not, the next scan shows it.
+	 */
+	if (process && entry->event.start_usec + EVENT_START_SLACK_USEC > published) {
+		taking->again |= !matches;
+		return matches;
+	}
+	if (process && !matches) {
+		/* The pid was used again. */
 		resync->ops->gone(resync->userdata, entry->event.pid, taking->snapshot->end_nsec);
 		process = NULL;
 	}

@@ -75,12 +75,16 @@ static bool answer_is_of_program(struct connector *connector, const struct proc_
 	return cn && connector_find_end(connector, cn, &end) && !(end.changed & EVENT_BIT(exe));
 }
 
-/* Is the answer about the process with this start? Not about an earlier one with its pid, which may have the same start in /proc. */
+/* Is the answer about the process with this start? Others that had its pid may have the same start in /proc. */
 static bool answer_is_of(const struct connector *connector, const struct proc_question *question,
 			 uint64_t start_usec)
 {
+	uint64_t began = start_usec;
+
+	if (!proc_question_precedes(question, PROC_CHANGE_OWNER))
+		began = connector_boot_usec(connector, question->changed_nsec[PROC_CHANGE_OWNER]);
 	return question->found && procfs_start_matches(question->event.start_usec, start_usec) &&
-	       connector_boot_usec(connector, question->read_nsec) >= start_usec;
+	       start_usec >= began && connector_boot_usec(connector, question->read_nsec) >= start_usec;
 }
 
 bool connector_answer_fits(struct connector *connector, struct proc_question *question, uint64_t start_usec,

@@ -9,6 +9,9 @@ static void date_questions(struct connector *connector, const struct cn_event *c
 	if (cn->tid != cn->tgid)
 		return;
 	switch (cn->what) {
+	case PROC_EVENT_FORK:
+		change = PROC_CHANGE_OWNER;
+		break;
 	case PROC_EVENT_EXEC:
 		change = PROC_CHANGE_PROGRAM;
 		break;

@@ -19,6 +19,7 @@ enum proc_change {
 	PROC_CHANGE_NAME,
 	PROC_CHANGE_IDS,
 	PROC_CHANGE_SESSION,
+	PROC_CHANGE_OWNER, /* another process has its pid */
 	_PROC_CHANGE_MAX,
 };
 
