@@ -318,6 +318,37 @@ static void test_exec_settled(void **state)
 	assert_text(event.exe, "/bin/new");
 }
 
+/* /proc shows the next process with the pid, which began in the same tick. */
+static void test_exec_of_the_next(void **state)
+{
+	struct fb_event event;
+
+	(void)state;
+	old_process(1, 0, 0, "init");
+	/* So that all of it is in one tick. */
+	now += 10 * NSEC_PER_MSEC - connector_boot_usec(connector, now) % 10000 * NSEC_PER_USEC;
+	for (int next = 0; next < 2; next++) {
+		uint32_t pid = CHILD + (uint32_t)next;
+
+		answers = false;
+		say_fork(1, pid, pid);
+		say(PROC_EVENT_EXEC, pid, pid);
+		cycle();
+		show(pid, 1, 1000, "shown", "/bin/shown", "/here");
+		if (next) {
+			say_exit(pid, 1, 0, "gone");
+			say_fork(1, pid, pid);
+		}
+		now += 1000;
+		cycle();
+		cycle();
+		next_event(EVENT_EXEC, &event);
+		assert_int_equal(event.pid, pid);
+		assert_int_equal(EVENT_HAS(&event, exe), !next);
+		assert_int_equal(EVENT_HAS(&event, cgroup), !next);
+	}
+}
+
 static void assert_exe(uint32_t pid, const char *expected)
 {
 	const struct process *process = table_find(hub_table(connector->hub), pid);
@@ -545,6 +576,7 @@ int main(void)
 		TEST(test_exec_unsettled),
 		TEST(test_exec_ended),
 		TEST(test_exec_settled),
+		TEST(test_exec_of_the_next),
 		TEST(test_exec_late),
 		TEST(test_silence),
 		TEST(test_no_silence),
