@@ -100,20 +100,24 @@ static unsigned int record_score(const struct taskstats_record *record, const st
 static uint64_t record_distance(const struct taskstats_record *record, const struct cn_event *exit,
 				uint64_t fork_nsec)
 {
-	uint64_t end = fork_nsec + record->elapsed_usec * 1000;
+	uint64_t end = fork_nsec + (record->life_usec ? record->life_usec : record->elapsed_usec) * 1000;
 
 	return end > exit->nsec ? end - exit->nsec : exit->nsec - end;
 }
 
 /*
  * Does @record fit better than @best, which arrived earlier? If both have the same score and came by one socket, the earlier
- * one does, since a socket keeps the order. Otherwise the one whose lifetime is closer to that between the messages does.
+ * one does, since a socket keeps the order. Otherwise the one whose lifetime is closer to that between the messages does. So it does
+ * if the pid is used again.
  */
 static bool record_better(const struct taskstats_record *record, const struct taskstats_record *best,
 			  const struct cn_event *exit, uint64_t fork_nsec)
 {
 	unsigned int score = record_score(record, exit, fork_nsec), old = record_score(best, exit, fork_nsec);
 
+	/* One of them may be of the next process with the pid, on any CPU. */
+	if (exit->reused && fork_nsec && (record->tid == exit->tid) == (best->tid == exit->tid))
+		return record_distance(record, exit, fork_nsec) < record_distance(best, exit, fork_nsec);
 	if (score != old)
 		return score > old;
 	return record->cpu != best->cpu && fork_nsec && exit->tid == exit->tgid &&

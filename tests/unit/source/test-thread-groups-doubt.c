@@ -144,6 +144,33 @@ static void test_same_code(void **state)
 	assert_empty(groups);
 }
 
+/* Two records of the same thread and code: the next process with the pid ended on the CPU of the exit, but after another life. */
+static void test_life_before_cpu(void **state)
+{
+	struct record record = { .tgid = 20, .tid = 20, .flags = TASKSTATS_AGROUP, .cpu = 1 };
+	struct cn_event exit = { .what = PROC_EVENT_EXIT, .tgid = 20, .tid = 20 };
+	struct groups *groups = *state;
+	struct group_exit result;
+
+	for (int reused = 0; reused < 2; reused++) {
+		forked(groups, 20, 20);
+		now += 20 * MSEC;
+		record.elapsed_usec = record.life_usec = 19500;
+		record.cpu = 1;
+		recorded(groups, record);
+		exit.nsec = now;
+		record.elapsed_usec = record.life_usec = 3000;
+		record.cpu = 0;
+		recorded(groups, record);
+		exit.reused = reused;
+		groups_exit(groups, &exit, &result);
+		assert_true(result.ended && result.has_record);
+		assert_int_equal(result.record.elapsed_usec, reused ? 19500 : 3000);
+		groups_remove(groups, result.group);
+		groups_expire(groups, UINT64_MAX);
+	}
+}
+
 /* The record of a process was lost, and that of the next one with its pid was read before its exit was looked at. */
 static void test_record_of_the_next(void **state)
 {
@@ -465,6 +492,7 @@ int main(void)
 		TEST(test_replaced_mixes_at_first),
 		TEST(test_replaced_is_known),
 		TEST(test_same_code),
+		TEST(test_life_before_cpu),
 		TEST(test_record_of_the_next),
 		TEST(test_record_from_before_loss),
 		TEST(test_ignored_exit),
