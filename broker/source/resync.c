@@ -178,8 +178,8 @@ static bool take_entry(struct resync *resync, struct proc_entry *entry)
 	if (entry->event.start_usec > published)
 		return true;
 	/*
-	 * Perhaps it is: the entry has its start cut to a tick. If it is about another process than the one in the table, the events
-	 * of that one's end may come, too. If not, the next scan shows it.
+	 * Perhaps it is: the entry has its start cut to a tick. If it is about another process than the one in the table, the
+	 * events of that one's end may come, too. If not, the next scan shows it.
 	 */
 	if (process && entry->event.start_usec + EVENT_START_SLACK_USEC > published) {
 		taking->again |= !matches;

@@ -52,8 +52,8 @@ static void report_lost(struct connector *connector, uint64_t count, uint64_t si
 }
 
 /*
- * Report what is missing before this message, unless the socket counted it: that overrun was reported, and this CPU had no message
- * since.
+ * Report what is missing before this message, unless the socket counted it: that overrun was reported, and this CPU had no
+ * message since.
  */
 static void report_gap(struct connector *connector, const struct connector_message *message)
 {

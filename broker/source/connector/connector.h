@@ -18,6 +18,7 @@
  *   verdict.c        ask the kernel how a process ended
  *   thread-groups.c  count the threads of each process, add up their records (records.c)
  *   thread-end.c     what is certain about the end of a process
+ *   thread-record.c  which records are those of a process
  *   thread-code.c    which thread's code is the status of the process, and the sums of their records
  *   thread-count.c   which threads a scan has counted
  *   proc-event.c     messages of the proc connector, and its socket
@@ -93,7 +94,7 @@ struct connector {
 	uint64_t records_lost, records_since_usec; /* not reported yet */
 	/* When the last read began, by CLOCK_REALTIME and CLOCK_MONOTONIC: what was lost before was noticed in it. */
 	uint64_t records_read_usec, records_read_nsec;
-	uint64_t expired_nsec;	   /* when old records were last dropped */
+	uint64_t expired_nsec; /* when old records were last dropped */
 	struct silence silence;
 	struct unheard unheard;
 	bool answered; /* the kernel has answered a request since the last check */

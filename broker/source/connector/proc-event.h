@@ -22,7 +22,7 @@ struct cn_event {
 	uint32_t seq; /* counts the messages of a CPU, answers included; wraps */
 	uint32_t tid, tgid;
 	bool unheard; /* an exit that is known from its record only, which was read late: its time is not exact */
-	bool reused;  /* an exit: another process may have got its pid since */
+	bool reused; /* an exit: another process may have its pid now */
 	union {
 		struct {
 			uint32_t parent_tid, parent_tgid;

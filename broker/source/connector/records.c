@@ -107,8 +107,8 @@ static uint64_t record_distance(const struct taskstats_record *record, const str
 
 /*
  * Does @record fit better than @best, which arrived earlier? If both have the same score and came by one socket, the earlier
- * one does, since a socket keeps the order. Otherwise the one whose lifetime is closer to that between the messages does. So it does
- * if the pid is used again.
+ * one does, since a socket keeps the order. Otherwise the one whose lifetime is closer to that between the messages does. So it
+ * does if the pid is used again.
  */
 static bool record_better(const struct taskstats_record *record, const struct taskstats_record *best,
 			  const struct cn_event *exit, uint64_t fork_nsec)

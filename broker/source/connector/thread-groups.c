@@ -11,6 +11,7 @@
 #include "source/connector/thread-code.h"
 #include "source/connector/thread-count.h"
 #include "source/connector/thread-end.h"
+#include "source/connector/thread-record.h"
 #include "source/pool.h"
 
 #define GROUPS_MAX (4 * 1024 * 1024) /* the kernel's PID_MAX_LIMIT */
@@ -21,9 +22,6 @@
 /* The exit of a process hardly comes so long after the fork of another one with its pid. */
 #define GHOST_NSEC UINT64_C(100000000)
 
-/* An exit is published soon after it was read: older losses of records do not matter. */
-#define RECORD_LOSSES 8
-
 #define CHECK_FIRST_NSEC UINT64_C(50000000)
 #define CHECK_LAST_NSEC	 UINT64_C(60000000000)
 
@@ -33,20 +31,13 @@
 TAILQ_HEAD(group_list, group);
 
 struct groups {
-	bool records;
+	struct thread_records records;
 	uint64_t losses;	  /* how many times messages were lost */
-	uint64_t lost_nsec;	  /* when that was last */
 	uint64_t lost_since_nsec; /* the first time of it since the last scan began; 0: none */
-	/* The last times between which records were made that are missing, a ring; 0: none */
-	struct {
-		uint64_t since_nsec, until_nsec;
-	} records_lost[RECORD_LOSSES];
-	unsigned int n_records_lost;
-	struct group *groups; /* by tgid */
+	struct group *groups;	  /* by tgid */
 	struct pool pool;
 	struct group_list ending;
 	size_t n_ending;
-	struct records *waiting;
 	uint32_t ghosts; /* threads of the group that the next fork replaces */
 	bool mixed;	 /* and some records may be that one's */
 	struct thread_count count;
@@ -58,9 +49,9 @@ int groups_new(struct groups **ret, bool records)
 {
 	_cleanup_(groups_free_p) struct groups *groups = calloc(1, sizeof(*groups));
 
-	if (!groups || thread_count_init(&groups->count) < 0 || records_new(&groups->waiting) < 0)
+	if (!groups || thread_count_init(&groups->count) < 0 || records_new(&groups->records.waiting) < 0)
 		return -ENOMEM;
-	groups->records = records;
+	groups->records.enabled = records;
 	TAILQ_INIT(&groups->ending);
 	pool_init(&groups->pool, sizeof(struct group), GROUPS_MAX);
 	*ret = steal(groups);
@@ -73,7 +64,7 @@ struct groups *groups_free(struct groups *groups)
 		return NULL;
 	HASH_CLEAR(hh, groups->groups);
 	pool_done(&groups->pool);
-	records_free(groups->waiting);
+	records_free(groups->records.waiting);
 	thread_count_done(&groups->count);
 	free(groups);
 	return NULL;
@@ -91,7 +82,7 @@ size_t groups_ending(const struct groups *groups)
 
 size_t groups_records(const struct groups *groups)
 {
-	return records_count(groups->waiting);
+	return records_count(groups->records.waiting);
 }
 
 struct group *groups_find(const struct groups *groups, uint32_t tgid)
@@ -145,7 +136,7 @@ struct group *groups_adopt(struct groups *groups, uint32_t tgid, uint32_t alive,
 	if (groups->count.active) {
 		group->counted_nsec = groups->count.begin_nsec;
 		group->scan = groups->count.number;
-		if (groups->lost_nsec > groups->count.begin_nsec)
+		if (groups->records.lost_nsec > groups->count.begin_nsec)
 			group->losses = GROUP_UNCOUNTED;
 	}
 	group->multithreaded |= alive > 1;
@@ -184,7 +175,7 @@ void groups_remove(struct groups *groups, struct group *group)
 
 int groups_record(struct groups *groups, const struct taskstats_record *record)
 {
-	return records_add(groups->waiting, record);
+	return records_add(groups->records.waiting, record);
 }
 
 static bool record_is_of_group(const struct taskstats_record *record, void *userdata)
@@ -196,24 +187,24 @@ static bool record_is_of_group(const struct taskstats_record *record, void *user
 
 void groups_expire(struct groups *groups, uint64_t nsec)
 {
-	records_expire(groups->waiting, nsec, record_is_of_group, groups);
+	records_expire(groups->records.waiting, nsec, record_is_of_group, groups);
 }
 
 void groups_each_record(const struct groups *groups, records_fn fn, void *userdata)
 {
-	records_each(groups->waiting, fn, userdata);
+	records_each(groups->records.waiting, fn, userdata);
 }
 
 bool groups_have_record(const struct groups *groups, uint32_t tgid)
 {
-	return records_have(groups->waiting, tgid);
+	return records_have(groups->records.waiting, tgid);
 }
 
 const struct taskstats_record *groups_peek(struct groups *groups, const struct cn_event *exit)
 {
 	const struct group *group = groups_find(groups, exit->tgid);
 
-	return records_peek(groups->waiting, exit, group ? group->fork_nsec : 0);
+	return records_peek(groups->records.waiting, exit, group ? group->fork_nsec : 0);
 }
 
 /* Counting */
@@ -244,7 +235,7 @@ int groups_count_thread(struct groups *groups, uint32_t tgid, uint32_t tid)
 
 void groups_count_end(struct groups *groups)
 {
-	if (groups->lost_nsec < groups->count.begin_nsec)
+	if (groups->records.lost_nsec < groups->count.begin_nsec)
 		groups->lost_since_nsec = 0;
 	thread_count_end(&groups->count);
 }
@@ -282,18 +273,6 @@ struct group *groups_replaced(struct groups *groups, const struct cn_event *even
 	return group;
 }
 
-/* Can it be of a process that had its pid before, whose exit was lost? Then it was made before the loss. */
-static bool record_is_doubtful(const struct groups *groups, const struct group *group,
-			       const struct taskstats_record *record)
-{
-	uint64_t born = group->fork_nsec   ? group->fork_nsec
-			: group->born_nsec ? group->born_nsec
-					   : UINT64_MAX;
-
-	return record->after_nsec < born &&
-	       (group->mixed || (groups->losses && record->after_nsec <= groups->lost_nsec));
-}
-
 /*
  * Is this an exit of the process that had the pid before, or can it be? Its record was used when this process replaced it, unless
  * the records of both are mixed. An exit of this process that is ignored here is found missing in /proc.
@@ -308,13 +287,13 @@ static bool exit_is_ghost(struct groups *groups, struct group *group, const stru
 		group->ghosts = 0;
 	if (!group->ghosts)
 		return false;
-	record = records_peek(groups->waiting, event, group->fork_nsec);
+	record = records_peek(groups->records.waiting, event, group->fork_nsec);
 	own = record && !record_outlives(record, event, group->fork_nsec) &&
 	      (event->tid == event->tgid || group->multithreaded);
 	if (own && (!group->mixed || record->after_nsec >= group->fork_nsec))
 		return false;
 	if (group->mixed)
-		(void)records_take(groups->waiting, event, group->fork_nsec, &dropped);
+		(void)records_take(groups->records.waiting, event, group->fork_nsec, &dropped);
 	if (!own) {
 		group->ghosts--;
 		group->mixed &= group->ghosts > 0 || !record;
@@ -388,7 +367,8 @@ static bool group_is_exact(const struct groups *groups, const struct group *grou
 
 bool groups_heard_all(const struct groups *groups, const struct group *group)
 {
-	return group_is_exact(groups, group) && !group->unseen && groups->lost_nsec <= group->known_nsec;
+	return group_is_exact(groups, group) && !group->unseen &&
+	       groups->records.lost_nsec <= group->known_nsec;
 }
 
 /*
@@ -401,37 +381,9 @@ static bool group_is_complete(const struct groups *groups, const struct group *g
 		return false;
 	if (group->last)
 		return true;
-	if (!groups->records || (group->has_record && group->version < VERSION_AGROUP))
+	if (!groups->records.enabled || (group->has_record && group->version < VERSION_AGROUP))
 		return group_is_exact(groups, group);
 	return (!group->has_record || group->mismatched) && !group->unseen && group_is_exact(groups, group);
-}
-
-/* May records be missing of a process that ended at @nsec? */
-static bool records_are_missing(const struct groups *groups, const struct group *group, uint64_t nsec)
-{
-	for (unsigned int i = 0; i < RECORD_LOSSES; i++)
-		if (groups->records_lost[i].until_nsec > group->fork_nsec &&
-		    groups->records_lost[i].since_nsec <= nsec)
-			return true;
-	return false;
-}
-
-/* Was the record of this exit lost, perhaps, and the one that is there made by the next process with this pid? */
-static bool record_is_later(const struct groups *groups, const struct group *group,
-			    const struct cn_event *event, const struct taskstats_record *record)
-{
-	return event->reused && record->arrival_nsec > event->nsec &&
-	       records_are_missing(groups, group, event->nsec);
-}
-
-/* The record of a thread that ended. It is dropped if it may be of another process with this pid. */
-static bool take_record(struct groups *groups, const struct group *group, const struct cn_event *event,
-			struct taskstats_record *record)
-{
-	return groups->records &&
-	       records_take(groups->waiting, event, group ? group->fork_nsec : 0, record) == 0 &&
-	       !(group && (record_is_doubtful(groups, group, record) ||
-			   record_is_later(groups, group, event, record)));
 }
 
 void groups_exit(struct groups *groups, const struct cn_event *event, struct group_exit *exit)
@@ -445,10 +397,10 @@ void groups_exit(struct groups *groups, const struct cn_event *event, struct gro
 	exit->ended = exit->has_record = false;
 	if (group && group_is_younger(group, event->nsec))
 		group = NULL;
-	if (group && groups->records && exit_is_ghost(groups, group, event))
+	if (group && groups->records.enabled && exit_is_ghost(groups, group, event))
 		return;
 	exit->group = group;
-	exit->has_record = take_record(groups, group, event, &exit->record);
+	exit->has_record = thread_record_take(&groups->records, group, event, &exit->record);
 	record = exit->has_record ? &exit->record : NULL;
 	counts = group && exit_counts(groups, group, event, record);
 	if (!group)
@@ -458,7 +410,7 @@ void groups_exit(struct groups *groups, const struct cn_event *event, struct gro
 	group->multithreaded |= event->tid != event->tgid;
 	if (record)
 		group_take_record(group, record);
-	else if (groups->records)
+	else if (groups->records.enabled)
 		group->mismatched = true;
 	group_take_code(group, event->exit.code, record, event->nsec);
 	if (counts && group->alive > 0)
@@ -471,57 +423,26 @@ void groups_exit(struct groups *groups, const struct cn_event *event, struct gro
 		group_set_ending(groups, group, true, event->nsec);
 }
 
-static void settle_thread(struct group *group, const struct taskstats_record *record, uint64_t nsec)
-{
-	group_take_record(group, record);
-	group_take_code(group, record->code, record, nsec);
-	group->alive--;
-}
-
-/*
- * Use the records of the threads whose exits did not come. If the next process with the pid has ended, too, there are more records
- * than these threads, and all of them may be that one's if some are missing. Return: false if that is not certain.
- */
-static bool settle(struct groups *groups, struct group *group, uint64_t nsec)
-{
-	struct taskstats_record record;
-	bool in_order;
-	size_t n = records_count_older(groups->waiting, group->tgid, group->fork_nsec, nsec, &in_order);
-
-	/* When all its exits were heard, what is left is of the next process with its pid. */
-	if (group->alive == 0 || n == 0)
-		return true;
-	if (n < group->alive || (n > group->alive && !in_order) || records_are_missing(groups, group, nsec))
-		return false;
-	while (group->alive > 0 &&
-	       records_take_older(groups->waiting, group->tgid, group->fork_nsec, nsec, &record) == 0 &&
-	       !record_is_doubtful(groups, group, &record))
-		settle_thread(group, &record, nsec);
-	return true;
-}
-
 void groups_settle(struct groups *groups, struct group *group, uint64_t nsec)
 {
-	(void)settle(groups, group, nsec);
+	(void)thread_records_settle(&groups->records, group, nsec);
 }
 
 bool groups_settle_replaced(struct groups *groups, struct group *group, const struct cn_event *fork)
 {
-	bool in_order;
-
 	/* After a loss, there may have been other processes with this pid. */
-	if (group_is_certain(groups, group, fork->nsec) && !group->mixed && settle(groups, group, fork->nsec))
+	if (group_is_certain(groups, group, fork->nsec) && !group->mixed &&
+	    thread_records_settle(&groups->records, group, fork->nsec))
 		return true;
-	groups->mixed = records_count_older(groups->waiting, group->tgid, group->fork_nsec, fork->nsec,
-					    &in_order) > 0;
+	groups->mixed = thread_records_may_be_older(&groups->records, group, fork->nsec);
 	return false;
 }
 
 bool groups_exit_is_doubtful(struct groups *groups, const struct group *group, const struct cn_event *exit)
 {
-	const struct taskstats_record *record = records_peek(groups->waiting, exit, group->fork_nsec);
+	const struct taskstats_record *record = records_peek(groups->records.waiting, exit, group->fork_nsec);
 
-	return record && record_is_doubtful(groups, group, record);
+	return record && thread_record_is_doubtful(&groups->records, group, record);
 }
 
 void groups_exec(struct groups *groups, const struct cn_event *event)
@@ -564,23 +485,20 @@ void groups_lost(struct groups *groups, uint64_t since_nsec, uint64_t nsec)
 	groups->losses++;
 	if (!groups->lost_since_nsec || since_nsec < groups->lost_since_nsec)
 		groups->lost_since_nsec = since_nsec;
-	if (nsec > groups->lost_nsec)
-		groups->lost_nsec = nsec;
+	if (nsec > groups->records.lost_nsec)
+		groups->records.lost_nsec = nsec;
 }
 
 void groups_records_lost(struct groups *groups, uint64_t since_nsec, uint64_t until_nsec)
 {
-	unsigned int i = groups->n_records_lost++ % RECORD_LOSSES;
-
-	groups->records_lost[i].since_nsec = since_nsec;
-	groups->records_lost[i].until_nsec = until_nsec;
+	thread_records_lost(&groups->records, since_nsec, until_nsec);
 }
 
 bool group_is_certain(const struct groups *groups, const struct group *group, uint64_t nsec)
 {
 	if (group && group_is_younger(group, nsec))
 		return false;
-	return !group || groups->lost_nsec <= group->known_nsec || nsec <= group->known_nsec;
+	return !group || groups->records.lost_nsec <= group->known_nsec || nsec <= group->known_nsec;
 }
 
 bool group_was_seen(const struct groups *groups, const struct group *group, uint64_t from_nsec, uint64_t nsec)
@@ -600,7 +518,7 @@ void groups_ignore_exit(struct groups *groups, struct group *group, const struct
 	struct taskstats_record record;
 
 	/* Its message has come: nobody may take the record for one whose message the kernel does not send. */
-	(void)records_take(groups->waiting, event, 0, &record);
+	(void)records_take(groups->records.waiting, event, 0, &record);
 	(void)thread_count_drop(&groups->count, event->tgid, event->tid);
 	group_check_soon(groups, group, event->nsec);
 }
@@ -623,6 +541,6 @@ struct group *groups_suspect(struct groups *groups, uint64_t now_nsec)
 
 void group_end(const struct groups *groups, const struct group *group, struct group_end *end)
 {
-	group_judge(group, group_is_exact(groups, group), group_is_complete(groups, group), groups->records,
-		    end);
+	group_judge(group, group_is_exact(groups, group), group_is_complete(groups, group),
+		    groups->records.enabled, end);
 }

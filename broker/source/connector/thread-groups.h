@@ -112,8 +112,8 @@ bool group_is_younger(const struct group *group, uint64_t nsec);
 /* groups_heard_all() - all messages about it were heard: a scan has nothing to add */
 bool groups_heard_all(const struct groups *groups, const struct group *group);
 /*
- * group_was_seen() - is a process that began before @from_nsec, and that a scan saw at @nsec, this one? One that got its pid, while
- * messages were lost, and that began in the same tick as it, looks the same.
+ * group_was_seen() - is a process that began before @from_nsec, and that a scan saw at @nsec, this one? One that began with its
+ * pid in the same tick, while messages were lost, looks the same.
  */
 bool group_was_seen(const struct groups *groups, const struct group *group, uint64_t from_nsec,
 		    uint64_t nsec);
