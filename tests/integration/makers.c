@@ -134,31 +134,43 @@ static void make_orphans(int n)
 	wait_for_all();
 }
 
+static void wait_for_line(void)
+{
+	int c;
+
+	do
+		c = getchar();
+	while (c != EOF && c != '\n');
+}
+
 /* It runs this program again, so that the terminal is read at its exec. */
 static void make_terminal(char *self, int keep)
 {
-	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), hold[2];
 	pid_t pid;
 
 	check(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0, "pseudoterminal");
+	check(pipe2(hold, O_CLOEXEC) == 0, "pipe");
 	pid = fork();
 	check(pid >= 0, "fork");
 	if (pid == 0) {
 		setsid();
 		signal(SIGHUP, SIG_IGN);
 		check(open(ptsname(master), O_RDWR | O_CLOEXEC) >= 0, "terminal");
-		execl(self, self, "sleep", NULL);
+		check(dup2(hold[0], STDIN_FILENO) == STDIN_FILENO, "dup2");
+		execl(self, self, "held", NULL);
 		_exit(127);
 	}
 	printf("{\"pid\":%d,\"tty\":\"%s\"}\n", pid, ptsname(master) + strlen("/dev/"));
 	fflush(stdout);
-	usleep(LIFE_USEC);
+	/* The exec is reported. */
+	wait_for_line();
 	if (!keep)
 		close(master);
+	close(hold[1]);
 	wait_for_all();
-	/* The broker looks at the terminal after the end. */
-	if (keep)
-		usleep(10 * LIFE_USEC);
+	/* So is the exit: the broker looks at the terminal after the end. */
+	wait_for_line();
 }
 
 int main(int argc, char **argv)
@@ -177,8 +189,8 @@ int main(int argc, char **argv)
 		make_orphans(atoi(how));
 	} else if (strcmp(what, "hangup") == 0 || strcmp(what, "keep") == 0) {
 		make_terminal(argv[0], what[0] == 'k');
-	} else if (strcmp(what, "sleep") == 0) {
-		usleep(3 * LIFE_USEC);
+	} else if (strcmp(what, "held") == 0) {
+		wait_for_line();
 	} else {
 		fputs("usage: makers WHAT\n", stderr);
 		return 2;
