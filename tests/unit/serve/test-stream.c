@@ -383,20 +383,26 @@ static void test_last_line(void **state)
 	assert_nobody();
 }
 
+/* Of 10 ms and more. */
+#define HANG_TURNS 6000
+
 static void test_heartbeat(void **state)
 {
 	struct client client, busy;
 	uint64_t began = clock_usec(CLOCK_MONOTONIC);
+	unsigned int turns = 0;
 
 	(void)state;
 	options.heartbeat_usec = 300 * USEC_PER_MSEC;
 	stream->ops->set_options(stream, &options);
 	client_subscribe(&client, "{\"types\":\"ptrace\",\"uids\":[4711]}");
 	client_subscribe(&busy, "");
-	while (client.subscriber.n_heartbeats < 3) {
+	/* As many as it takes: a slow machine publishes few events between two heartbeats. */
+	while (client.subscriber.n_heartbeats < 3 || client.subscriber.reported <= 50) {
 		struct fb_event event;
 		struct world_process *process;
 
+		assert_true(turns++ < HANG_TURNS);
 		event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
 		usleep(10000);
 		process = world_next(&stage.world, &event);
@@ -410,7 +416,6 @@ static void test_heartbeat(void **state)
 	}
 	assert_true(clock_usec(CLOCK_MONOTONIC) - began >= 900 * USEC_PER_MSEC);
 	/* Its position is the end of the log at that time: it has everything that it asked for. */
-	assert_true(client.subscriber.reported > 50);
 	assert_int_equal(client.subscriber.n_events, 0);
 	exchange(&busy);
 	subscriber_check(&busy.subscriber);
