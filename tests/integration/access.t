@@ -132,7 +132,7 @@ sub reduced_to {
     return $event;
 }
 
-my %history = map { $_ => $broker->subscribe({ since => '-5min' }, @{ $as{$_} }) } keys %as;
+my %history = map { $_ => $broker->subscribe({ since => '-1d' }, @{ $as{$_} }) } keys %as;
 my %reported;
 for my $way (qw(live history)) {
     my $subscribers = $way eq 'live' ? \%live : \%history;
