@@ -193,8 +193,15 @@ SKIP: {
     for my $who (qw(user other)) {
         my ($uid, $foreign) = $who eq 'user' ? ($user, $other) : ($other, $user);
         my $link = link_of($who);
-        my $list = $link->ask('ListProcesses')->{processes};
-        is_deeply([sort { $a <=> $b } map { $_->{pid} } @$list], pids_of($uid), "$who: a list of the processes that run");
+
+        # The child that has connected may have ended a moment before.
+        my ($listed, $there);
+        Forkbus->wait_until(sub {
+            $listed = [sort { $a <=> $b } map { $_->{pid} } @{ $link->ask('ListProcesses')->{processes} }];
+            $there  = pids_of($uid);
+            return "@$listed" eq "@$there";
+        });
+        is_deeply($listed, $there, "$who: a list of the processes that run");
         is($link->ask('GetProcess', { pid => $held{$uid} })->{process}{uid}, $uid, 'the own');
         is($link->ask('GetProcess', { pid => $held{$foreign} })->{error}, 'org.forkbus1.NoSuchProcess', 'not another one');
     }
