@@ -355,7 +355,8 @@ $link  = $broker->varlink;
 $begin = now_usec();
 my $part = $info;
 my $calls = 0;
-while (now_usec() - $begin < 3_000_000) {
+while (now_usec() - $begin < 3_000_000 || $calls < 5) {
+    last if now_usec() - $begin > 1e6 * Forkbus::patience();
     $link->expect(SERVICE . '.GetInfo')->send($part . substr $info, 0, 20);
     $calls++ if ($link->answer->{product} // '') eq 'forkbusd';
     $part = substr $info, 20;
