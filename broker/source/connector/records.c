@@ -18,6 +18,9 @@
 #define LIFE_SLACK_NSEC UINT64_C(1000000)
 #define LIFE_LOOSE_NSEC UINT64_C(100000000)
 
+/* An exit hardly comes so long after its record, unless much memory has to be freed. */
+#define LIFE_EARLY_NSEC UINT64_C(5000000)
+
 TAILQ_HEAD(record_list, taskstats_record);
 
 struct records {
@@ -89,35 +92,46 @@ bool record_outlives(const struct taskstats_record *record, const struct cn_even
 	return fork_nsec + record->elapsed_usec * 1000 > exit->nsec + LIFE_SLACK_NSEC;
 }
 
-/* How well does the record fit the exit? Best: same thread, a lifetime that is not too long, same CPU. */
+/* When its thread was done, by the life of the process. */
+static uint64_t record_end(const struct taskstats_record *record, uint64_t fork_nsec)
+{
+	return fork_nsec + (record->life_usec ? record->life_usec : record->elapsed_usec) * 1000;
+}
+
+/* If the pid is used again, a record from long before the exit may be of the next process, which lived for a shorter time. */
+static bool record_has_life(const struct taskstats_record *record, const struct cn_event *exit,
+			    uint64_t fork_nsec)
+{
+	if (record_outlives(record, exit, fork_nsec))
+		return false;
+	return !exit->reused || !fork_nsec || record_end(record, fork_nsec) + LIFE_EARLY_NSEC >= exit->nsec;
+}
+
+/* How well does the record fit the exit? Best: same thread, the right lifetime, same CPU. */
 static unsigned int record_score(const struct taskstats_record *record, const struct cn_event *exit,
 				 uint64_t fork_nsec)
 {
-	return (record->tid == exit->tid ? 4 : 0) + (record_outlives(record, exit, fork_nsec) ? 0 : 2) +
+	return (record->tid == exit->tid ? 4 : 0) + (record_has_life(record, exit, fork_nsec) ? 2 : 0) +
 	       (record->cpu == exit->cpu ? 1 : 0);
 }
 
 static uint64_t record_distance(const struct taskstats_record *record, const struct cn_event *exit,
 				uint64_t fork_nsec)
 {
-	uint64_t end = fork_nsec + (record->life_usec ? record->life_usec : record->elapsed_usec) * 1000;
+	uint64_t end = record_end(record, fork_nsec);
 
 	return end > exit->nsec ? end - exit->nsec : exit->nsec - end;
 }
 
 /*
  * Does @record fit better than @best, which arrived earlier? If both have the same score and came by one socket, the earlier
- * one does, since a socket keeps the order. Otherwise the one whose lifetime is closer to that between the messages does. So it
- * does if the pid is used again.
+ * one does, since a socket keeps the order. Otherwise the one whose lifetime is closer to that between the messages does.
  */
 static bool record_better(const struct taskstats_record *record, const struct taskstats_record *best,
 			  const struct cn_event *exit, uint64_t fork_nsec)
 {
 	unsigned int score = record_score(record, exit, fork_nsec), old = record_score(best, exit, fork_nsec);
 
-	/* One of them may be of the next process with the pid, on any CPU. */
-	if (exit->reused && fork_nsec && (record->tid == exit->tid) == (best->tid == exit->tid))
-		return record_distance(record, exit, fork_nsec) < record_distance(best, exit, fork_nsec);
 	if (score != old)
 		return score > old;
 	return record->cpu != best->cpu && fork_nsec && exit->tid == exit->tgid &&
