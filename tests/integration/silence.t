@@ -94,7 +94,7 @@ for my $below (0, 3) {
     ok(wait_for_all(@lived), 'each process ends, and has a fork, or lived in the time of a loss')
       or diag(json([unexplained(@lived)]));
     my @wrong = grep { exits_of($_) != 1 } @lived;
-    is_deeply(\@wrong, [], 'each end is reported, once');
+    is_deeply(\@wrong, [], 'each end is reported, once') or diag(json([map { ($_, exits_of($_)) } @wrong]));
 
     # Processes that started and ended meanwhile.
     my $gone = Forkbus->wait_until(sub {
@@ -122,7 +122,7 @@ ok(wait_for_all(@lived), 'they end, and have a fork, or lived in the time of the
 my @ends = map { exits_of($_) } @lived;
 is(scalar @ends, scalar @lived, 'the ends of processes that lived only then are reported, by their records');
 for my $key (qw(pid ppid uid gid comm startUsec status usage)) {
-    is_deeply([grep { !exists $_->{$key} } @ends], [], "with $key");
+    is_deeply([grep { !exists $_->{$key} } @ends], [], "with $key") or diag(json(\@ends));
 }
 is_deeply([grep { $_->{comm} ne 'silence' || json($_->{status}) ne '{"code":0}' } @ends], [], 'the values are right');
 $known->go->finish;

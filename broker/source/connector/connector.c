@@ -335,12 +335,13 @@ static void report_unarmed_now(struct connector *connector, uint64_t now)
  * Report that the kernel stopped sending events, even if it has started again. Any program can make this happen a hundred
  * times a second: the first one is reported at once, and then those of each tick together.
  */
-static void report_unarmed(struct connector *connector, uint64_t since_nsec, const char *detail)
+static void report_unarmed(struct connector *connector, uint64_t since_nsec, uint64_t until_nsec,
+			   const char *detail)
 {
 	uint64_t now = monotonic_nsec();
 
-	groups_lost(connector->groups, since_nsec, now);
-	connector->noted_nsec = now;
+	groups_lost(connector->groups, since_nsec, until_nsec);
+	connector->noted_nsec = until_nsec;
 	resync_want(connector->resync);
 	cover(connector);
 	if (!connector->unarmed_since_nsec)
@@ -404,7 +405,9 @@ static void cure_silence(struct connector *connector)
 	connector->cure_failed = false;
 	replace_socket(connector, fd);
 	note_cure(connector, monotonic_nsec());
-	report_unarmed(connector, since, "another program made the kernel stop sending events");
+	/* All messages after the answer are heard. */
+	report_unarmed(connector, since, connector->answer_nsec,
+		       "another program made the kernel stop sending events");
 }
 
 /* Only a message that must come, and does not, proves that the kernel sends none. */
@@ -451,7 +454,7 @@ static void check_unheard(struct connector *connector)
 	if (silent)
 		cure_silence(connector);
 	else if (unheard->past_nsec)
-		report_unarmed(connector, unheard->past_nsec,
+		report_unarmed(connector, unheard->past_nsec, now,
 			       "the kernel stopped sending events for a moment");
 	hub_flush(connector->hub);
 }

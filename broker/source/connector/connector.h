@@ -97,7 +97,8 @@ struct connector {
 	uint64_t expired_nsec; /* when old records were last dropped */
 	struct silence silence;
 	struct unheard unheard;
-	bool answered; /* the kernel has answered a request since the last check */
+	bool answered;	      /* the kernel has answered a request since the last check */
+	uint64_t answer_nsec; /* the time of its last answer */
 	bool cure_failed;
 	uint64_t cured_nsec;	     /* when it was last logged */
 	uint64_t unarmed_nsec;	     /* when it was last reported */

@@ -165,7 +165,7 @@ static void publish_stray(struct connector *connector, const struct cn_event *cn
 	if (exit->has_record)
 		group_end_stray(exit, &end);
 	process = connector_begin(connector, &event, EVENT_EXIT, cn->nsec, cn->tgid);
-	if (exit->has_record && !exit->record.has_group && !cn->unheard)
+	if (exit->has_record && !exit->record.has_group && !cn->late)
 		process = set_stray_start(&event, process, exit);
 	set_elapsed(&event);
 	publish_end(connector, &event, process, &end, cn->exit.parent_tgid);
@@ -205,7 +205,7 @@ static bool ignore_uncertain(struct connector *connector, const struct cn_event 
 	if (!group || group_is_younger(group, cn->nsec))
 		return false;
 	if (group_is_certain(connector->groups, group, cn->nsec) &&
-	    !(cn->unheard && groups_exit_is_doubtful(connector->groups, group, cn)))
+	    !(cn->late && groups_exit_is_doubtful(connector->groups, group, cn)))
 		return false;
 	groups_ignore_exit(connector->groups, group, cn);
 	return true;

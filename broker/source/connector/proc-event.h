@@ -21,8 +21,9 @@ struct cn_event {
 	uint32_t cpu;
 	uint32_t seq; /* counts the messages of a CPU, answers included; wraps */
 	uint32_t tid, tgid;
-	bool unheard; /* an exit that is known from its record only, which was read late: its time is not exact */
-	bool reused; /* an exit: another process may have its pid now */
+	bool unheard; /* an exit that is known from its record only: its time is that of reading it */
+	bool late;    /* and that may be long after the record was made */
+	bool reused;  /* an exit: another process may have its pid now */
 	union {
 		struct {
 			uint32_t parent_tid, parent_tgid;

@@ -75,7 +75,10 @@ void connector_take_message(const struct nlmsghdr *header, void *userdata)
 	}
 	connector->stats.messages++;
 	/* The answer to a request of some program: it may have been one to stop. */
-	connector->answered |= cn.what == PROC_EVENT_NONE;
+	if (cn.what == PROC_EVENT_NONE) {
+		connector->answered = true;
+		connector->answer_nsec = cn.nsec;
+	}
 	/* The queue is full only while its head waits for an answer. */
 	if (connector_queue_room(&connector->queue) == 0) {
 		connector->drops.by_socket++;

@@ -78,7 +78,8 @@ static void find_end(const struct taskstats_record *record, void *userdata)
 				    .parent_tid = record->ppid,
 				    .parent_tgid = record->ppid } },
 	};
-	end->exit.unheard = record->arrival_nsec <= finding->silence->crowded_nsec;
+	end->exit.unheard = true;
+	end->exit.late = record->arrival_nsec <= finding->silence->crowded_nsec;
 	if (record->arrival_nsec <= finding->silence->covered_nsec)
 		return;
 	keep_earliest(&unheard->since_nsec, record->heard_nsec);

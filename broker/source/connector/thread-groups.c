@@ -351,7 +351,7 @@ struct group *groups_fork(struct groups *groups, const struct cn_event *event)
 static bool exit_counts(struct groups *groups, const struct group *group, const struct cn_event *event,
 			const struct taskstats_record *record)
 {
-	uint64_t nsec = event->unheard && record ? record->heard_nsec : event->nsec;
+	uint64_t nsec = event->late && record ? record->heard_nsec : event->nsec;
 	bool counted = thread_count_drop(&groups->count, event->tgid, event->tid);
 
 	if (groups->count.active && !group->old_count)

@@ -109,12 +109,12 @@ static void test_missing(void **state)
 	assert_int_equal(unheard.since_nsec, 0);
 	assert_int_equal(unheard.n, 3);
 	for (unsigned int i = 0; i < 3; i++)
-		assert_false(unheard.ends[i].exit.unheard);
+		assert_false(unheard.ends[i].exit.late);
 	/* Records that were read with a delay do not say when their threads ended. */
 	silence_crowd(&silence, 30 * SECOND);
 	find(99 * SECOND + SECOND / 100);
 	for (unsigned int i = 0; i < 3; i++)
-		assert_int_equal(unheard.ends[i].exit.unheard, unheard.ends[i].arrival_nsec < 30 * SECOND);
+		assert_int_equal(unheard.ends[i].exit.late, unheard.ends[i].arrival_nsec < 30 * SECOND);
 }
 
 /* The message is the one that the kernel would have sent, at the time that the record shows. */

@@ -250,9 +250,12 @@ static void test_ignored_exit(void **state)
 /* The record of an exit that did not come: of which process is it? */
 static void test_doubtful_exit(void **state)
 {
-	struct cn_event exit = {
-		.what = PROC_EVENT_EXIT, .tgid = 20, .tid = 20, .unheard = true, .exit = { .code = 0x100 }
-	};
+	struct cn_event exit = { .what = PROC_EVENT_EXIT,
+				 .tgid = 20,
+				 .tid = 20,
+				 .unheard = true,
+				 .late = true,
+				 .exit = { .code = 0x100 } };
 	struct groups *groups = *state;
 
 	now += 10 * MSEC;
@@ -278,9 +281,12 @@ static void test_doubtful_exit(void **state)
 /* A scan came between the end of a thread and the moment in which its record showed it: it was not counted. */
 static void test_unheard_before_scan(void **state)
 {
-	struct cn_event exit = {
-		.what = PROC_EVENT_EXIT, .tgid = 20, .tid = 21, .unheard = true, .exit = { .code = 0 }
-	};
+	struct cn_event exit = { .what = PROC_EVENT_EXIT,
+				 .tgid = 20,
+				 .tid = 21,
+				 .unheard = true,
+				 .late = true,
+				 .exit = { .code = 0 } };
 	struct groups *groups = *state;
 	struct group_exit result;
 
