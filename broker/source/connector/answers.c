@@ -60,6 +60,16 @@ bool connector_find_end(struct connector *connector, const struct cn_event *sinc
 }
 
 /*
+ * Is the answer from before this change? Where no message waits for it, the change may be published already: then it is too late
+ * for what was before.
+ */
+static bool answer_precedes(const struct proc_question *question, enum proc_change change,
+			    const struct cn_event *cn)
+{
+	return cn ? proc_question_precedes(question, change) : !question->changed_nsec[change];
+}
+
+/*
  * /proc shows a program before its exec is reported. So an answer is about the last program that was reported if that had begun
  * to run, or if the process ended without another one.
  */
@@ -68,7 +78,7 @@ static bool answer_is_of_program(struct connector *connector, const struct proc_
 {
 	struct connector_end end;
 
-	if (!proc_question_precedes(question, PROC_CHANGE_PROGRAM))
+	if (!answer_precedes(question, PROC_CHANGE_PROGRAM, cn))
 		return false;
 	if (question->stat.settled)
 		return true;
@@ -97,11 +107,11 @@ bool connector_answer_fits(struct connector *connector, struct proc_question *qu
 	if (!answer_is_of_program(connector, question, cn))
 		event->has &= ~(FIELDS_IMAGE | EVENT_BIT(privacy));
 	/* These changed before the answer was read: the event must have the old ones. */
-	if (!proc_question_precedes(question, PROC_CHANGE_NAME))
+	if (!answer_precedes(question, PROC_CHANGE_NAME, cn))
 		EVENT_CLEAR(event, comm);
-	if (!proc_question_precedes(question, PROC_CHANGE_IDS))
+	if (!answer_precedes(question, PROC_CHANGE_IDS, cn))
 		event->has &= ~(PROCFS_IDS | EVENT_BIT(privacy));
-	if (!proc_question_precedes(question, PROC_CHANGE_SESSION))
+	if (!answer_precedes(question, PROC_CHANGE_SESSION, cn))
 		event->has &= ~(EVENT_BIT(session) | EVENT_BIT(tty) | EVENT_BIT(pgid));
 	return true;
 }
@@ -114,7 +124,7 @@ void connector_answer_late(struct connector *connector, struct proc_question *qu
 	connector->stats.proc_late++;
 	if (!process || !connector_answer_fits(connector, question, process->id.start_usec, NULL))
 		return;
-	if (proc_question_precedes(question, PROC_CHANGE_SESSION) && !EVENT_HAS(event, tty))
+	if (answer_precedes(question, PROC_CHANGE_SESSION, NULL) && !EVENT_HAS(event, tty))
 		hub_forget(connector->hub, process, EVENT_BIT(tty));
 	EVENT_SET(event, start_usec, process->id.start_usec);
 	EVENT_CLEAR(event, ppid);

@@ -394,6 +394,15 @@ static void test_exec_late(void **state)
 	assert_exe(CHILD, NULL);
 	cycle();
 	assert_exe(CHILD, "/bin/other");
+	/* The same, read before the second one: it is published when the answer is used. */
+	answers = false;
+	say(PROC_EVENT_EXEC, CHILD, CHILD);
+	cycle();
+	say(PROC_EVENT_EXEC, CHILD, CHILD);
+	now -= 500;
+	answers = true;
+	cycle();
+	assert_exe(CHILD, NULL);
 }
 
 /* The record of an exit without a message, while the kernel sends none. */
