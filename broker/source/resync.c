@@ -159,9 +159,21 @@ static void learn(const struct resync *resync, struct proc_entry *entry, const s
 	(void)hub_learn(resync->hub, &entry->event);
 }
 
-static uint64_t published_usec(const struct resync *resync)
+/*
+ * Can the event of its start still come? The entry has its start cut to a tick, and the events before a loss do not come. Then, if
+ * its pid is known, the entry may be about another process than the one in the table, whose end is still to come, too.
+ */
+static bool is_young(const struct resync *resync, const struct fb_event *entry, uint64_t *lost_usec)
 {
-	return resync->ops->published ? resync->ops->published(resync->userdata) : UINT64_MAX;
+	uint64_t published;
+
+	*lost_usec = 0;
+	if (!resync->ops->published)
+		return false;
+	published = resync->ops->published(resync->userdata, lost_usec);
+	if (published < *lost_usec)
+		published = *lost_usec;
+	return entry->start_usec + EVENT_START_SLACK_USEC > published;
 }
 
 /* Return: false if the process that the table has with this pid is missing. */
@@ -169,21 +181,15 @@ static bool take_entry(struct resync *resync, struct proc_entry *entry)
 {
 	const struct process *process = table_find(hub_table(resync->hub), entry->event.pid);
 	struct taking *taking = &resync->taking;
-	uint64_t published = published_usec(resync);
 	bool matches = process && procfs_start_matches(entry->event.start_usec, process->id.start_usec);
+	uint64_t lost_usec;
 
 	if (is_outdated(resync, &entry->event, process))
 		return true;
-	/* The event of its start is still to come. */
-	if (entry->event.start_usec > published)
-		return true;
-	/*
-	 * Perhaps it is: the entry has its start cut to a tick. If it is about another process than the one in the table, the
-	 * events of that one's end may come, too. If not, the next scan shows it.
-	 */
-	if (process && entry->event.start_usec + EVENT_START_SLACK_USEC > published) {
-		taking->again |= !matches;
-		return matches;
+	if (is_young(resync, &entry->event, &lost_usec) && (process || entry->event.start_usec > lost_usec)) {
+		/* The next scan shows what was lost. */
+		taking->again |= entry->event.start_usec <= lost_usec;
+		return matches || !process;
 	}
 	if (process && !matches) {
 		/* The pid was used again. */

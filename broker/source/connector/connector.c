@@ -295,15 +295,19 @@ static unsigned int run_cycle(void *userdata)
 {
 	struct connector *connector = userdata;
 	struct netlink_drain *drain = &connector->drain;
+	uint64_t now;
 
 	*drain = (struct netlink_drain){};
 	merge_scan(connector);
 	collect_answers(connector);
+	now = monotonic_nsec();
 	read_messages(connector);
 	if (drain->datagrams > 0)
 		connector_take_records(connector);
 	repeat_early(connector);
 	process_queue(connector, false);
+	if (connector_queue_is_empty(&connector->queue))
+		connector->idle_nsec = now;
 	use_late(connector);
 	connector_ask_due(connector, connector->heard_nsec);
 	resync_begin(connector->resync, connector->helper);
@@ -540,7 +544,7 @@ int connector_run(struct connector *connector)
 			: "proc connector without taskstats: exits carry no usage except the elapsed time";
 	int r;
 
-	connector->published_nsec = monotonic_nsec();
+	connector->published_nsec = connector->noted_nsec = connector->idle_nsec = monotonic_nsec();
 	silence_init(&connector->silence, connector->published_nsec);
 	connector->records_read_usec = clock_usec(CLOCK_REALTIME);
 	connector->records_read_nsec = monotonic_nsec();

@@ -83,6 +83,7 @@ struct connector {
 
 	struct clocks clocks;
 	uint64_t published_nsec; /* of the last message that was published */
+	uint64_t idle_nsec;	 /* all messages up to then are published: the queue was empty */
 	uint64_t scanned_nsec;	 /* the end of the last scan: the table may have what older messages say */
 	uint64_t noted_nsec;	 /* when a loss was last noted: older forks may be missing */
 	uint64_t heard_nsec;	 /* of the latest message that was read */

@@ -321,12 +321,14 @@ static bool awaits_end(void *userdata, uint32_t pid)
 	return groups_find(connector->groups, pid);
 }
 
-static uint64_t published_until(void *userdata)
+static uint64_t published_until(void *userdata, uint64_t *lost_usec)
 {
 	const struct connector *connector = userdata;
-	uint64_t published = connector->published_nsec, noted = connector->noted_nsec;
 
-	return connector_boot_usec(connector, published > noted ? published : noted);
+	uint64_t published = connector->published_nsec, idle = connector->idle_nsec;
+
+	*lost_usec = connector_boot_usec(connector, connector->noted_nsec);
+	return connector_boot_usec(connector, published > idle ? published : idle);
 }
 
 /* Mark groups as missing until the scan finds them, except groups that had messages since the scan began. */
