@@ -160,8 +160,8 @@ static void learn(const struct resync *resync, struct proc_entry *entry, const s
 }
 
 /*
- * Can the event of its start still come? The entry has its start cut to a tick, and the events before a loss do not come. Then, if
- * its pid is known, the entry may be about another process than the one in the table, whose end is still to come, too.
+ * Can the event of its start still come? The entry has its start cut to a tick, and the events before a loss do not come. Then,
+ * if its pid is known, the entry may be about another process than the one in the table, whose end is still to come, too.
  */
 static bool is_young(const struct resync *resync, const struct fb_event *entry, uint64_t *lost_usec)
 {

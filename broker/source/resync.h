@@ -28,8 +28,8 @@ struct resync_ops {
 	/* May events that report its end still come? NULL: yes. */
 	bool (*awaits_end)(void *userdata, uint32_t pid);
 	/*
-	 * All events up to this time of CLOCK_BOOTTIME, in us, have been reported, unless they were lost; @lost_usec: the time of the
-	 * last loss, before which any may be. NULL: all that there were.
+	 * All events up to this time of CLOCK_BOOTTIME, in us, have been reported, unless they were lost; @lost_usec: the time of
+	 * the last loss, before which any may be. NULL: all that there were.
 	 */
 	uint64_t (*published)(void *userdata, uint64_t *lost_usec);
 	/* The three may be NULL: a snapshot is about to be taken in; one process of it was; no event is older than it now. */

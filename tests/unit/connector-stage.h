@@ -64,7 +64,7 @@ static void push(struct proc_event *event)
 }
 
 /* The socket is full, and drops so many messages. It holds what was pushed until then. */
-static void overflow(uint32_t n)
+static inline void overflow(uint32_t n)
 {
 	now += 1000;
 	overrun_nsec = now;
@@ -312,7 +312,7 @@ static unsigned int cycle(void)
 }
 
 /* The next event of a type; it must have been published. */
-static void next_event(enum event_type type, struct fb_event *event)
+static inline void next_event(enum event_type type, struct fb_event *event)
 {
 	struct log_place place;
 
@@ -322,7 +322,7 @@ static void next_event(enum event_type type, struct fb_event *event)
 	} while (event->type != type);
 }
 
-static bool has_event(enum event_type type)
+static inline bool has_event(enum event_type type)
 {
 	struct log_place place;
 	struct fb_event event;
@@ -336,7 +336,7 @@ static bool has_event(enum event_type type)
 }
 
 /* A process that the first scan found. */
-static void old_process(uint32_t pid, uint32_t ppid, uint32_t uid, const char *comm)
+static inline void old_process(uint32_t pid, uint32_t ppid, uint32_t uid, const char *comm)
 {
 	struct fb_event event;
 
@@ -356,7 +356,7 @@ static void old_process(uint32_t pid, uint32_t ppid, uint32_t uid, const char *c
 	assert_non_null(groups_adopt(connector->groups, pid, 1, 0));
 }
 
-static void say(uint32_t what, uint32_t pid, uint32_t tid)
+static inline void say(uint32_t what, uint32_t pid, uint32_t tid)
 {
 	struct proc_event event = { .what = what };
 
@@ -366,7 +366,7 @@ static void say(uint32_t what, uint32_t pid, uint32_t tid)
 	push(&event);
 }
 
-static void say_fork(uint32_t parent, uint32_t pid, uint32_t tid)
+static inline void say_fork(uint32_t parent, uint32_t pid, uint32_t tid)
 {
 	struct proc_event event = { .what = PROC_EVENT_FORK };
 
@@ -377,7 +377,7 @@ static void say_fork(uint32_t parent, uint32_t pid, uint32_t tid)
 	push(&event);
 }
 
-static void say_id(uint32_t what, uint32_t pid, uint32_t id)
+static inline void say_id(uint32_t what, uint32_t pid, uint32_t id)
 {
 	struct proc_event event = { .what = what };
 
@@ -387,7 +387,7 @@ static void say_id(uint32_t what, uint32_t pid, uint32_t id)
 	push(&event);
 }
 
-static void say_record(uint32_t pid, uint32_t ppid, uint32_t uid, const char *comm)
+static inline void say_record(uint32_t pid, uint32_t ppid, uint32_t uid, const char *comm)
 {
 	struct taskstats_record *record = &records[n_records++];
 
@@ -406,15 +406,15 @@ static void say_record(uint32_t pid, uint32_t ppid, uint32_t uid, const char *co
 }
 
 /* The record, then the message. */
-static void say_exit(uint32_t pid, uint32_t ppid, uint32_t uid, const char *comm)
+static inline void say_exit(uint32_t pid, uint32_t ppid, uint32_t uid, const char *comm)
 {
 	say_record(pid, ppid, uid, comm);
 	say(PROC_EVENT_EXIT, pid, pid);
 }
 
 /* What /proc shows of a process from now on. */
-static void show(uint32_t pid, uint32_t ppid, uint32_t uid, const char *comm, const char *exe,
-		 const char *cgroup)
+static inline void show(uint32_t pid, uint32_t ppid, uint32_t uid, const char *comm, const char *exe,
+			const char *cgroup)
 {
 	fb_event_init(&living, EVENT_PROCESS);
 	EVENT_SET(&living, pid, pid);
@@ -431,7 +431,7 @@ static void show(uint32_t pid, uint32_t ppid, uint32_t uid, const char *comm, co
 	answers = true;
 }
 
-static void assert_text(struct event_text text, const char *expected)
+static inline void assert_text(struct event_text text, const char *expected)
 {
 	assert_int_equal(text.len, strlen(expected));
 	assert_memory_equal(text.data, expected, text.len);

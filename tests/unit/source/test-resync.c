@@ -213,8 +213,8 @@ static void test_missing_ends(void **state)
 }
 
 /*
- * A process whose start is still to be published is not taken in. It may have begun up to a tick later than /proc says; so it does
- * not show either that the one that has its pid in the table has ended: the events of both may come.
+ * A process whose start is still to be published is not taken in. It may have begun up to a tick later than /proc says; so it
+ * does not show either that the one that has its pid in the table has ended: the events of both may come.
  */
 static void test_still_to_come(void **state)
 {
