@@ -46,7 +46,7 @@ static void on_exit_of(struct run *run, const struct cn_event *event)
 	struct group_exit exit;
 	struct group_end end;
 
-	(void)groups_peek(run->groups, event);
+	(void)groups_peek(run->groups, event, event);
 	groups_exit(run->groups, event, &exit);
 	check(groups_records(run->groups) <= records);
 	check(!exit.ended || (exit.group && exit.group->alive == 0));

@@ -36,11 +36,16 @@ bool connector_find_end(struct connector *connector, const struct cn_event *sinc
 	*end = (struct connector_end){};
 	for (uint64_t n = 1; n < LOOK_AHEAD && (message = connector_queue_peek(&connector->queue, n)); n++) {
 		cn = &message->cn;
+		/* From here on another process may have its pid. */
+		if (message->overrun_nsec || message->gap)
+			return false;
 		if (cn->tid != since->tgid || cn->tgid != since->tgid)
 			continue;
 		switch (cn->what) {
+		case PROC_EVENT_FORK:
+			return false;
 		case PROC_EVENT_EXIT:
-			end->record = groups_peek(connector->groups, cn);
+			end->record = groups_peek(connector->groups, since, cn);
 			return true;
 		case PROC_EVENT_EXEC:
 			end->changed |= FIELDS_IMAGE;

@@ -200,11 +200,16 @@ bool groups_have_record(const struct groups *groups, uint32_t tgid)
 	return records_have(groups->records.waiting, tgid);
 }
 
-const struct taskstats_record *groups_peek(struct groups *groups, const struct cn_event *exit)
+const struct taskstats_record *groups_peek(struct groups *groups, const struct cn_event *since,
+					   const struct cn_event *exit)
 {
 	const struct group *group = groups_find(groups, exit->tgid);
+	const struct group newborn = { .tgid = exit->tgid, .fork_nsec = since->nsec };
 
-	return records_peek(groups->records.waiting, exit, group ? group->fork_nsec : 0);
+	/* Before its fork is processed, there may be a group of an earlier process. */
+	if (since->what == PROC_EVENT_FORK)
+		group = &newborn;
+	return group ? thread_record_peek(&groups->records, group, exit) : NULL;
 }
 
 /* Counting */

@@ -63,8 +63,12 @@ void groups_expire(struct groups *groups, uint64_t nsec);
 void groups_each_record(const struct groups *groups, records_fn fn, void *userdata);
 /* groups_have_record() - is there any record of a process with this id whose exit has not come? */
 bool groups_have_record(const struct groups *groups, uint32_t tgid);
-/* groups_peek() - the record that belongs to an exit; NULL: it has not arrived. */
-const struct taskstats_record *groups_peek(struct groups *groups, const struct cn_event *exit);
+/*
+ * groups_peek() - the record that belongs to an exit, which no message was lost before since one of its process, like its fork
+ * Return: NULL if it has not arrived, or may be another process'.
+ */
+const struct taskstats_record *groups_peek(struct groups *groups, const struct cn_event *since,
+					   const struct cn_event *exit);
 
 /*
  * groups_replaced() - the group whose tgid this fork reuses: its end was missed. Remove it before groups_fork().

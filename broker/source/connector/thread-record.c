@@ -50,6 +50,17 @@ bool thread_record_take(struct thread_records *records, const struct group *grou
 			  !is_later(records, group, event, record));
 }
 
+const struct taskstats_record *thread_record_peek(struct thread_records *records, const struct group *group,
+						  const struct cn_event *exit)
+{
+	const struct taskstats_record *record = records_peek(records->waiting, exit, group->fork_nsec);
+
+	if (!record || thread_record_is_doubtful(records, group, record) ||
+	    any_is_missing(records, group, exit->nsec))
+		return NULL;
+	return record;
+}
+
 static void settle_thread(struct group *group, const struct taskstats_record *record, uint64_t nsec)
 {
 	group_take_record(group, record);

@@ -38,6 +38,10 @@ bool thread_record_is_doubtful(const struct thread_records *records, const struc
 bool thread_record_take(struct thread_records *records, const struct group *group,
 			const struct cn_event *event, struct taskstats_record *record);
 
+/* thread_record_peek() - the record of an exit that was heard; NULL: there is none, or it may be another process'. */
+const struct taskstats_record *thread_record_peek(struct thread_records *records, const struct group *group,
+						  const struct cn_event *exit);
+
 /*
  * thread_records_settle() - use the records of those threads whose exits did not come, of a process that ended before @nsec
  * Return: false if they may be another process'.

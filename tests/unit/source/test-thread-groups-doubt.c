@@ -449,6 +449,23 @@ static void test_zero_after_the_last(void **state)
 	assert_empty(groups);
 }
 
+/* The end of a process whose fork is being published: has it a record for certain? */
+static void test_peek(void **state)
+{
+	struct cn_event exit = { .what = PROC_EVENT_EXIT, .tgid = 20, .tid = 20, .exit = { .code = 0x300 } };
+	struct groups *groups = *state;
+	struct cn_event fork = fork_of(20);
+
+	exit.nsec = tick();
+	assert_null(groups_peek(groups, &fork, &exit));
+	recorded(groups,
+		 (struct record){ .tgid = 20, .tid = 20, .code = 0x300, .after_nsec = fork.nsec - MSEC });
+	assert_non_null(groups_peek(groups, &fork, &exit));
+	/* Its own may have been lost, and this be one of another process. */
+	groups_records_lost(groups, fork.nsec - MSEC, tick());
+	assert_null(groups_peek(groups, &fork, &exit));
+}
+
 /* A process is gone, and so is the next one with its pid: there are more records than it has threads, in no order. */
 static void test_settle_what_is_certain(void **state)
 {
@@ -509,6 +526,7 @@ int main(void)
 		TEST(test_counted_ids_again),
 		TEST(test_proof),
 		TEST(test_zero_after_the_last),
+		TEST(test_peek),
 		TEST(test_settle_what_is_certain),
 		TEST(test_settle_takes_no_more),
 	};
