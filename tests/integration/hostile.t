@@ -49,6 +49,8 @@ my $reader = $broker->subscribe({ types => ['exit'] }, uid => $other);
 $reader->wait_ready;
 my $client  = $bus && $bus->client(uid => $other);
 my $signals = $client && $client->subscribe({ types => ['exit'] });
+# It begins with this signal, not with the answer.
+$client->wait_signal(sub { $_->{signal} eq 'Ready' && $_->{path} eq $signals }, 'Ready') if $client;
 my %made;
 for (1 .. $times) {
     my @made = Forkbus::Workload->start(program => $work, arguments => ['burst=' . BURST], uid => $other)->go->finish;
@@ -62,7 +64,8 @@ for my $by (sort keys %got) {
     my %ends;
     $ends{ $_->{pid} }++ for grep { $_->{type} eq 'exit' } @{ $got{$by} };
     my @missing = grep { ($ends{$_} // 0) < $made{$_} } sort keys %made;
-    is_deeply(\@missing, [], 'another user gets the ends of all ' . $times * BURST . " processes by $by");
+    is_deeply(\@missing, [], 'another user gets the ends of all ' . $times * BURST . " processes by $by")
+      or diag(@missing . ' pids, ' . Forkbus::json([grep { $_->{type} eq 'lost' } @{ $got{$by} }]));
 }
 
 my $status = $broker->status;
