@@ -5,7 +5,7 @@
 # loses messages, and scans /proc again and again. Each process is compared with what wait4(2) says of it. A second broker, with
 # large buffers, must report every one of them completely.
 #
-#   FORKBUS_LONG=1                three minutes (make check-long)
+#   FORKBUS_LONG=1                two minutes (make check-long)
 #   FORKBUS_TORTURE_SECONDS=600   it takes so long
 #   FORKBUS_TORTURE_SEED=4711     the same processes and pauses again; each run prints its seed
 use strict;
@@ -27,7 +27,7 @@ use constant {
     CLOCK_USEC => 2_000,                  # the broker and the program read clocks at different times
 };
 
-my $seconds = $ENV{FORKBUS_TORTURE_SECONDS} // ($ENV{FORKBUS_LONG} ? 180 : 0);
+my $seconds = $ENV{FORKBUS_TORTURE_SECONDS} // ($ENV{FORKBUS_LONG} ? 120 : 0);
 plan skip_all => 'make check-long' if !$seconds;
 Forkbus->needs_root;
 Forkbus->needs_connector;
