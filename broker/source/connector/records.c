@@ -84,7 +84,7 @@ static bool record_fits(const struct taskstats_record *record, const struct cn_e
 			uint64_t fork_nsec)
 {
 	return fork_nsec + record->elapsed_usec * 1000 <= exit->nsec + LIFE_LOOSE_NSEC &&
-	       (record->code == exit->exit.code || exit->exit.code == RECORD_ANY_CODE);
+	       record->code == exit->exit.code;
 }
 
 bool record_outlives(const struct taskstats_record *record, const struct cn_event *exit, uint64_t fork_nsec)

@@ -26,10 +26,6 @@ enum {
 	RECORD_E_NONE, /* there is no record for this exit */
 };
 
-/* An exit whose message was lost, see groups_settle(). */
-#define RECORD_ANY_CODE UINT32_MAX
-#define RECORD_ANY_CPU	UINT32_MAX
-
 /*
  * records_take() - the record of the thread that exited, or, since a thread that execs changes its id, the oldest of its
  * process

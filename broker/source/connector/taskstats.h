@@ -56,8 +56,8 @@ struct taskstats_record {
 	/* Set by the receiver */
 	unsigned int cpu;      /* the first CPU of the socket */
 	uint64_t arrival_nsec; /* CLOCK_MONOTONIC */
-	uint64_t
-		after_nsec; /* it was made after this time, when the socket had no record, nor had messages been lost since */
+	/* It was made after this time: its socket was empty then, and messages were not being lost. */
+	uint64_t after_nsec;
 	uint64_t heard_nsec; /* last message of the proc connector before the record was made */
 	TAILQ_ENTRY(taskstats_record) link;
 };
