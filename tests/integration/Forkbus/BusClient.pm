@@ -178,6 +178,12 @@ sub signals {
     return grep { $_->{interface} =~ /^org\.forkbus1\./ && (!defined $path || $_->{path} eq $path) } @{ $self->{signals} };
 }
 
+# Forget the signals that were read so far.
+sub forget {
+    my ($self) = @_;
+    $self->{signals} = [];
+}
+
 # Among signals that were read, or are still to come.
 sub wait_signal {
     my ($self, $is_it, $what) = @_;
