@@ -33,7 +33,7 @@ sub missing {
     return (sort(keys %left), @lost);
 }
 
-my $times = $ENV{FORKBUS_LONG} ? 600 : 60;
+my $times = $ENV{FORKBUS_LONG} ? 600 : 160;
 
 # dbus-daemon refuses users without a name in passwd.
 my ($hostile, $other) = grep { defined } map { scalar getpwnam $_ } qw(nobody games mail man news lp);
